@@ -1,0 +1,5 @@
+"""``python -m orchestrator``: the same program as ``zetasweep``."""
+
+from orchestrator.cli import main
+
+main()

@@ -1,0 +1,200 @@
+"""The command line: ``zetasweep`` and ``python -m orchestrator``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+
+import click
+from rich.console import Console
+
+from orchestrator.errors import UserError
+
+if TYPE_CHECKING:
+    from orchestrator.cells import Cell
+    from orchestrator.config import Experiment
+    from orchestrator.records import CellRun
+    from orchestrator.storage import Storage
+    from orchestrator.tracking import Tracker
+
+DONE, INCOMPLETE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+FORMATS = ("table", "markdown", "csv", "latex")
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class _Opened:
+    """An experiment with its cells and what is known about them. The heavy libraries are imported here, not on --help."""
+
+    def __init__(self, path: str, overrides: Sequence[str]) -> None:
+        from orchestrator.cells import expand
+        from orchestrator.experiment_file import load_experiment
+        from orchestrator.storage import Storage
+
+        self.experiment: Experiment = load_experiment(Path(path), overrides)
+        self.cells: list[Cell] = expand(self.experiment)
+        self.storage: Storage = Storage(self.experiment.storage)
+
+    def tracker(self) -> Tracker:
+        """Connect to the experiment's MLflow store, making a SQLite one if it is not there yet."""
+        from orchestrator.tracking import Tracker
+
+        uri = self.experiment.tracking.uri
+        if uri is not None:
+            return Tracker(uri)
+        self.storage.prepare()
+        return Tracker(f"sqlite:///{self.storage.database}", artifacts=self.storage.artifacts_dir)
+
+    def runs(self) -> dict[str, CellRun]:
+        """Return the known runs of the cells; a store that is not there yet is not made, it has none."""
+        if self.experiment.tracking.uri is None and not self.storage.database.exists():
+            return {}
+        return self.tracker().cell_runs(self.cells, active=self.storage.is_locked())
+
+
+def _common(command: _Command) -> _Command:
+    command = click.option("--debug", is_flag=True, help="Show the traceback of an error.")(command)
+    command = click.option(
+        "-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the file."
+    )(command)
+    return click.argument("experiment")(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zetasweep")
+def cli() -> None:
+    """Which augmentation, with which settings, is best for my data?
+
+    EXPERIMENT is a YAML file, see experiments/. Exit codes: 0 done, 1 some cells failed or are missing, 2 the input is
+    wrong and nothing was started, 130 interrupted.
+    """
+
+
+@cli.command()
+@_common
+def plan(experiment: str, overrides: tuple[str, ...], debug: bool) -> int:  # noqa: ARG001 - read by `main`
+    """Show cells, what is done, slots, resources and disk; run nothing."""
+    opened = _Opened(experiment, overrides)
+    from orchestrator.cluster import planned_layout
+    from orchestrator.plan import check_data, make_plan, render_plan
+    from orchestrator.report import render_status
+
+    check_data(opened.experiment)
+    runs = opened.runs()
+    placed = planned_layout(opened.experiment.resources)
+    console = Console()
+    console.print(render_status(opened.cells, runs))
+    console.print(render_plan(make_plan(opened.experiment, opened.cells, runs, placed), opened.experiment))
+    return DONE
+
+
+@cli.command()
+@_common
+@click.option("--download", is_flag=True, help="Fetch data sets that are missing, where torchvision can.")
+def run(experiment: str, overrides: tuple[str, ...], debug: bool, download: bool) -> int:  # noqa: ARG001
+    """Run what is missing; the same command again continues, extends or does nothing."""
+    opened = _Opened(experiment, overrides)
+    from orchestrator.data import download_dataset
+    from orchestrator.plan import check_data
+
+    if download:
+        for spec in opened.experiment.dataset:
+            download_dataset(spec.name, opened.experiment.data_dir)
+    check_data(opened.experiment)
+    opened.storage.prepare()
+    with opened.storage.locked(opened.experiment.name):
+        from orchestrator.session import run_missing
+
+        return run_missing(opened.experiment, opened.cells, opened.storage, opened.tracker())
+
+
+@cli.command()
+@_common
+def status(experiment: str, overrides: tuple[str, ...], debug: bool) -> int:  # noqa: ARG001
+    """Show what is done, running, failed and missing, cell by cell."""
+    opened = _Opened(experiment, overrides)
+    from orchestrator.report import render_status
+
+    runs = opened.runs()
+    Console().print(render_status(opened.cells, runs))
+    return _coverage(opened.cells, runs)
+
+
+@cli.command()
+@_common
+@click.option("--metric", default="test/error", show_default=True, help="test/..., val/... or best/...")
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True)
+def compare(experiment: str, overrides: tuple[str, ...], debug: bool, metric: str, format_: str) -> int:  # noqa: ARG001
+    """Print augmentations x (data set, model): mean ± standard deviation over seeds."""
+    opened = _Opened(experiment, overrides)
+    from orchestrator.compare import compare as compare_runs
+    from orchestrator.report import Format, render
+
+    assert set(FORMATS) == set(get_args(Format)), "the formats are listed twice to keep --help fast"
+    runs = opened.runs()
+    shown = render(compare_runs(opened.cells, runs, metric=metric), cast(Format, format_))
+    if isinstance(shown, str):
+        click.echo(shown)
+    else:
+        Console().print(shown)
+    return _coverage(opened.cells, runs)
+
+
+@cli.command()
+@_common
+@click.option("--metric", default="error", show_default=True, help="A validation metric.")
+@click.option("--register", metavar="NAME", help="Register the best seed's model under NAME, with the alias 'best'.")
+def select(experiment: str, overrides: tuple[str, ...], debug: bool, metric: str, register: str | None) -> int:  # noqa: ARG001
+    """Choose the best configuration on validation, mean over seeds; the test metric is shown but not used."""
+    opened = _Opened(experiment, overrides)
+    from orchestrator.report import render_selection
+    from orchestrator.select import select as select_runs
+
+    runs = opened.runs()
+    selections = select_runs(opened.cells, runs, metric=metric)
+    Console().print(render_selection(selections))
+    if register is not None:
+        _register(opened.tracker(), selections, register)
+    return _coverage(opened.cells, runs)
+
+
+def _register(tracker: Tracker, selections: Sequence[Any], name: str) -> None:
+    chosen = [selection for selection in selections if selection.model_uri is not None]
+    if len(selections) != 1 or len(chosen) != 1:
+        raise UserError(
+            f"--register {name}: needs exactly one data set with a finished selection, got {len(chosen)} of "
+            f"{len(selections)}\n  remedy:  name one with -o dataset=NAME, or run what is missing"
+        )
+    version = tracker.register(chosen[0].model_uri, name)
+    click.echo(f"registered as {name}, version {version}, alias 'best'")
+
+
+def _coverage(cells: Sequence[Cell], runs: dict[str, CellRun]) -> int:
+    done = all(cell.key in runs and runs[cell.key].status == "done" for cell in cells)
+    return DONE if done else INCOMPLETE
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    # A job that is stopped gets SIGTERM; it ends like Ctrl-C, with its runs closed.
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    # Both are read once, when the library is imported.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    debug = "--debug" in sys.argv
+    try:
+        code = cli.main(standalone_mode=False)
+    except UserError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        code = WRONG_INPUT
+    except click.ClickException as error:
+        error.show()
+        code = WRONG_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        code = INTERRUPTED
+    sys.exit(code)

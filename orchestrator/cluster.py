@@ -1,0 +1,182 @@
+"""The Ray cluster that a sweep runs on: join it or start it, and compute how many slots fit on it at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import UserError
+
+if TYPE_CHECKING:
+    from orchestrator.config import Resources
+
+# A machine without enough cores still runs a small sweep, more slowly; beyond this the layout is a mistake.
+MAX_CPU_OVERCOMMIT = 4
+OBJECT_STORE_BYTES = 128 * 1024**2
+CONNECT_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one node offers."""
+
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a sweep is placed.
+
+    Attributes:
+        slots: Worker groups that train at the same time.
+        nodes: What it is placed on; of a local cluster, what Ray is told that the machine has.
+        warning: What the user should know about it; empty if nothing.
+    """
+
+    slots: int
+    nodes: tuple[Node, ...]
+    warning: str = ""
+
+
+def local_node() -> Node:
+    """Return the CPUs this process may use and the machine's GPUs."""
+    import torch
+
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Node(cpus=cpus, gpus=torch.cuda.device_count())
+
+
+def local_layout(resources: Resources, node: Node) -> Layout:
+    """Place a sweep on one machine; its CPUs may be overcommitted, its GPUs never.
+
+    Raises:
+        UserError: It cannot be placed.
+    """
+    needed = resources.workers * resources.cpus_per_worker
+    if needed <= node.cpus or needed > MAX_CPU_OVERCOMMIT * node.cpus:
+        return layout(resources, [node])
+    overcommitted = layout(resources, [Node(cpus=needed, gpus=node.gpus)])
+    return Layout(
+        slots=overcommitted.slots,
+        nodes=overcommitted.nodes,
+        warning=f"{resources.workers} workers x {resources.cpus_per_worker:g} CPUs share {node.cpus:g} CPUs: "
+        "it works, but more slowly than fewer workers would",
+    )
+
+
+def layout(resources: Resources, nodes: Sequence[Node], *, may_grow_to: Node | None = None) -> Layout:
+    """Return how many slots fit, counting the workers that each node can hold.
+
+    Args:
+        resources: The experiment's.
+        nodes: The nodes as they are.
+        may_grow_to: The totals an autoscaler may reach; None where there is none.
+
+    Raises:
+        UserError: Not one slot fits, or fewer than ``resources.slots``: Ray Train would wait for ever. The message
+            has the arithmetic.
+    """
+    workers = sum(_workers_on(node, resources) for node in nodes)
+    if may_grow_to is not None:
+        workers = max(workers, _workers_on(may_grow_to, resources))
+    fit = workers // resources.workers
+    slots = fit if resources.slots == "auto" else resources.slots
+    if 1 <= slots <= fit:
+        return Layout(slots=slots, nodes=tuple(nodes))
+    each = f"{resources.cpus_per_worker:g} CPUs"
+    each += f" and {resources.gpus_per_worker:g} GPUs" if resources.gpus_per_worker else ""
+    offered = ", ".join(f"{node.cpus:g} CPUs / {node.gpus:g} GPUs" for node in nodes) or "no node"
+    raise UserError(
+        f"resources: {max(1, slots)} slot(s) x {resources.workers} workers = {max(1, slots) * resources.workers} workers "
+        f"of {each} each, but there is room for {workers} ({offered})\n"
+        "  remedy:  lower resources.workers, resources.slots, resources.cpus_per_worker or resources.gpus_per_worker, "
+        "or join a larger cluster (RAY_ADDRESS)"
+    )
+
+
+def planned_layout(resources: Resources) -> Layout:
+    """Return the layout without starting anything; a cluster named by ``RAY_ADDRESS`` is asked."""
+    if "RAY_ADDRESS" not in os.environ:
+        return local_layout(resources, local_node())
+    with joined_or_started(resources) as placed:
+        return placed
+
+
+@contextmanager
+def joined_or_started(resources: Resources) -> Iterator[Layout]:
+    """Join the cluster that ``RAY_ADDRESS`` names, or start one on this machine, and leave or stop it at the end.
+
+    Ray turns token authentication on in a cluster that it starts itself; to join one that has it, ``RAY_AUTH_MODE=token``
+    must be set before Ray is imported (the command line does so).
+
+    Raises:
+        UserError: Nobody answers at ``RAY_ADDRESS``, or the layout does not fit.
+    """
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS")
+    placed = local_layout(resources, local_node()) if address is None else None
+    try:
+        if placed is not None:
+            _start(placed.nodes[0])
+        else:
+            _join(str(address))
+            placed = layout(resources, _nodes(), may_grow_to=_autoscaler_limit())
+        yield placed
+    finally:
+        ray.shutdown()
+
+
+def _start(node: Node) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=int(-(-node.cpus // 1)),
+        num_gpus=int(node.gpus),
+        # Ray Train frees the placement group of a killed slot through the dashboard's state service.
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+    )
+
+
+def _join(address: str) -> None:
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False)
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"RAY_ADDRESS = {address}: the cluster cannot be joined ({lines[0][:300]})\n"
+            "  remedy:  start it with RAY_AUTH_MODE=token ray start --head, share its token (~/.ray/auth_token), "
+            "or unset RAY_ADDRESS to run on this machine"
+        ) from error
+
+
+def _nodes() -> list[Node]:
+    import ray
+
+    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals]
+
+
+def _autoscaler_limit() -> Node | None:
+    from ray._private.state import state
+
+    # Ray Train itself asks this way whether more nodes may come; there is no public call.
+    limit = state.get_max_resources_from_cluster_config()
+    return Node(cpus=limit.get("CPU", 0), gpus=limit.get("GPU", 0)) if limit else None
+
+
+def _workers_on(node: Node, resources: Resources) -> int:
+    by_cpu = int((node.cpus + 1e-6) // resources.cpus_per_worker)
+    if not resources.gpus_per_worker:
+        return by_cpu
+    return min(by_cpu, int((node.gpus + 1e-6) // resources.gpus_per_worker))

@@ -1,0 +1,85 @@
+"""Two configurations against each other over seeds: what the difference is, and whether these seeds can tell."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy.stats import t as student_t
+
+CONFIDENCE = 0.95
+Verdict = Literal["separated", "not separated", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One configuration against another, paired over the seeds that both have.
+
+    Attributes:
+        best: Label of the configuration that is said to be better.
+        other: Label of the one it is compared with.
+        seeds: The seeds both have, i.e. the pairs.
+        margin: Mean advantage of `best` in the metric's unit, positive where it is better; None without a pair.
+        interval: 95 % Student t interval of the margin; None if the pairs do not allow one.
+        verdict: ``separated`` if the interval excludes 0; ``cannot tell`` without an interval.
+    """
+
+    best: str
+    other: str
+    seeds: tuple[int, ...]
+    margin: float | None
+    interval: tuple[float, float] | None
+    verdict: Verdict
+
+
+def contrast(
+    best: str,
+    other: str,
+    *,
+    best_values: Mapping[int, float],
+    other_values: Mapping[int, float],
+    higher_is_better: bool,
+) -> Contrast:
+    """Return the contrast of two configurations from their values by seed; pairs that are not finite do not count.
+
+    They are paired because a seed fixes the initial weights and the order of the samples of both.
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    margins = {
+        seed: sign * (value - other_values[seed])
+        for seed, value in best_values.items()
+        if seed in other_values and math.isfinite(value - other_values[seed])
+    }
+    seeds = tuple(margins)
+    margin = statistics.fmean(margins.values()) if margins else None
+    interval = t_interval(list(margins.values()))
+    if interval is None:
+        return Contrast(best, other, seeds, margin, None, "cannot tell")
+    excludes_zero = interval[0] > 0 or interval[1] < 0
+    return Contrast(best, other, seeds, margin, interval, "separated" if excludes_zero else "not separated")
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % Student t interval of the mean; None for fewer than two values, or if they are all the same.
+
+    Equal differences come from a small test set (counts out of a few hundred), not from a spread of zero, and an
+    interval without width would call anything separated.
+    """
+    if len(values) < 2 or math.isclose(min(values), max(values), rel_tol=1e-9, abs_tol=1e-12):
+        return None
+    mean = statistics.fmean(values)
+    quantile = float(student_t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1))
+    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
+    return mean - half, mean + half
+
+
+def mean_and_std(values: Iterable[float]) -> tuple[float, float | None]:
+    """Return mean (NaN without values or if one is not finite) and standard deviation (ddof=1; None below two)."""
+    known = list(values)
+    if not known or not all(map(math.isfinite, known)):
+        return math.nan, None
+    # The sums of `statistics` are exact: the same values in another order have the same mean, so that ties are ties.
+    return statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None

@@ -1,0 +1,166 @@
+"""The types of ``orchestrator.data``: what a data set is before and after it has been read into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Shape = tuple[int, int, int]
+"""Channels, height, width."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and their labels.
+
+    Attributes:
+        images: uint8 [n, C, H, W], contiguous, on the CPU.
+        labels: int64 [n] in [0, num_classes).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory, split.
+
+    Attributes:
+        name: Its name in ``DATASETS``.
+        train: What is trained on, validation already taken out.
+        val: What models are selected by.
+        test: What is reported.
+        class_names: The names of the classes in the order of the labels.
+        mean: Mean of each channel of ``train`` in units of [0, 1].
+        std: Standard deviation of each channel of ``train``, likewise; 1 for a channel that is constant.
+        split_hash: SHA-256 (hex) over which samples are in which split.
+    """
+
+    name: str
+    train: Split
+    val: Split
+    test: Split
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    split_hash: str
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels: 1 or 3."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels; images are square."""
+        return int(self.train.images.shape[2])
+
+
+class Samples(Protocol):
+    """Samples whose labels are known and whose images are read on demand."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """A name for each sample, unique in the data set, that never changes; the fixed splits are made from them."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """int64 [n]."""
+        ...
+
+    def shape(self, image_size: int | None) -> Shape:
+        """The shape that ``read`` gives each image."""
+        ...
+
+    def read(self, indices: NDArray[np.int64], image_size: int | None) -> Tensor:
+        """The images of these samples, uint8 [len(indices), C, H, W], resized to ``image_size`` if it is given."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArraySamples:
+    """Samples that are in memory already.
+
+    Attributes:
+        ids: See ``Samples``.
+        labels: int64 [n].
+        images: uint8 [n, C, S, S].
+    """
+
+    ids: Sequence[str]
+    labels: NDArray[np.int64]
+    images: Tensor
+
+    def shape(self, image_size: int | None) -> Shape:
+        """See ``Samples``."""
+        channels, height, width = self.images.shape[1:]
+        return (channels, image_size or height, image_size or width)
+
+    def read(self, indices: NDArray[np.int64], image_size: int | None) -> Tensor:
+        """See ``Samples``; resized bilinearly with antialiasing."""
+        images = self.images[torch.from_numpy(indices)].contiguous()
+        if image_size is None or image_size == images.shape[-1]:
+            return images
+        size = (image_size, image_size)
+        return torch.nn.functional.interpolate(images, size=size, mode="bilinear", antialias=True).contiguous()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that has been found, before it is split and read.
+
+    Attributes:
+        class_names: In the order of the labels.
+        train: The training samples; validation is taken out of them unless ``val`` is there.
+        test: The test samples.
+        val: The validation samples that the set ships, if it does.
+    """
+
+    class_names: tuple[str, ...]
+    train: Samples
+    test: Samples
+    val: Samples | None = None
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """One entry of the registry of data sets.
+
+    Attributes:
+        open: Finds the data set below a folder; raises ``DataError``.
+        description: One line: what it is and where it comes from.
+        num_classes: None if only the folder tells.
+        image_shape: Channels, height, width as stored; None if only the folder tells.
+        crop_padding: Default of the experiment file's option: pixels to pad before a random crop; 0 for no crop.
+        hflip: Default of the experiment file's option: whether training mirrors images at random.
+        files: What must exist below the data set's folder.
+        check: Looks closer than ``files`` without decoding images; raises ``DataError``.
+        download: Fetches the data set into a folder; None if it cannot be fetched.
+    """
+
+    open: Callable[[Path], Source]
+    description: str
+    num_classes: int | None = None
+    image_shape: Shape | None = None
+    crop_padding: int = 0
+    hflip: bool = False
+    files: tuple[str, ...] = ()
+    check: Callable[[Path], object] | None = None
+    download: Callable[[Path], None] | None = None

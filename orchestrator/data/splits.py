@@ -1,0 +1,112 @@
+"""Stratified parts of a data set that are the same everywhere and for ever.
+
+A sample's place in the order is the SHA-256 of its id. No generator is involved, so a split depends neither on a seed
+nor on the version of a library, and every cell of every sweep has the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.errors import DataError
+
+Indices = NDArray[np.int64]
+
+
+def stratified_counts(class_counts: Indices, total: int, *, minimum: int) -> Indices:
+    """How many samples of each class make up a part of ``total`` samples.
+
+    Proportional to the classes' sizes by largest remainders, but at least ``minimum`` of each.
+
+    Args:
+        class_counts: int64 [K]: the size of each class, each at least ``minimum``.
+        total: From ``K * minimum`` to the sum of ``class_counts``.
+        minimum: At least 0.
+
+    Returns:
+        int64 [K], summing to ``total``, each at most the size of its class.
+    """
+    assert minimum * len(class_counts) <= total <= class_counts.sum(), (class_counts, total, minimum)
+    quota = total * class_counts / class_counts.sum()
+    counts: Indices = np.maximum(np.floor(quota).astype(np.int64), minimum)
+    while counts.sum() > total:
+        counts[np.argmax(np.where(counts > minimum, counts - quota, -np.inf))] -= 1
+    while counts.sum() < total:
+        counts[np.argmax(np.where(counts < class_counts, quota - counts, -np.inf))] += 1
+    return counts
+
+
+def stratified_part(ids: Sequence[str], labels: Indices, total: int, *, minimum: int, salt: str) -> Indices:
+    """The indices of a stratified part of ``total`` samples, ascending.
+
+    Args:
+        ids: The samples' ids.
+        labels: int64 [n]; every class from 0 to the largest label occurs.
+        total: The size of the part, see ``stratified_counts``.
+        minimum: At least this many of each class.
+        salt: What the part is for: parts for different purposes are independent of each other.
+
+    Returns:
+        int64 [total].
+    """
+    keys = [hashlib.sha256(f"{salt}/{name}".encode()).digest() for name in ids]
+    order = np.array(sorted(range(len(ids)), key=keys.__getitem__))
+    counts = stratified_counts(np.bincount(labels), total, minimum=minimum)
+    chosen = [order[labels[order] == label][:count] for label, count in enumerate(counts)]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def training_indices(
+    ids: Sequence[str], labels: Indices, class_names: Sequence[str], *, num_train: int | None
+) -> Indices:
+    """The samples that training and validation share: a stratified part of ``num_train``, or all of them.
+
+    Raises:
+        DataError: ``num_train`` is more than there are, or leaves a class with fewer than two samples.
+    """
+    if num_train is None:
+        return np.arange(len(labels), dtype=np.int64)
+    if not 2 * len(class_names) <= num_train <= len(labels):
+        raise DataError(
+            f"num_train={num_train} is not possible: the training set has {len(labels)} images and each of its "
+            f"{len(class_names)} classes needs two. Set dataset.num_train from {2 * len(class_names)} to {len(labels)}."
+        )
+    _require_two_per_class(labels, class_names)
+    return stratified_part(ids, labels, num_train, minimum=2, salt="num_train")
+
+
+def validation_indices(ids: Sequence[str], labels: Indices, class_names: Sequence[str], *, fraction: float) -> Indices:
+    """The stratified validation part: ``fraction`` of the samples, rounded, but at least one of each class.
+
+    At least one sample of each class remains for training, too.
+
+    Raises:
+        DataError: A class has a single sample.
+    """
+    _require_two_per_class(labels, class_names)
+    num_classes = len(class_names)
+    total = min(max(round(fraction * len(labels)), num_classes), len(labels) - num_classes)
+    return stratified_part(ids, labels, total, minimum=1, salt="validation")
+
+
+def _require_two_per_class(labels: Indices, class_names: Sequence[str]) -> None:
+    counts = np.bincount(labels, minlength=len(class_names))
+    if counts.min() < 2:
+        raise DataError(
+            f"class {class_names[int(counts.argmin())]!r} has {counts.min()} training image: part of the training set "
+            "becomes the validation set, so each class needs two. Add images, or ship the set with its own val folder."
+        )
+
+
+def split_hash(name: str, splits: Mapping[str, Sequence[str]]) -> str:
+    """SHA-256 (64 hex digits) over which samples are in which split of which data set."""
+    digest = hashlib.sha256(name.encode())
+    for split, ids in splits.items():
+        # The terminators keep ("a", "b") apart from ("ab",): neither occurs in a name.
+        digest.update(f"\0\0{split}".encode())
+        digest.update("".join(f"\0{sample}" for sample in ids).encode())
+    return digest.hexdigest()

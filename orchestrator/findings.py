@@ -1,0 +1,111 @@
+"""Collects what is wrong with an experiment file, so that a user sees all of it at once."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.errors import ConfigError, Problem
+
+COMMAND_LINE = "-o"
+NOT_GIVEN = object()
+_SHOWN_CHARACTERS = 100
+
+
+class Findings:
+    """The problems of one experiment file and of the overrides that were applied to it."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self._overridden: list[str] = []
+
+    def attribute_to_command_line(self, key: str) -> None:
+        """Say that what stands at and below `key` comes from an override and not from the file."""
+        self._overridden.append(key)
+
+    def add(self, key: str, value: object, *, allowed: str, remedy: str) -> None:
+        """Note a problem, unless the very same is noted already; pass `NOT_GIVEN` where there is no value."""
+        overridden = any(re.match(rf"{re.escape(prefix)}(?![A-Za-z0-9_-])", key) for prefix in self._overridden)
+        problem = Problem(
+            file=COMMAND_LINE if overridden else self.file, key=key, value=show(value), allowed=allowed, remedy=remedy
+        )
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def add_unknown(self, key: str, value: object, *, word: str, known: Sequence[str], what: str) -> None:
+        """Note that `word`, part of what stands at `key`, is none of the `known`; name the nearest."""
+        self.add(key, value, allowed=f"{what}: {', '.join(known) or 'none'}", remedy=suggest(word, known))
+
+    def add_validation(self, error: ValidationError, model: type[BaseModel], *, prefix: str = "") -> None:
+        """Note what pydantic found in a section; `prefix` is the section's key."""
+        seen = set()
+        for item in error.errors(include_url=False):
+            field, *rest = item["loc"]
+            key = f"{prefix}.{field}" if prefix else str(field)
+            # Of a union pydantic reports every branch; one problem for the value is enough.
+            key += "".join(f"[{step}]" for step in rest if isinstance(step, int))
+            if key in seen:
+                continue
+            seen.add(key)
+            self._add_item(item["type"], item.get("ctx", {}), item["input"], key=key, field=str(field), model=model)
+
+    def _add_item(
+        self, kind: str, context: dict[str, Any], value: object, *, key: str, field: str, model: type[BaseModel]
+    ) -> None:
+        if kind in ("extra_forbidden", "invalid_key"):
+            # The name of a data set is the key of its options and not one of them.
+            known = [name for name in model.model_fields if name != "name"]
+            self.add_unknown(key, value, word=field, known=known, what="one of the keys")
+            return
+        allowed = model.model_fields[field].description or "another value"
+        if kind == "missing":
+            self.add(key, NOT_GIVEN, allowed=allowed, remedy="It is missing: add it.")
+        elif kind == "cross_field":
+            self.add(key, value, allowed=context["allowed"], remedy=context["remedy"])
+        else:
+            self.add(key, value, allowed=allowed, remedy=_remedy(value, context, model.model_fields[field].default))
+
+    def raise_if_any(self) -> None:
+        """Raise ConfigError with everything noted so far."""
+        if self.problems:
+            raise ConfigError(self.problems)
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """Return the remedy for `word` that is none of the `known`."""
+    nearest = difflib.get_close_matches(word.lower(), known, n=1) or [name for name in known if name.startswith(word)]
+    if word and nearest:
+        return f"Did you mean {nearest[0]}?"
+    return "Choose one of these." if known else "Remove it."
+
+
+def show(value: object) -> str:
+    """Return `value` as YAML on one line, shortened if it is long."""
+    if value is NOT_GIVEN:
+        return ""
+    try:
+        text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True)
+    except yaml.YAMLError:  # not plain data, e.g. a Path
+        text = str(value)
+    text = " ".join(text.removesuffix("...\n").split())
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 4]} ..."
+
+
+def _remedy(value: object, context: dict[str, Any], default: object) -> str:
+    choices = re.findall(r"'(\w+)'", context.get("expected", ""))
+    if isinstance(value, str) and choices and difflib.get_close_matches(value.lower(), choices, n=1):
+        return suggest(value, choices)
+    if isinstance(value, str) and re.fullmatch(r"[-+.\deE]+", value):
+        value_hint = "Write a plain decimal number without quotes"
+    else:
+        value_hint = "Change it"
+    if isinstance(default, bool | int | float | str | Path):
+        return f"{value_hint}, or leave it out for the default, {show(default)}."
+    return f"{value_hint}."

@@ -1,0 +1,107 @@
+"""The mailbox between a slot and its workers: hands cells out, takes messages back, and outlives the workers.
+
+It is a plain asyncio class, so that it can be tested without a cluster; ``orchestrator.slot`` makes it a Ray actor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell handed to a worker group.
+
+    Attributes:
+        number: Counts the submitted cells; a message with another number is stale.
+        attempt: 1 for the first worker group that gets it, 2 after that group died, and so on.
+        cell: The cell as plain data.
+    """
+
+    number: int
+    attempt: int
+    cell: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a worker group says of a cell.
+
+    Attributes:
+        kind: ``started`` (what it runs on and with which data), ``epoch``, ``done`` or ``failed``.
+        body: The fields of an ``EpochResult`` or a ``CellResult``, ``{"reason": ...}`` of a failure, or the facts of a start.
+    """
+
+    kind: Literal["started", "epoch", "done", "failed"]
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+class Mailbox:
+    """Holds the cell in flight until a message says that it is done or failed.
+
+    A worker group that was restarted is handed the same cell again, up to `max_attempts` times. The mailbox lives and dies with
+    the slot that owns it: workers whose slot is gone get no acknowledgement, and stop.
+    """
+
+    def __init__(self, *, max_attempts: int) -> None:
+        self._max_attempts = max_attempts
+        self._job: Job | None = None
+        self._number = 0
+        self._last_error = "the workers died without a message (killed, or out of memory)"
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._changed = asyncio.Condition()
+        self._closed = False
+
+    async def submit(self, cell: dict[str, Any]) -> None:
+        """Hand out `cell` next, in place of one that is still in flight."""
+        async with self._changed:
+            self._number += 1
+            self._job = Job(number=self._number, attempt=0, cell=cell)
+            self._outbox = asyncio.Queue()
+            self._changed.notify_all()
+
+    async def next_job(self) -> Job | None:
+        """Wait for a cell and return it; None when the slot is closed. Called once per cell by rank 0 of a worker group."""
+        async with self._changed:
+            while not self._closed:
+                if self._job is not None and self._job.attempt >= self._max_attempts:
+                    self._finish(Message("failed", {"reason": f"{self._last_error} ({self._job.attempt} attempts)"}))
+                if self._job is not None:
+                    self._job = Job(self._job.number, self._job.attempt + 1, self._job.cell)
+                    return self._job
+                await self._changed.wait()
+        return None
+
+    async def post(self, job: Job, message: Message) -> bool:
+        """Take a message about `job`; return whether that is still the cell in flight. If not, the message is dropped."""
+        if self._closed or job != self._job:
+            return False
+        if message.kind in ("done", "failed"):
+            self._finish(message)
+        else:
+            self._outbox.put_nowait(message)
+        return True
+
+    async def note_error(self, job: Job, reason: str) -> None:
+        """Remember why the worker group is about to exit; it becomes the cell's reason if no attempt is left."""
+        if job == self._job:
+            self._last_error = reason
+
+    async def receive(self, timeout_s: float) -> Message | None:
+        """Return the next message of the workers, or None after `timeout_s`."""
+        try:
+            return await asyncio.wait_for(self._outbox.get(), timeout_s)
+        except TimeoutError:
+            return None
+
+    async def close(self) -> None:
+        """Let the workers end their loop: nothing is handed out or accepted any more."""
+        async with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _finish(self, message: Message) -> None:
+        self._job = None
+        self._outbox.put_nowait(message)

@@ -1,0 +1,120 @@
+"""What a cell is measured by: the registry of metrics, and one function that computes them, the same on every rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from orchestrator.errors import CellError
+
+_ECE_BINS = 15  # Guo et al., "On Calibration of Modern Neural Networks", ICML 2017
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """How to read a metric.
+
+    Attributes:
+        higher_is_better: The direction in which a model improves.
+        is_fraction: It lies in [0, 1], so a table may show it in percent.
+    """
+
+    higher_is_better: bool
+    is_fraction: bool
+
+
+METRICS: dict[str, MetricInfo] = {
+    "loss": MetricInfo(higher_is_better=False, is_fraction=False),
+    "accuracy": MetricInfo(higher_is_better=True, is_fraction=True),
+    "error": MetricInfo(higher_is_better=False, is_fraction=True),
+    "f1_micro": MetricInfo(higher_is_better=True, is_fraction=True),
+    "f1_macro": MetricInfo(higher_is_better=True, is_fraction=True),
+    "balanced_accuracy": MetricInfo(higher_is_better=True, is_fraction=True),
+    "auroc": MetricInfo(higher_is_better=True, is_fraction=True),
+    "ece": MetricInfo(higher_is_better=False, is_fraction=True),
+}
+
+
+def compute_metrics(logits: Tensor, labels: Tensor, *, num_classes: int) -> dict[str, float]:
+    """Every metric of ``METRICS`` over the samples of all ranks.
+
+    A collective: where a default process group is initialised, every rank must call it. Shards may differ in length and
+    may be empty; none is padded. The shards are gathered whole, because AUROC and the calibration error need every
+    score anyway, so each rank computes the same values from the same samples. They are computed on the CPU, in one
+    order: the CUDA versions of some of the sums involved are not deterministic.
+
+    Args:
+        logits: Floating, [n, num_classes]: this rank's shard, on the device that the group's backend works on.
+        labels: int64 [n] in [0, num_classes), on the same device.
+        num_classes: At least 2.
+
+    Returns:
+        The metrics in the order of ``METRICS``: ``loss`` is the mean cross-entropy; ``f1_macro`` averages over the
+        classes that occur among labels or predictions, ``balanced_accuracy`` (mean recall) and ``auroc`` (one against
+        the rest) over those that occur among the labels, each as scikit-learn has it; ``ece`` is the expected
+        calibration error in 15 bins. ``auroc`` is NaN if all labels are of one class.
+
+    Raises:
+        ValueError: A shape that does not fit, or no sample on any rank.
+        CellError: An output that is not finite, on any rank; raised on every rank.
+    """
+    if logits.ndim != 2 or logits.shape[1] != num_classes or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not fit num_classes={num_classes}: "
+            "expected [n, num_classes] and [n]."
+        )
+    all_logits = _gathered(logits.detach().float()).cpu()
+    all_labels = _gathered(labels).cpu()
+    if len(all_labels) == 0:
+        raise ValueError("no sample to evaluate on any rank.")
+    if not torch.isfinite(all_logits).all():
+        raise CellError("the model's outputs are not finite in evaluation. Lower train.lr or set train.clip_grad_norm.")
+    return _metrics_of(all_logits, all_labels, num_classes)
+
+
+def _gathered(shard: Tensor) -> Tensor:
+    """The shards of all ranks in the order of the ranks; the shard itself where there is no process group."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return shard
+    from torchmetrics.utilities.distributed import gather_all_tensors  # seconds to import: see _metrics_of
+
+    return torch.cat(gather_all_tensors(shard))
+
+
+def _metrics_of(logits: Tensor, labels: Tensor, num_classes: int) -> dict[str, float]:
+    # Imported here: torchmetrics takes as long to import as torch, and the command line only reads METRICS.
+    from torchmetrics.functional import classification as tm
+
+    probabilities = logits.softmax(dim=1)
+    counts = tm.multiclass_stat_scores(logits, labels, num_classes=num_classes, average=None)
+    support = counts[:, 4]
+    present = support > 0
+    accuracy = float(tm.multiclass_accuracy(logits, labels, num_classes=num_classes, average="micro"))
+    values = {
+        # float64: a sum over all samples in float32 would depend on how many there are.
+        "loss": float(torch.nn.functional.cross_entropy(logits.double(), labels)),
+        "accuracy": accuracy,
+        "error": 1.0 - accuracy,
+        "f1_micro": float(tm.multiclass_f1_score(logits, labels, num_classes=num_classes, average="micro")),
+        "f1_macro": float(tm.multiclass_f1_score(logits, labels, num_classes=num_classes, average="macro")),
+        # torchmetrics' macro recall counts a class that is predicted but never occurs as 0; it has no recall at all.
+        "balanced_accuracy": float((counts[present, 0] / support[present]).mean()),
+        "auroc": _auroc(probabilities, labels, present),
+        "ece": float(tm.multiclass_calibration_error(probabilities, labels, num_classes=num_classes, n_bins=_ECE_BINS)),
+    }
+    assert values.keys() == METRICS.keys()
+    return values
+
+
+def _auroc(probabilities: Tensor, labels: Tensor, present: Tensor) -> float:
+    """Mean area under the ROC curve of each class that occurs against the rest; NaN if only one occurs."""
+    from torchmetrics.functional import classification as tm
+
+    if int(present.sum()) < 2:
+        return float("nan")
+    # Class by class: multiclass_auroc counts a class without a positive sample as 0 instead of leaving it out.
+    areas = [tm.binary_auroc(probabilities[:, k], (labels == k).long()) for k in present.nonzero().flatten().tolist()]
+    return float(torch.stack(areas).mean())

@@ -1,0 +1,103 @@
+"""What a sweep would do: its cells, which of them are done, how it is placed and how much disk it takes at most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Group, RenderableType
+from rich.filesize import decimal
+from rich.text import Text
+
+from orchestrator.data import check_dataset, num_classes_of
+from orchestrator.errors import UserError
+from orchestrator.models import build_model
+
+if TYPE_CHECKING:
+    from orchestrator.cells import Cell
+    from orchestrator.cluster import Layout
+    from orchestrator.config import Experiment
+    from orchestrator.records import CellRun
+
+# Weights are counted per copy: a resumable checkpoint has them once and the optimizer's state; the best weights and
+# MLflow's model have them once each, and a checkpoint that is being replaced exists twice.
+OPTIMIZER_COPIES = {"sgd": 1, "adamw": 2}
+# Only the channels of the first layer depend on the real image, hardly a byte of the whole.
+NOMINAL_CHANNELS, NOMINAL_SIZE = 3, 224
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `run` would do.
+
+    Attributes:
+        cells: All cells of the experiment.
+        pending: Those that are not done.
+        layout: Where they would be placed.
+        disk_peak_bytes: What checkpoints and models take at most, while the last cells run.
+    """
+
+    cells: tuple[Cell, ...]
+    pending: tuple[Cell, ...]
+    layout: Layout
+    disk_peak_bytes: int
+
+
+def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Cell]:
+    """Return the cells that have no finished run."""
+    return [cell for cell in cells if cell.key not in runs or runs[cell.key].status != "done"]
+
+
+def check_data(experiment: Experiment) -> None:
+    """Check that every data set is there.
+
+    Raises:
+        UserError: The `DataError` of each one that is not.
+    """
+    problems = []
+    for spec in experiment.dataset:
+        try:
+            check_dataset(spec.name, experiment.data_dir, folder=spec.folder)
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun], layout: Layout) -> Plan:
+    """Put the plan together; the data sets must be there, since a model's size depends on the number of classes."""
+    pending = pending_cells(cells, runs)
+    weights = {(cell.dataset, cell.model): 0 for cell in pending}
+    for spec, model in weights:
+        num_classes = num_classes_of(spec.name, experiment.data_dir, folder=spec.folder)
+        weights[spec, model] = _weight_bytes(model, num_classes)
+    sizes = [weights[cell.dataset, cell.model] for cell in pending]
+    kept = 2 * sum(sizes)
+    resumable = 2 * (1 + OPTIMIZER_COPIES[experiment.train.optimizer]) * max(sizes, default=0) * layout.slots
+    return Plan(cells=tuple(cells), pending=tuple(pending), layout=layout, disk_peak_bytes=kept + resumable)
+
+
+def render_plan(plan: Plan, experiment: Experiment) -> RenderableType:
+    """Return the plan's summary for the terminal."""
+    resources, layout = experiment.resources, plan.layout
+    used = f"{resources.workers} workers x {resources.cpus_per_worker:g} CPUs"
+    if resources.gpus_per_worker:
+        used += f" and {resources.gpus_per_worker:g} GPUs"
+    offered = ", ".join(f"{node.cpus:g} CPUs / {node.gpus:g} GPUs" for node in layout.nodes)
+    lines = [
+        f"cells:     {len(plan.cells)}: {len(plan.cells) - len(plan.pending)} done, {len(plan.pending)} to run, "
+        f"{experiment.train.epochs} epochs each",
+        f"slots:     {layout.slots} at a time, {used} each, on {offered}",
+        f"disk:      at most {decimal(plan.disk_peak_bytes)} more in {experiment.storage}",
+    ]
+    if layout.warning:
+        lines.append(f"warning:   {layout.warning}")
+    return Group(*(Text(line, overflow="fold") for line in lines))
+
+
+def _weight_bytes(model: str, num_classes: int) -> int:
+    with torch.device("meta"):
+        network = build_model(model, num_classes=num_classes, num_channels=NOMINAL_CHANNELS, image_size=NOMINAL_SIZE)
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())

@@ -1,0 +1,38 @@
+"""Keeps the terminal for the sweep: what Ray, Tune and MLflow print goes to a log file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+
+@contextmanager
+def output_to(log: Path) -> Iterator[Console]:
+    """Send standard output and error of this process, native code included, to `log`; yield a console on the old output."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    terminal, errors = os.dup(1), os.dup(2)
+    console_file = os.fdopen(os.dup(terminal), "w", encoding="utf-8", errors="replace")
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield Console(file=console_file)
+    finally:
+        logging.getLogger().removeHandler(handler)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(terminal, 1)
+        os.dup2(errors, 2)
+        os.close(terminal)
+        os.close(errors)
+        console_file.close()

@@ -1,0 +1,167 @@
+"""What the terminal shows of tracked runs: the comparison, the state of the cells, the selection."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.compare import Column, Comparison
+from orchestrator.formats import latex, long_csv, markdown, number, remarks, shown, title
+
+if TYPE_CHECKING:
+    from orchestrator.cells import Cell
+    from orchestrator.records import CellRun
+    from orchestrator.select import Selection
+
+Format = Literal["table", "markdown", "csv", "latex"]
+STATE_STYLES = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "missing": "dim"}
+# Narrower, labels such as zeta_mixup(gamma=2.8, num_mixed=64) break inside a parameter.
+LABEL_WIDTH = 21
+HEADER_WIDTH = 26
+GAP = 3
+
+
+def render(comparison: Comparison, format: Format) -> RenderableType:
+    """The comparison in one of the formats.
+
+    Returns:
+        ``table``: a renderable that fits the console's width, with the columns in several tables if it must;
+        otherwise a string (see `orchestrator.formats`).
+    """
+    renderers: dict[Format, Callable[[Comparison], RenderableType]] = {
+        "table": ComparisonTable,
+        "markdown": markdown,
+        "csv": long_csv,
+        "latex": latex,
+    }
+    return renderers[format](comparison)
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """The comparison for a terminal of any width."""
+
+    comparison: Comparison
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the tables and the remarks."""
+        yield Text(title(self.comparison, best="* best"), style="bold")
+        for columns in self._blocks(options.max_width):
+            yield ""
+            yield self._table(columns)
+        yield ""
+        yield from (Text(f"- {line}") for line in remarks(self.comparison))
+
+    def _blocks(self, max_width: int) -> Iterator[list[Column]]:
+        """As many columns for each table as fit, at least one."""
+        block: list[Column] = []
+        for column in self.comparison.columns:
+            if block and LABEL_WIDTH + sum(self._width(member) + GAP for member in [*block, column]) > max_width:
+                yield block
+                block = []
+            block.append(column)
+        if block:
+            yield block
+
+    def _table(self, columns: Sequence[Column]) -> Table:
+        table = _table()
+        table.add_column("augment", overflow="fold")
+        texts = [self._texts(column) for column in columns]
+        for column in columns:
+            # A fixed width: rich would shrink it, and crop n=2/3 to n=2, before it breaks a label.
+            table.add_column(Text(f" {column.dataset}\n {column.model}"), width=self._width(column), overflow="fold")
+        for row in self.comparison.rows:
+            table.add_row(Text(row), *(column_texts[row] for column_texts in texts))
+        return table
+
+    def _width(self, column: Column) -> int:
+        header = 1 + max(len(column.dataset), len(column.model))
+        return max(min(header, HEADER_WIDTH), *(len(text) for text in self._texts(column).values()))
+
+    def _texts(self, column: Column) -> dict[str, Text]:
+        """The column's cells by row, with the means right-aligned and the numbers of seeds left-aligned."""
+        entries = {row: self.comparison.entries[row, column] for row in self.comparison.rows}
+        parts = {row: shown(entry, self.comparison.metric) for row, entry in entries.items()}
+        mean_width = max((len(parts[row].mean) for row in entries if entries[row].n), default=0)
+        amounts = {
+            row: f"{part.mean:>{mean_width}}{part.spread}" if entries[row].n else part.mean
+            for row, part in parts.items()
+        }
+        width = max(map(len, amounts.values()))
+        return {
+            row: Text(
+                f"{'*' if entry.best else ' '}{amounts[row]:<{width}} {parts[row].seeds}",
+                style="bold" if entry.best else "" if entry.complete else "yellow",
+            )
+            for row, entry in entries.items()
+        }
+
+
+def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> RenderableType:
+    """Each cell's state, epoch and validation error (of the tested epoch once done, else of the last), and failures."""
+    table = _table()
+    for name in ("data set", "model", "augment"):
+        table.add_column(name, overflow="fold", min_width=6)
+    for name in ("seed", "state", "epoch", "val error"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
+    states: Counter[str] = Counter()
+    reasons = []
+    for cell in cells:
+        run = runs.get(cell.key)
+        state = run.status if run else "missing"
+        states[state] += 1
+        what = (Text(cell.dataset.label), Text(cell.model), Text(cell.augment.label), str(cell.seed))
+        table.add_row(*what, Text(state, style=STATE_STYLES[state]), *_progress(run))
+        if run and run.status in ("failed", "interrupted"):
+            reasons.append(f"- {run.status}: {cell.label} (cell {cell.key}): {run.reason or 'no reason is recorded'}")
+    summary = ", ".join(f"{states[state]} {state}" for state in STATE_STYLES if states[state])
+    return Group(table, "", *(Text(reason) for reason in reasons), Text(f"{len(cells)} cells: {summary or 'none'}"))
+
+
+def _progress(run: CellRun | None) -> tuple[str, str]:
+    """Epoch of epochs and validation error in percent; empty where unknown."""
+    if run is None or run.epoch is None:
+        return "", ""
+    error = run.metrics.get("best/error" if run.status == "done" else "val/error")
+    return f"{run.epoch}/{run.epochs}", "" if error is None else f"{100 * error:.2f} %"
+
+
+def render_selection(selections: Sequence[Selection]) -> RenderableType:
+    """For each data set the chosen configuration, by validation only, and what was not eligible."""
+    return Group(*(Text("\n".join(_selection_lines(selection))) for selection in selections))
+
+
+def _selection_lines(selection: Selection) -> Iterator[str]:
+    metric, best = selection.metric, selection.best
+
+    def amount(mean: float, std: float | None) -> str:
+        spread = "" if std is None else f" ± {number(std, metric)}"
+        return f"{number(mean, metric)}{spread}{' %' if metric.is_fraction else ''}"
+
+    if best is None or selection.cell is None:
+        yield f"{selection.dataset}: nothing to select, no configuration has all its seeds done"
+    else:
+        yield f"{selection.dataset}: {best.label}"
+        seeds = f"n={len(best.values)}"
+        yield f"  validation {metric.name}: {amount(best.mean, best.std)}, {seeds} (the choice looks at nothing else)"
+        yield f"  test {metric.name}: {amount(selection.test_mean, selection.test_std)} (for information)"
+        yield f"  best seed on validation: {selection.cell.seed} (cell {selection.cell.key}, run {selection.run_id})"
+        if selection.model_uri:
+            yield f"  its model: {selection.model_uri}"
+        for second in selection.ranked[1:2]:
+            yield f"  next of {len(selection.ranked)} on validation: {second.label}: {amount(second.mean, second.std)}"
+    for candidate in selection.not_eligible:
+        n, planned = len(candidate.values), len(candidate.cells)
+        reason = f"{n} of {planned} seeds done" if n < planned else "its metric is not finite"
+        yield f"  not eligible: {candidate.label}: {reason}"
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)

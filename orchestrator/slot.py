@@ -1,0 +1,263 @@
+"""A warm slot: a Tune trainable that keeps one group of Ray Train workers and has it train one cell after the other.
+
+A worker group takes ten seconds and more to start, a cell of a quick sweep takes less. Tune reuses the trainable's actor for
+trial after trial; the actor owns a `Mailbox`, and the workers take cells from it until the sweep ends.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+import torch.distributed as dist
+from ray import tune
+
+from orchestrator.cells import Cell
+from orchestrator.data import Dataset, load_dataset
+from orchestrator.errors import CellError, DataError
+from orchestrator.mailbox import Job, Mailbox, Message
+from orchestrator.records import EpochResult
+from orchestrator.train import train_cell
+
+# How long a step waits for news before it tells Tune that nothing happened: bounds how long Ctrl-C waits.
+HEARTBEAT_S = 2.0
+# How long a closing slot waits for its workers to leave by themselves; Tune kills the actor after 10 s.
+EXIT_GRACE_S = 8.0
+# Restarts of a worker group before the slot itself is given up; the mailbox gives up a single cell much earlier.
+MAX_GROUP_RESTARTS = 20
+# A worker may wait this long for the next cell; gloo's default of 30 minutes would end a slot that idles.
+CONTROL_TIMEOUT = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class SlotSettings:
+    """What is the same for all cells of a slot.
+
+    Attributes:
+        data_dir: Absolute folder of the data sets.
+        cells_dir: Absolute folder that holds one folder of checkpoints per cell, by key.
+        train_dir: Absolute folder for Ray Train's own files.
+        workers: DDP ranks.
+        cpus_per_worker: CPUs reserved per rank, and torch threads.
+        gpus_per_worker: GPUs reserved per rank.
+        max_attempts: How many worker groups may die over one cell before it counts as failed.
+    """
+
+    data_dir: str
+    cells_dir: str
+    train_dir: str
+    workers: int
+    cpus_per_worker: float
+    gpus_per_worker: float
+    max_attempts: int
+
+
+class Slot(tune.Trainable):  # type: ignore[misc]
+    """Trains one cell per trial; each step waits for the next message of the workers."""
+
+    def setup(self, config: dict[str, Any], settings: SlotSettings) -> None:
+        """Take the first cell; the workers start with the first step, since Tune makes actors that it never steps."""
+        self._settings = settings
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next cell."""
+        self._cell: dict[str, Any] = new_config["job"]["cell"]
+        self._submitted = False
+        self._epoch = 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Return the next message of the workers, or an empty one as a heartbeat."""
+        if self._thread is None:
+            self._start()
+        if not self._submitted:
+            ray.get(self._mailbox.submit.remote(self._cell))
+            self._submitted = True
+        message: Message | None = ray.get(self._mailbox.receive.remote(HEARTBEAT_S))
+        if message is None:
+            if not self._thread_is_alive():
+                raise RuntimeError(f"the slot's worker group ended: {self._error}") from self._error
+            return {"epoch": self._epoch, "message": None}
+        if message.kind == "epoch":
+            self._epoch = int(message.body["epoch"])
+        return {"epoch": self._epoch, "message": message, "done": message.kind in ("done", "failed")}
+
+    def cleanup(self) -> None:
+        """Let the workers leave their loop, so that Ray Train frees its placement group itself."""
+        if self._thread is not None:
+            ray.get(self._mailbox.close.remote())
+            self._thread.join(EXIT_GRACE_S)
+
+    def _start(self) -> None:
+        settings = self._settings
+        self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote(max_attempts=settings.max_attempts)
+        resources = {"CPU": settings.cpus_per_worker}
+        if settings.gpus_per_worker:
+            resources["GPU"] = settings.gpus_per_worker
+        trainer = ray.train.torch.TorchTrainer(
+            work,
+            train_loop_config={"mailbox": self._mailbox, "settings": settings},
+            torch_config=ray.train.torch.TorchConfig(backend="nccl" if settings.gpus_per_worker else "gloo"),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=settings.workers,
+                use_gpu=settings.gpus_per_worker > 0,
+                resources_per_worker=resources,
+            ),
+            run_config=ray.train.RunConfig(
+                name=f"slot-{ray.get_runtime_context().get_actor_id()}",
+                storage_path=settings.train_dir,
+                failure_config=ray.train.FailureConfig(max_failures=MAX_GROUP_RESTARTS),
+            ),
+        )
+
+        def fit() -> None:
+            try:
+                trainer.fit()
+            except Exception as error:  # noqa: BLE001 - it crosses a thread: `step` raises it
+                self._error = error
+
+        self._thread = threading.Thread(target=fit, name="trainer", daemon=True)
+        self._thread.start()
+
+    def _thread_is_alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+
+def work(config: dict[str, Any]) -> None:
+    """Take cells from the mailbox and train them until it is closed: the train function of every worker of a slot."""
+    settings: SlotSettings = config["settings"]
+    torch.set_num_threads(max(1, int(settings.cpus_per_worker)))
+    # The first optimizer of a process imports this, which takes seconds; better now than between two cells.
+    importlib.import_module("torch._dynamo")
+    worker = _Worker(config["mailbox"], settings)
+    while (job := worker.next_job()) is not None:
+        worker.run(job)
+
+
+class _AbandonedError(Exception):
+    """The slot does not wait for this cell any more; raised on all ranks at once."""
+
+
+class _Worker:
+    """One rank of a slot's worker group."""
+
+    def __init__(self, mailbox: Any, settings: SlotSettings) -> None:
+        self._mailbox, self._settings = mailbox, settings
+        self._rank = dist.get_rank()
+        self._device = ray.train.torch.get_device()
+        # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
+        self._control = dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT)
+        self._dataset: tuple[str, Dataset] | None = None
+
+    def next_job(self) -> Job | None:
+        """Wait for the next cell; the same on every rank."""
+        job: Job | None = self._from_rank_0(lambda: ray.get(self._mailbox.next_job.remote()))
+        return job
+
+    def run(self, job: Job) -> None:
+        """Train one cell and post its messages; an error that the group survives is posted as the cell's failure."""
+        try:
+            self._train(job)
+        except _AbandonedError:
+            pass
+        except CellError as error:
+            self._post(job, Message("failed", {"reason": str(error)}))
+        except Exception as error:
+            # The other ranks may wait for this one in a collective: it must exit, and Ray Train restarts the whole group.
+            if self._rank == 0:
+                reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+                ray.get(self._mailbox.note_error.remote(job, reason))
+            raise
+        finally:
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _train(self, job: Job) -> None:
+        cell = Cell.model_validate(job.cell)
+        dataset = self._agree(lambda: self._load(cell))
+        self._post(job, Message("started", self._facts(cell, dataset)))
+
+        def report(result: EpochResult) -> None:
+            if not self._post(job, Message("epoch", asdict(result))):
+                raise _AbandonedError
+
+        checkpoint_dir = Path(self._settings.cells_dir) / cell.key
+        result = train_cell(cell, dataset, checkpoint_dir=checkpoint_dir, device=self._device, report=report)
+        self._post(job, Message("done", asdict(result)))
+
+    def _load(self, cell: Cell) -> Dataset:
+        """Return the cell's data; that of the last cell is kept, since neighbours in a sweep share it."""
+        identity = cell.dataset.model_dump_json()
+        if self._dataset is None or self._dataset[0] != identity:
+            self._dataset = None
+            spec = cell.dataset
+            dataset = load_dataset(
+                spec.name,
+                Path(self._settings.data_dir),
+                folder=spec.folder,
+                image_size=spec.image_size,
+                val_fraction=spec.val_fraction,
+                num_train=spec.num_train,
+            )
+            self._dataset = (identity, dataset)
+        return self._dataset[1]
+
+    def _facts(self, cell: Cell, dataset: Dataset) -> dict[str, Any]:
+        on_cuda = self._device.type == "cuda"
+        return {
+            "device": torch.cuda.get_device_name(self._device) if on_cuda else "cpu",
+            "world_size": dist.get_world_size(),
+            "backend": cell.augment.build().backend,
+            "dataset": {
+                "name": dataset.name,
+                "split_hash": dataset.split_hash,
+                "num_train": len(dataset.train.labels),
+                "num_val": len(dataset.val.labels),
+                "num_test": len(dataset.test.labels),
+                "num_channels": dataset.num_channels,
+                "image_size": dataset.image_size,
+                "class_names": list(dataset.class_names),
+                "mean": list(dataset.mean),
+                "std": list(dataset.std),
+            },
+        }
+
+    def _post(self, job: Job, message: Message) -> bool:
+        """Post from rank 0; return on every rank whether the slot still wants this cell."""
+        wanted: bool = self._from_rank_0(lambda: ray.get(self._mailbox.post.remote(job, message)))
+        return wanted
+
+    def _from_rank_0(self, ask: Callable[[], Any]) -> Any:
+        answer = [ask() if self._rank == 0 else None]
+        dist.broadcast_object_list(answer, src=0, group=self._control)
+        return answer[0]
+
+    def _agree(self, prepare: Callable[[], Dataset]) -> Dataset:
+        """Run `prepare` on every rank; if it fails on any, all raise the same `CellError` and the group stays whole."""
+        result, problem = None, None
+        try:
+            result = prepare()
+        except DataError as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001 - reported as the cell's failure, by all ranks
+            problem = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+        problems: list[str | None] = [None] * dist.get_world_size()
+        dist.all_gather_object(problems, problem, group=self._control)
+        for found in problems:
+            if found is not None:
+                raise CellError(found)
+        assert result is not None
+        return result

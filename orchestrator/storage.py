@@ -1,0 +1,116 @@
+"""The folder of a sweep's results: checkpoints, logs, the SQLite MLflow store, and the lock that one sweep at a time holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from orchestrator.errors import UserError
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Paths below ``storage`` of an experiment.
+
+    Attributes:
+        root: Absolute; on a cluster every node must see it under this path.
+    """
+
+    root: Path
+
+    @property
+    def cells_dir(self) -> Path:
+        """One folder of checkpoints per cell, by key."""
+        return self.root / "cells"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """MLflow's artifacts, by experiment."""
+        return self.root / "artifacts"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite MLflow store, used unless ``tracking.uri`` says otherwise."""
+        return self.root / "mlflow.db"
+
+    def new_log(self, name: str) -> Path:
+        """Return the path of a log file for a sweep that starts now."""
+        folder = self.root / "logs"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+
+    def prepare(self) -> None:
+        """Make the folder and check that it can be written to.
+
+        Raises:
+            UserError: It cannot.
+        """
+        probe = self.root / f".probe-{os.getpid()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"storage = {self.root}: not writable ({error.strerror or error})\n"
+                "  remedy:  mend its permissions, or name another folder with -o storage=PATH"
+            ) from error
+
+    @contextmanager
+    def locked(self, sweep: str) -> Iterator[None]:
+        """Hold the folder for one sweep.
+
+        Raises:
+            UserError: Another process holds it; the message says who.
+        """
+        holder = self.root / "holder.json"
+        try:
+            with FileLock(self._lock_path, timeout=0):
+                about = {
+                    "sweep": sweep,
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                    "since": time.strftime("%F %T"),
+                }
+                holder.write_text(json.dumps(about), encoding="utf-8")
+                try:
+                    yield
+                finally:
+                    holder.unlink(missing_ok=True)
+        except Timeout as error:
+            who = holder.read_text(encoding="utf-8") if holder.exists() else "unknown"
+            raise UserError(
+                f"storage = {self.root}: in use by another sweep: {who}\n"
+                "  remedy:  wait for it, end it, or run this one with -o storage=ANOTHER_FOLDER"
+            ) from error
+
+    def is_locked(self) -> bool:
+        """Return whether a sweep is at work here."""
+        if not self._lock_path.exists():
+            return False
+        try:
+            with FileLock(self._lock_path, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def shrink(self, key: str) -> None:
+        """Remove what only a resumed training needs from the folder of a finished cell."""
+        (self.cells_dir / key / "last.pt").unlink(missing_ok=True)
+
+    def discard(self, key: str) -> None:
+        """Remove the checkpoints of a cell."""
+        shutil.rmtree(self.cells_dir / key, ignore_errors=True)
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.root / ".lock"

@@ -1,0 +1,188 @@
+"""Run the missing cells of an experiment: Ray Tune gives them to warm slots, one trial per cell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from orchestrator.records import EpochResult
+from orchestrator.slot import Slot, SlotSettings
+from orchestrator.train import CellResult
+
+if TYPE_CHECKING:
+    from orchestrator.cells import Cell
+    from orchestrator.config import Experiment
+    from orchestrator.delivery import Delivery
+    from orchestrator.mailbox import Message
+    from orchestrator.progress import Progress
+    from orchestrator.storage import Storage
+
+# How many worker groups, and how many slots, may die over one cell.
+MAX_ATTEMPTS = 3
+# A slot's own actor reserves memory and no CPU: all CPUs are for its workers, which Ray Train places by itself.
+SLOT_MEMORY_BYTES = 256 * 1024**2
+ENVIRONMENT = {
+    # Tune's own result files are not read by anybody: MLflow has the results.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Notice a dead worker and a finished group within half a second instead of two.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Slots that start at the same time on busy cores take longer than the default minute.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep ended: the keys of the cells that finished or failed, and whether it was interrupted."""
+
+    done: frozenset[str]
+    failed: frozenset[str]
+    interrupted: bool
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    *,
+    experiment: Experiment,
+    storage: Storage,
+    slots: int,
+    delivery: Delivery,
+    progress: Progress,
+) -> Outcome:
+    """Train `cells` on the connected Ray cluster and tell `delivery` and `progress` what happens.
+
+    Args:
+        cells: Those to run, in this order.
+        experiment: Where they come from.
+        storage: Where their checkpoints go.
+        slots: How many at a time.
+        delivery: Takes every result.
+        progress: Shows it.
+    """
+    os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
+    scratch = Path(tempfile.mkdtemp(prefix="ray-", dir=storage.root))
+    settings = SlotSettings(
+        data_dir=str(experiment.data_dir),
+        cells_dir=str(storage.cells_dir),
+        train_dir=str(scratch),
+        workers=experiment.resources.workers,
+        cpus_per_worker=experiment.resources.cpus_per_worker,
+        gpus_per_worker=experiment.resources.gpus_per_worker,
+        max_attempts=MAX_ATTEMPTS,
+    )
+    listener = _Listener(cells, delivery, progress)
+    trainable = tune.with_resources(
+        tune.with_parameters(Slot, settings=settings),
+        tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
+    )
+    tuner = tune.Tuner(
+        trainable,
+        param_space={
+            "job": tune.grid_search([{"key": cell.key, "cell": cell.model_dump(mode="json")} for cell in cells])
+        },
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=slots,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=experiment.name,
+            storage_path=str(scratch),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=MAX_ATTEMPTS - 1),
+            callbacks=[listener],
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        listener.interrupt_the_rest()
+        shutil.rmtree(scratch, ignore_errors=True)
+    done, failed = frozenset(listener.done), frozenset(listener.failed)
+    return Outcome(done=done, failed=failed, interrupted=len(done) + len(failed) < len(cells))
+
+
+def _trial_name(trial: Trial) -> str:
+    return f"cell_{trial.trial_id}"
+
+
+class _Listener(tune.Callback):  # type: ignore[misc]
+    """Passes on what the slots report."""
+
+    def __init__(self, cells: Sequence[Cell], delivery: Delivery, progress: Progress) -> None:
+        self._cells = {cell.key: cell for cell in cells}
+        self._delivery, self._progress = delivery, progress
+        self._open: dict[str, Cell] = {}
+        self.done: set[str] = set()
+        self.failed: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune writes its callbacks to disk for `Tuner.restore`, which is not used here: MLflow is the ledger.
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Open the cell's run, unless the trial was started before and is retried."""
+        cell = self._cell(trial)
+        if cell.key not in self._open:
+            self._open[cell.key] = cell
+            self._delivery.start(cell)
+            self._progress.start(cell)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Pass a message of the workers on; a heartbeat has none."""
+        message: Message | None = result["message"]
+        if message is None:
+            return
+        cell = self._cell(trial)
+        if message.kind == "started":
+            self._delivery.facts(cell, message.body)
+        elif message.kind == "epoch":
+            epoch = EpochResult(**message.body)
+            self._delivery.epoch(cell, epoch)
+            self._progress.epoch(cell, epoch)
+        elif message.kind == "done":
+            finished = CellResult(**message.body)
+            self._close(cell, self.done)
+            self._delivery.finish(cell, finished)
+            self._progress.finish(cell, finished.metrics)
+        else:
+            self._fail(cell, message.body["reason"])
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Mark the cell of a slot that died too often."""
+        error = trial.get_pickled_error() or trial.get_error()
+        lines = str(error).strip().splitlines() or ["unknown"]
+        self._fail(self._cell(trial), f"the slot died {MAX_ATTEMPTS} times: {lines[-1]}\n" + "\n".join(lines))
+
+    def interrupt_the_rest(self) -> None:
+        """Mark what was started and neither finished nor failed."""
+        for cell in list(self._open.values()):
+            self._delivery.interrupt(cell)
+
+    def _cell(self, trial: Trial) -> Cell:
+        return self._cells[trial.config["job"]["key"]]
+
+    def _fail(self, cell: Cell, reason: str) -> None:
+        self._close(cell, self.failed)
+        self._delivery.fail(cell, reason)
+        self._progress.fail(cell, reason)
+
+    def _close(self, cell: Cell, ended: set[str]) -> None:
+        self._open.pop(cell.key, None)
+        ended.add(cell.key)

@@ -1,0 +1,290 @@
+"""MLflow: one parent run per sweep, one child run per cell, found again by the cell's key. The only module that imports it.
+
+Every write can be repeated: a metric row is (run, name, timestamp, step, value), and the timestamps come from the checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import numpy as np
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import Dataset as DatasetEntity
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
+from mlflow.models import infer_signature
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from torch import nn
+from torchvision.transforms import v2
+
+from orchestrator import checkpoint
+from orchestrator.errors import UserError
+from orchestrator.models import build_model
+from orchestrator.records import CellRun, CellStatus, EpochResult
+
+if TYPE_CHECKING:
+    from orchestrator.cells import Cell
+    from orchestrator.config import Experiment
+    from orchestrator.train import CellResult
+
+KIND, KEY, SWEEP, EPOCHS, REASON, MODEL_URI = (
+    f"zetasweep.{name}" for name in ("kind", "cell", "sweep", "epochs", "reason", "model_uri")
+)
+# MLflow's defaults (7 retries of 120 s) would block for minutes when a server does not answer.
+HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+ENVIRONMENT_PACKAGES = ("zetasweep", "torch", "torchvision", "ray", "mlflow", "numpy", "torchmetrics")
+PAGE_SIZE = 1000
+
+
+class Tracker:
+    """The runs of one MLflow store.
+
+    Args:
+        uri: Tracking URI; a SQLite file in it must be absolute.
+        artifacts: Where a new experiment keeps its artifacts; None leaves it to the server.
+
+    Raises:
+        UserError: Nobody answers at `uri`, within 30 s.
+    """
+
+    def __init__(self, uri: str, *, artifacts: Path | None = None) -> None:
+        for name, value in HTTP_LIMITS.items():
+            os.environ.setdefault(name, value)
+        self.uri, self._artifacts = uri, artifacts
+        mlflow.set_tracking_uri(uri)
+        try:
+            self._client = MlflowClient(uri)
+            # Also makes or migrates the tables of a SQLite store, here and once: two writers at a time would fail in it.
+            self._client.search_experiments(max_results=1)
+        except Exception as error:
+            raise UserError(
+                f"tracking.uri = {uri}: MLflow does not answer ({_first_line(error)})\n"
+                "  remedy:  start the server, mend the address, or leave tracking.uri out to use a SQLite file in storage"
+            ) from error
+        self._run_ids: dict[str, str] = {}
+        self._parent_id: str | None = None
+        self._experiment_id: str | None = None
+
+    def cell_runs(self, cells: Sequence[Cell], *, active: bool) -> dict[str, CellRun]:
+        """Return the tracked run of each cell that has one, by key, whichever sweep ran it.
+
+        Args:
+            cells: The cells asked for.
+            active: Whether a sweep is at work on this store: if not, a run that is still open was interrupted.
+        """
+        wanted = {cell.key: cell.train.epochs for cell in cells}
+        found: dict[str, CellRun] = {}
+        for run in self._search(f"tags.`{KIND}` = 'cell'"):
+            key = run.data.tags.get(KEY, "")
+            if key in wanted and (key not in found or run.info.status == "FINISHED"):
+                found[key] = _cell_run(run, key, epochs=wanted[key], active=active)
+        return found
+
+    def open_sweep(self, experiment: Experiment) -> None:
+        """Open the sweep's parent run, the one of an earlier call if there is one."""
+        name = experiment.tracking.experiment or experiment.name
+        known = self._client.get_experiment_by_name(name)
+        if known is None:
+            location = (self._artifacts / name).as_uri() if self._artifacts else None
+            self._experiment_id = self._client.create_experiment(name, artifact_location=location)
+        else:
+            self._experiment_id = known.experiment_id
+        runs = self._search(
+            f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'", experiment_ids=[self._experiment_id]
+        )
+        parent = next(runs, None)
+        if parent is None:
+            tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | _git_tags()
+            parent = self._client.create_run(self._experiment_id, tags=tags)
+        self._parent_id = parent.info.run_id
+        self._client.update_run(self._parent_id, status="RUNNING")
+        text = experiment.model_dump_json(indent=2, exclude={"tracking": {"uri"}})
+        self._client.log_text(self._parent_id, text, "experiment.json")
+        self._client.log_dict(self._parent_id, environment(), "environment.json")
+
+    def close_sweep(self, *, complete: bool) -> None:
+        """End the parent run."""
+        if self._parent_id is not None:
+            self._client.set_terminated(self._parent_id, "FINISHED" if complete else "KILLED")
+
+    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str) -> None:
+        """Open the cell's run: the one it already has, or a new child of the sweep's."""
+        assert self._experiment_id is not None and self._parent_id is not None, "open_sweep comes first"
+        if known is not None:
+            self._run_ids[cell.key] = known.run_id
+            self._client.update_run(known.run_id, status="RUNNING")
+            return
+        tags = {
+            KIND: "cell",
+            KEY: cell.key,
+            SWEEP: sweep,
+            EPOCHS: str(cell.train.epochs),
+            MLFLOW_PARENT_RUN_ID: self._parent_id,
+            MLFLOW_RUN_NAME: cell.label,
+        } | _git_tags()
+        run_id = self._client.create_run(self._experiment_id, tags=tags).info.run_id
+        self._run_ids[cell.key] = run_id
+        params = [Param(name, value) for name, value in cell.params().items()]
+        self._client.log_batch(run_id, params=params)
+        self._client.log_text(run_id, cell.model_dump_json(indent=2), "cell.json")
+        self._client.log_dict(run_id, environment(), "environment.json")
+
+    def log_facts(self, cell: Cell, facts: dict[str, Any], *, data_dir: Path) -> None:
+        """Log what the cell runs on and with which data."""
+        run_id, data = self._run_ids[cell.key], facts["dataset"]
+        for name in ("device", "world_size", "backend"):
+            self._client.set_tag(run_id, f"zetasweep.{name}", str(facts[name]))
+        self._client.set_tag(run_id, "zetasweep.split_hash", data["split_hash"])
+        inputs = [
+            DatasetInput(
+                DatasetEntity(
+                    name=data["name"],
+                    digest=data["split_hash"][:32],
+                    source_type="local",
+                    source=json.dumps({"uri": data_dir.as_uri()}),
+                    profile=json.dumps({"num_samples": data[f"num_{split}"], "num_classes": len(data["class_names"])}),
+                ),
+                tags=[InputTag(MLFLOW_DATASET_CONTEXT, split)],
+            )
+            for split in ("train", "val", "test")
+        ]
+        self._client.log_inputs(run_id, inputs)
+
+    def log_epoch(self, cell: Cell, result: EpochResult) -> None:
+        """Log one epoch in one request."""
+        metrics = result.metrics | {"epoch": float(result.epoch)}
+        self._log_metrics(cell, metrics, step=result.epoch, timestamp_ms=result.timestamp_ms)
+
+    def finish_cell(self, cell: Cell, result: CellResult, facts: dict[str, Any], *, checkpoint_dir: Path) -> None:
+        """Log the test metrics and the best model, and end the run."""
+        run_id = self._run_ids[cell.key]
+        self._log_metrics(
+            cell, result.metrics, step=int(result.metrics["best/epoch"]), timestamp_ms=result.timestamp_ms
+        )
+        model_uri = self._log_model(cell, facts["dataset"], run_id=run_id, checkpoint_dir=checkpoint_dir)
+        tags = [RunTag(MODEL_URI, model_uri), RunTag(REASON, "")]
+        if result.first_step_ms is not None:
+            tags.append(RunTag("zetasweep.first_step_ms", str(result.first_step_ms)))
+        self._client.log_batch(run_id, tags=tags)
+        self._client.set_terminated(run_id, "FINISHED", end_time=result.timestamp_ms)
+
+    def fail_cell(self, cell: Cell, reason: str) -> None:
+        """End the run as failed, with its reason: the first line as a tag, the whole as an artifact."""
+        run_id = self._run_ids[cell.key]
+        self._client.set_tag(run_id, REASON, reason.splitlines()[0][:5000])
+        self._client.log_text(run_id, reason, "failure.txt")
+        self._client.set_terminated(run_id, "FAILED")
+
+    def interrupt_cell(self, cell: Cell) -> None:
+        """End the run as killed; the next sweep goes on with it."""
+        if cell.key in self._run_ids:
+            self._client.set_terminated(self._run_ids[cell.key], "KILLED")
+
+    def register(self, model_uri: str, name: str) -> str:
+        """Register a logged model as the newest version of `name`, with the alias ``best``; return the version."""
+        model_version = mlflow.register_model(model_uri, name, await_registration_for=0)
+        self._client.set_registered_model_alias(name, "best", model_version.version)
+        return str(model_version.version)
+
+    def _log_metrics(self, cell: Cell, metrics: dict[str, float], *, step: int, timestamp_ms: int) -> None:
+        entities = [Metric(name, value, timestamp_ms, step) for name, value in metrics.items()]
+        self._client.log_batch(self._run_ids[cell.key], metrics=entities)
+
+    def _log_model(self, cell: Cell, data: dict[str, Any], *, run_id: str, checkpoint_dir: Path) -> str:
+        """Log the best weights as a graph that takes pixels in [0, 1] and needs none of this project's code."""
+        network = build_model(
+            cell.model,
+            num_classes=len(data["class_names"]),
+            num_channels=data["num_channels"],
+            image_size=data["image_size"],
+        )
+        state = checkpoint.load(checkpoint_dir / checkpoint.BEST)
+        assert state is not None, "a finished cell has best weights"
+        network.load_state_dict(state["model"])
+        model = nn.Sequential(v2.Normalize(data["mean"], data["std"]), network).eval()
+        size = data["image_size"]
+        example = np.zeros((2, data["num_channels"], size, size), dtype=np.float32)
+        with torch.inference_mode():
+            signature = infer_signature(example, model(torch.from_numpy(example)).numpy())
+        with mlflow.start_run(run_id=run_id):
+            info = mlflow.pytorch.log_model(
+                model,
+                name="model",
+                signature=signature,
+                input_example=example,
+                pip_requirements=[f"torch=={version('torch')}", f"torchvision=={version('torchvision')}"],
+                metadata={"class_names": data["class_names"], "input": "pixels in [0, 1]", "output": "logits"},
+                serialization_format="pt2",
+            )
+        return str(info.model_uri)
+
+    def _search(self, query: str, *, experiment_ids: list[str] | None = None) -> Iterator[Run]:
+        if experiment_ids is None:
+            experiment_ids = [entry.experiment_id for entry in self._client.search_experiments()]
+        token = None
+        while True:
+            page = self._client.search_runs(
+                experiment_ids, query, ViewType.ACTIVE_ONLY, max_results=PAGE_SIZE, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+
+def environment() -> dict[str, Any]:
+    """Return what the driver runs on: Python, packages and platform."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "packages": {name: version(name) for name in ENVIRONMENT_PACKAGES if _installed(name)},
+    }
+
+
+def _cell_run(run: Run, key: str, *, epochs: int, active: bool) -> CellRun:
+    statuses: dict[str, CellStatus] = {"FINISHED": "done", "FAILED": "failed", "KILLED": "interrupted"}
+    status = statuses.get(run.info.status, "running" if active else "interrupted")
+    tags = run.data.tags
+    return CellRun(
+        key=key,
+        status=status,
+        run_id=run.info.run_id,
+        metrics=dict(run.data.metrics),
+        epoch=int(run.data.metrics["epoch"]) if "epoch" in run.data.metrics else None,
+        epochs=epochs,
+        reason=tags.get(REASON) or None,
+        model_uri=tags.get(MODEL_URI),
+        sweep=tags.get(SWEEP, ""),
+    )
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _git_tags() -> dict[str, str]:
+    """Return the commit of the current folder as MLflow's own tag; nothing outside a git checkout."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {MLFLOW_GIT_COMMIT: answer.stdout.strip()}
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

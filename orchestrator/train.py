@@ -1,0 +1,266 @@
+"""Train one cell: a plain function that knows neither Ray nor MLflow.
+
+It runs in whatever process group it finds (a Ray worker's, torchrun's, a test's) or in none. From a shell::
+
+    torchrun --nproc-per-node 2 -m orchestrator.train experiments/quickstart.yaml --cell KEY
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from orchestrator import checkpoint
+from orchestrator.batches import (
+    AUGMENT,
+    MODEL,
+    PixelNormalizer,
+    crop_and_flip,
+    derive_seed,
+    epoch_order,
+    shard_batches,
+)
+from orchestrator.data import Dataset, Split
+from orchestrator.errors import CellError
+from orchestrator.metrics import compute_metrics
+from orchestrator.models import build_model
+from orchestrator.optimizers import build_optimizer
+from orchestrator.records import EpochResult
+
+if TYPE_CHECKING:
+    from orchestrator.cells import Cell
+
+Report = Callable[[EpochResult], None]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a finished cell leaves.
+
+    Attributes:
+        metrics: ``test/<metric>`` of the weights that were best on validation, ``best/<metric>`` their validation metrics and
+            ``best/epoch``.
+        timestamp_ms: When the test ended, Unix milliseconds.
+        first_step_ms: When this process began its first step, Unix milliseconds; None if no step was left to do.
+    """
+
+    metrics: dict[str, float]
+    timestamp_ms: int
+    first_step_ms: int | None = None
+
+
+def train_cell(
+    cell: Cell, dataset: Dataset, *, checkpoint_dir: Path, device: torch.device, report: Report
+) -> CellResult:
+    """Train, validate after every epoch and test once, from the weights best on validation (lowest error, then lowest loss).
+
+    Every rank of the process group calls it with the same cell. Rank 0 writes a checkpoint at the end of each epoch and then
+    reports it; a training that finds a checkpoint of its own reports the epochs in it again, unchanged, and goes on after them.
+
+    Args:
+        cell: The training; its augmentation mixes inside each rank's batch.
+        dataset: Its data, the same on every rank.
+        checkpoint_dir: The cell's own folder; only rank 0 touches it.
+        device: Where to train.
+        report: Called on every rank with each finished epoch, after its checkpoint is on disk.
+
+    Raises:
+        CellError: The loss is not finite, or the training split is smaller than one global batch; raised on every rank at once.
+    """
+    trainer = _Trainer(cell, dataset, checkpoint_dir=checkpoint_dir, device=device)
+    result = trainer.resume(report)
+    if result is None:
+        for epoch in range(trainer.epoch + 1, cell.train.epochs + 1):
+            trainer.run_epoch(epoch)
+            report(trainer.history[-1])
+        result = trainer.test()
+    return result
+
+
+class _Trainer:
+    """The state of one training on one rank."""
+
+    def __init__(self, cell: Cell, dataset: Dataset, *, checkpoint_dir: Path, device: torch.device) -> None:
+        self.cell, self.dataset, self.checkpoint_dir, self.device = cell, dataset, checkpoint_dir, device
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.world_size = dist.get_world_size() if dist.is_initialized() else 1
+        on_cuda = device.type == "cuda"
+        self.memory_format = torch.channels_last if on_cuda else torch.contiguous_format
+        # Same seed, same numbers: the same algorithms in every run, not the ones that happened to be fastest in a trial.
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+        # torch initialises weights from the global generator; dropout draws from it, too (see `run_epoch`).
+        torch.manual_seed(derive_seed(cell.seed, MODEL))
+        self.module = build_model(
+            cell.model,
+            num_classes=dataset.num_classes,
+            num_channels=dataset.num_channels,
+            image_size=dataset.image_size,
+        ).to(device, memory_format=self.memory_format)
+        self.model: nn.Module = self.module
+        if self.world_size > 1:
+            self.model = DistributedDataParallel(self.module, device_ids=[device] if on_cuda else None)
+        self.augment = cell.augment.build()
+        self.normalize = PixelNormalizer(dataset.mean, dataset.std, device=device)
+        # On a GPU the images stay there as bytes: a batch is formed by index and no step waits for the host.
+        self.train_images, self.train_labels = dataset.train.images.to(device), dataset.train.labels.to(device)
+        steps = epoch_order(len(self.train_labels), seed=cell.seed, epoch=1, **self._shard()).shape[0]
+        self.optimizer, self.schedule = build_optimizer(self.module, cell.train, steps_per_epoch=steps)
+        self.epoch = 0
+        self.history: list[EpochResult] = []
+        self.first_step_ms: int | None = None
+
+    def resume(self, report: Report) -> CellResult | None:
+        """Take up the newest checkpoint, if there is one, and report its epochs; return the result if nothing is left to do."""
+        state = checkpoint.load(self.checkpoint_dir / checkpoint.LAST) if self.rank == 0 else None
+        if self.world_size > 1:
+            # Rank 0 decides for all: on network storage the ranks might see different files.
+            payload = [state]
+            dist.broadcast_object_list(payload, src=0, device=self.device)
+            state = payload[0]
+        if state is None:
+            return None
+        self.epoch = state["epoch"]
+        self.history = [EpochResult(**entry) for entry in state["history"]]
+        self.module.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        for entry in self.history:
+            report(entry)
+        return CellResult(**state["result"]) if state["result"] is not None else None
+
+    def run_epoch(self, epoch: int) -> None:
+        """Train one epoch, validate, remember the best and write the checkpoint."""
+        generator = torch.Generator(self.device).manual_seed(derive_seed(self.cell.seed, AUGMENT, epoch, self.rank))
+        torch.manual_seed(derive_seed(self.cell.seed, MODEL, epoch, self.rank))
+        order = epoch_order(len(self.train_labels), seed=self.cell.seed, epoch=epoch, **self._shard())
+        self.first_step_ms = self.first_step_ms or _now_ms()
+        started = time.perf_counter()
+        mean_loss = self._train(order.to(self.device), generator)
+        seconds = time.perf_counter() - started
+        if not math.isfinite(mean_loss):
+            raise CellError(
+                f"the training loss became {mean_loss} in epoch {epoch}: lower train.lr (now {self.cell.train.lr:g}) "
+                "or set train.clip_grad_norm"
+            )
+        metrics = {
+            "train/loss": mean_loss,
+            "train/images_per_s": order.numel() * self.world_size / seconds,
+            "train/lr": float(self.schedule.get_last_lr()[0]),
+        }
+        self._broadcast_buffers()
+        metrics |= {f"val/{name}": value for name, value in self._evaluate(self.dataset.val).items()}
+        self.epoch = epoch
+        self.history.append(EpochResult(epoch=epoch, metrics=metrics, timestamp_ms=_now_ms()))
+        if self.rank == 0:
+            if self._best() is self.history[-1]:
+                checkpoint.save(self.checkpoint_dir / checkpoint.BEST, {"model": self.module.state_dict()})
+            self._save(result=None)
+
+    def test(self) -> CellResult:
+        """Evaluate the best weights on the test split, once, and write the result to the checkpoint."""
+        best = self._best()
+        if self.rank == 0:
+            state = checkpoint.load(self.checkpoint_dir / checkpoint.BEST)
+            assert state is not None, "an epoch that was reported has left its best weights"
+            self.module.load_state_dict(state["model"])
+        self._broadcast(list(self.module.state_dict().values()))
+        metrics = {f"test/{name}": value for name, value in self._evaluate(self.dataset.test).items()}
+        metrics |= {
+            name.replace("val/", "best/"): value for name, value in best.metrics.items() if name.startswith("val/")
+        }
+        metrics["best/epoch"] = float(best.epoch)
+        result = CellResult(metrics=metrics, timestamp_ms=_now_ms(), first_step_ms=self.first_step_ms)
+        if self.rank == 0:
+            self._save(result=result)
+        return result
+
+    def _train(self, order: Tensor, generator: torch.Generator) -> float:
+        """Take one optimizer step per row of `order`; return the mean loss over all ranks."""
+        settings, spec = self.cell.train, self.cell.dataset
+        self.model.train()
+        total = torch.zeros((), device=self.device)
+        for indices in order:
+            images = crop_and_flip(
+                self.train_images[indices], crop_padding=spec.crop_padding, hflip=spec.hflip, generator=generator
+            )
+            images = self.normalize(images, memory_format=self.memory_format)
+            images, targets = self.augment(
+                images, self.train_labels[indices], num_classes=self.dataset.num_classes, generator=generator
+            )
+            with self._autocast():
+                loss = F.cross_entropy(self.model(images), targets)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if settings.clip_grad_norm is not None:
+                nn.utils.clip_grad_norm_(self.module.parameters(), settings.clip_grad_norm)
+            self.optimizer.step()
+            self.schedule.step()
+            total += loss.detach()
+        if self.world_size > 1:
+            dist.all_reduce(total)
+        return float(total) / (len(order) * self.world_size)
+
+    @torch.inference_mode()
+    def _evaluate(self, split: Split) -> dict[str, float]:
+        """Return the metrics of `split` over all ranks."""
+        self.module.eval()
+        logits, labels = [], []
+        for indices in shard_batches(
+            len(split.labels),
+            batch_size=self.cell.train.batch_size_per_worker,
+            rank=self.rank,
+            world_size=self.world_size,
+        ):
+            images = self.normalize(split.images[indices].to(self.device), memory_format=self.memory_format)
+            with self._autocast():
+                logits.append(self.module(images).float())
+            labels.append(split.labels[indices].to(self.device))
+        return compute_metrics(torch.cat(logits), torch.cat(labels), num_classes=self.dataset.num_classes)
+
+    def _best(self) -> EpochResult:
+        return min(self.history, key=lambda entry: (entry.metrics["val/error"], entry.metrics["val/loss"]))
+
+    def _save(self, *, result: CellResult | None) -> None:
+        state: dict[str, Any] = {
+            "epoch": self.epoch,
+            "history": [asdict(entry) for entry in self.history],
+            "model": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "result": asdict(result) if result is not None else None,
+        }
+        checkpoint.save(self.checkpoint_dir / checkpoint.LAST, state)
+
+    def _shard(self) -> dict[str, int]:
+        batch_size = self.cell.train.batch_size_per_worker
+        return {"batch_size_per_worker": batch_size, "rank": self.rank, "world_size": self.world_size}
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.cell.train.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def _broadcast_buffers(self) -> None:
+        # After a step each rank has its own running statistics; all must judge the model that rank 0 saves.
+        self._broadcast(list(self.module.buffers()))
+
+    def _broadcast(self, tensors: list[Tensor]) -> None:
+        if self.world_size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
