@@ -28,12 +28,12 @@ class Erm(Augmentation):
         """1: nothing is mixed."""
         return 1
 
-    def draw(self, shape: Sequence[int], *, generator: torch.Generator) -> ErmDraw:  # noqa: ARG002
+    def draw(self, shape: Sequence[int], *, generator: torch.Generator) -> ErmDraw:
         """Draw nothing and leave the generator where it is."""
         check_batch_size(self, shape[0])
         return ErmDraw()
 
-    def apply(self, images: Tensor, targets: Tensor, draw: ErmDraw) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+    def apply(self, images: Tensor, targets: Tensor, draw: ErmDraw) -> tuple[Tensor, Tensor]:
         """Return the inputs themselves."""
         return images, targets
 

@@ -1,6 +1,7 @@
 """From a split in memory to the batches of one rank: which samples, in which order, cropped, flipped and normalised.
 
-The order depends on (seed, epoch) only and the random crops on (seed, epoch, rank), so a resumed training sees the same batches.
+The order depends on (seed, epoch) only and the random crops on (seed, epoch, rank), so a resumed training sees the
+same batches.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def epoch_order(
 ) -> Tensor:
     """Return the training batches of one rank as indices.
 
-    Each epoch shuffles the whole split, cuts it into global batches and gives each rank its part of every one. What does not fill
-    a global batch is left out; another part of the split is left out in each epoch.
+    Each epoch shuffles the whole split, cuts it into global batches and gives each rank its part of every one. What
+    does not fill a global batch is left out; another part of the split is left out in each epoch.
 
     Returns:
         int64 ``[steps, batch_size_per_worker]`` on the CPU.
@@ -89,4 +90,4 @@ class PixelNormalizer:
 
 def shard_batches(num_samples: int, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
     """Yield the evaluation batches of one rank: every sample on exactly one rank, none twice, nothing padded."""
-    yield from torch.arange(rank, num_samples, world_size).split(batch_size)
+    yield from torch.split(torch.arange(rank, num_samples, world_size), batch_size)

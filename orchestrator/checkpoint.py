@@ -1,6 +1,7 @@
 """Checkpoints of one cell: written whole or not at all, read without executing anything that is in them.
 
-A cell's folder holds ``last.pt`` (everything a resumed training needs) and ``best.pt`` (the weights that were best on validation).
+A cell's folder holds ``last.pt`` (everything a resumed training needs) and ``best.pt`` (the weights that were best on
+validation).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class _Opened:
-    """An experiment with its cells and what is known about them. The heavy libraries are imported here, not on --help."""
+    """An experiment with its cells; the heavy libraries are imported here, not for --help."""
 
     def __init__(self, path: str, overrides: Sequence[str]) -> None:
         from orchestrator.cells import expand
@@ -56,7 +56,8 @@ class _Opened:
 
 
 def _common(command: _Command) -> _Command:
-    command = click.option("--debug", is_flag=True, help="Show the traceback of an error.")(command)
+    # `main` looks for it: it also matters where click itself fails.
+    command = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(command)
     command = click.option(
         "-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the file."
     )(command)
@@ -75,7 +76,7 @@ def cli() -> None:
 
 @cli.command()
 @_common
-def plan(experiment: str, overrides: tuple[str, ...], debug: bool) -> int:  # noqa: ARG001 - read by `main`
+def plan(experiment: str, overrides: tuple[str, ...]) -> int:
     """Show cells, what is done, slots, resources and disk; run nothing."""
     opened = _Opened(experiment, overrides)
     from orchestrator.cluster import planned_layout
@@ -94,7 +95,7 @@ def plan(experiment: str, overrides: tuple[str, ...], debug: bool) -> int:  # no
 @cli.command()
 @_common
 @click.option("--download", is_flag=True, help="Fetch data sets that are missing, where torchvision can.")
-def run(experiment: str, overrides: tuple[str, ...], debug: bool, download: bool) -> int:  # noqa: ARG001
+def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
     """Run what is missing; the same command again continues, extends or does nothing."""
     opened = _Opened(experiment, overrides)
     from orchestrator.data import download_dataset
@@ -113,7 +114,7 @@ def run(experiment: str, overrides: tuple[str, ...], debug: bool, download: bool
 
 @cli.command()
 @_common
-def status(experiment: str, overrides: tuple[str, ...], debug: bool) -> int:  # noqa: ARG001
+def status(experiment: str, overrides: tuple[str, ...]) -> int:
     """Show what is done, running, failed and missing, cell by cell."""
     opened = _Opened(experiment, overrides)
     from orchestrator.report import render_status
@@ -127,7 +128,7 @@ def status(experiment: str, overrides: tuple[str, ...], debug: bool) -> int:  # 
 @_common
 @click.option("--metric", default="test/error", show_default=True, help="test/..., val/... or best/...")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True)
-def compare(experiment: str, overrides: tuple[str, ...], debug: bool, metric: str, format_: str) -> int:  # noqa: ARG001
+def compare(experiment: str, overrides: tuple[str, ...], metric: str, format_: str) -> int:
     """Print augmentations x (data set, model): mean ± standard deviation over seeds."""
     opened = _Opened(experiment, overrides)
     from orchestrator.compare import compare as compare_runs
@@ -137,7 +138,7 @@ def compare(experiment: str, overrides: tuple[str, ...], debug: bool, metric: st
     runs = opened.runs()
     shown = render(compare_runs(opened.cells, runs, metric=metric), cast(Format, format_))
     if isinstance(shown, str):
-        click.echo(shown)
+        click.echo(shown, nl=False)
     else:
         Console().print(shown)
     return _coverage(opened.cells, runs)
@@ -147,7 +148,7 @@ def compare(experiment: str, overrides: tuple[str, ...], debug: bool, metric: st
 @_common
 @click.option("--metric", default="error", show_default=True, help="A validation metric.")
 @click.option("--register", metavar="NAME", help="Register the best seed's model under NAME, with the alias 'best'.")
-def select(experiment: str, overrides: tuple[str, ...], debug: bool, metric: str, register: str | None) -> int:  # noqa: ARG001
+def select(experiment: str, overrides: tuple[str, ...], metric: str, register: str | None) -> int:
     """Choose the best configuration on validation, mean over seeds; the test metric is shown but not used."""
     opened = _Opened(experiment, overrides)
     from orchestrator.report import render_selection

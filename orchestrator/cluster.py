@@ -90,8 +90,9 @@ def layout(resources: Resources, nodes: Sequence[Node], *, may_grow_to: Node | N
     each = f"{resources.cpus_per_worker:g} CPUs"
     each += f" and {resources.gpus_per_worker:g} GPUs" if resources.gpus_per_worker else ""
     offered = ", ".join(f"{node.cpus:g} CPUs / {node.gpus:g} GPUs" for node in nodes) or "no node"
+    slots = max(1, slots)
     raise UserError(
-        f"resources: {max(1, slots)} slot(s) x {resources.workers} workers = {max(1, slots) * resources.workers} workers "
+        f"resources: {slots} slot(s) x {resources.workers} workers = {slots * resources.workers} workers "
         f"of {each} each, but there is room for {workers} ({offered})\n"
         "  remedy:  lower resources.workers, resources.slots, resources.cpus_per_worker or resources.gpus_per_worker, "
         "or join a larger cluster (RAY_ADDRESS)"
@@ -110,8 +111,8 @@ def planned_layout(resources: Resources) -> Layout:
 def joined_or_started(resources: Resources) -> Iterator[Layout]:
     """Join the cluster that ``RAY_ADDRESS`` names, or start one on this machine, and leave or stop it at the end.
 
-    Ray turns token authentication on in a cluster that it starts itself; to join one that has it, ``RAY_AUTH_MODE=token``
-    must be set before Ray is imported (the command line does so).
+    Ray turns token authentication on in a cluster that it starts itself; to join one that has it,
+    ``RAY_AUTH_MODE=token`` must be set before Ray is imported (the command line does so).
 
     Raises:
         UserError: Nobody answers at ``RAY_ADDRESS``, or the layout does not fit.

@@ -47,4 +47,4 @@ class DataError(UserError):
 
 
 class CellError(Exception):
-    """A training that failed on every rank at the same point, e.g. a loss that is not finite: the workers stay usable."""
+    """A training that failed on every rank at the same point, e.g. with a loss of NaN: the workers stay usable."""

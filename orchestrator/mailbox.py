@@ -31,7 +31,8 @@ class Message:
 
     Attributes:
         kind: ``started`` (what it runs on and with which data), ``epoch``, ``done`` or ``failed``.
-        body: The fields of an ``EpochResult`` or a ``CellResult``, ``{"reason": ...}`` of a failure, or the facts of a start.
+        body: The fields of an ``EpochResult`` or a ``CellResult``, ``{"reason": ...}`` of a failure, or the facts of
+            a start.
     """
 
     kind: Literal["started", "epoch", "done", "failed"]
@@ -41,8 +42,8 @@ class Message:
 class Mailbox:
     """Holds the cell in flight until a message says that it is done or failed.
 
-    A worker group that was restarted is handed the same cell again, up to `max_attempts` times. The mailbox lives and dies with
-    the slot that owns it: workers whose slot is gone get no acknowledgement, and stop.
+    A worker group that was restarted is handed the same cell again, up to `max_attempts` times. The mailbox lives and
+    dies with the slot that owns it: workers whose slot is gone get no acknowledgement, and stop.
     """
 
     def __init__(self, *, max_attempts: int) -> None:
@@ -63,7 +64,7 @@ class Mailbox:
             self._changed.notify_all()
 
     async def next_job(self) -> Job | None:
-        """Wait for a cell and return it; None when the slot is closed. Called once per cell by rank 0 of a worker group."""
+        """Wait for a cell and return it; None when the slot is closed. Rank 0 of a worker group calls it."""
         async with self._changed:
             while not self._closed:
                 if self._job is not None and self._job.attempt >= self._max_attempts:
@@ -75,7 +76,7 @@ class Mailbox:
         return None
 
     async def post(self, job: Job, message: Message) -> bool:
-        """Take a message about `job`; return whether that is still the cell in flight. If not, the message is dropped."""
+        """Take a message about `job`; drop it and return False if that is not the cell in flight any more."""
         if self._closed or job != self._job:
             return False
         if message.kind in ("done", "failed"):

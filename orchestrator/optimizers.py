@@ -32,7 +32,7 @@ def build_optimizer(
 
 
 def lr_factor(step: int, *, settings: TrainSettings, steps_per_epoch: int) -> float:
-    """Return what ``train.lr`` is multiplied by at `step` (0-based): linear warm-up, then a half cosine or steps down."""
+    """Return the factor of ``train.lr`` at `step` (0-based): linear warm-up, then a half cosine or steps down."""
     warmup_steps, total_steps = settings.warmup_epochs * steps_per_epoch, settings.epochs * steps_per_epoch
     if step < warmup_steps:
         return (step + 1) / warmup_steps

@@ -14,7 +14,7 @@ from rich.console import Console
 
 @contextmanager
 def output_to(log: Path) -> Iterator[Console]:
-    """Send standard output and error of this process, native code included, to `log`; yield a console on the old output."""
+    """Send this process's output and errors, native code included, to `log`; yield a console on the old output."""
     sys.stdout.flush()
     sys.stderr.flush()
     terminal, errors = os.dup(1), os.dup(2)

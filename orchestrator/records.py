@@ -1,4 +1,4 @@
-"""What is known about a cell from the outside: the record that tracking reads and that compare, select and report use."""
+"""What is known about a cell from the outside: written by tracking, read by compare, select and report."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class EpochResult:
     Attributes:
         epoch: 1-based.
         metrics: ``train/loss`` and ``val/<metric>`` (see ``orchestrator.metrics.METRICS``).
-        timestamp_ms: When the epoch ended, Unix milliseconds. It is kept in the checkpoint, so that sending the result twice is
-            sending the same row.
+        timestamp_ms: When the epoch ended, Unix milliseconds. It is kept in the checkpoint, so that sending the
+            result twice is sending the same row.
     """
 
     epoch: int

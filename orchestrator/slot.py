@@ -1,7 +1,7 @@
 """A warm slot: a Tune trainable that keeps one group of Ray Train workers and has it train one cell after the other.
 
-A worker group takes ten seconds and more to start, a cell of a quick sweep takes less. Tune reuses the trainable's actor for
-trial after trial; the actor owns a `Mailbox`, and the workers take cells from it until the sweep ends.
+A worker group takes ten seconds and more to start, a cell of a quick sweep takes less. Tune reuses the trainable's
+actor for trial after trial; the actor owns a `Mailbox`, and the workers take cells from it until the sweep ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ray
 import ray.train
@@ -159,7 +159,7 @@ class _Worker:
         self._rank = dist.get_rank()
         self._device = ray.train.torch.get_device()
         # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
-        self._control = dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT)
+        self._control = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT))
         self._dataset: tuple[str, Dataset] | None = None
 
     def next_job(self) -> Job | None:
@@ -176,7 +176,8 @@ class _Worker:
         except CellError as error:
             self._post(job, Message("failed", {"reason": str(error)}))
         except Exception as error:
-            # The other ranks may wait for this one in a collective: it must exit, and Ray Train restarts the whole group.
+            # The other ranks may wait for this one in a collective: it must exit, and Ray Train restarts the whole
+            # group.
             if self._rank == 0:
                 reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
                 ray.get(self._mailbox.note_error.remote(job, reason))

@@ -1,4 +1,4 @@
-"""The folder of a sweep's results: checkpoints, logs, the SQLite MLflow store, and the lock that one sweep at a time holds."""
+"""The folder of a sweep's results: checkpoints, logs, the SQLite MLflow store, and the lock of the sweep at work."""
 
 from __future__ import annotations
 

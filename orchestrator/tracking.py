@@ -1,6 +1,8 @@
-"""MLflow: one parent run per sweep, one child run per cell, found again by the cell's key. The only module that imports it.
+"""MLflow: one parent run per sweep, one child run per cell, found again by the cell's key. The only module that
+imports it.
 
-Every write can be repeated: a metric row is (run, name, timestamp, step, value), and the timestamps come from the checkpoint.
+Every write can be repeated: a metric row is (run, name, timestamp, step, value), and the timestamps come from the
+checkpoint.
 """
 
 from __future__ import annotations
@@ -62,12 +64,12 @@ class Tracker:
         mlflow.set_tracking_uri(uri)
         try:
             self._client = MlflowClient(uri)
-            # Also makes or migrates the tables of a SQLite store, here and once: two writers at a time would fail in it.
+            # This makes or migrates the tables of a SQLite store, once: two writers at a time would fail in it.
             self._client.search_experiments(max_results=1)
         except Exception as error:
             raise UserError(
                 f"tracking.uri = {uri}: MLflow does not answer ({_first_line(error)})\n"
-                "  remedy:  start the server, mend the address, or leave tracking.uri out to use a SQLite file in storage"
+                "  remedy:  start the server, mend the address, or leave tracking.uri out: SQLite in storage"
             ) from error
         self._run_ids: dict[str, str] = {}
         self._parent_id: str | None = None
@@ -117,7 +119,7 @@ class Tracker:
 
     def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str) -> None:
         """Open the cell's run: the one it already has, or a new child of the sweep's."""
-        assert self._experiment_id is not None and self._parent_id is not None, "open_sweep comes first"
+        assert self._experiment_id is not None, "open_sweep comes first"
         if known is not None:
             self._run_ids[cell.key] = known.run_id
             self._client.update_run(known.run_id, status="RUNNING")

@@ -49,8 +49,8 @@ class CellResult:
     """What a finished cell leaves.
 
     Attributes:
-        metrics: ``test/<metric>`` of the weights that were best on validation, ``best/<metric>`` their validation metrics and
-            ``best/epoch``.
+        metrics: ``test/<metric>`` of the weights that were best on validation, ``best/<metric>`` their validation
+            metrics and ``best/epoch``.
         timestamp_ms: When the test ended, Unix milliseconds.
         first_step_ms: When this process began its first step, Unix milliseconds; None if no step was left to do.
     """
@@ -63,10 +63,12 @@ class CellResult:
 def train_cell(
     cell: Cell, dataset: Dataset, *, checkpoint_dir: Path, device: torch.device, report: Report
 ) -> CellResult:
-    """Train, validate after every epoch and test once, from the weights best on validation (lowest error, then lowest loss).
+    """Train, validate after every epoch and test once, from the weights best on validation (lowest error, then lowest
+    loss).
 
-    Every rank of the process group calls it with the same cell. Rank 0 writes a checkpoint at the end of each epoch and then
-    reports it; a training that finds a checkpoint of its own reports the epochs in it again, unchanged, and goes on after them.
+    Every rank of the process group calls it with the same cell. Rank 0 writes a checkpoint at the end of each epoch
+    and then reports it; a training that finds a checkpoint of its own reports the epochs in it again, unchanged, and
+    goes on after them.
 
     Args:
         cell: The training; its augmentation mixes inside each rank's batch.
@@ -76,7 +78,8 @@ def train_cell(
         report: Called on every rank with each finished epoch, after its checkpoint is on disk.
 
     Raises:
-        CellError: The loss is not finite, or the training split is smaller than one global batch; raised on every rank at once.
+        CellError: The loss is not finite, or the training split is smaller than one global batch; raised on every
+        rank at once.
     """
     trainer = _Trainer(cell, dataset, checkpoint_dir=checkpoint_dir, device=device)
     result = trainer.resume(report)
@@ -97,7 +100,7 @@ class _Trainer:
         self.world_size = dist.get_world_size() if dist.is_initialized() else 1
         on_cuda = device.type == "cuda"
         self.memory_format = torch.channels_last if on_cuda else torch.contiguous_format
-        # Same seed, same numbers: the same algorithms in every run, not the ones that happened to be fastest in a trial.
+        # Same seed, same numbers: no algorithm is chosen by how fast it happened to be.
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         # torch initialises weights from the global generator; dropout draws from it, too (see `run_epoch`).
@@ -107,7 +110,8 @@ class _Trainer:
             num_classes=dataset.num_classes,
             num_channels=dataset.num_channels,
             image_size=dataset.image_size,
-        ).to(device, memory_format=self.memory_format)
+        )
+        self.module.to(device).to(memory_format=self.memory_format)
         self.model: nn.Module = self.module
         if self.world_size > 1:
             self.model = DistributedDataParallel(self.module, device_ids=[device] if on_cuda else None)
@@ -122,7 +126,7 @@ class _Trainer:
         self.first_step_ms: int | None = None
 
     def resume(self, report: Report) -> CellResult | None:
-        """Take up the newest checkpoint, if there is one, and report its epochs; return the result if nothing is left to do."""
+        """Take up the checkpoint, if there is one, and report its epochs; return the result if nothing is left."""
         state = checkpoint.load(self.checkpoint_dir / checkpoint.LAST) if self.rank == 0 else None
         if self.world_size > 1:
             # Rank 0 decides for all: on network storage the ranks might see different files.
@@ -202,7 +206,7 @@ class _Trainer:
             with self._autocast():
                 loss = F.cross_entropy(self.model(images), targets)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             if settings.clip_grad_norm is not None:
                 nn.utils.clip_grad_norm_(self.module.parameters(), settings.clip_grad_norm)
             self.optimizer.step()

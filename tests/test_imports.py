@@ -107,7 +107,7 @@ def runtime_imports(module: str) -> set[str]:
         def visit_If(self, node: ast.If) -> ast.AST | None:
             return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
-        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:  # noqa: ARG002
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
             return None
 
     return set(imports(Runtime().visit(tree_of(module)), module))

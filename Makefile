@@ -1,0 +1,46 @@
+# Everything runs in .venv with the locked versions; the first target that needs it makes it.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+STORE := runs
+
+.PHONY: quickstart test test-slow lint ui lock clean
+
+quickstart: $(VENV)/.installed
+	$(BIN)/zetasweep run experiments/quickstart.yaml -o storage=$(STORE)
+
+test: lint
+	$(BIN)/python -m pytest
+
+# What takes minutes: the whole quickstart and its promises, and a job submitted to a cluster of its own.
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ui: $(VENV)/.installed
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(STORE))/mlflow.db
+
+# After a change of the dependencies in pyproject.toml.
+lock: $(VENV)/.uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes \
+		--no-header --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
+
+$(VENV)/.uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is $$($(PYTHON) --version); zetasweep needs 3.11 or newer: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.uv requirements.lock pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info
