@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,12 +122,15 @@ def joined_or_started(resources: Resources) -> Iterator[Layout]:
 
     address = os.environ.get("RAY_ADDRESS")
     placed = local_layout(resources, local_node()) if address is None else None
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if placed is not None:
             _start(placed.nodes[0])
         else:
             _join(str(address))
             placed = layout(resources, _nodes(), may_grow_to=_autoscaler_limit())
+        # Ray's native handler would abort the process, with its runs left open.
+        signal.signal(signal.SIGTERM, on_sigterm)
         yield placed
     finally:
         ray.shutdown()

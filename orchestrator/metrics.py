@@ -85,7 +85,7 @@ def _gathered(shard: Tensor) -> Tensor:
 
 
 def _metrics_of(logits: Tensor, labels: Tensor, num_classes: int) -> dict[str, float]:
-    # Imported here: torchmetrics takes as long to import as torch, and the command line only reads METRICS.
+    # Imported here: torchmetrics takes seconds to import, and the command line only reads METRICS.
     from torchmetrics.functional import classification as tm
 
     probabilities = logits.softmax(dim=1)

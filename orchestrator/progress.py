@@ -50,6 +50,8 @@ class Progress:
     def __enter__(self) -> Progress:
         if self._live is not None:
             self._live.start()
+        else:
+            self._console.print("starting the workers: about half a minute")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,7 +115,7 @@ class Progress:
     def _time_left(self) -> str:
         """Estimate from the epochs since the first one, so that the start of Ray and the workers does not count."""
         if self._first_epoch_at is None or self._epochs_done < 2:
-            return "warming up"
+            return "starting"
         rate = (self._epochs_done - 1) / max(1e-9, time.monotonic() - self._first_epoch_at)
         left = max(0, self._epochs - self._epochs_done) / rate
         return f"{timedelta(seconds=round(left))} left"

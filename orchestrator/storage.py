@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -106,10 +105,6 @@ class Storage:
     def shrink(self, key: str) -> None:
         """Remove what only a resumed training needs from the folder of a finished cell."""
         (self.cells_dir / key / "last.pt").unlink(missing_ok=True)
-
-    def discard(self, key: str) -> None:
-        """Remove the checkpoints of a cell."""
-        shutil.rmtree(self.cells_dir / key, ignore_errors=True)
 
     @property
     def _lock_path(self) -> Path:

@@ -7,11 +7,13 @@ checkpoint.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,7 +150,8 @@ class Tracker:
         inputs = [
             DatasetInput(
                 DatasetEntity(
-                    name=data["name"],
+                    # MLflow takes two inputs of a run with the same name and digest for one.
+                    name=f"{data['name']}-{split}",
                     digest=data["split_hash"][:32],
                     source_type="local",
                     source=json.dumps({"uri": data_dir.as_uri()}),
@@ -192,7 +195,9 @@ class Tracker:
 
     def register(self, model_uri: str, name: str) -> str:
         """Register a logged model as the newest version of `name`, with the alias ``best``; return the version."""
-        model_version = mlflow.register_model(model_uri, name, await_registration_for=0)
+        # It prints its success, also where nobody asked; the caller says it in one line.
+        with redirect_stderr(io.StringIO()):
+            model_version = mlflow.register_model(model_uri, name, await_registration_for=0)
         self._client.set_registered_model_alias(name, "best", model_version.version)
         return str(model_version.version)
 

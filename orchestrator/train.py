@@ -3,17 +3,21 @@
 It runs in whatever process group it finds (a Ray worker's, torchrun's, a test's) or in none. From a shell::
 
     torchrun --nproc-per-node 2 -m orchestrator.train experiments/quickstart.yaml --cell KEY
+
+With the same cell and number of ranks on the same machine the numbers are the same, interrupted or not. One thing must
+not differ for that: the number of threads per rank, since it decides in which order a CPU sums.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -39,9 +43,11 @@ from orchestrator.optimizers import build_optimizer
 from orchestrator.records import EpochResult
 
 if TYPE_CHECKING:
+    from augment import Augmentation
     from orchestrator.cells import Cell
 
 Report = Callable[[EpochResult], None]
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class CellResult:
         metrics: ``test/<metric>`` of the weights that were best on validation, ``best/<metric>`` their validation
             metrics and ``best/epoch``.
         timestamp_ms: When the test ended, Unix milliseconds.
-        first_step_ms: When this process began its first step, Unix milliseconds; None if no step was left to do.
+        first_step_ms: When the process that finished the training began its first step, Unix milliseconds; None if no
+            step was left to do, only the test.
     """
 
     metrics: dict[str, float]
@@ -66,20 +73,20 @@ def train_cell(
     """Train, validate after every epoch and test once, from the weights best on validation (lowest error, then lowest
     loss).
 
-    Every rank of the process group calls it with the same cell. Rank 0 writes a checkpoint at the end of each epoch
-    and then reports it; a training that finds a checkpoint of its own reports the epochs in it again, unchanged, and
-    goes on after them.
+    Every rank of the process group calls it with the same cell and gets the same results. Rank 0 writes a checkpoint at
+    the end of each epoch and then reports it; a training that finds a checkpoint of its own reports the epochs in it
+    again, unchanged, and goes on after them.
 
     Args:
         cell: The training; its augmentation mixes inside each rank's batch.
         dataset: Its data, the same on every rank.
         checkpoint_dir: The cell's own folder; only rank 0 touches it.
-        device: Where to train.
-        report: Called on every rank with each finished epoch, after its checkpoint is on disk.
+        device: Where to train; the process group must be able to reduce tensors there.
+        report: Called on every rank with each finished epoch; on rank 0 after its checkpoint is on disk.
 
     Raises:
-        CellError: The loss is not finite, or the training split is smaller than one global batch; raised on every
-        rank at once.
+        CellError: The loss is not finite, the model or the batch does not suit the data, or the checkpoint was made
+            from other data; raised on every rank at once.
     """
     trainer = _Trainer(cell, dataset, checkpoint_dir=checkpoint_dir, device=device)
     result = trainer.resume(report)
@@ -99,42 +106,70 @@ class _Trainer:
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world_size = dist.get_world_size() if dist.is_initialized() else 1
         on_cuda = device.type == "cuda"
+        if on_cuda and device.index is not None:
+            # NCCL's barrier and the exchange of objects take the current device, whatever the tensors are on.
+            torch.cuda.set_device(device)
         self.memory_format = torch.channels_last if on_cuda else torch.contiguous_format
         # Same seed, same numbers: no algorithm is chosen by how fast it happened to be.
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
-        # torch initialises weights from the global generator; dropout draws from it, too (see `run_epoch`).
-        torch.manual_seed(derive_seed(cell.seed, MODEL))
-        self.module = build_model(
-            cell.model,
-            num_classes=dataset.num_classes,
-            num_channels=dataset.num_channels,
-            image_size=dataset.image_size,
-        )
+        self.augment, self.module = self._build()
         self.module.to(device).to(memory_format=self.memory_format)
         self.model: nn.Module = self.module
         if self.world_size > 1:
-            self.model = DistributedDataParallel(self.module, device_ids=[device] if on_cuda else None)
-        self.augment = cell.augment.build()
+            # A training step does not read the buffers (BatchNorm's running statistics), so that it is enough to
+            # share rank 0's before they are used, see `run_epoch`; DDP would do it in every step.
+            self.model = DistributedDataParallel(
+                self.module, device_ids=[device] if on_cuda else None, broadcast_buffers=False
+            )
         self.normalize = PixelNormalizer(dataset.mean, dataset.std, device=device)
         # On a GPU the images stay there as bytes: a batch is formed by index and no step waits for the host.
         self.train_images, self.train_labels = dataset.train.images.to(device), dataset.train.labels.to(device)
         steps = epoch_order(len(self.train_labels), seed=cell.seed, epoch=1, **self._shard()).shape[0]
         self.optimizer, self.schedule = build_optimizer(self.module, cell.train, steps_per_epoch=steps)
+        if self.world_size > 2:
+            self._settle_buckets()
         self.epoch = 0
         self.history: list[EpochResult] = []
         self.first_step_ms: int | None = None
 
+    def _build(self) -> tuple[Augmentation, nn.Module]:
+        # torch initialises weights from the global generator; dropout draws from it, too (see `run_epoch`).
+        torch.manual_seed(derive_seed(self.cell.seed, MODEL))
+        try:
+            return self.cell.augment.build(), build_model(
+                self.cell.model,
+                num_classes=self.dataset.num_classes,
+                num_channels=self.dataset.num_channels,
+                image_size=self.dataset.image_size,
+            )
+        except ValueError as error:
+            raise CellError(str(error)) from error
+
+    def _settle_buckets(self) -> None:
+        """Make DDP sort its gradients into the buckets of the second step before the first.
+
+        It sorts them anew after the first backward pass. The place in a bucket decides in which order the ranks are
+        summed, which three or more ranks see in the last bit: the first step of a resumed training would differ.
+        """
+        buffers = [buffer.clone() for buffer in self.module.buffers()]
+        size = self.dataset.image_size
+        self.model(torch.zeros(2, self.dataset.num_channels, size, size, device=self.device)).sum().backward()
+        self.module.zero_grad(set_to_none=True)
+        for buffer, before in zip(self.module.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+
     def resume(self, report: Report) -> CellResult | None:
         """Take up the checkpoint, if there is one, and report its epochs; return the result if nothing is left."""
-        state = checkpoint.load(self.checkpoint_dir / checkpoint.LAST) if self.rank == 0 else None
-        if self.world_size > 1:
-            # Rank 0 decides for all: on network storage the ranks might see different files.
-            payload = [state]
-            dist.broadcast_object_list(payload, src=0, device=self.device)
-            state = payload[0]
+        # Rank 0 decides for all: on network storage the ranks might see different files.
+        state = self._from_rank_0(checkpoint.load(self.checkpoint_dir / checkpoint.LAST) if self.rank == 0 else None)
         if state is None:
             return None
+        if state["split_hash"] != self.dataset.split_hash:
+            raise CellError(
+                f"the checkpoint in {self.checkpoint_dir} was made when {self.dataset.name} consisted of other files: "
+                "restore them, or remove that folder to train from the start"
+            )
         self.epoch = state["epoch"]
         self.history = [EpochResult(**entry) for entry in state["history"]]
         self.module.load_state_dict(state["model"])
@@ -149,6 +184,8 @@ class _Trainer:
         generator = torch.Generator(self.device).manual_seed(derive_seed(self.cell.seed, AUGMENT, epoch, self.rank))
         torch.manual_seed(derive_seed(self.cell.seed, MODEL, epoch, self.rank))
         order = epoch_order(len(self.train_labels), seed=self.cell.seed, epoch=epoch, **self._shard())
+        # The learning rate of the epoch's first step: after the last one the schedule stands at the next epoch's.
+        metrics = {"train/lr": float(self.schedule.get_last_lr()[0])}
         self.first_step_ms = self.first_step_ms or _now_ms()
         started = time.perf_counter()
         mean_loss = self._train(order.to(self.device), generator)
@@ -158,15 +195,12 @@ class _Trainer:
                 f"the training loss became {mean_loss} in epoch {epoch}: lower train.lr (now {self.cell.train.lr:g}) "
                 "or set train.clip_grad_norm"
             )
-        metrics = {
-            "train/loss": mean_loss,
-            "train/images_per_s": order.numel() * self.world_size / seconds,
-            "train/lr": float(self.schedule.get_last_lr()[0]),
-        }
-        self._broadcast_buffers()
+        metrics |= {"train/loss": mean_loss, "train/images_per_s": order.numel() * self.world_size / seconds}
+        # Each rank has running statistics of its own batches: all must judge the model that rank 0 saves.
+        self._broadcast(list(self.module.buffers()))
         metrics |= {f"val/{name}": value for name, value in self._evaluate(self.dataset.val).items()}
         self.epoch = epoch
-        self.history.append(EpochResult(epoch=epoch, metrics=metrics, timestamp_ms=_now_ms()))
+        self.history.append(self._from_rank_0(EpochResult(epoch=epoch, metrics=metrics, timestamp_ms=_now_ms())))
         if self.rank == 0:
             if self._best() is self.history[-1]:
                 checkpoint.save(self.checkpoint_dir / checkpoint.BEST, {"model": self.module.state_dict()})
@@ -185,7 +219,9 @@ class _Trainer:
             name.replace("val/", "best/"): value for name, value in best.metrics.items() if name.startswith("val/")
         }
         metrics["best/epoch"] = float(best.epoch)
-        result = CellResult(metrics=metrics, timestamp_ms=_now_ms(), first_step_ms=self.first_step_ms)
+        result = self._from_rank_0(
+            CellResult(metrics=metrics, timestamp_ms=_now_ms(), first_step_ms=self.first_step_ms)
+        )
         if self.rank == 0:
             self._save(result=result)
         return result
@@ -204,7 +240,8 @@ class _Trainer:
                 images, self.train_labels[indices], num_classes=self.dataset.num_classes, generator=generator
             )
             with self._autocast():
-                loss = F.cross_entropy(self.model(images), targets)
+                logits = self.model(images)
+            loss = F.cross_entropy(logits.float(), targets)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             if settings.clip_grad_norm is not None:
@@ -238,6 +275,7 @@ class _Trainer:
 
     def _save(self, *, result: CellResult | None) -> None:
         state: dict[str, Any] = {
+            "split_hash": self.dataset.split_hash,
             "epoch": self.epoch,
             "history": [asdict(entry) for entry in self.history],
             "model": self.module.state_dict(),
@@ -256,14 +294,17 @@ class _Trainer:
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
-    def _broadcast_buffers(self) -> None:
-        # After a step each rank has its own running statistics; all must judge the model that rank 0 saves.
-        self._broadcast(list(self.module.buffers()))
-
     def _broadcast(self, tensors: list[Tensor]) -> None:
         if self.world_size > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
+
+    def _from_rank_0(self, value: _Value) -> _Value:
+        """Return rank 0's `value` on every rank."""
+        payload = [value]
+        if self.world_size > 1:
+            dist.broadcast_object_list(payload, src=0)
+        return payload[0]
 
 
 def _now_ms() -> int:

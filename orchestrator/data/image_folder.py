@@ -180,11 +180,12 @@ class FileSamples:
 
 
 def _resized(image: Image.Image, size: int) -> Image.Image:
+    """What torchvision's ``Resize(size)`` and ``CenterCrop(size)`` make of it, to the pixel."""
     shorter = min(image.size)
     if shorter != size:
-        width, height = (max(size, round(side * size / shorter)) for side in image.size)
+        width, height = (int(size * side / shorter) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BILINEAR)  # Pillow always antialiases
-    left, top = (image.width - size) // 2, (image.height - size) // 2
+    left, top = round((image.width - size) / 2), round((image.height - size) / 2)
     return image.crop((left, top, left + size, top + size))
 
 

@@ -1,0 +1,47 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Read when Ray and MLflow are imported, as the command line sets them.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+Zetasweep = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder of the tests' own: Ray keeps its token there."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def environment(home: Path) -> dict[str, str]:
+    """The environment of a process that knows nothing of this one's settings."""
+    dropped = ("RAY_", "MLFLOW_", "ZETASWEEP_DATA")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    bin_dir = str(Path(sys.executable).parent)
+    return kept | {"HOME": str(home), "PATH": f"{bin_dir}{os.pathsep}{kept['PATH']}", "COLUMNS": "120"}
+
+
+@pytest.fixture(scope="session")
+def zetasweep(environment: dict[str, str]) -> Zetasweep:
+    """The command line, as a process of its own."""
+
+    def call(*arguments: str | Path, timeout_s: float = 280) -> subprocess.CompletedProcess[str]:
+        command: Sequence[str] = [sys.executable, "-m", "orchestrator", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+
+    return call

@@ -1,0 +1,55 @@
+"""Fixtures: a small data set of each name, and the real CIFAR-10 images where they are at hand."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torchvision.datasets
+from small_sets import write_cifar, write_idx, write_image_folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str | None]:
+    """Writes a small data set of that name below ``tmp_path``; returns its ``folder`` option."""
+
+    def write(name: str) -> str | None:
+        root = tmp_path / name
+        match name:
+            case "mnist":
+                write_idx(root, "MNIST")
+            case "fashion_mnist":
+                write_idx(root, "FashionMNIST")
+            case "cifar10":
+                write_cifar(root, torchvision.datasets.CIFAR10, monkeypatch)
+            case "cifar100":
+                write_cifar(root, torchvision.datasets.CIFAR100, monkeypatch)
+            case "image_folder":
+                write_image_folder(tmp_path / "mine")
+                return "mine"
+        return None
+
+    return write
+
+
+@pytest.fixture
+def real_cifar10(tmp_path: Path) -> Path:
+    """A folder with the real CIFAR-10 images as PNG, 60 of each class for training and 10 for the test."""
+    shared = Path(os.environ.get("ZETASWEEP_SHARED", Path(__file__).parents[2].parent / "shared"))
+    archives = {split: shared / "data" / "cifar10" / f"{split}.zip" for split in ("train-1-of-2", "test")}
+    if missing := [str(path) for path in archives.values() if not path.is_file()]:
+        pytest.skip(f"the real CIFAR-10 images are not at hand: {', '.join(missing)} (set ZETASWEEP_SHARED)")
+    for split, archive in archives.items():
+        unpack_some(archive, tmp_path / "cifar10-png", 10 if split == "test" else 60)
+    return tmp_path / "cifar10-png"
+
+
+def unpack_some(archive: Path, target: Path, per_class: int) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        by_class: dict[str, list[str]] = {}
+        for name in sorted(opened.namelist()):
+            by_class.setdefault(name.split("/")[1], []).append(name)
+        opened.extractall(target, [name for names in by_class.values() for name in names[:per_class]])

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.data import load_dataset
+from orchestrator.data.loading import channel_statistics
+from orchestrator.data.splits import split_hash, stratified_counts, stratified_part
+
+
+@st.composite
+def allotments(draw: st.DrawFn) -> tuple[list[int], int, int]:
+    """Sizes of classes, a total and a minimum that can be met."""
+    minimum = draw(st.integers(0, 2))
+    sizes = draw(st.lists(st.integers(minimum, 200), min_size=1, max_size=12).filter(any))
+    return sizes, draw(st.integers(minimum * len(sizes), sum(sizes))), minimum
+
+
+@given(allotments())
+def test_counts_meet_the_total_and_the_bounds(allotment: tuple[list[int], int, int]) -> None:
+    sizes, total, minimum = allotment
+    counts = stratified_counts(np.array(sizes), total, minimum=minimum)
+    assert counts.sum() == total
+    assert (counts >= minimum).all()
+    assert (counts <= sizes).all()
+    if minimum == 0:
+        assert (np.abs(counts - total * np.array(sizes) / sum(sizes)) < 1).all()
+
+
+@given(st.permutations(range(30)), st.integers(3, 30))
+def test_a_part_depends_on_the_ids_not_on_their_order(order: list[int], total: int) -> None:
+    ids, labels = [f"sample {i}" for i in range(30)], np.arange(30) % 3
+    part = stratified_part(ids, labels, total, minimum=1, salt="test")
+    shuffled = stratified_part([ids[i] for i in order], labels[order], total, minimum=1, salt="test")
+    assert part.tolist() == sorted(set(part.tolist()))
+    assert {ids[i] for i in part} == {ids[order[i]] for i in shuffled}
+
+
+def test_parts_for_different_purposes_are_independent() -> None:
+    ids, labels = [str(i) for i in range(10_000)], np.zeros(10_000, dtype=np.int64)
+    first, second = (set(stratified_part(ids, labels, 1000, minimum=1, salt=salt).tolist()) for salt in "ab")
+    # Hypergeometric: mean 100, standard deviation 9.
+    assert 60 < len(first & second) < 140
+
+
+def test_the_split_of_digits_never_changes(tmp_path: Path) -> None:
+    # Results of different versions can be compared only as long as this holds: do not adapt it.
+    dataset = load_dataset("digits", tmp_path)
+    assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (1294, 144, 359)
+    assert dataset.split_hash == "2b3800e09aaedf3e93d8baf5c97b63e9c863ec59ce2dc11024410d79e1f7c096"
+
+
+def test_the_hash_tells_splits_apart() -> None:
+    hashes = [
+        split_hash("x", {"train": ["a", "b"], "test": ["c"]}),
+        split_hash("y", {"train": ["a", "b"], "test": ["c"]}),
+        split_hash("x", {"train": ["a"], "test": ["b", "c"]}),
+        split_hash("x", {"train": ["ab"], "test": ["c"]}),
+        split_hash("x", {"train": ["b", "a"], "test": ["c"]}),
+    ]
+    assert len(set(hashes)) == len(hashes)
+    assert all(len(value) == 64 for value in hashes)
+
+
+def test_a_constant_channel_has_the_deviation_one() -> None:
+    images = torch.zeros(4, 2, 3, 3, dtype=torch.uint8)
+    images[:, 0] = 51
+    images[:2, 1] = 255
+    mean, std = channel_statistics(images)
+    assert mean == pytest.approx((0.2, 0.5))
+    assert std == pytest.approx((1.0, 0.5))

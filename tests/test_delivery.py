@@ -1,0 +1,72 @@
+"""What cannot be delivered to MLflow is said, and stops nobody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from sweep_samples import ERM, MIXUP, make_cells
+
+from orchestrator.cells import Cell
+from orchestrator.delivery import Delivery
+from orchestrator.records import CellRun, EpochResult
+from orchestrator.storage import Storage
+from orchestrator.tracking import Tracker
+from orchestrator.train import CellResult
+
+EPOCH = EpochResult(epoch=1, metrics={"val/error": 0.5}, timestamp_ms=1)
+RESULT = CellResult(metrics={"best/epoch": 1.0}, timestamp_ms=2)
+
+
+class FlakyTracker:
+    """Stands in for a store that refuses one cell: a real one cannot be made to fail for one run only."""
+
+    def __init__(self, refused: Cell) -> None:
+        self._refused = refused
+        self.written: list[tuple[str, str]] = []
+
+    def _write(self, kind: str, cell: Cell) -> None:
+        if cell == self._refused and kind == "epoch":
+            raise ConnectionError("the server went away\nwith details")
+        self.written.append((kind, cell.augment.name))
+
+    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str) -> None:
+        assert known is None
+        self._write("start", cell)
+
+    def log_facts(self, cell: Cell, facts: dict[str, Any], *, data_dir: Path) -> None:
+        self._write("facts", cell)
+
+    def log_epoch(self, cell: Cell, result: EpochResult) -> None:
+        self._write("epoch", cell)
+
+    def finish_cell(self, cell: Cell, result: CellResult, facts: dict[str, Any], *, checkpoint_dir: Path) -> None:
+        self._write("finish", cell)
+
+
+def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path) -> None:
+    refused, other = make_cells(ERM, MIXUP, seeds=(0,))
+    tracker = FlakyTracker(refused)
+    storage = Storage(tmp_path)
+    for cell in (refused, other):
+        (storage.cells_dir / cell.key).mkdir(parents=True)
+        (storage.cells_dir / cell.key / "last.pt").touch()
+    delivery = Delivery(cast(Tracker, tracker), known={}, data_dir=tmp_path, storage=storage, sweep="sample")
+    with delivery:
+        for cell in (refused, other):
+            delivery.start(cell)
+            delivery.facts(cell, {})
+            delivery.epoch(cell, EPOCH)
+            delivery.finish(cell, RESULT)
+    assert tracker.written == [
+        ("start", "erm"),
+        ("facts", "erm"),
+        ("start", "mixup"),
+        ("facts", "mixup"),
+        ("epoch", "mixup"),
+        ("finish", "mixup"),
+    ]
+    assert delivery.undelivered == {refused.key: "the server went away"}
+    # What is not in MLflow stays on disk, complete.
+    assert (storage.cells_dir / refused.key / "last.pt").exists()
+    assert not (storage.cells_dir / other.key / "last.pt").exists()

@@ -1,0 +1,119 @@
+"""The mailbox between a slot and its workers, without a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from orchestrator.mailbox import Job, Mailbox, Message
+
+T = TypeVar("T")
+CELL = {"seed": 0}
+
+
+def run(steps: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(asyncio.wait_for(steps, 10))
+
+
+async def handed_out(mailbox: Mailbox) -> Job:
+    job = await mailbox.next_job()
+    assert job is not None
+    return job
+
+
+def test_messages_come_back_in_order() -> None:
+    async def steps() -> list[Message | None]:
+        mailbox = Mailbox(max_attempts=3)
+        await mailbox.submit(CELL)
+        job = await handed_out(mailbox)
+        assert job.cell == CELL
+        for kind in ("started", "epoch", "done"):
+            assert await mailbox.post(job, Message(kind))
+        return [await mailbox.receive(1) for _ in range(3)]
+
+    assert [message.kind for message in run(steps()) if message] == ["started", "epoch", "done"]
+
+
+def test_a_worker_that_waits_gets_the_next_cell() -> None:
+    async def steps() -> Job | None:
+        mailbox = Mailbox(max_attempts=3)
+        waiting = asyncio.create_task(mailbox.next_job())
+        await asyncio.sleep(0.01)
+        await mailbox.submit(CELL)
+        return await waiting
+
+    job = run(steps())
+    assert job is not None
+    assert job.cell == CELL
+
+
+def test_a_restarted_group_gets_the_same_cell_and_the_dead_one_no_acknowledgement() -> None:
+    async def steps() -> None:
+        mailbox = Mailbox(max_attempts=3)
+        await mailbox.submit(CELL)
+        first = await handed_out(mailbox)
+        second = await handed_out(mailbox)
+        assert (first.number, second.number) == (1, 1)
+        assert second.cell == CELL
+        assert not await mailbox.post(first, Message("epoch"))
+        assert await mailbox.post(second, Message("epoch"))
+        assert (await mailbox.receive(1)) == Message("epoch")
+        assert await mailbox.receive(0.01) is None
+
+    run(steps())
+
+
+def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
+    async def steps() -> Message | None:
+        mailbox = Mailbox(max_attempts=2)
+        await mailbox.submit(CELL)
+        for _ in range(2):
+            job = await handed_out(mailbox)
+            await mailbox.note_error(job, "out of memory")
+        waiting = asyncio.create_task(mailbox.next_job())
+        message = await mailbox.receive(1)
+        # The group is free for the next cell.
+        await mailbox.submit({"seed": 1})
+        job = await waiting
+        assert job is not None
+        assert job.cell == {"seed": 1}
+        assert job.attempt == 1
+        return message
+
+    message = run(steps())
+    assert message is not None
+    assert message.kind == "failed"
+    assert message.body["reason"] == "out of memory (2 attempts)"
+
+
+def test_a_new_cell_replaces_the_one_in_flight() -> None:
+    async def steps() -> None:
+        mailbox = Mailbox(max_attempts=3)
+        await mailbox.submit(CELL)
+        stale = await handed_out(mailbox)
+        await mailbox.submit({"seed": 1})
+        assert not await mailbox.post(stale, Message("done"))
+        job = await handed_out(mailbox)
+        assert job.cell == {"seed": 1}
+
+    run(steps())
+
+
+def test_close_ends_the_wait_and_takes_nothing_more() -> None:
+    async def steps() -> None:
+        mailbox = Mailbox(max_attempts=3)
+        await mailbox.submit(CELL)
+        job = await handed_out(mailbox)
+        await mailbox.post(job, Message("done"))
+        waiting = asyncio.create_task(mailbox.next_job())
+        await asyncio.sleep(0.01)
+        await mailbox.close()
+        assert await waiting is None
+        assert not await mailbox.post(job, Message("epoch"))
+
+    run(steps())
+
+
+def test_receive_gives_up_after_its_timeout() -> None:
+    assert run(Mailbox(max_attempts=1).receive(0.01)) is None

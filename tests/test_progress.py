@@ -1,0 +1,65 @@
+"""What a running sweep shows, with and without a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from sweep_samples import ERM, MIXUP, make_cells
+
+from orchestrator.progress import Progress
+from orchestrator.records import EpochResult
+
+
+def shown(*, terminal: bool) -> str:
+    erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=terminal, width=100, color_system=None)
+    with Progress(console, total=3, done=1, epochs=4) as progress:
+        progress.start(erm)
+        for epoch, error in ((1, 0.5), (2, 0.25)):
+            progress.epoch(erm, EpochResult(epoch=epoch, metrics={"val/error": error}, timestamp_ms=0))
+        if terminal:
+            console.print(progress)
+        progress.finish(erm, {"best/error": 0.25})
+        progress.start(mixup)
+        progress.fail(mixup, "the loss became nan\nsecond line")
+        if terminal:
+            console.print(progress)
+    return output.getvalue()
+
+
+def test_plain_lines_without_a_terminal() -> None:
+    lines = shown(terminal=False).splitlines()
+    assert lines[0].startswith("starting the workers")
+    assert "[2/3 cells" in lines[1]
+    assert "erm" in lines[1]
+    assert "validation error 25.00 %" in lines[1]
+    assert lines[2].startswith("failed: ")
+    assert "the loss became nan" in lines[2]
+    assert len(lines) == 3
+
+
+def test_live_table_on_a_terminal() -> None:
+    text = shown(terminal=True)
+    assert "[1/3 cells" in text
+    assert "2/5" in text
+    assert "25.00 %" in text
+    assert "[2/3 cells, 1 failed" in text
+    assert "best so far on validation" in text
+
+
+def test_time_left_counts_from_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("orchestrator.progress.time.monotonic", lambda: now[0])
+    (erm,) = make_cells(ERM, seeds=(0,))
+    output = io.StringIO()
+    progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
+    now[0] = 160.0
+    for epoch in (1, 2):
+        progress.epoch(erm, EpochResult(epoch=epoch, metrics={"val/error": 0.5}, timestamp_ms=0))
+        now[0] += 10.0
+    progress.finish(erm, {"best/error": 0.5})
+    # Two epochs in 20 s since the first one ended; the minute of start-up is not in it. Three are left.
+    assert "0:01:00 left" in output.getvalue()

@@ -1,0 +1,337 @@
+"""Whole sweeps on a real Ray cluster with real MLflow stores: the quickstart's promises."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, Zetasweep
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from sklearn.datasets import load_digits
+
+from orchestrator.cells import Cell, expand
+from orchestrator.data import load_dataset
+from orchestrator.experiment_file import load_experiment
+
+QUICKSTART = ROOT / "experiments" / "quickstart.yaml"
+EPOCHS = 5
+SMALL = """
+name: small
+dataset: digits
+model: convnet
+augment: [erm, {zeta_mixup: {gamma: 2.8, num_mixed: 4}}]
+seed: [0]
+train: {epochs: 3, batch_size_per_worker: 64}
+resources: {workers: 2}
+"""
+
+
+def client_of(storage: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
+
+
+def cell_runs(storage: Path, experiment: str) -> list[Run]:
+    client = client_of(storage)
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    return list(client.search_runs([found.experiment_id], "tags.`zetasweep.kind` = 'cell'", max_results=1000))
+
+
+def assert_each_epoch_once(storage: Path, run: Run, *, epochs: int) -> None:
+    client = client_of(storage)
+    names = {name for name in run.data.metrics if name.startswith(("train/", "val/"))} | {"epoch"}
+    assert {"train/loss", "val/error", "val/loss", "val/auroc", "val/ece", "epoch"} <= names
+    for name in names:
+        steps = [row.step for row in client.get_metric_history(run.info.run_id, name)]
+        assert sorted(steps) == list(range(1, epochs + 1)), name
+    for name in set(run.data.metrics) - names:
+        assert len(client.get_metric_history(run.info.run_id, name)) == 1, name
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("quickstart")
+
+
+@pytest.fixture(scope="module")
+def quickstart(zetasweep: Zetasweep, storage: Path) -> subprocess.CompletedProcess[str]:
+    """The quickstart, run once for all tests of this module that look at it."""
+    finished = zetasweep("run", QUICKSTART, "-o", f"storage={storage}")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[Cell]:
+    return expand(load_experiment(QUICKSTART))
+
+
+def test_quickstart_ends_with_the_comparison(quickstart: subprocess.CompletedProcess[str]) -> None:
+    assert "[18/18 cells" in quickstart.stdout
+    table = quickstart.stdout[quickstart.stdout.index("test/error") :]
+    for row in ("erm", "mixup(alpha=1.0)", "zeta_mixup(gamma=2.0, num_mixed=4)", "zeta_mixup(gamma=2.8, num_mixed=64)"):
+        assert row in table
+    assert table.count("n=3") >= 6
+    assert "*" in table
+    assert "Traceback" not in quickstart.stdout + quickstart.stderr
+
+
+def test_noise_of_the_libraries_stays_in_the_log(quickstart: subprocess.CompletedProcess[str], storage: Path) -> None:
+    (log,) = (storage / "logs").glob("*.log")
+    assert f"log: {log}" in quickstart.stdout
+    assert "Started a local Ray instance" in log.read_text()
+    assert quickstart.stderr == ""
+    assert "INFO" not in quickstart.stdout
+
+
+@pytest.mark.usefixtures("quickstart")
+def test_mlflow_holds_18_finished_runs_under_one_parent(storage: Path, cells: list[Cell]) -> None:
+    client = client_of(storage)
+    experiment = client.get_experiment_by_name("quickstart")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    (parent,) = [run for run in runs if run.data.tags["zetasweep.kind"] == "sweep"]
+    children = [run for run in runs if run.data.tags["zetasweep.kind"] == "cell"]
+    assert len(runs) == 19
+    assert len(children) == 18
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert {run.data.tags["zetasweep.cell"] for run in children} == {cell.key for cell in cells}
+    for run in children:
+        assert_each_epoch_once(storage, run, epochs=EPOCHS)
+
+
+@pytest.mark.usefixtures("quickstart")
+def test_runs_can_be_searched_by_the_names_of_the_experiment_file(storage: Path) -> None:
+    client = client_of(storage)
+    experiment = client.get_experiment_by_name("quickstart")
+    assert experiment is not None
+    query = "params.augment = 'zeta_mixup' and params.gamma = '2.8' and params.num_mixed = '4' and params.seed = '1'"
+    (run,) = client.search_runs([experiment.experiment_id], query)
+    assert run.data.params["dataset"] == "digits"
+    assert run.data.params["train.lr"] == "0.1"
+    assert run.data.tags["zetasweep.backend"] == "torch"
+    assert run.data.tags["zetasweep.world_size"] == "2"
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {"cell.json", "environment.json"}
+    assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {"digits-train", "digits-val", "digits-test"}
+
+
+@pytest.mark.usefixtures("quickstart")
+def test_logged_model_gives_the_logged_test_accuracy(storage: Path) -> None:
+    run = cell_runs(storage, "quickstart")[0]
+    mlflow.set_tracking_uri(f"sqlite:///{storage / 'mlflow.db'}")
+    model = mlflow.pyfunc.load_model(run.data.tags["zetasweep.model_uri"])
+    test = load_dataset("digits", storage).test
+    predicted = model.predict((test.images.float() / 255).numpy()).argmax(axis=1)
+    assert (predicted == test.labels.numpy()).mean() == pytest.approx(run.data.metrics["test/accuracy"])
+    assert len(np.unique(predicted)) == len(np.unique(load_digits().target))
+
+
+@pytest.mark.usefixtures("quickstart")
+def test_finished_cells_keep_only_the_best_weights(storage: Path, cells: list[Cell]) -> None:
+    for cell in cells:
+        assert [path.name for path in (storage / "cells" / cell.key).iterdir()] == ["best.pt"]
+    assert not list(storage.glob("ray-*"))
+
+
+@pytest.mark.usefixtures("quickstart")
+def test_the_same_command_again_does_nothing(zetasweep: Zetasweep, storage: Path) -> None:
+    before = {run.info.run_id: run.info.end_time for run in cell_runs(storage, "quickstart")}
+    again = zetasweep("run", QUICKSTART, "-o", f"storage={storage}")
+    assert again.returncode == 0
+    assert "nothing is missing: all 18 cells are done" in again.stdout
+    assert {run.info.run_id: run.info.end_time for run in cell_runs(storage, "quickstart")} == before
+
+
+@pytest.mark.usefixtures("quickstart")
+def test_finished_cells_are_recognised_under_another_name(zetasweep: Zetasweep, storage: Path) -> None:
+    again = zetasweep("run", QUICKSTART, "-o", f"storage={storage}", "-o", "name=renamed")
+    assert again.returncode == 0
+    assert "nothing is missing" in again.stdout
+
+
+@pytest.mark.usefixtures("quickstart")
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["compare", "--format", "markdown"], "| erm |"),
+        (["compare", "--format", "csv", "--metric", "val/error"], "dataset,model,augment,metric"),
+        (["compare", "--format", "latex"], r"\begin{tabular}"),
+        (["status"], "18 cells: 18 done"),
+        (["plan"], "18 done, 0 to run"),
+        (["select", "--register", "digits-best"], "registered as digits-best, version 1"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_reading_commands(zetasweep: Zetasweep, storage: Path, arguments: list[str], expected: str) -> None:
+    command, *rest = arguments
+    answer = zetasweep(command, QUICKSTART, *rest, "-o", f"storage={storage}")
+    assert answer.returncode == 0, answer.stderr
+    assert expected in answer.stdout
+    assert answer.stderr == ""
+
+
+@pytest.mark.usefixtures("quickstart")
+def test_a_further_seed_runs_exactly_six_more_cells(zetasweep: Zetasweep, storage: Path) -> None:
+    before = {run.info.run_id for run in cell_runs(storage, "quickstart")}
+    extended = zetasweep("run", QUICKSTART, "-o", f"storage={storage}", "-o", "seed=[0, 1, 2, 3]")
+    assert extended.returncode == 0, extended.stdout + extended.stderr
+    assert "18 done, 6 to run" in extended.stdout
+    after = cell_runs(storage, "quickstart")
+    new = [run for run in after if run.info.run_id not in before]
+    assert len(after) == 24
+    assert len(new) == 6
+    assert {run.data.params["seed"] for run in new} == {"3"}
+    assert len({run.data.tags["mlflow.parentRunId"] for run in after}) == 1
+
+
+def start(environment: dict[str, str], experiment: Path, storage: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "run", str(experiment), "-o", f"storage={storage}", *options],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    yield path
+    shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+
+
+def until_tracked(storage: Path, epoch: int, process: subprocess.Popen[str], timeout_s: float = 150) -> Run:
+    """Wait until a cell has that epoch in MLflow, and return its run."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        if (storage / "cells").exists():
+            for run in cell_runs(storage, "small"):
+                if run.data.metrics.get("epoch", 0) >= epoch:
+                    return run
+        time.sleep(0.2)
+    raise AssertionError(f"no cell reached epoch {epoch} in {timeout_s} s")
+
+
+def children_of(pid: int) -> list[tuple[int, str]]:
+    """All descendants of a process, with their titles."""
+    listing = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listing.splitlines()[1:]]
+    found: list[tuple[int, str]] = []
+    parents = {pid}
+    while parents:
+        level = [(int(row[0]), row[2]) for row in rows if int(row[1]) in parents]
+        found += level
+        parents = {child for child, _ in level}
+    return found
+
+
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+def test_interrupted_sweep_closes_its_runs_and_goes_on(
+    environment: dict[str, str], zetasweep: Zetasweep, small: Path, tmp_path: Path, signal_sent: signal.Signals
+) -> None:
+    storage = tmp_path / "runs"
+    # Enough epochs that the first cell is still running when the signal comes.
+    process = start(environment, small, storage, "-o", "train.epochs=40", "-o", "augment=erm")
+    until_tracked(storage, 2, process)
+    family = children_of(process.pid)
+    process.send_signal(signal_sent)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    (run,) = cell_runs(storage, "small")
+    assert run.info.status == "KILLED"
+    reached = int(run.data.metrics["epoch"])
+    assert 2 <= reached < 40
+    time.sleep(3)
+    assert not [entry for entry in family if os.path.exists(f"/proc/{entry[0]}/exe") and _is_alive(entry[0])]
+    again = zetasweep("run", small, "-o", f"storage={storage}", "-o", "train.epochs=40", "-o", "augment=erm")
+    assert again.returncode == 0, again.stdout
+    (finished,) = cell_runs(storage, "small")
+    assert finished.info.run_id == run.info.run_id
+    assert_each_epoch_once(storage, finished, epochs=40)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_killed_worker_costs_no_row(environment: dict[str, str], small: Path, tmp_path: Path) -> None:
+    storage = tmp_path / "runs"
+    process = start(environment, small, storage, "-o", "train.epochs=25")
+    until_tracked(storage, 2, process)
+    workers = [pid for pid, title in children_of(process.pid) if "RayTrainWorker" in title]
+    assert len(workers) == 2
+    os.kill(workers[-1], signal.SIGKILL)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    runs = cell_runs(storage, "small")
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == 2
+    for run in runs:
+        assert_each_epoch_once(storage, run, epochs=25)
+
+
+def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, small: Path, tmp_path: Path) -> None:
+    storage, data = tmp_path / "runs", tmp_path / "data"
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            folder = data / "broken" / split / name
+            folder.mkdir(parents=True)
+            for number in range(4):
+                (folder / f"{number}.png").write_bytes(b"this is no image")
+    finished = zetasweep(
+        *("run", small, "-o", f"storage={storage}", "-o", f"data_dir={data}", "-o", "augment=erm"),
+        *("-o", "dataset=[{image_folder: {folder: broken, val_fraction: 0.25}}, digits]"),
+    )
+    assert finished.returncode == 1, finished.stdout
+    assert str(data / "broken" / "train" / "a" / "0.png") in finished.stdout
+    by_dataset = {run.data.params["dataset"]: run for run in cell_runs(storage, "small")}
+    assert by_dataset["image_folder"].info.status == "FAILED"
+    assert "0.png" in by_dataset["image_folder"].data.tags["zetasweep.reason"]
+    assert by_dataset["digits"].info.status == "FINISHED"
+    missing = zetasweep(
+        *("status", small, "-o", f"storage={storage}", "-o", f"data_dir={data}", "-o", "augment=erm"),
+        *("-o", "dataset=[{image_folder: {folder: broken, val_fraction: 0.25}}, digits]"),
+    )
+    assert missing.returncode == 1
+    assert "0.png" in missing.stdout
+
+
+@pytest.mark.usefixtures("quickstart")
+def test_a_cell_in_the_sweep_has_the_numbers_of_the_plain_loop(
+    environment: dict[str, str],
+    storage: Path,
+    cells: list[Cell],
+    tmp_path: Path,
+) -> None:
+    cell = cells[0]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    command += ["-m", "orchestrator.train", str(QUICKSTART), "--cell", cell.key, "-o", f"storage={tmp_path}"]
+    plain = subprocess.run(
+        command, cwd=ROOT, env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
+    assert plain.returncode == 0, plain.stderr
+    alone = torch.load(tmp_path / "cells" / cell.key / "best.pt", weights_only=True)["model"]
+    swept = torch.load(storage / "cells" / cell.key / "best.pt", weights_only=True)["model"]
+    assert alone.keys() == swept.keys()
+    for name in alone:
+        assert torch.equal(alone[name], swept[name]), name

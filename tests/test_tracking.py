@@ -1,0 +1,164 @@
+"""MLflow through a real SQLite store."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+import torch
+from mlflow import MlflowClient
+from sweep_samples import DIGITS, ERM, MIXUP, make_cells
+
+from orchestrator import checkpoint
+from orchestrator.cells import Cell
+from orchestrator.config import Experiment
+from orchestrator.models import build_model
+from orchestrator.records import EpochResult
+from orchestrator.tracking import Tracker
+from orchestrator.train import CellResult
+
+FACTS = {
+    "device": "cpu",
+    "world_size": 1,
+    "backend": "torch",
+    "dataset": {
+        "name": "digits",
+        "split_hash": "0" * 64,
+        "num_train": 10,
+        "num_val": 2,
+        "num_test": 3,
+        "num_channels": 1,
+        "image_size": 8,
+        "class_names": [str(digit) for digit in range(10)],
+        "mean": [0.3],
+        "std": [0.4],
+    },
+}
+RESULT = CellResult(
+    metrics={"test/error": 0.25, "best/error": 0.2, "best/epoch": 2.0}, timestamp_ms=3_000, first_step_ms=500
+)
+
+
+@pytest.fixture
+def cells() -> list[Cell]:
+    return make_cells(ERM, MIXUP, seeds=(0,))
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    return Experiment(
+        name="sample", dataset=(DIGITS,), model=("convnet",), augment=(ERM,), file=Path("x.yaml"), storage=tmp_path
+    )
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture
+def tracker(uri: str, tmp_path: Path, experiment: Experiment) -> Iterator[Tracker]:
+    tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
+    tracker.open_sweep(experiment)
+    yield tracker
+    mlflow.set_tracking_uri(None)
+
+
+def epoch(number: int) -> EpochResult:
+    return EpochResult(epoch=number, metrics={"val/error": 0.5 / number}, timestamp_ms=1_000 * number)
+
+
+def save_weights(folder: Path) -> None:
+    state = build_model("convnet", num_classes=10, num_channels=1, image_size=8).state_dict()
+    checkpoint.save(folder / checkpoint.BEST, {"model": state})
+
+
+def test_a_finished_cell_is_done_with_its_metrics_and_model(
+    tracker: Tracker, cells: list[Cell], tmp_path: Path
+) -> None:
+    cell = cells[1]
+    tracker.start_cell(cell, None, sweep="sample")
+    tracker.log_facts(cell, FACTS, data_dir=tmp_path)
+    for number in (1, 2):
+        tracker.log_epoch(cell, epoch(number))
+    save_weights(tmp_path)
+    tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
+    run = tracker.cell_runs(cells, active=False)[cell.key]
+    assert (run.status, run.epoch, run.metrics["test/error"], run.sweep) == ("done", 2, 0.25, "sample")
+    assert run.model_uri is not None
+    model = mlflow.pytorch.load_model(run.model_uri)
+    # The batch is free, the pixels are not normalised yet.
+    assert model(torch.rand(5, 1, 8, 8)).shape == (5, 10)
+
+
+def test_telling_everything_twice_leaves_it_once(tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path) -> None:
+    cell = cells[0]
+    save_weights(tmp_path)
+    for known in (None, "again"):
+        run = tracker.cell_runs(cells, active=False).get(cell.key)
+        assert (run is None) == (known is None)
+        tracker.start_cell(cell, run, sweep="sample")
+        tracker.log_facts(cell, FACTS, data_dir=tmp_path)
+        for number in (1, 2):
+            tracker.log_epoch(cell, epoch(number))
+        tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
+    client = MlflowClient(uri)
+    run = tracker.cell_runs(cells, active=False)[cell.key]
+    assert [row.step for row in client.get_metric_history(run.run_id, "val/error")] == [1, 2]
+    assert len(client.get_metric_history(run.run_id, "test/error")) == 1
+    assert len(client.get_run(run.run_id).inputs.dataset_inputs) == 3
+
+
+def test_the_parent_of_a_sweep_is_found_again(tracker: Tracker, uri: str, experiment: Experiment) -> None:
+    tracker.close_sweep(complete=False)
+    again = Tracker(uri)
+    again.open_sweep(experiment)
+    again.close_sweep(complete=True)
+    client = MlflowClient(uri)
+    known = client.get_experiment_by_name("sample")
+    assert known is not None
+    (parent,) = client.search_runs([known.experiment_id])
+    assert parent.info.status == "FINISHED"
+
+
+def test_states(tracker: Tracker, cells: list[Cell]) -> None:
+    for cell in cells:
+        tracker.start_cell(cell, None, sweep="sample")
+    tracker.fail_cell(cells[0], "the loss became nan\nand more")
+    assert tracker.cell_runs(cells, active=True)[cells[1].key].status == "running"
+    # Nobody is at work: its driver was killed.
+    assert tracker.cell_runs(cells, active=False)[cells[1].key].status == "interrupted"
+    tracker.interrupt_cell(cells[1])
+    runs = tracker.cell_runs(cells, active=True)
+    assert runs[cells[1].key].status == "interrupted"
+    assert runs[cells[0].key].status == "failed"
+    assert runs[cells[0].key].reason == "the loss became nan"
+
+
+def test_cells_of_other_experiments_are_not_confused(tracker: Tracker, cells: list[Cell]) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    assert set(tracker.cell_runs(cells, active=True)) == {cells[0].key}
+    assert tracker.cell_runs([cells[1]], active=True) == {}
+
+
+def test_register_moves_the_alias_best(tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path) -> None:
+    save_weights(tmp_path)
+    for number, cell in enumerate(cells, start=1):
+        tracker.start_cell(cell, None, sweep="sample")
+        tracker.finish_cell(cell, dataclasses.replace(RESULT), FACTS, checkpoint_dir=tmp_path)
+        model_uri = tracker.cell_runs(cells, active=False)[cell.key].model_uri
+        assert model_uri is not None
+        assert tracker.register(model_uri, "digits") == str(number)
+    assert str(MlflowClient(uri).get_model_version_by_alias("digits", "best").version) == "2"
+
+
+def test_credentials_in_the_uri_are_not_written_down(tmp_path: Path, experiment: Experiment, tracker: Tracker) -> None:
+    secret = experiment.model_copy(
+        update={"tracking": experiment.tracking.model_copy(update={"uri": "http://me:hunter2@host"})}
+    )
+    tracker.open_sweep(secret)
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"hunter2" not in written
