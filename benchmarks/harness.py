@@ -1,4 +1,4 @@
-"""What the benchmarks share: a sweep in a temporary folder, and figures that say how they spread and where they are from.
+"""What the benchmarks share: a sweep in a temporary folder, and figures with their spread and their origin.
 
 Nothing stays behind: results, Ray's session files and Ray's token live in one temporary folder.
 """
@@ -67,6 +67,7 @@ def scratch_folder() -> Iterator[Path]:
     # Ray puts Unix sockets there, whose paths may have 107 bytes: a long TMPDIR would not do.
     with tempfile.TemporaryDirectory(prefix="zs-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        # Ray reads it once, when it is imported.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ["RAY_TMPDIR"] = os.environ["TMPDIR"] = tempfile.tempdir = name
         if not any(variable in os.environ for variable in TOKEN_VARIABLES):
@@ -75,36 +76,43 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def run_sweep(experiment: Mapping[str, Any], folder: Path) -> list[Run]:
-    """Run ``zetasweep run`` on `experiment` in a process of its own and return the cells' finished MLflow runs.
+    """Run ``zetasweep run`` on `experiment` in a process of its own and return the finished MLflow runs of its cells.
 
     Args:
         experiment: The content of an experiment file, without ``storage``.
-        folder: An empty folder for the experiment file and the results; the data set lies below its parent.
+        folder: Is made, for the experiment file and the results.
 
     Returns:
-        One run per cell, in the order of their first steps.
+        One run per cell, in the order of their first steps. MLflow's default store is the sweep's from here on.
 
     Raises:
-        SystemExit: A cell is missing; the sweep's output is printed.
+        SystemExit: A cell is missing; the sweep's log and output are printed.
     """
     folder.mkdir()
-    file = folder / "experiment.yaml"
-    file.write_text(yaml.safe_dump({**experiment, "storage": str(folder / "runs")}), encoding="utf-8")
-    command = [sys.executable, "-m", "orchestrator", "run", str(file)]
-    process = subprocess.run(command, capture_output=True, text=True, check=False)
-    if process.returncode != 0:
-        logs = [log.read_text(encoding="utf-8", errors="replace") for log in folder.glob("runs/logs/*.log")]
-        output = "".join([*logs, process.stdout, process.stderr])
-        sys.exit(f"{output}error: the sweep ended with exit code {process.returncode}")
-    uri = f"sqlite:///{folder / 'runs' / 'mlflow.db'}"
-    mlflow.set_tracking_uri(uri)
-    client = MlflowClient(uri)
+    file, storage = folder / "experiment.yaml", folder / "runs"
+    file.write_text(yaml.safe_dump({**experiment, "storage": str(storage)}), encoding="utf-8")
+    logs = storage / "logs"
+    run_quietly([sys.executable, "-m", "orchestrator", "run", str(file)], logs=logs)
+    mlflow.set_tracking_uri(f"sqlite:///{storage / 'mlflow.db'}")
+    client = MlflowClient()
     known = client.get_experiment_by_name(experiment["name"])
     assert known is not None, "a sweep that ended well has its experiment"
-    runs = client.search_runs(
-        [known.experiment_id], "tags.`zetasweep.kind` = 'cell' and attributes.status = 'FINISHED'"
-    )
-    return sorted(runs, key=first_step_ms)
+    finished = "tags.`zetasweep.kind` = 'cell' and attributes.status = 'FINISHED'"
+    return sorted(client.search_runs([known.experiment_id], finished), key=first_step_ms)
+
+
+def run_quietly(command: Sequence[str], *, logs: Path | None = None) -> None:
+    """Run `command` and keep its output, unless it fails.
+
+    Raises:
+        SystemExit: It did not exit with 0; its output and the files in `logs` are printed.
+    """
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        files = sorted(logs.iterdir()) if logs is not None and logs.is_dir() else []
+        output = [file.read_text(encoding="utf-8", errors="replace") for file in files]
+        output += [process.stdout, process.stderr, f"error: {shlex.join(command)}: exit code {process.returncode}"]
+        sys.exit("\n".join(output))
 
 
 def first_step_ms(run: Run) -> int:
@@ -119,24 +127,28 @@ def origin() -> dict[str, Any]:
         "commit": _git_commit(),
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
+        # Other programs' share of the machine: far from 0, the figures say little.
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }
 
 
-def show(title: str, rows: Mapping[str, Spread], *, unit: str, digits: int, notes: Sequence[str]) -> None:
-    """Print one line per row: median, 20 % and 80 % quantile, number of measurements; below it the notes."""
-    table = Table(title=title, title_justify="left")
-    for name in ("", f"median {unit}", "20 %", "80 %", "n"):
-        table.add_column(name, justify="left" if not name else "right")
+def show(title: str, rows: Mapping[str, Spread], *, digits: int, notes: Sequence[str]) -> None:
+    """Print one line per row: median, 20 % and 80 % quantile, number of measurements; below them the notes."""
+    table = Table(box=None, padding=(0, 2))
+    for name in ("", "median", "20 %", "80 %", "n"):
+        table.add_column(name, justify="right" if name else "left")
     for name, spread in rows.items():
         figures = (f"{figure:,.{digits}f}" for figure in (spread.median, spread.low, spread.high))
         table.add_row(name, *figures, str(spread.count))
     console = Console()
-    console.print(table)
-    for note in notes:
-        console.print(note, soft_wrap=True, highlight=False)
+    console.print(title, table, *notes, sep="\n", soft_wrap=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Tell whoever waits what is going on."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def write_json(path: Path, *, source: Mapping[str, Any], **figures: Any) -> None:

@@ -91,5 +91,8 @@ class PixelNormalizer:
 
 
 def shard_batches(num_samples: int, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
-    """Yield the evaluation batches of one rank: every sample on exactly one rank, none twice, nothing padded."""
-    yield from torch.split(torch.arange(rank, num_samples, world_size), batch_size)
+    """Yield the evaluation batches of one rank: every sample on exactly one rank, none twice, nothing padded.
+
+    A rank gets at least one batch, an empty one if there are fewer samples than ranks.
+    """
+    yield from torch.split(torch.arange(num_samples)[rank::world_size], batch_size)

@@ -1,12 +1,13 @@
 """Checkpoints of one cell: written whole or not at all, read without executing anything that is in them.
 
 A cell's folder holds ``last.pt`` (everything a resumed training needs) and ``best.pt`` (the weights that were best on
-validation).
+validation, and their epoch).
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ BEST = "best.pt"
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write `state` to `path` so that a reader sees the old file or the new one, never a part.
 
+    A process that is killed while it writes leaves a hidden ``.tmp`` file, which nothing reads.
+
     Args:
         path: The file; its folder is made if need be.
         state: Tensors and plain Python values only, as ``torch.load(weights_only=True)`` accepts.
@@ -27,7 +30,8 @@ def save(path: Path, state: dict[str, Any]) -> None:
         OSError: The disk is full or not writable; the file that was there stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    # A name of its own: a process that a cluster took for dead may still be writing to the same folder.
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             torch.save(state, file)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 Verdict = Literal["separated", "not separated", "cannot tell"]
@@ -71,7 +71,7 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
     if len(values) < 2 or math.isclose(min(values), max(values), rel_tol=1e-9, abs_tol=1e-12):
         return None
     mean = statistics.fmean(values)
-    quantile = float(student_t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1))
+    quantile = float(stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2))
     half = quantile * statistics.stdev(values) / math.sqrt(len(values))
     return mean - half, mean + half
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
 from rich.console import Group, RenderableType
 from rich.filesize import decimal
 from rich.text import Text
@@ -98,6 +97,5 @@ def render_plan(plan: Plan, experiment: Experiment) -> RenderableType:
 
 
 def _weight_bytes(model: str, num_classes: int) -> int:
-    with torch.device("meta"):
-        network = build_model(model, num_classes=num_classes, num_channels=NOMINAL_CHANNELS, image_size=NOMINAL_SIZE)
+    network = build_model(model, num_classes=num_classes, num_channels=NOMINAL_CHANNELS, image_size=NOMINAL_SIZE)
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())

@@ -35,6 +35,9 @@ HEARTBEAT_S = 2.0
 EXIT_GRACE_S = 8.0
 # Restarts of a worker group before the slot itself is given up; the mailbox gives up a single cell much earlier.
 MAX_GROUP_RESTARTS = 20
+# The first optimizer, the first metric and the first image of a process import these, which takes seconds; better while
+# the slot warms up than in its first cell.
+IMPORTED_AT_FIRST_USE = ("torch._dynamo", "torchmetrics.classification", "torchvision")
 # A worker may wait this long for the next cell; gloo's default of 30 minutes would end a slot that idles.
 CONTROL_TIMEOUT = timedelta(days=7)
 
@@ -140,8 +143,8 @@ def work(config: dict[str, Any]) -> None:
     """Take cells from the mailbox and train them until it is closed: the train function of every worker of a slot."""
     settings: SlotSettings = config["settings"]
     torch.set_num_threads(max(1, int(settings.cpus_per_worker)))
-    # The first optimizer of a process imports this, which takes seconds; better now than between two cells.
-    importlib.import_module("torch._dynamo")
+    for module in IMPORTED_AT_FIRST_USE:
+        importlib.import_module(module)
     worker = _Worker(config["mailbox"], settings)
     while (job := worker.next_job()) is not None:
         worker.run(job)

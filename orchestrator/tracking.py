@@ -27,7 +27,6 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag, 
 from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from torch import nn
-from torchvision.transforms import v2
 
 from orchestrator import checkpoint
 from orchestrator.errors import UserError
@@ -207,6 +206,9 @@ class Tracker:
 
     def _log_model(self, cell: Cell, data: dict[str, Any], *, run_id: str, checkpoint_dir: Path) -> str:
         """Log the best weights as a graph that takes pixels in [0, 1] and needs none of this project's code."""
+        # It takes seconds to import, which the commands that only read would pay, too.
+        from torchvision.transforms import v2
+
         network = build_model(
             cell.model,
             num_classes=len(data["class_names"]),

@@ -117,11 +117,7 @@ class _Trainer:
         self.module.to(device).to(memory_format=self.memory_format)
         self.model: nn.Module = self.module
         if self.world_size > 1:
-            # A training step does not read the buffers (BatchNorm's running statistics), so that it is enough to
-            # share rank 0's before they are used, see `run_epoch`; DDP would do it in every step.
-            self.model = DistributedDataParallel(
-                self.module, device_ids=[device] if on_cuda else None, broadcast_buffers=False
-            )
+            self.model = DistributedDataParallel(self.module, device_ids=[device] if on_cuda else None)
         self.normalize = PixelNormalizer(dataset.mean, dataset.std, device=device)
         # On a GPU the images stay there as bytes: a batch is formed by index and no step waits for the host.
         self.train_images, self.train_labels = dataset.train.images.to(device), dataset.train.labels.to(device)
@@ -196,22 +192,28 @@ class _Trainer:
                 "or set train.clip_grad_norm"
             )
         metrics |= {"train/loss": mean_loss, "train/images_per_s": order.numel() * self.world_size / seconds}
-        # Each rank has running statistics of its own batches: all must judge the model that rank 0 saves.
+        # After a step each rank has its own running statistics; all must judge the model that rank 0 saves.
         self._broadcast(list(self.module.buffers()))
         metrics |= {f"val/{name}": value for name, value in self._evaluate(self.dataset.val).items()}
         self.epoch = epoch
         self.history.append(self._from_rank_0(EpochResult(epoch=epoch, metrics=metrics, timestamp_ms=_now_ms())))
         if self.rank == 0:
             if self._best() is self.history[-1]:
-                checkpoint.save(self.checkpoint_dir / checkpoint.BEST, {"model": self.module.state_dict()})
+                best = {"model": self.module.state_dict(), "epoch": epoch}
+                checkpoint.save(self.checkpoint_dir / checkpoint.BEST, best)
             self._save(result=None)
 
     def test(self) -> CellResult:
         """Evaluate the best weights on the test split, once, and write the result to the checkpoint."""
         best = self._best()
-        if self.rank == 0:
-            state = checkpoint.load(self.checkpoint_dir / checkpoint.BEST)
-            assert state is not None, "an epoch that was reported has left its best weights"
+        state = checkpoint.load(self.checkpoint_dir / checkpoint.BEST) if self.rank == 0 else None
+        found = self._from_rank_0(state["epoch"] if state is not None else None)
+        if found != best.epoch:
+            raise CellError(
+                f"{self.checkpoint_dir / checkpoint.BEST} holds epoch {found} instead of {best.epoch}: something else "
+                "wrote there; remove that folder to train from the start"
+            )
+        if state is not None:
             self.module.load_state_dict(state["model"])
         self._broadcast(list(self.module.state_dict().values()))
         metrics = {f"test/{name}": value for name, value in self._evaluate(self.dataset.test).items()}
@@ -309,3 +311,9 @@ class _Trainer:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+if __name__ == "__main__":
+    from orchestrator.train_cli import main
+
+    sys.exit(main(train_cell))

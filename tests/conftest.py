@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,34 @@ def zetasweep(environment: dict[str, str]) -> Zetasweep:
         )
 
     return call
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Call]:
+    """The command line in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("RAY_ADDRESS", "ZETASWEEP_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: str | Path) -> Answer:
+        from orchestrator.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["zetasweep", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capfd.readouterr()
+        return Answer(int(ended.value.code or 0), captured.out, captured.err)
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)

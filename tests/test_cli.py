@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from conftest import Answer, Call
 
 from orchestrator.cli import main
 
@@ -21,35 +19,6 @@ model: convnet
 augment: [erm, {zeta_mixup: {gamma: 2.8, num_mixed: 4}}]
 train: {epochs: 1, batch_size_per_worker: 32}
 """
-
-
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Answer]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Call]:
-    """The command line in this process, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("RAY_ADDRESS", "ZETASWEEP_DATA"):
-        monkeypatch.delenv(name, raising=False)
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def run(*arguments: str | Path) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["zetasweep", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capfd.readouterr()
-        return Answer(int(ended.value.code or 0), captured.out, captured.err)
-
-    yield run
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import mlflow
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, Zetasweep
+from conftest import ROOT, Call, Zetasweep
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from sklearn.datasets import load_digits
@@ -155,10 +155,10 @@ def test_the_same_command_again_does_nothing(zetasweep: Zetasweep, storage: Path
 
 
 @pytest.mark.usefixtures("quickstart")
-def test_finished_cells_are_recognised_under_another_name(zetasweep: Zetasweep, storage: Path) -> None:
-    again = zetasweep("run", QUICKSTART, "-o", f"storage={storage}", "-o", "name=renamed")
-    assert again.returncode == 0
-    assert "nothing is missing" in again.stdout
+def test_finished_cells_are_recognised_under_another_name(call: Call, storage: Path) -> None:
+    again = call("run", QUICKSTART, "-o", f"storage={storage}", "-o", "name=renamed")
+    assert again.code == 0
+    assert "nothing is missing" in again.out
 
 
 @pytest.mark.usefixtures("quickstart")
@@ -174,12 +174,12 @@ def test_finished_cells_are_recognised_under_another_name(zetasweep: Zetasweep, 
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
-def test_reading_commands(zetasweep: Zetasweep, storage: Path, arguments: list[str], expected: str) -> None:
+def test_reading_commands(call: Call, storage: Path, arguments: list[str], expected: str) -> None:
     command, *rest = arguments
-    answer = zetasweep(command, QUICKSTART, *rest, "-o", f"storage={storage}")
-    assert answer.returncode == 0, answer.stderr
-    assert expected in answer.stdout
-    assert answer.stderr == ""
+    answer = call(command, QUICKSTART, *rest, "-o", f"storage={storage}")
+    assert answer.code == 0, answer.err
+    assert expected in answer.out
+    assert answer.err == ""
 
 
 @pytest.mark.usefixtures("quickstart")
@@ -290,7 +290,7 @@ def test_a_killed_worker_costs_no_row(environment: dict[str, str], small: Path, 
         assert_each_epoch_once(storage, run, epochs=25)
 
 
-def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, small: Path, tmp_path: Path) -> None:
+def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, call: Call, small: Path, tmp_path: Path) -> None:
     storage, data = tmp_path / "runs", tmp_path / "data"
     for split in ("train", "test"):
         for name in ("a", "b"):
@@ -308,12 +308,11 @@ def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, small: Path, tmp
     assert by_dataset["image_folder"].info.status == "FAILED"
     assert "0.png" in by_dataset["image_folder"].data.tags["zetasweep.reason"]
     assert by_dataset["digits"].info.status == "FINISHED"
-    missing = zetasweep(
-        *("status", small, "-o", f"storage={storage}", "-o", f"data_dir={data}", "-o", "augment=erm"),
-        *("-o", "dataset=[{image_folder: {folder: broken, val_fraction: 0.25}}, digits]"),
-    )
-    assert missing.returncode == 1
-    assert "0.png" in missing.stdout
+    options = ["-o", f"storage={storage}", "-o", f"data_dir={data}", "-o", "augment=erm"]
+    options += ["-o", "dataset=[{image_folder: {folder: broken, val_fraction: 0.25}}, digits]"]
+    status = call("status", small, *options)
+    assert status.code == 1
+    assert "0.png" in status.out
 
 
 @pytest.mark.usefixtures("quickstart")

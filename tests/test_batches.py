@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from itertools import combinations, product
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from torch import Tensor
+from torchvision.transforms.v2 import functional as v2
+
+from orchestrator.batches import (
+    AUGMENT,
+    MODEL,
+    ORDER,
+    PixelNormalizer,
+    crop_and_flip,
+    derive_seed,
+    epoch_order,
+    shard_batches,
+)
+from orchestrator.errors import CellError
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def random_images(*shape: int, seed: int = 7) -> Tensor:
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(seed))
+
+
+def order_of(epoch: int = 1, *, num_samples: int = 50, rank: int = 0, world_size: int = 1, seed: int = 0) -> Tensor:
+    return epoch_order(
+        num_samples, batch_size_per_worker=8 // world_size, seed=seed, epoch=epoch, rank=rank, world_size=world_size
+    )
+
+
+def test_seeds_of_all_streams_differ() -> None:
+    streams = (ORDER, AUGMENT, MODEL)
+    paths = [(MODEL,), *product(streams, range(4)), *product(streams, range(4), range(4))]
+    seeds = Counter(derive_seed(seed, *path) for seed in (0, 1, 2, 2**32 - 1) for path in paths)
+    assert max(seeds.values()) == 1
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_seed_of_a_stream_never_changes() -> None:
+    # Finished cells are recognised by their key: the same key must go on meaning the same numbers.
+    assert derive_seed(0, ORDER, 1) == 7449029282396566744
+    assert derive_seed(3, AUGMENT, 2, 1) == 716820597967197754
+
+
+@given(num_samples=st.integers(1, 60), per_worker=st.integers(1, 8), world_size=st.integers(1, 4))
+@settings(deadline=None, max_examples=50)
+def test_ranks_share_the_global_batches_of_a_shuffle(num_samples: int, per_worker: int, world_size: int) -> None:
+    steps = num_samples // (per_worker * world_size)
+    order = partial(epoch_order, num_samples, seed=0, epoch=1)
+    if steps == 0:
+        with pytest.raises(CellError, match=f"has {num_samples} images"):
+            order(batch_size_per_worker=per_worker, rank=0, world_size=world_size)
+        return
+    ranks = [order(batch_size_per_worker=per_worker, rank=rank, world_size=world_size) for rank in range(world_size)]
+    alone = order(batch_size_per_worker=per_worker * world_size, rank=0, world_size=1)
+    assert all(rank.shape == (steps, per_worker) and rank.dtype == torch.int64 for rank in ranks)
+    assert torch.equal(torch.cat(ranks, dim=1), alone)
+    assert len(alone.unique()) == alone.numel()
+    assert 0 <= int(alone.min()) <= int(alone.max()) < num_samples
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    orders = [order_of(epoch, seed=seed) for epoch, seed in product((1, 2, 3), (0, 1))]
+    torch.manual_seed(99)
+    assert torch.equal(order_of(1), orders[0])
+    assert not any(torch.equal(one, other) for one, other in combinations(orders, 2))
+
+
+def test_every_sample_gets_its_turn_although_each_epoch_leaves_some_out() -> None:
+    orders = [order_of(epoch) for epoch in range(1, 9)]
+    assert all(order.numel() == 48 for order in orders)
+    assert len(torch.cat(orders).unique()) == 50
+
+
+@pytest.mark.parametrize("hflip", [False, True])
+@pytest.mark.parametrize("crop_padding", [0, 1, 4])
+@pytest.mark.parametrize("shape", [(16, 3, 8, 8), (5, 1, 6, 9)])
+def test_crop_and_flip_is_padding_cropping_and_mirroring_one_by_one(
+    shape: tuple[int, ...], crop_padding: int, hflip: bool
+) -> None:
+    images = random_images(*shape)
+    batch_size, _, height, width = shape
+    draw = generator()
+    tops_and_lefts = torch.randint(0, 2 * crop_padding + 1, (2, batch_size, 1), generator=draw)
+    mirrored = torch.rand((batch_size, 1), generator=draw) < 0.5
+    expected = []
+    for index, image in enumerate(v2.pad(images, [crop_padding])):
+        # The first draw moves the window to the side, the second down.
+        left, top = (int(offset) for offset in tops_and_lefts[:, index, 0])
+        cropped = v2.crop(image, top, left, height, width)
+        expected.append(v2.horizontal_flip(cropped) if hflip and mirrored[index] else cropped)
+    result = crop_and_flip(images, crop_padding=crop_padding, hflip=hflip, generator=generator())
+    assert result.dtype == torch.uint8
+    assert torch.equal(result, torch.stack(expected))
+
+
+def test_all_windows_and_both_directions_are_equally_likely() -> None:
+    image = torch.arange(1, 10, dtype=torch.uint8).view(1, 3, 3)
+    padded = v2.pad(image, [1])
+    windows = [v2.crop(padded, top, left, 3, 3) for top, left in product(range(3), range(3))]
+    possible = [tuple(view.flatten().tolist()) for window in windows for view in (window, v2.horizontal_flip(window))]
+    result = crop_and_flip(image.expand(9000, 1, 3, 3), crop_padding=1, hflip=True, generator=generator())
+    seen = Counter(tuple(row) for row in result.flatten(1).tolist())
+    assert seen.keys() == set(possible)
+    assert chisquare(list(seen.values())).pvalue > 0.01
+
+
+def test_crop_and_flip_leaves_input_and_global_generator_alone() -> None:
+    images = random_images(4, 3, 8, 8)
+    before, state = images.clone(), torch.get_rng_state()
+    crop_and_flip(images, crop_padding=2, hflip=True, generator=generator())
+    assert torch.equal(images, before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_nothing_to_do_returns_the_images_themselves() -> None:
+    images = random_images(4, 3, 8, 8)
+    draw = generator()
+    assert crop_and_flip(images, crop_padding=0, hflip=False, generator=draw) is images
+    assert torch.equal(draw.get_state(), generator().get_state())
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_normalizer_subtracts_mean_and_divides_by_std(memory_format: torch.memory_format) -> None:
+    images = random_images(16, 3, 8, 8)
+    before = images.clone()
+    mean, std = (0.49, 0.3, 0.0), (0.2, 1.0, 0.05)
+    result = PixelNormalizer(mean, std, device=torch.device("cpu"))(images, memory_format=memory_format)
+    columns = [torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) for values in (mean, std)]
+    exact = (images.double() / 255 - columns[0]) / columns[1]
+    assert result.dtype == torch.float32
+    assert result.is_contiguous(memory_format=memory_format)
+    # Three roundings of numbers no larger than the two that are subtracted.
+    bound = 3 * torch.finfo(torch.float32).eps * (images.double() / 255 / columns[1] + columns[0] / columns[1])
+    assert ((result.double() - exact).abs() <= bound).all()
+    assert torch.equal(images, before)
+
+
+@given(num_samples=st.integers(0, 40), batch_size=st.integers(1, 9), world_size=st.integers(1, 5))
+@settings(deadline=None, max_examples=50)
+def test_evaluation_shards_hold_every_sample_once(num_samples: int, batch_size: int, world_size: int) -> None:
+    ranks = [
+        list(shard_batches(num_samples, batch_size=batch_size, rank=rank, world_size=world_size))
+        for rank in range(world_size)
+    ]
+    assert all(ranks), "also a rank without samples has a batch, of none"
+    batches = [batch for rank in ranks for batch in rank]
+    assert sorted(torch.cat(batches).tolist()) == list(range(num_samples))
+    assert max(len(batch) for batch in batches) <= batch_size
+    sizes = [sum(map(len, rank)) for rank in ranks]
+    assert max(sizes) - min(sizes) <= 1
