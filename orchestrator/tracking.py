@@ -25,7 +25,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
 from mlflow.models import infer_signature
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_EXPERIMENT_KIND,
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+)
 from torch import nn
 
 from orchestrator import checkpoint
@@ -45,6 +51,8 @@ KIND, KEY, SWEEP, EPOCHS, REASON, MODEL_URI = (
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 ENVIRONMENT_PACKAGES = ("zetasweep", "torch", "torchvision", "ray", "mlflow", "numpy", "torchmetrics")
 PAGE_SIZE = 1000
+# Without it MLflow's UI guesses, and opens the experiment as one of a language model.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class Tracker:
@@ -97,7 +105,7 @@ class Tracker:
         known = self._client.get_experiment_by_name(name)
         if known is None:
             location = (self._artifacts / name).as_uri() if self._artifacts else None
-            self._experiment_id = self._client.create_experiment(name, artifact_location=location)
+            self._experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
         else:
             self._experiment_id = known.experiment_id
         runs = self._search(
@@ -131,7 +139,8 @@ class Tracker:
             SWEEP: sweep,
             EPOCHS: str(cell.train.epochs),
             MLFLOW_PARENT_RUN_ID: self._parent_id,
-            MLFLOW_RUN_NAME: cell.label,
+            # What differs most comes first: MLflow's lists cut names.
+            MLFLOW_RUN_NAME: f"{cell.augment.label} seed={cell.seed} {cell.dataset.label} {cell.model}",
         } | _git_tags()
         run_id = self._client.create_run(self._experiment_id, tags=tags).info.run_id
         self._run_ids[cell.key] = run_id
@@ -170,9 +179,8 @@ class Tracker:
     def finish_cell(self, cell: Cell, result: CellResult, facts: dict[str, Any], *, checkpoint_dir: Path) -> None:
         """Log the test metrics and the best model, and end the run."""
         run_id = self._run_ids[cell.key]
-        self._log_metrics(
-            cell, result.metrics, step=int(result.metrics["best/epoch"]), timestamp_ms=result.timestamp_ms
-        )
+        # At step 0, so that MLflow draws them as bars, one per run, and not as curves of one point.
+        self._log_metrics(cell, result.metrics, step=0, timestamp_ms=result.timestamp_ms)
         model_uri = self._log_model(cell, facts["dataset"], run_id=run_id, checkpoint_dir=checkpoint_dir)
         tags = [RunTag(MODEL_URI, model_uri), RunTag(REASON, "")]
         if result.first_step_ms is not None:
