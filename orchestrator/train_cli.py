@@ -150,8 +150,8 @@ def _check_world_size(cell: Cell, options: argparse.Namespace) -> None:
     command = ["torchrun", "--nproc-per-node", str(cell.workers), "-m", "orchestrator.train", str(options.experiment)]
     command += [word for override in options.override for word in ("-o", override)]
     raise UserError(
-        f"cell {cell.key} has {cell.workers} workers, but {started} processes were started: the number of workers "
-        "changes the result and belongs to the cell\n"
+        f"cell {cell.key} has {cell.workers} workers, but the number of processes started is {started}: it changes the "
+        "result and belongs to the cell\n"
         f"  remedy:  {shlex.join([*command, '--cell', cell.key])}\n"
         f"           or -o resources.workers={started}, which makes it another cell with another key"
     )
