@@ -54,7 +54,7 @@ def main() -> None:
             num_classes=dataset.num_classes,
             num_channels=dataset.num_channels,
             image_size=dataset.image_size,
-        )
+        ).to(memory_format=torch.channels_last)
     )
     global_batch = arguments.batch_size_per_worker * world_size
     steps = len(labels) // global_batch
@@ -70,7 +70,7 @@ def main() -> None:
         total = torch.zeros(())
         for indices in batches:
             batch = crop_and_flip(images[indices], crop_padding=4, hflip=True, generator=generator)
-            batch = normalize(batch, memory_format=torch.contiguous_format)
+            batch = normalize(batch)
             batch, targets = mixup(batch, labels[indices], num_classes=dataset.num_classes, generator=generator)
             loss = F.cross_entropy(model(batch), targets)
             optimizer.zero_grad()

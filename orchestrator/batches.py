@@ -84,10 +84,10 @@ class PixelNormalizer:
         self._scale = (255.0 * torch.tensor(std, device=device)).reciprocal().view(1, -1, 1, 1)
         self._shift = (torch.tensor(mean, device=device) / torch.tensor(std, device=device)).view(1, -1, 1, 1)
 
-    def __call__(self, images: Tensor, *, memory_format: torch.memory_format) -> Tensor:
-        """Return ``(images / 255 - mean) / std``, float32 ``[B, C, H, W]`` in `memory_format`."""
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return ``(images / 255 - mean) / std``, float32 ``[B, C, H, W]``, channels_last."""
         normalized = images.to(torch.float32).mul_(self._scale).sub_(self._shift)
-        return normalized.contiguous(memory_format=memory_format)
+        return normalized.contiguous(memory_format=torch.channels_last)
 
 
 def shard_batches(num_samples: int, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:

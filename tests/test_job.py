@@ -56,6 +56,7 @@ def wait_for(head: dict[str, str]) -> None:
     raise AssertionError(f"the head did not come up: {listed.stdout}{listed.stderr}")
 
 
+@pytest.mark.slow
 def test_submitted_job_runs_the_quickstart_to_the_end(head: dict[str, str], tmp_path: Path) -> None:
     wait_for(head)
     storage = tmp_path / "runs"
