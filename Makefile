@@ -13,7 +13,7 @@ quickstart: $(VENV)/.installed
 test: lint
 	$(BIN)/python -m pytest
 
-# What takes minutes: the whole quickstart and its promises, and a job submitted to a cluster of its own.
+# What takes minutes more: a job submitted to a cluster of its own, and a sweep that is terminated.
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,8 @@ def scratch_folder() -> Iterator[Path]:
     """
     if "RAY_ADDRESS" in os.environ:
         sys.exit("error: RAY_ADDRESS is set, but the benchmark measures this machine: unset it")
+    # By default it would end the process at once, with the folder left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Ray puts Unix sockets there, whose paths may have 107 bytes: a long TMPDIR would not do.
     with tempfile.TemporaryDirectory(prefix="zs-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -107,12 +110,18 @@ def run_quietly(command: Sequence[str], *, logs: Path | None = None) -> None:
     Raises:
         SystemExit: It did not exit with 0; its output and the files in `logs` are printed.
     """
-    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        output, _ = process.communicate()
+    finally:
+        # After Ctrl-C or a signal: a sweep that is asked to end stops its Ray cluster.
+        if process.poll() is None:
+            process.terminate()
+            process.communicate()
     if process.returncode != 0:
         files = sorted(logs.iterdir()) if logs is not None and logs.is_dir() else []
-        output = [file.read_text(encoding="utf-8", errors="replace") for file in files]
-        output += [process.stdout, process.stderr, f"error: {shlex.join(command)}: exit code {process.returncode}"]
-        sys.exit("\n".join(output))
+        texts = [file.read_text(encoding="utf-8", errors="replace") for file in files]
+        sys.exit("\n".join([*texts, output, f"error: {shlex.join(command)}: exit code {process.returncode}"]))
 
 
 def first_step_ms(run: Run) -> int:

@@ -56,7 +56,7 @@ class Cell(BaseModel):
             del train["milestones"], train["lr_decay"]
         values: dict[str, Any] = {"dataset": self.dataset.name, "model": self.model, "augment": self.augment.name}
         values |= self.augment.params
-        values |= {"seed": self.seed, "workers": self.workers}
+        values |= {"seed": self.seed, "resources.workers": self.workers}
         values |= {f"dataset.{option}": value for option, value in dataset.items()}
         values |= {f"train.{setting}": value for setting, value in train.items()}
         return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}

@@ -42,9 +42,9 @@ def save(path: Path, state: dict[str, Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load(path: Path, *, map_location: torch.device | str = "cpu") -> dict[str, Any] | None:
+def load(path: Path) -> dict[str, Any] | None:
     """Return what `save` wrote to `path`, or None if there is no such file."""
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state

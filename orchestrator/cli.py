@@ -7,12 +7,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from rich.console import Console
 
-from orchestrator.errors import UserError
+from orchestrator.errors import TrackingError, UserError
+from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from orchestrator.storage import Storage
     from orchestrator.tracking import Tracker
 
-DONE, INCOMPLETE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 FORMATS = ("table", "markdown", "csv", "latex")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -134,7 +134,6 @@ def compare(experiment: str, overrides: tuple[str, ...], metric: str, format_: s
     from orchestrator.compare import compare as compare_runs
     from orchestrator.report import Format, render
 
-    assert set(FORMATS) == set(get_args(Format)), "the formats are listed twice to keep --help fast"
     runs = opened.runs()
     shown = render(compare_runs(opened.cells, runs, metric=metric), cast(Format, format_))
     if isinstance(shown, str):
@@ -193,6 +192,11 @@ def main() -> None:
             raise
         click.echo(f"error: {error}", err=True)
         code = WRONG_INPUT
+    except TrackingError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        code = INCOMPLETE
     except click.ClickException as error:
         error.show()
         code = WRONG_INPUT

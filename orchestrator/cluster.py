@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # A machine without enough cores still runs a small sweep, more slowly; beyond this the layout is a mistake.
 MAX_CPU_OVERCOMMIT = 4
 OBJECT_STORE_BYTES = 128 * 1024**2
-CONNECT_TIMEOUT_S = 30
 
 
 @dataclass(frozen=True)
@@ -69,21 +68,18 @@ def local_layout(resources: Resources, node: Node) -> Layout:
     )
 
 
-def layout(resources: Resources, nodes: Sequence[Node], *, may_grow_to: Node | None = None) -> Layout:
+def layout(resources: Resources, nodes: Sequence[Node]) -> Layout:
     """Return how many slots fit, counting the workers that each node can hold.
 
     Args:
         resources: The experiment's.
         nodes: The nodes as they are.
-        may_grow_to: The totals an autoscaler may reach; None where there is none.
 
     Raises:
         UserError: Not one slot fits, or fewer than ``resources.slots``: Ray Train would wait for ever. The message
             has the arithmetic.
     """
     workers = sum(_workers_on(node, resources) for node in nodes)
-    if may_grow_to is not None:
-        workers = max(workers, _workers_on(may_grow_to, resources))
     fit = workers // resources.workers
     slots = fit if resources.slots == "auto" else resources.slots
     if 1 <= slots <= fit:
@@ -102,7 +98,7 @@ def layout(resources: Resources, nodes: Sequence[Node], *, may_grow_to: Node | N
 
 def planned_layout(resources: Resources) -> Layout:
     """Return the layout without starting anything; a cluster named by ``RAY_ADDRESS`` is asked."""
-    if "RAY_ADDRESS" not in os.environ:
+    if not os.environ.get("RAY_ADDRESS"):
         return local_layout(resources, local_node())
     with joined_or_started(resources) as placed:
         return placed
@@ -121,14 +117,14 @@ def joined_or_started(resources: Resources) -> Iterator[Layout]:
     import ray
 
     address = os.environ.get("RAY_ADDRESS")
-    placed = local_layout(resources, local_node()) if address is None else None
+    placed = None if address else local_layout(resources, local_node())
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if placed is not None:
             _start(placed.nodes[0])
         else:
             _join(str(address))
-            placed = layout(resources, _nodes(), may_grow_to=_autoscaler_limit())
+            placed = layout(resources, _nodes())
         # Ray's native handler would abort the process, with its runs left open.
         signal.signal(signal.SIGTERM, on_sigterm)
         yield placed
@@ -170,14 +166,6 @@ def _nodes() -> list[Node]:
 
     totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals]
-
-
-def _autoscaler_limit() -> Node | None:
-    from ray._private.state import state
-
-    # Ray Train itself asks this way whether more nodes may come; there is no public call.
-    limit = state.get_max_resources_from_cluster_config()
-    return Node(cpus=limit.get("CPU", 0), gpus=limit.get("GPU", 0)) if limit else None
 
 
 def _workers_on(node: Node, resources: Resources) -> int:

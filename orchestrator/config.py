@@ -141,6 +141,14 @@ class Tracking(_Frozen):
     uri: _Text | None = Field(default=None, description="an MLflow tracking URI, or null for sqlite in storage")
     experiment: _Text | None = Field(default=None, description="a name, or null for the name of the experiment")
 
+    @field_validator("uri")
+    @classmethod
+    def _absolute_database(cls, uri: str | None) -> str | None:
+        if uri is not None and uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+            # Another folder would be another, empty store: everything would look missing.
+            raise _refuse("a SQLite file with an absolute path", "Write sqlite:////PATH, with four slashes.")
+        return uri
+
 
 def _inside(folder: str) -> str:
     path = PurePosixPath(folder)
@@ -156,9 +164,7 @@ class DatasetSpec(_Frozen):
     folder: Annotated[_Text, AfterValidator(_inside)] | None = Field(
         default=None, validate_default=True, description="a path below data_dir, for image_folder only"
     )
-    image_size: _Count | None = Field(
-        default=None, description="the side in pixels, for image_folder only; null to keep it"
-    )
+    image_size: _Count | None = Field(default=None, description="the side in pixels to resize to; null to keep it")
     val_fraction: _Float = Field(default=VAL_FRACTION, gt=0, lt=1, description="a number above 0 and below 1")
     num_train: _Count | None = Field(default=None, description="an integer, at least 1, or null for all images")
     crop_padding: _Int = Field(ge=0, description="an integer, at least 0")
@@ -181,6 +187,10 @@ class DatasetSpec(_Frozen):
         if name != IMAGE_FOLDER and folder is not None:
             raise _refuse("for image_folder only", f"Remove it: {name} lies in its own folder below data_dir.")
         return folder
+
+    def load_options(self) -> dict[str, Any]:
+        """What `orchestrator.data.load_dataset` needs beside the name."""
+        return self.model_dump(include={"folder", "image_size", "val_fraction", "num_train"})
 
     @property
     def label(self) -> str:

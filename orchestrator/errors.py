@@ -46,5 +46,9 @@ class DataError(UserError):
     """A data set that is missing, or a file of it that cannot be read; names the path."""
 
 
+class TrackingError(Exception):
+    """MLflow refused something, or does not answer any more; names the store."""
+
+
 class CellError(Exception):
     """A training that failed on every rank at the same point, e.g. with a loss of NaN: the workers stay usable."""

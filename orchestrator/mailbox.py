@@ -39,6 +39,9 @@ class Message:
     body: dict[str, Any] = field(default_factory=dict)
 
 
+NO_MESSAGE = "the workers died without a message (killed, or out of memory)"
+
+
 class Mailbox:
     """Holds the cell in flight until a message says that it is done or failed.
 
@@ -50,7 +53,8 @@ class Mailbox:
         self._max_attempts = max_attempts
         self._job: Job | None = None
         self._number = 0
-        self._last_error = "the workers died without a message (killed, or out of memory)"
+        self._last_error = NO_MESSAGE
+        self._noted: Job | None = None
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._closed = False
@@ -60,6 +64,7 @@ class Mailbox:
         async with self._changed:
             self._number += 1
             self._job = Job(number=self._number, attempt=0, cell=cell)
+            self._last_error = NO_MESSAGE
             self._outbox = asyncio.Queue()
             self._changed.notify_all()
 
@@ -86,9 +91,12 @@ class Mailbox:
         return True
 
     async def note_error(self, job: Job, reason: str) -> None:
-        """Remember why the worker group is about to exit; it becomes the cell's reason if no attempt is left."""
-        if job == self._job:
-            self._last_error = reason
+        """Remember why the worker group is about to exit; it becomes the cell's reason if no attempt is left.
+
+        The first rank to say so in an attempt is the one that failed: the others lose their peer.
+        """
+        if job == self._job and job != self._noted:
+            self._noted, self._last_error = job, reason
 
     async def receive(self, timeout_s: float) -> Message | None:
         """Return the next message of the workers, or None after `timeout_s`."""

@@ -65,10 +65,11 @@ class Progress:
     def epoch(self, cell: Cell, result: EpochResult) -> None:
         """Show a finished epoch."""
         running = self._running.setdefault(cell.key, _Running(cell))
-        running.epoch, running.error = result.epoch, result.metrics["val/error"]
+        # A resumed cell reports its old epochs again.
+        self._epochs_done += max(0, result.epoch - running.epoch)
+        running.epoch, running.error = max(running.epoch, result.epoch), result.metrics["val/error"]
         if self._first_epoch_at is None:
             self._first_epoch_at = time.monotonic()
-        self._epochs_done += 1
         now = time.monotonic()
         if self._live is None and now - self._last_line >= PLAIN_INTERVAL_S:
             self._line(

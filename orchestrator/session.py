@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED
 from orchestrator.plan import make_plan, pending_cells, render_plan
 from orchestrator.progress import Progress
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
     from orchestrator.config import Experiment
+    from orchestrator.records import CellRun
     from orchestrator.storage import Storage
     from orchestrator.tracking import Tracker
-
-DONE, INCOMPLETE, INTERRUPTED = 0, 1, 130
 
 
 def run_missing(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> int:
@@ -31,51 +31,60 @@ def run_missing(experiment: Experiment, cells: Sequence[Cell], storage: Storage,
     pending = pending_cells(cells, runs)
     code = DONE
     if pending:
-        code = _run(experiment, cells, storage, tracker)
+        code = _run(experiment, cells, storage, tracker, runs)
     else:
+        tracker.mend_sweep(experiment)
         Console().print(f"nothing is missing: all {len(cells)} cells are done")
     _print_comparison(cells, tracker)
     return code
 
 
-def _run(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> int:
+def _run(
+    experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker, runs: dict[str, CellRun]
+) -> int:
     from orchestrator.cluster import joined_or_started
     from orchestrator.delivery import Delivery
     from orchestrator.quiet import output_to
     from orchestrator.sweep import run_cells
 
-    runs = tracker.cell_runs(cells, active=False)
     pending = pending_cells(cells, runs)
+    complete = False
     log = storage.new_log(experiment.name)
     with output_to(log) as console:
         console.print(f"log: {log}", soft_wrap=True)
         with joined_or_started(experiment.resources) as layout:
             console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
             _warn_of_lost_storage(console, storage)
-            tracker.open_sweep(experiment)
             delivery = Delivery(
                 tracker, known=runs, data_dir=experiment.data_dir, storage=storage, sweep=experiment.name
             )
             epochs = sum(cell.train.epochs for cell in pending)
             progress = Progress(console, total=len(cells), done=len(cells) - len(pending), epochs=epochs)
-            with delivery, progress:
-                outcome = run_cells(
-                    pending,
-                    experiment=experiment,
-                    storage=storage,
-                    slots=min(layout.slots, len(pending)),
-                    delivery=delivery,
-                    progress=progress,
-                )
-        for key, reason in delivery.undelivered.items():
-            console.print(Text(f"not in MLflow: cell {key}: {reason}", style="red"), soft_wrap=True)
-        if delivery.undelivered:
-            console.print("their results are in storage; the same command delivers them", soft_wrap=True)
-        complete = not outcome.interrupted and not outcome.failed and not delivery.undelivered
-        tracker.close_sweep(complete=complete)
+            tracker.open_sweep(experiment)
+            try:
+                with delivery, progress:
+                    outcome = run_cells(
+                        pending,
+                        experiment=experiment,
+                        storage=storage,
+                        slots=min(layout.slots, len(pending)),
+                        delivery=delivery,
+                        progress=progress,
+                    )
+                complete = not outcome.interrupted and not outcome.failed and not delivery.undelivered
+            finally:
+                _say_undelivered(console, delivery.undelivered)
+                tracker.close_sweep(complete=complete)
     if outcome.interrupted:
         return INTERRUPTED
     return DONE if complete else INCOMPLETE
+
+
+def _say_undelivered(console: Console, undelivered: dict[str, str]) -> None:
+    for key, reason in undelivered.items():
+        console.print(Text(f"not in MLflow: cell {key}: {reason}", style="red"), soft_wrap=True)
+    if undelivered:
+        console.print("their results are in storage; the same command delivers them", soft_wrap=True)
 
 
 def _warn_of_lost_storage(console: Console, storage: Storage) -> None:

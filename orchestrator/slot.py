@@ -7,6 +7,7 @@ actor for trial after trial; the actor owns a `Mailbox`, and the workers take ce
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 import traceback
 from collections.abc import Callable
@@ -105,6 +106,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             self._thread.join(EXIT_GRACE_S)
 
     def _start(self) -> None:
+        # Read where the trainer is made, and not passed on by Tune.
+        os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
         settings = self._settings
         self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote(max_attempts=settings.max_attempts)
         resources = {"CPU": settings.cpus_per_worker}
@@ -181,9 +184,8 @@ class _Worker:
         except Exception as error:
             # The other ranks may wait for this one in a collective: it must exit, and Ray Train restarts the whole
             # group.
-            if self._rank == 0:
-                reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-                ray.get(self._mailbox.note_error.remote(job, reason))
+            reason = f"{type(error).__name__} on rank {self._rank}: {error}\n{traceback.format_exc()}"
+            ray.get(self._mailbox.note_error.remote(job, reason))
             raise
         finally:
             if self._device.type == "cuda":
@@ -208,14 +210,7 @@ class _Worker:
         if self._dataset is None or self._dataset[0] != identity:
             self._dataset = None
             spec = cell.dataset
-            dataset = load_dataset(
-                spec.name,
-                Path(self._settings.data_dir),
-                folder=spec.folder,
-                image_size=spec.image_size,
-                val_fraction=spec.val_fraction,
-                num_train=spec.num_train,
-            )
+            dataset = load_dataset(spec.name, Path(self._settings.data_dir), **spec.load_options())
             self._dataset = (identity, dataset)
         return self._dataset[1]
 

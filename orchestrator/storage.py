@@ -15,6 +15,9 @@ from filelock import FileLock, Timeout
 
 from orchestrator.errors import UserError
 
+# Outlasts the moment for which `Storage.is_locked` takes the lock to see whether it is free.
+LOCK_TIMEOUT_S = 2
+
 
 @dataclass(frozen=True)
 class Storage:
@@ -71,30 +74,26 @@ class Storage:
         Raises:
             UserError: Another process holds it; the message says who.
         """
-        holder = self.root / "holder.json"
+        lock = FileLock(self._lock_path)
         try:
-            with FileLock(self._lock_path, timeout=0):
-                about = {
-                    "sweep": sweep,
-                    "host": socket.gethostname(),
-                    "pid": os.getpid(),
-                    "since": time.strftime("%F %T"),
-                }
-                holder.write_text(json.dumps(about), encoding="utf-8")
-                try:
-                    yield
-                finally:
-                    holder.unlink(missing_ok=True)
+            lock.acquire(timeout=LOCK_TIMEOUT_S)
         except Timeout as error:
-            who = holder.read_text(encoding="utf-8") if holder.exists() else "unknown"
+            who = self._holder.read_text(encoding="utf-8") if self._holder.exists() else "unknown"
             raise UserError(
                 f"storage = {self.root}: in use by another sweep: {who}\n"
                 "  remedy:  wait for it, end it, or run this one with -o storage=ANOTHER_FOLDER"
             ) from error
+        try:
+            about = {"sweep": sweep, "host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%F %T")}
+            self._holder.write_text(json.dumps(about), encoding="utf-8")
+            yield
+        finally:
+            self._holder.unlink(missing_ok=True)
+            lock.release()
 
     def is_locked(self) -> bool:
         """Return whether a sweep is at work here."""
-        if not self._lock_path.exists():
+        if not self._holder.exists():
             return False
         try:
             with FileLock(self._lock_path, timeout=0):
@@ -109,3 +108,7 @@ class Storage:
     @property
     def _lock_path(self) -> Path:
         return self.root / ".lock"
+
+    @property
+    def _holder(self) -> Path:
+        return self.root / "holder.json"

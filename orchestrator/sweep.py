@@ -36,7 +36,6 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # Notice a dead worker and a finished group within half a second instead of two.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     # Slots that start at the same time on busy cores take longer than the default minute.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
@@ -71,7 +70,8 @@ def run_cells(
         delivery: Takes every result.
         progress: Shows it.
     """
-    os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     scratch = Path(tempfile.mkdtemp(prefix="ray-", dir=storage.root))
     settings = SlotSettings(
         data_dir=str(experiment.data_dir),

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import platform
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,8 @@ import numpy as np
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
+from mlflow.entities import DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import (
     MLFLOW_DATASET_CONTEXT,
@@ -34,7 +37,7 @@ from mlflow.utils.mlflow_tags import (
 from torch import nn
 
 from orchestrator import checkpoint
-from orchestrator.errors import UserError
+from orchestrator.errors import TrackingError, UserError
 from orchestrator.models import build_model
 from orchestrator.records import CellRun, CellStatus, EpochResult
 
@@ -43,9 +46,9 @@ if TYPE_CHECKING:
     from orchestrator.config import Experiment
     from orchestrator.train import CellResult
 
-KIND, KEY, SWEEP, EPOCHS, REASON, MODEL_URI = (
-    f"zetasweep.{name}" for name in ("kind", "cell", "sweep", "epochs", "reason", "model_uri")
-)
+logger = logging.getLogger(__name__)
+
+KIND, KEY, SWEEP, REASON, MODEL_URI = (f"zetasweep.{name}" for name in ("kind", "cell", "sweep", "reason", "model_uri"))
 # MLflow's defaults (7 retries of 120 s) would block for minutes when a server does not answer.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 ENVIRONMENT_PACKAGES = ("zetasweep", "torch", "torchvision", "ray", "mlflow", "numpy", "torchmetrics")
@@ -68,7 +71,7 @@ class Tracker:
     def __init__(self, uri: str, *, artifacts: Path | None = None) -> None:
         for name, value in HTTP_LIMITS.items():
             os.environ.setdefault(name, value)
-        self.uri, self._artifacts = uri, artifacts
+        self._uri, self._artifacts = uri, artifacts
         mlflow.set_tracking_uri(uri)
         try:
             self._client = MlflowClient(uri)
@@ -92,68 +95,91 @@ class Tracker:
         """
         wanted = {cell.key: cell.train.epochs for cell in cells}
         found: dict[str, CellRun] = {}
-        for run in self._search(f"tags.`{KIND}` = 'cell'"):
-            key = run.data.tags.get(KEY, "")
-            if key in wanted and (key not in found or run.info.status == "FINISHED"):
-                found[key] = _cell_run(run, key, epochs=wanted[key], active=active)
+        with self._answering():
+            for run in self._search(f"tags.`{KIND}` = 'cell'"):
+                key = run.data.tags.get(KEY, "")
+                if key in wanted and (key not in found or run.info.status == "FINISHED"):
+                    found[key] = _cell_run(run, key, epochs=wanted[key], active=active)
         return found
 
     def open_sweep(self, experiment: Experiment) -> None:
-        """Open the sweep's parent run, the one of an earlier call if there is one."""
-        name = experiment.tracking.experiment or experiment.name
-        known = self._client.get_experiment_by_name(name)
-        if known is None:
-            location = (self._artifacts / name).as_uri() if self._artifacts else None
-            self._experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
-        else:
-            self._experiment_id = known.experiment_id
-        runs = self._search(
-            f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'", experiment_ids=[self._experiment_id]
-        )
-        parent = next(runs, None)
-        if parent is None:
-            tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | _git_tags()
-            parent = self._client.create_run(self._experiment_id, tags=tags)
-        self._parent_id = parent.info.run_id
-        self._client.update_run(self._parent_id, status="RUNNING")
-        text = experiment.model_dump_json(indent=2, exclude={"tracking": {"uri"}})
-        self._client.log_text(self._parent_id, text, "experiment.json")
-        self._client.log_dict(self._parent_id, environment(), "environment.json")
+        """Open the sweep's parent run, the one of an earlier call if there is one.
+
+        Raises:
+            UserError: The MLflow experiment was deleted.
+        """
+        with self._answering():
+            name = experiment.tracking.experiment or experiment.name
+            known = self._client.get_experiment_by_name(name)
+            if known is None:
+                location = (self._artifacts / experiment.name).as_uri() if self._artifacts else None
+                experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
+            elif known.lifecycle_stage == LifecycleStage.DELETED:
+                raise UserError(
+                    f"tracking.experiment = {name}: it was deleted in MLflow\n  remedy:  restore it (mlflow "
+                    f"experiments restore -x {known.experiment_id}) or name another with -o tracking.experiment=NAME"
+                )
+            else:
+                experiment_id = known.experiment_id
+            self._experiment_id = experiment_id
+            parent = self._parent(experiment)
+            if parent is None:
+                tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | _git_tags()
+                parent = self._client.create_run(experiment_id, tags=tags)
+            self._parent_id = parent.info.run_id
+            self._client.update_run(self._parent_id, status="RUNNING")
+            text = experiment.model_dump_json(indent=2, exclude={"tracking": {"uri"}})
+            self._client.log_text(self._parent_id, text, "experiment.json")
+            self._client.log_dict(self._parent_id, environment(), "environment.json")
 
     def close_sweep(self, *, complete: bool) -> None:
-        """End the parent run."""
-        if self._parent_id is not None:
+        """End the parent run; a store that does not answer is only logged, since what matters was said before."""
+        assert self._parent_id is not None, "open_sweep comes first"
+        try:
             self._client.set_terminated(self._parent_id, "FINISHED" if complete else "KILLED")
+        except MlflowException:
+            logger.exception("the sweep's run could not be closed")
+
+    def mend_sweep(self, experiment: Experiment) -> None:
+        """Finish the parent run of a sweep whose cells are all done, if its driver died before it could."""
+        with self._answering():
+            known = self._client.get_experiment_by_name(experiment.tracking.experiment or experiment.name)
+            if known is None or known.lifecycle_stage == LifecycleStage.DELETED:
+                return
+            self._experiment_id = known.experiment_id
+            parent = self._parent(experiment)
+            if parent is not None and parent.info.status != "FINISHED":
+                self._client.set_terminated(parent.info.run_id, "FINISHED")
 
     def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str) -> None:
         """Open the cell's run: the one it already has, or a new child of the sweep's."""
         assert self._experiment_id is not None, "open_sweep comes first"
-        if known is not None:
-            self._run_ids[cell.key] = known.run_id
-            self._client.update_run(known.run_id, status="RUNNING")
-            return
-        tags = {
-            KIND: "cell",
-            KEY: cell.key,
-            SWEEP: sweep,
-            EPOCHS: str(cell.train.epochs),
-            MLFLOW_PARENT_RUN_ID: self._parent_id,
-            # What differs most comes first: MLflow's lists cut names.
-            MLFLOW_RUN_NAME: f"{cell.augment.label} seed={cell.seed} {cell.dataset.label} {cell.model}",
-        } | _git_tags()
-        run_id = self._client.create_run(self._experiment_id, tags=tags).info.run_id
+        if known is None:
+            tags = {
+                KIND: "cell",
+                KEY: cell.key,
+                SWEEP: sweep,
+                MLFLOW_PARENT_RUN_ID: self._parent_id,
+                # What differs most comes first: MLflow's lists cut names.
+                MLFLOW_RUN_NAME: f"{cell.augment.label} seed={cell.seed} {cell.dataset.label} {cell.model}",
+            } | _git_tags()
+            run_id = self._client.create_run(self._experiment_id, tags=tags).info.run_id
+        else:
+            run_id = known.run_id
+            self._client.update_run(run_id, status="RUNNING")
         self._run_ids[cell.key] = run_id
+        # Also for a run that is known: its driver may have died right after making it.
         params = [Param(name, value) for name, value in cell.params().items()]
-        self._client.log_batch(run_id, params=params)
+        self._client.log_batch(run_id, params=params, tags=[RunTag(REASON, "")])
         self._client.log_text(run_id, cell.model_dump_json(indent=2), "cell.json")
         self._client.log_dict(run_id, environment(), "environment.json")
 
     def log_facts(self, cell: Cell, facts: dict[str, Any], *, data_dir: Path) -> None:
         """Log what the cell runs on and with which data."""
         run_id, data = self._run_ids[cell.key], facts["dataset"]
-        for name in ("device", "world_size", "backend"):
-            self._client.set_tag(run_id, f"zetasweep.{name}", str(facts[name]))
-        self._client.set_tag(run_id, "zetasweep.split_hash", data["split_hash"])
+        tags = {name: str(facts[name]) for name in ("device", "world_size", "backend")}
+        tags["split_hash"] = data["split_hash"]
+        self._client.log_batch(run_id, tags=[RunTag(f"zetasweep.{name}", value) for name, value in tags.items()])
         inputs = [
             DatasetInput(
                 DatasetEntity(
@@ -180,11 +206,9 @@ class Tracker:
         run_id = self._run_ids[cell.key]
         # At step 0, so that MLflow draws them as bars, one per run, and not as curves of one point.
         self._log_metrics(cell, result.metrics, step=0, timestamp_ms=result.timestamp_ms)
-        model_uri = self._log_model(cell, facts["dataset"], run_id=run_id, checkpoint_dir=checkpoint_dir)
-        tags = [RunTag(MODEL_URI, model_uri), RunTag(REASON, "")]
         if result.first_step_ms is not None:
-            tags.append(RunTag("zetasweep.first_step_ms", str(result.first_step_ms)))
-        self._client.log_batch(run_id, tags=tags)
+            self._client.set_tag(run_id, "zetasweep.first_step_ms", str(result.first_step_ms))
+        self._log_model(cell, facts["dataset"], run_id=run_id, checkpoint_dir=checkpoint_dir)
         self._client.set_terminated(run_id, "FINISHED", end_time=result.timestamp_ms)
 
     def fail_cell(self, cell: Cell, reason: str) -> None:
@@ -201,17 +225,34 @@ class Tracker:
 
     def register(self, model_uri: str, name: str) -> str:
         """Register a logged model as the newest version of `name`, with the alias ``best``; return the version."""
-        # It prints its success, also where nobody asked; the caller says it in one line.
-        with redirect_stderr(io.StringIO()):
-            model_version = mlflow.register_model(model_uri, name, await_registration_for=0)
-        self._client.set_registered_model_alias(name, "best", model_version.version)
+        try:
+            # It prints its success, also where nobody asked; the caller says it in one line.
+            with redirect_stderr(io.StringIO()):
+                model_version = mlflow.register_model(model_uri, name, await_registration_for=0)
+            self._client.set_registered_model_alias(name, "best", model_version.version)
+        except MlflowException as error:
+            raise UserError(
+                f"--register {name}: MLflow refuses it ({_first_line(error)})\n  remedy:  use another name"
+            ) from error
         return str(model_version.version)
+
+    def _parent(self, experiment: Experiment) -> Run | None:
+        assert self._experiment_id is not None
+        query = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'"
+        return next(self._search(query, experiment_ids=[self._experiment_id]), None)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except MlflowException as error:
+            raise TrackingError(f"MLflow at {self._uri}: {_first_line(error)}") from error
 
     def _log_metrics(self, cell: Cell, metrics: dict[str, float], *, step: int, timestamp_ms: int) -> None:
         entities = [Metric(name, value, timestamp_ms, step) for name, value in metrics.items()]
         self._client.log_batch(self._run_ids[cell.key], metrics=entities)
 
-    def _log_model(self, cell: Cell, data: dict[str, Any], *, run_id: str, checkpoint_dir: Path) -> str:
+    def _log_model(self, cell: Cell, data: dict[str, Any], *, run_id: str, checkpoint_dir: Path) -> None:
         """Log the best weights as a graph that takes pixels in [0, 1] and needs none of this project's code."""
         # It takes seconds to import, which the commands that only read would pay, too.
         from torchvision.transforms import v2
@@ -240,7 +281,8 @@ class Tracker:
                 metadata={"class_names": data["class_names"], "input": "pixels in [0, 1]", "output": "logits"},
                 serialization_format="pt2",
             )
-        return str(info.model_uri)
+            # Inside: leaving the block ends the run, and a finished run has its model.
+            self._client.set_tag(run_id, MODEL_URI, info.model_uri)
 
     def _search(self, query: str, *, experiment_ids: list[str] | None = None) -> Iterator[Run]:
         if experiment_ids is None:
@@ -256,6 +298,7 @@ class Tracker:
                 return
 
 
+@cache
 def environment() -> dict[str, Any]:
     """Return what the driver runs on: Python, packages and platform."""
     return {
@@ -291,6 +334,7 @@ def _installed(name: str) -> bool:
     return True
 
 
+@cache
 def _git_tags() -> dict[str, str]:
     """Return the commit of the current folder as MLflow's own tag; nothing outside a git checkout."""
     command = ["git", "rev-parse", "HEAD"]

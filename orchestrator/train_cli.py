@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 
 from orchestrator.errors import CellError, UserError
+from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.records import EpochResult
 
 # What reads the experiment is imported when it is called: a training itself needs neither pydantic nor PyYAML.
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from orchestrator.config import Experiment
     from orchestrator.data import Dataset
 
-DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 _Value = TypeVar("_Value")
 
 
@@ -52,7 +52,7 @@ def main(train_cell: Callable[..., Any], arguments: Sequence[str] | None = None)
         if _rank() == 0:
             sys.stderr.write(f"error: {error}\n")
             sys.stderr.flush()
-        code = WRONG_INPUT if isinstance(error, UserError) else FAILED
+        code = WRONG_INPUT if isinstance(error, UserError) else INCOMPLETE
     except KeyboardInterrupt:
         return INTERRUPTED
     if dist.is_initialized():
@@ -116,14 +116,7 @@ def _prepare(options: argparse.Namespace) -> tuple[Cell, Dataset, torch.device, 
     # As many as in a sweep: the number of threads decides in which order a CPU sums.
     torch.set_num_threads(max(1, int(experiment.resources.cpus_per_worker)))
     spec = cell.dataset
-    dataset = load_dataset(
-        spec.name,
-        experiment.data_dir,
-        folder=spec.folder,
-        image_size=spec.image_size,
-        val_fraction=spec.val_fraction,
-        num_train=spec.num_train,
-    )
+    dataset = load_dataset(spec.name, experiment.data_dir, **spec.load_options())
     return cell, dataset, device, _cells_dir(experiment, options.checkpoint_dir) / cell.key
 
 

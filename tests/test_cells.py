@@ -134,7 +134,7 @@ def test_params_are_flat_and_only_what_applies() -> None:
         "gamma": "2.8",
         "num_mixed": "4",
         "seed": "0",
-        "workers": "1",
+        "resources.workers": "1",
         "dataset.val_fraction": "0.1",
         "dataset.num_train": "100",
         "dataset.crop_padding": "0",

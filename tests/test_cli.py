@@ -6,11 +6,13 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import Answer, Call
 
-from orchestrator.cli import main
+from orchestrator.cli import FORMATS, main
+from orchestrator.report import Format
 
 GOOD = """
 name: good
@@ -145,3 +147,11 @@ def test_sweep_in_use_names_its_holder(call: Call, good: Path, tmp_path: Path) -
     with storage.locked("other"):
         assert_refused(call("run", good), "in use by another sweep", "other")
     assert not storage.is_locked()
+
+
+def test_formats_of_the_command_line_are_those_of_the_report() -> None:
+    assert set(FORMATS) == set(get_args(Format))
+
+
+def test_select_refuses_a_relative_database(call: Call, good: Path) -> None:
+    assert_refused(call("select", good, "-o", "tracking.uri=sqlite:///here.db"), "tracking.uri", "four slashes")

@@ -45,11 +45,6 @@ def test_a_layout_that_would_starve_is_refused(
     assert "remedy" in str(refused.value)
 
 
-def test_an_autoscaler_may_bring_what_is_not_there_yet() -> None:
-    resources = Resources.model_validate({"workers": 2, "gpus_per_worker": 1})
-    assert layout(resources, [Node(4, 0)], may_grow_to=Node(64, 8)).slots == 4
-
-
 def test_one_core_runs_two_workers_with_a_warning() -> None:
     placed = local_layout(Resources(workers=2), Node(1, 0))
     assert placed.slots == 1

@@ -15,7 +15,8 @@ FILES = sorted(path for path in (ROOT / "experiments").rglob("*") if path.suffix
 HEADER = re.compile(
     r"# Question: \S.*\?\n"
     r"# Run:      zetasweep run (?P<path>\S+) +"
-    r"\((?P<cells>\d+) cells, about \d+(?:\.\d+)? (?:minutes|hours|GPU hours)(?: on [^()]+)?\)\n"
+    r"\((?P<cells>\d+) cells, "
+    r"(?:about \d+(?:\.\d+)? (?:minutes|hours|GPU hours)(?: on [^()]+)?|cost not measured yet: [^()]+)\)\n"
 )
 
 

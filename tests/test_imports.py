@@ -24,6 +24,7 @@ ORDER = [
     "augment",
     "orchestrator",
     "orchestrator.errors",
+    "orchestrator.exit_codes",
     "orchestrator.records",
     "orchestrator.data",
     "orchestrator.models",

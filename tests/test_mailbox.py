@@ -117,3 +117,24 @@ def test_close_ends_the_wait_and_takes_nothing_more() -> None:
 
 def test_receive_gives_up_after_its_timeout() -> None:
     assert run(Mailbox(max_attempts=1).receive(0.01)) is None
+
+
+def test_the_first_rank_to_fail_gives_the_reason_and_none_is_kept_for_the_next_cell() -> None:
+    async def steps() -> list[str]:
+        mailbox = Mailbox(max_attempts=1)
+        reasons = []
+        for notes in (["out of memory on rank 1", "connection closed on rank 0"], []):
+            await mailbox.submit(CELL)
+            job = await handed_out(mailbox)
+            for note in notes:
+                await mailbox.note_error(job, note)
+            waiting = asyncio.create_task(mailbox.next_job())
+            message = await mailbox.receive(1)
+            waiting.cancel()
+            assert message is not None
+            reasons.append(message.body["reason"])
+        return reasons
+
+    first, second = run(steps())
+    assert first == "out of memory on rank 1 (1 attempts)"
+    assert second.startswith("the workers died without a message")

@@ -10,11 +10,13 @@ import mlflow
 import pytest
 import torch
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from sweep_samples import DIGITS, ERM, MIXUP, make_cells
 
 from orchestrator import checkpoint
 from orchestrator.cells import Cell
 from orchestrator.config import Experiment
+from orchestrator.errors import UserError
 from orchestrator.models import build_model
 from orchestrator.records import EpochResult
 from orchestrator.tracking import Tracker
@@ -153,6 +155,61 @@ def test_register_moves_the_alias_best(tracker: Tracker, uri: str, cells: list[C
         assert model_uri is not None
         assert tracker.register(model_uri, "digits") == str(number)
     assert str(MlflowClient(uri).get_model_version_by_alias("digits", "best").version) == "2"
+
+
+def test_a_name_that_mlflow_refuses(tracker: Tracker, cells: list[Cell], tmp_path: Path) -> None:
+    save_weights(tmp_path)
+    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    model_uri = tracker.cell_runs(cells, active=False)[cells[0].key].model_uri
+    assert model_uri is not None
+    with pytest.raises(UserError, match="--register a/b"):
+        tracker.register(model_uri, "a/b")
+
+
+def test_a_run_whose_driver_died_right_after_making_it_is_completed(
+    tracker: Tracker, uri: str, cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker._client, "log_batch", refuse)
+        with pytest.raises(MlflowException):
+            tracker.start_cell(cells[0], None, sweep="sample")
+    run = tracker.cell_runs(cells, active=False)[cells[0].key]
+    tracker.start_cell(cells[0], run, sweep="sample")
+    stored = MlflowClient(uri).get_run(run.run_id)
+    assert stored.data.params == cells[0].params()
+    assert {item.path for item in MlflowClient(uri).list_artifacts(run.run_id)} == {"cell.json", "environment.json"}
+
+
+def test_an_old_reason_does_not_survive_a_new_start(tracker: Tracker, cells: list[Cell]) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.fail_cell(cells[0], "out of memory")
+    tracker.start_cell(cells[0], tracker.cell_runs(cells, active=False)[cells[0].key], sweep="sample")
+    assert tracker.cell_runs(cells, active=True)[cells[0].key].reason is None
+
+
+@pytest.mark.usefixtures("tracker")
+def test_a_deleted_experiment_is_refused_with_the_way_back(uri: str, experiment: Experiment) -> None:
+    client = MlflowClient(uri)
+    known = client.get_experiment_by_name("sample")
+    assert known is not None
+    client.delete_experiment(known.experiment_id)
+    with pytest.raises(UserError, match="restore"):
+        Tracker(uri).open_sweep(experiment)
+
+
+@pytest.mark.usefixtures("tracker")
+def test_the_parent_of_a_killed_driver_is_mended(uri: str, experiment: Experiment) -> None:
+    client = MlflowClient(uri)
+    known = client.get_experiment_by_name("sample")
+    assert known is not None
+    (parent,) = client.search_runs([known.experiment_id])
+    assert parent.info.status == "RUNNING"
+    Tracker(uri).mend_sweep(experiment)
+    assert client.get_run(parent.info.run_id).info.status == "FINISHED"
 
 
 def test_credentials_in_the_uri_are_not_written_down(tmp_path: Path, experiment: Experiment, tracker: Tracker) -> None:

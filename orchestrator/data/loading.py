@@ -38,16 +38,14 @@ def check_dataset(name: str, data_dir: Path, *, folder: str | None = None) -> No
 
 
 def download_dataset(name: str, data_dir: Path) -> None:
-    """Fetches a data set to ``data_dir/NAME``, keeping what is there; nothing to do for one that is embedded.
+    """Fetches a data set to ``data_dir/NAME``, keeping what is there; does nothing for one that cannot be fetched.
 
     Raises:
-        DataError: It cannot be fetched, or the download failed.
+        DataError: The download failed.
     """
     info = _info(name)
     if info.download:
         info.download(data_dir / name)
-    elif info.files:
-        raise DataError(f"{name} cannot be downloaded: it is {info.description}. Put it below {data_dir}.")
 
 
 def num_classes_of(name: str, data_dir: Path, *, folder: str | None = None) -> int:
