@@ -91,6 +91,7 @@ class Comparison:
         contrasts: For each column the best row against the runner-up and against erm; empty without another row.
         without_value: How many cells have no value, by their state (``missing`` was never started).
         num_cells: The number of cells planned.
+        mixed_data: Columns whose cells did not see the same images: the data set was changed between them.
     """
 
     metric: Metric
@@ -100,6 +101,7 @@ class Comparison:
     contrasts: Mapping[Column, tuple[Contrast, ...]]
     without_value: Mapping[str, int]
     num_cells: int
+    mixed_data: tuple[Column, ...]
 
 
 def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str = "test/error") -> Comparison:
@@ -131,7 +133,8 @@ def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str =
             entries[row, column] = replace(in_column[row], best=in_column[row].mean == in_column[ranked[0]].mean)
     without_value = [cell for cell in cells if value_of(cell, runs, chosen) is None]
     states = Counter(runs[cell.key].status if cell.key in runs else "missing" for cell in without_value)
-    return Comparison(chosen, rows, columns, entries, contrasts, states, len(cells))
+    mixed_data = tuple(column for column in columns if len(_split_hashes(cells, column, runs)) > 1)
+    return Comparison(chosen, rows, columns, entries, contrasts, states, len(cells), mixed_data)
 
 
 def resolve_metric(name: str, *, default_stage: str = "test") -> Metric:
@@ -161,6 +164,11 @@ def value_of(cell: Cell, runs: Mapping[str, CellRun], metric: Metric) -> float |
 
 def _column(cell: Cell) -> Column:
     return Column(cell.dataset.label, cell.model)
+
+
+def _split_hashes(cells: Sequence[Cell], column: Column, runs: Mapping[str, CellRun]) -> set[str]:
+    done = [runs[cell.key] for cell in cells if _column(cell) == column and cell.key in runs]
+    return {run.split_hash for run in done if run.status == "done" and run.split_hash is not None}
 
 
 def _entry(members: Sequence[Cell], runs: Mapping[str, CellRun], metric: Metric) -> Entry:

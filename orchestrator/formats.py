@@ -50,6 +50,10 @@ def remarks(comparison: Comparison) -> list[str]:
     """What must be said beside the numbers: the verdict for each column, its limits, and what is missing."""
     columns = comparison.columns
     lines = [f"{column.label}: {sentence}" for column in columns for sentence in _verdicts(comparison, column)]
+    lines += [
+        f"{column.label}: the data set was changed between these cells, they saw different images: not comparable."
+        for column in comparison.mixed_data
+    ]
     if any(contrast.interval for contrasts in comparison.contrasts.values() for contrast in contrasts):
         lines.append(
             "In brackets: 95 % interval of the difference (Student's t, paired over seeds). The best row was picked "

@@ -38,7 +38,7 @@ class CellRun:
         epochs: The number of epochs planned.
         reason: Why it failed.
         model_uri: The logged model, of a finished run.
-        sweep: The name of the sweep that ran it.
+        split_hash: Which images were trained, validated and tested on; None before the first epoch.
     """
 
     key: str
@@ -49,4 +49,4 @@ class CellRun:
     epochs: int = 0
     reason: str | None = None
     model_uri: str | None = None
-    sweep: str = ""
+    split_hash: str | None = None

@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-KIND, KEY, SWEEP, REASON, MODEL_URI = (f"zetasweep.{name}" for name in ("kind", "cell", "sweep", "reason", "model_uri"))
+KIND, KEY, SWEEP, REASON, MODEL_URI, SPLIT_HASH = (
+    f"zetasweep.{name}" for name in ("kind", "cell", "sweep", "reason", "model_uri", "split_hash")
+)
 # MLflow's defaults (7 retries of 120 s) would block for minutes when a server does not answer.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 ENVIRONMENT_PACKAGES = ("zetasweep", "torch", "torchvision", "ray", "mlflow", "numpy", "torchmetrics")
@@ -322,7 +324,7 @@ def _cell_run(run: Run, key: str, *, epochs: int, active: bool) -> CellRun:
         epochs=epochs,
         reason=tags.get(REASON) or None,
         model_uri=tags.get(MODEL_URI),
-        sweep=tags.get(SWEEP, ""),
+        split_hash=tags.get(SPLIT_HASH),
     )
 
 

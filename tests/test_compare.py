@@ -9,6 +9,7 @@ from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_w
 from orchestrator.compare import Column, Comparison, Entry, compare, resolve_metric
 from orchestrator.config import DatasetSpec
 from orchestrator.errors import UserError
+from orchestrator.formats import remarks
 from orchestrator.records import CellStatus
 
 COLUMN = Column("digits", "convnet")
@@ -198,3 +199,14 @@ def test_an_unknown_metric_names_the_nearest(name: str, nearest: str | None) -> 
     assert "balanced_accuracy" in str(caught.value)
     if nearest is not None:
         assert f"Did you mean {nearest}?" in str(caught.value)
+
+
+def test_cells_that_saw_different_images_are_not_comparable() -> None:
+    cells = make_cells(ERM, MIXUP)
+    runs = runs_with(cells, {ERM: [0.1, 0.2, 0.3], MIXUP: [0.1, 0.2, 0.4]})
+    same = {key: replace(run, split_hash="a") for key, run in runs.items()}
+    assert compare(cells, same).mixed_data == ()
+    changed = same | {cells[-1].key: replace(same[cells[-1].key], split_hash="b")}
+    comparison = compare(cells, changed)
+    assert comparison.mixed_data == comparison.columns
+    assert any("not comparable" in line for line in remarks(comparison))

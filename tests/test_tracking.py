@@ -89,7 +89,7 @@ def test_a_finished_cell_is_done_with_its_metrics_and_model(
     save_weights(tmp_path)
     tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
     run = tracker.cell_runs(cells, active=False)[cell.key]
-    assert (run.status, run.epoch, run.metrics["test/error"], run.sweep) == ("done", 2, 0.25, "sample")
+    assert (run.status, run.epoch, run.metrics["test/error"], run.split_hash) == ("done", 2, 0.25, "0" * 64)
     assert run.model_uri is not None
     model = mlflow.pytorch.load_model(run.model_uri)
     # The batch is free, the pixels are not normalised yet.
