@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.storage import Storage
     from orchestrator.tracking import Tracker
 
+# A path that cannot be, as opposed to a disk that fails later.
+PATH_ERRORS = (errno.ENAMETOOLONG, errno.EACCES, errno.ENOTDIR, errno.EISDIR)
 FORMATS = ("table", "markdown", "csv", "latex")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -80,10 +83,10 @@ def plan(experiment: str, overrides: tuple[str, ...]) -> int:
     """Show cells, what is done, slots, resources and disk; run nothing."""
     opened = _Opened(experiment, overrides)
     from orchestrator.cluster import planned_layout
-    from orchestrator.plan import check_data, make_plan, render_plan
+    from orchestrator.plan import check_inputs, make_plan, render_plan
     from orchestrator.report import render_status
 
-    check_data(opened.experiment)
+    check_inputs(opened.experiment)
     runs = opened.runs()
     placed = planned_layout(opened.experiment.resources)
     console = Console()
@@ -99,12 +102,12 @@ def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
     """Run what is missing; the same command again continues, extends or does nothing."""
     opened = _Opened(experiment, overrides)
     from orchestrator.data import download_dataset
-    from orchestrator.plan import check_data
+    from orchestrator.plan import check_inputs
 
     if download:
         for spec in opened.experiment.dataset:
             download_dataset(spec.name, opened.experiment.data_dir)
-    check_data(opened.experiment)
+    check_inputs(opened.experiment)
     opened.storage.prepare()
     with opened.storage.locked(opened.experiment.name):
         from orchestrator.session import run_missing
@@ -197,6 +200,11 @@ def main() -> None:
             raise
         click.echo(f"error: {error}", err=True)
         code = INCOMPLETE
+    except OSError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        code = WRONG_INPUT if error.errno in PATH_ERRORS else INCOMPLETE
     except click.ClickException as error:
         error.show()
         code = WRONG_INPUT

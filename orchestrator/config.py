@@ -31,7 +31,7 @@ VAL_FRACTION = 0.1
 
 
 def _absolute(value: object) -> Path:
-    if not isinstance(value, str | Path) or not str(value):
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise ValueError("not a path")
     return Path(os.path.abspath(os.path.expanduser(value)))
 
@@ -113,7 +113,9 @@ class Resources(_Frozen):
 
     workers: _Count = Field(default=1, description="an integer, at least 1")
     cpus_per_worker: _Float = Field(
-        default=1.0, gt=0, description="an integer, at least 1; with one worker also a fraction of a CPU, above 0"
+        default=1.0,
+        ge=0.01,
+        description="an integer, at least 1; with one worker also a fraction of a CPU, at least 0.01",
     )
     gpus_per_worker: _Float = Field(
         default=0.0, ge=0, description="an integer, at least 0; with one worker also a fraction of a GPU"
@@ -144,7 +146,7 @@ class Tracking(_Frozen):
     @field_validator("uri")
     @classmethod
     def _absolute_database(cls, uri: str | None) -> str | None:
-        if uri is not None and uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+        if uri is not None and uri.startswith("sqlite:") and not uri.startswith("sqlite:////"):
             # Another folder would be another, empty store: everything would look missing.
             raise _refuse("a SQLite file with an absolute path", "Write sqlite:////PATH, with four slashes.")
         return uri

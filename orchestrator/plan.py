@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.filesize import decimal
 from rich.text import Text
 
-from orchestrator.data import check_dataset, num_classes_of
+from orchestrator.data import DATASETS, check_dataset, num_classes_of
 from orchestrator.errors import UserError
 from orchestrator.models import build_model
 
@@ -49,11 +50,11 @@ def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Ce
     return [cell for cell in cells if cell.key not in runs or runs[cell.key].status != "done"]
 
 
-def check_data(experiment: Experiment) -> None:
-    """Check that every data set is there.
+def check_inputs(experiment: Experiment) -> None:
+    """Check that every data set is there, and that every model takes its images where their size is known.
 
     Raises:
-        UserError: The `DataError` of each one that is not.
+        UserError: All that is wrong.
     """
     problems = []
     for spec in experiment.dataset:
@@ -61,6 +62,13 @@ def check_data(experiment: Experiment) -> None:
             check_dataset(spec.name, experiment.data_dir, folder=spec.folder)
         except UserError as error:
             problems.append(str(error))
+    for spec, model in product(experiment.dataset, experiment.model):
+        shape = DATASETS[spec.name].image_shape
+        size = spec.image_size or (shape[-1] if shape else NOMINAL_SIZE)
+        try:
+            build_model(model, num_classes=2, num_channels=NOMINAL_CHANNELS, image_size=size)
+        except ValueError as error:
+            problems.append(f"model = {model} with dataset = {spec.label}: {error}")
     if problems:
         raise UserError("\n".join(problems))
 
@@ -68,6 +76,7 @@ def check_data(experiment: Experiment) -> None:
 def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun], layout: Layout) -> Plan:
     """Put the plan together; the data sets must be there, since a model's size depends on the number of classes."""
     pending = pending_cells(cells, runs)
+    layout = replace(layout, slots=max(1, min(layout.slots, len(pending))))
     weights = {(cell.dataset, cell.model): 0 for cell in pending}
     for spec, model in weights:
         num_classes = num_classes_of(spec.name, experiment.data_dir, folder=spec.folder)

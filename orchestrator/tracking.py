@@ -12,9 +12,11 @@ import json
 import logging
 import os
 import platform
+import re
+import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import closing, contextmanager, redirect_stderr
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -73,7 +75,8 @@ class Tracker:
     def __init__(self, uri: str, *, artifacts: Path | None = None) -> None:
         for name, value in HTTP_LIMITS.items():
             os.environ.setdefault(name, value)
-        self._uri, self._artifacts = uri, artifacts
+        self._shown_uri, self._artifacts = without_password(uri), artifacts
+        _check_sqlite(uri)
         mlflow.set_tracking_uri(uri)
         try:
             self._client = MlflowClient(uri)
@@ -81,7 +84,8 @@ class Tracker:
             self._client.search_experiments(max_results=1)
         except Exception as error:
             raise UserError(
-                f"tracking.uri = {uri}: MLflow does not answer ({_first_line(error)})\n"
+                f"tracking.uri = {self._shown_uri}: MLflow does not answer "
+                f"({_first_line(error).replace(uri, self._shown_uri)})\n"
                 "  remedy:  start the server, mend the address, or leave tracking.uri out: SQLite in storage"
             ) from error
         self._run_ids: dict[str, str] = {}
@@ -248,7 +252,7 @@ class Tracker:
         try:
             yield
         except MlflowException as error:
-            raise TrackingError(f"MLflow at {self._uri}: {_first_line(error)}") from error
+            raise TrackingError(f"MLflow at {self._shown_uri}: {_first_line(error)}") from error
 
     def _log_metrics(self, cell: Cell, metrics: dict[str, float], *, step: int, timestamp_ms: int) -> None:
         entities = [Metric(name, value, timestamp_ms, step) for name, value in metrics.items()]
@@ -345,6 +349,28 @@ def _git_tags() -> dict[str, str]:
     except (OSError, subprocess.SubprocessError):
         return {}
     return {MLFLOW_GIT_COMMIT: answer.stdout.strip()}
+
+
+def without_password(uri: str) -> str:
+    """Return `uri` as it may be shown: ``scheme://***@host/path``."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
+
+
+def _check_sqlite(uri: str) -> None:
+    """Refuse a SQLite file that cannot be opened at once: MLflow would try for minutes, or make a folder for it."""
+    if not uri.startswith("sqlite:////"):
+        return
+    path = Path(uri.removeprefix("sqlite:///"))
+    try:
+        if not path.parent.is_dir():
+            raise sqlite3.OperationalError(f"{path.parent} is no folder")
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("pragma schema_version")
+    except (sqlite3.Error, OSError) as error:
+        raise UserError(
+            f"{path}: not a SQLite database that can be opened ({error})\n"
+            "  remedy:  mend or move it, or name another with -o storage=FOLDER or -o tracking.uri=URI"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -155,3 +155,30 @@ def test_formats_of_the_command_line_are_those_of_the_report() -> None:
 
 def test_select_refuses_a_relative_database(call: Call, good: Path) -> None:
     assert_refused(call("select", good, "-o", "tracking.uri=sqlite:///here.db"), "tracking.uri", "four slashes")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["model=vit_b_16"], "vit_b_16"),
+        (["storage=" + 300 * "x"], "too long"),
+        (["tracking.uri=sqlite:////no/such/folder/x.db"], "/no/such/folder"),
+        (["tracking.uri=sqlite://"], "four slashes"),
+        (['storage="a\\0b"'], "storage"),
+        (["resources={workers: 1, cpus_per_worker: 1.0e-9}"], "cpus_per_worker"),
+    ],
+)
+def test_what_can_never_run_is_refused_by_plan(call: Call, good: Path, options: list[str], expected: str) -> None:
+    assert_refused(call("plan", good, *[word for option in options for word in ("-o", option)]), expected)
+
+
+def test_a_damaged_database_is_named_at_once(call: Call, good: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mlflow.db").write_bytes(b"not a database at all, but long enough to be read as one" * 20)
+    assert_refused(call("status", good), str(tmp_path / "runs" / "mlflow.db"))
+
+
+def test_a_password_in_the_uri_is_not_printed(call: Call, good: Path) -> None:
+    answer = call("plan", good, "-o", "tracking.uri=http://me:hunter2@127.0.0.1:1")
+    assert_refused(answer, "http://***@127.0.0.1:1")
+    assert "hunter2" not in answer.err

@@ -12,7 +12,7 @@ from orchestrator.cluster import Layout, Node
 from orchestrator.config import DatasetSpec, Experiment
 from orchestrator.errors import UserError
 from orchestrator.models import build_model
-from orchestrator.plan import check_data, make_plan, pending_cells
+from orchestrator.plan import check_inputs, make_plan, pending_cells
 
 LAYOUT = Layout(slots=1, nodes=(Node(2, 0),))
 
@@ -58,6 +58,6 @@ def test_every_missing_data_set_is_named_at_once(tmp_path: Path) -> None:
         DatasetSpec.model_validate({"name": "image_folder", "folder": "mine"}),
     ]
     with pytest.raises(UserError) as refused:
-        check_data(make_experiment(tmp_path, DIGITS, *missing))
+        check_inputs(make_experiment(tmp_path, DIGITS, *missing))
     assert "cifar10" in str(refused.value)
     assert str(tmp_path / "mine") in str(refused.value)
