@@ -6,19 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from commands import ROOT, Answer, Call, Zetasweep
 
 # Read when Ray and MLflow are imported, as the command line sets them.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-
-Zetasweep = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -47,16 +43,6 @@ def zetasweep(environment: dict[str, str]) -> Zetasweep:
         )
 
     return call
-
-
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Answer]
 
 
 @pytest.fixture

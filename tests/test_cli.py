@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from conftest import Answer, Call
+from commands import Answer, Call
 
 from orchestrator.cli import FORMATS, main
 from orchestrator.report import Format

@@ -15,7 +15,7 @@ import mlflow
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, Call, Zetasweep
+from commands import ROOT, Call, Zetasweep
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from sklearn.datasets import load_digits
