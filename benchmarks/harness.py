@@ -161,8 +161,10 @@ def say(text: str) -> None:
 
 
 def write_json(path: Path, *, source: Mapping[str, Any], **figures: Any) -> None:
-    """Write `figures` and their `source` to `path`; a `Spread` becomes an object."""
+    """Write `figures` and their `source` to `path`, making its folder; a `Spread` becomes an object."""
     content = {"source": source, **figures}
+    # Minutes of measuring must not end with a folder that is missing.
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, default=asdict) + "\n", encoding="utf-8")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from orchestrator.cells import Cell
     from orchestrator.storage import Storage
     from orchestrator.tracking import Tracker
+
+# About a tenth of the share of a worker on the same core.
+NICENESS = 10
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +99,10 @@ class Delivery:
         self._queue.put(_Call(cell, write))
 
     def _run(self) -> None:
+        if sys.platform == "linux":
+            # Exporting a model takes seconds of a core that a worker may be training on; here a thread has its own
+            # priority, elsewhere it would be the whole driver's.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (call := self._queue.get()) is not None:
             if call.cell.key in self.undelivered:
                 continue
