@@ -79,9 +79,9 @@ def test_a_failed_download_is_a_data_error(tmp_path: Path, monkeypatch: pytest.M
         download_dataset("cifar10", tmp_path)
 
 
-def test_what_cannot_be_downloaded_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="image_folder cannot be downloaded"):
-        download_dataset("image_folder", tmp_path)
+def test_what_cannot_be_downloaded_is_left_to_the_check(tmp_path: Path) -> None:
+    # A sweep may name both kinds; `check_dataset` says what is missing after the download.
+    download_dataset("image_folder", tmp_path)
     download_dataset("digits", tmp_path)  # embedded
     assert not list(tmp_path.iterdir())
     with pytest.raises(DataError, match="imagenet"):
