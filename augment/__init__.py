@@ -1,32 +1,57 @@
-"""Augmentations that mix the samples of a batch, in plain PyTorch.
+"""Augmentations that mix the samples of a batch: on a GPU with a Triton kernel, elsewhere in plain PyTorch.
 
-A new one is a frozen dataclass that inherits `Augmentation`, and one line in `AUGMENTATIONS`; the tests' one line is in
-``tests/augment/test_contract.py``.
+A new one is a frozen dataclass that inherits `Augmentation` (or `Blend`, if it blends whole images), and one line in
+`AUGMENTATIONS`; the tests' one line is in ``tests/augment/test_contract.py``.
 """
 
-from collections.abc import Callable
-
-from augment.baselines import CutMix, Erm, MixUp
-from augment.contract import Augmentation
-from augment.weights import mixing_matrix, p_series_weights, sample_indices
-from augment.zeta import ZetaMixup, mix
+from augment.baselines import Dirichlet, Erm, MixUp, MixUpPSeries
+from augment.blend import Blend, BlendDraw
+from augment.contract import Augmentation, check_parameter, one_hot, parameters
+from augment.cutmix import CutMix, CutMixZetaMixup
+from augment.mixing import BACKENDS, Backend, backend_on, mix, mix_pixels
+from augment.pixels import Normalization, Window, cut, draw_window
+from augment.weights import gamma_min, gamma_of_lam, mixing_matrix, p_series_weights, sample_indices
+from augment.zeta import ZetaMixup, ZetaMixupRange
 
 __all__ = [
     "AUGMENTATIONS",
+    "BACKENDS",
     "Augmentation",
+    "Backend",
+    "Blend",
+    "BlendDraw",
     "CutMix",
+    "CutMixZetaMixup",
+    "Dirichlet",
     "Erm",
     "MixUp",
+    "MixUpPSeries",
+    "Normalization",
+    "Window",
     "ZetaMixup",
+    "ZetaMixupRange",
+    "backend_on",
+    "check_parameter",
+    "cut",
+    "draw_window",
+    "gamma_min",
+    "gamma_of_lam",
     "mix",
+    "mix_pixels",
     "mixing_matrix",
+    "one_hot",
     "p_series_weights",
+    "parameters",
     "sample_indices",
 ]
 
-AUGMENTATIONS: dict[str, Callable[..., Augmentation]] = {
+AUGMENTATIONS: dict[str, type[Augmentation]] = {
     "erm": Erm,
     "mixup": MixUp,
     "cutmix": CutMix,
     "zeta_mixup": ZetaMixup,
+    "zeta_mixup_range": ZetaMixupRange,
+    "cutmix_zeta_mixup": CutMixZetaMixup,
+    "mixup_pseries": MixUpPSeries,
+    "dirichlet": Dirichlet,
 }

@@ -3,30 +3,68 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from augment.mixing import Backend, backend_on, compute_dtype, mix_pixels
+from augment.pixels import Normalization, Window
 
-class Augmentation(Protocol):
-    """Mixes the samples of one worker's batch; inherit it to get the call.
+_CHECK = "check"
+
+
+def parameter(check: Callable[[str, Any], Any], *, default: Any = MISSING) -> Any:
+    """Declare a field of an augmentation that an experiment sets, and sweeps.
+
+    Args:
+        check: Returns the value as it is kept, or raises ValueError: ``NAME=VALUE is not allowed: RANGE is.``
+        default: The value of an experiment that says nothing; without one it must say.
+    """
+    return field(default=default, metadata={_CHECK: check})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation(ABC):
+    """Mixes the samples of one worker's batch.
+
+    A new one is a frozen dataclass that inherits this class, or `augment.blend.Blend` if it blends whole images, and
+    declares its parameters with `parameter`.
 
     Randomness is apart from arithmetic: `draw` needs no images, `apply` leaves nothing to chance. Neither
     waits for the device.
 
     Attributes:
-        backend: What does the arithmetic: ``"torch"``, or ``"none"`` where there is none.
+        backend: What is to do the arithmetic: ``torch``, ``triton`` (on a GPU), or ``auto``. It changes no more than
+            the last bit and is no parameter of an experiment.
+
+    Raises:
+        ValueError: A parameter is out of range.
     """
 
-    backend: ClassVar[str]
+    backend: Backend = field(default="auto", repr=False)
+
+    def __post_init__(self) -> None:
+        for name, entry in parameters(type(self)).items():
+            object.__setattr__(self, name, entry.metadata[_CHECK](name, getattr(self, name)))
+
+    def backend_on(self, device: torch.device) -> Literal["torch", "triton"]:
+        """Return what does the arithmetic on `device`.
+
+        Raises:
+            ValueError: A backend is forced that cannot run there.
+        """
+        return backend_on(device, self.backend)
 
     @property
+    @abstractmethod
     def min_batch_size(self) -> int:
         """The smallest batch, in samples of one worker, that can be mixed."""
-        ...
 
+    @abstractmethod
     def draw(self, shape: Sequence[int], *, generator: torch.Generator) -> Any:
         """Draw all that is random for a batch.
 
@@ -40,8 +78,8 @@ class Augmentation(Protocol):
         Raises:
             ValueError: B is smaller than `min_batch_size`.
         """
-        ...
 
+    @abstractmethod
     def apply(self, images: Tensor, targets: Tensor, draw: Any) -> tuple[Tensor, Tensor]:
         """Mix as drawn; the inputs stay as they are.
 
@@ -53,7 +91,43 @@ class Augmentation(Protocol):
         Returns:
             Images and targets; shape, dtype and memory format of the inputs.
         """
-        ...
+
+    def apply_to_pixels(
+        self,
+        pixels: Tensor,
+        targets: Tensor,
+        draw: Any,
+        *,
+        window: Window | None,
+        normalization: Normalization,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        """Crop, mirror, normalise and mix raw images.
+
+        Args:
+            pixels: uint8 ``[B, C, H, W]``.
+            targets: float32 ``[B, num_classes]``, rows sum to 1.
+            draw: From `draw`, for the same shape and on the same device.
+            window: Cut out of each sample before it is mixed.
+            normalization: On the same device.
+            dtype: Of the images returned.
+
+        Returns:
+            Images ``[B, C, H, W]``, channels_last, and targets like those given.
+        """
+        batch_size = pixels.shape[0]
+        themselves = torch.arange(batch_size, device=pixels.device).unsqueeze(1)
+        alone = torch.ones(1, device=pixels.device)
+        images = mix_pixels(
+            pixels,
+            themselves,
+            alone,
+            window=window,
+            normalization=normalization,
+            dtype=dtype,
+            backend=self.backend,
+        )
+        return self.apply(images, targets, draw)
 
     def __call__(
         self, images: Tensor, labels: Tensor, *, num_classes: int, generator: torch.Generator
@@ -73,9 +147,20 @@ class Augmentation(Protocol):
         Raises:
             ValueError: The batch is too small, `images` are not floating, or devices or shapes do not agree.
         """
+        compute_dtype(images)
         check_batch(images, labels, generator)
         draw = self.draw(images.shape, generator=generator)
         return self.apply(images, one_hot(labels, num_classes), draw)
+
+
+def parameters(augmentation: type[Augmentation]) -> dict[str, Field[Any]]:
+    """Return the fields of an augmentation that an experiment sets, by name."""
+    return {entry.name: entry for entry in fields(augmentation) if _CHECK in entry.metadata}
+
+
+def check_parameter(augmentation: type[Augmentation], name: str, value: object) -> Any:
+    """Return `value` as the augmentation keeps it; raise ValueError if it is out of the range of parameter `name`."""
+    return parameters(augmentation)[name].metadata[_CHECK](name, value)
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:
@@ -88,23 +173,8 @@ def one_hot(labels: Tensor, num_classes: int) -> Tensor:
     return hot.scatter_(1, labels.unsqueeze(1), 1.0)
 
 
-def compute_dtype(images: Tensor) -> torch.dtype:
-    """Return the dtype to mix `images` in: at least float32, as bfloat16 weights would no longer sum to 1.
-
-    Raises:
-        ValueError: `images` are not floating: a mixed integer would be cut off.
-    """
-    if not images.is_floating_point():
-        raise ValueError(
-            f"images of dtype {images.dtype} cannot be mixed: floating dtypes are allowed. "
-            "Convert them, e.g. with images.float()."
-        )
-    return torch.promote_types(images.dtype, torch.float32)
-
-
 def check_batch(images: Tensor, labels: Tensor, generator: torch.Generator) -> None:
     """Raise ValueError unless images, labels and generator fit together."""
-    compute_dtype(images)
     if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
         raise ValueError(
             f"labels are {labels.dtype} {list(labels.shape)}: torch.int64 [{images.shape[0]}] is allowed, "
@@ -128,11 +198,29 @@ def check_batch_size(augmentation: Augmentation, batch_size: int) -> None:
         )
 
 
-def check_positive(name: str, value: float) -> float:
+def check_positive(name: str, value: Any) -> float:
     """Return `value` as a float; raise ValueError unless it is a finite number above 0.
 
     A float also for 2: ``gamma: 2`` and ``gamma: 2.0`` are one setting with one name.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+    if not _is_number(value) or not (math.isfinite(value) and value > 0):
         raise ValueError(f"{name}={value!r} is not allowed: a finite number above 0 is.")
     return float(value)
+
+
+def check_fraction(name: str, value: Any) -> float:
+    """Return `value` as a float; raise ValueError unless it is a number above 0 and below 1."""
+    if not _is_number(value) or not 0 < value < 1:
+        raise ValueError(f"{name}={value!r} is not allowed: a number above 0 and below 1 is.")
+    return float(value)
+
+
+def check_num_mixed(name: str, value: Any) -> int:
+    """Return `value`; raise ValueError unless it is an integer of at least 2."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 2:
+        raise ValueError(f"{name}={value!r} is not allowed: an integer of at least 2 is.")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

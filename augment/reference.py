@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from augment.pixels import Window
 
 
 def p_series_weights(num_mixed: int, gamma: float) -> list[float]:
@@ -17,23 +20,59 @@ def p_series_weights(num_mixed: int, gamma: float) -> list[float]:
     return [i**-gamma / normalizer for i in range(1, num_mixed + 1)]
 
 
-def mix(values: Tensor, indices: Tensor, weights: Sequence[float]) -> Tensor:
+def mix(values: Tensor, indices: Tensor, weights: Sequence[float] | Tensor) -> Tensor:
     """Return x̂_i = Σ_{r=1..N} w_r x_{indices[i, r]}: the same sum for images (x) and for one-hot labels (y).
 
     Args:
         values: ``[B, ...]``, any real dtype.
         indices: int64 ``[B, N]``; column r holds the sample that gets the r-th weight.
-        weights: N weights.
+        weights: N weights, or ``[B, N]``: those of each output.
 
     Returns:
         float64 ``[B, ...]``.
     """
     samples = values.double()
     mixed = torch.zeros_like(samples)
+    shares = torch.as_tensor(weights, dtype=torch.float64).expand(indices.shape).tolist()
     for output, row in enumerate(indices.tolist()):
-        for weight, sample in zip(weights, row, strict=True):
-            mixed[output] += weight * samples[sample]
+        for weight, sample in zip(shares[output], row, strict=True):
+            mixed[output].add_(samples[sample], alpha=weight)
     return mixed
+
+
+def mix_pixels(
+    pixels: Tensor,
+    indices: Tensor,
+    weights: Sequence[float] | Tensor,
+    *,
+    window: Window | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Tensor:
+    """Pad, crop, mirror and normalise each sample, one by one, and mix them.
+
+    Args:
+        pixels: uint8 ``[B, C, H, W]``.
+        indices: int64 ``[B, N]``.
+        weights: N weights, or ``[B, N]``.
+        window: What to cut out of each sample.
+        mean: Of the pixels in [0, 1], one per channel.
+        std: Likewise.
+
+    Returns:
+        float64 ``[B, C, H, W]``.
+    """
+    height, width = pixels.shape[-2:]
+    samples = pixels.double()
+    if window is not None:
+        padded = F.pad(samples, (window.padding,) * 4)
+        for sample, (top, left, mirrored) in enumerate(
+            zip(window.top.tolist(), window.left.tolist(), window.mirrored.tolist(), strict=True)
+        ):
+            image = padded[sample, :, top : top + height, left : left + width]
+            samples[sample] = image.flip(-1) if mirrored else image
+    columns = [torch.tensor(values, dtype=torch.float64).view(-1, 1, 1) for values in (mean, std)]
+    return mix((samples / 255 - columns[0]) / columns[1], indices, weights)
 
 
 def authors_matrix(batch_size: int, gamma: float, *, generator: torch.Generator) -> Tensor:

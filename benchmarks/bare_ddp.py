@@ -21,8 +21,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from augment import AUGMENTATIONS
-from orchestrator.batches import PixelNormalizer, crop_and_flip
+from augment import Normalization, ZetaMixup, cut, draw_window
 from orchestrator.data import load_dataset
 from orchestrator.models import build_model
 
@@ -46,8 +45,8 @@ def main() -> None:
 
     dataset = load_dataset("image_folder", arguments.data_dir, folder=arguments.folder)
     images, labels = dataset.train.images, dataset.train.labels
-    normalize = PixelNormalizer(dataset.mean, dataset.std, device=torch.device("cpu"))
-    mixup = AUGMENTATIONS["zeta_mixup"](gamma=arguments.gamma, num_mixed=arguments.num_mixed)
+    normalize = Normalization(dataset.mean, dataset.std, device=torch.device("cpu"))
+    mixup = ZetaMixup(gamma=arguments.gamma, num_mixed=arguments.num_mixed)
     model = DistributedDataParallel(
         build_model(
             "convnet",
@@ -69,8 +68,8 @@ def main() -> None:
         model.train()
         total = torch.zeros(())
         for indices in batches:
-            batch = crop_and_flip(images[indices], crop_padding=4, hflip=True, generator=generator)
-            batch = normalize(batch)
+            window = draw_window(len(indices), crop_padding=4, hflip=True, generator=generator)
+            batch = normalize(cut(images[indices], window))
             batch, targets = mixup(batch, labels[indices], num_classes=dataset.num_classes, generator=generator)
             loss = F.cross_entropy(model(batch), targets)
             optimizer.zero_grad()

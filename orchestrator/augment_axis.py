@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass
 from itertools import product
 from typing import Any
 
-from augment import AUGMENTATIONS
+from augment import AUGMENTATIONS, check_parameter, parameters
 from orchestrator.axes import entries, split_entry, without_repeats
 from orchestrator.config import AugmentSpec
 from orchestrator.findings import NOT_GIVEN, Findings
 
 # `num_mixed: batch` mixes every sample of the worker's batch, as in the paper.
 WHOLE_BATCH = "batch"
-# In the range of every parameter there is: with it in all places but one, an error is about that one.
-_STAND_IN = 2
 
 
 @dataclass(frozen=True)
@@ -48,23 +46,24 @@ def _expand(
     findings: Findings, key: str, name: str, options: dict[str, Any], *, batch_size: int | None
 ) -> list[tuple[str, object, AugmentSpec]]:
     """Return every combination of the values in `options` as (key, what is written there, specification)."""
-    parameters = {field.name: field for field in fields(AUGMENTATIONS[name])}  # type: ignore[arg-type]
+    known = parameters(AUGMENTATIONS[name])
     noted = len(findings.problems)
-    for option in [option for option in options if option not in parameters]:
+    for option in [option for option in options if option not in known]:
         findings.add_unknown(
-            f"{key}.{option}", options[option], word=str(option), known=list(parameters), what=f"parameters of {name}"
+            f"{key}.{option}", options[option], word=str(option), known=list(known), what=f"parameters of {name}"
         )
     choices = {
         parameter: _choices(findings, f"{key}.{parameter}", field, options, batch_size=batch_size)
-        for parameter, field in parameters.items()
+        for parameter, field in known.items()
     }
     for parameter, values in choices.items():
         for choice in values:
-            _check_choice(findings, name, parameter, choice, parameters=list(parameters), batch_size=batch_size)
+            _check_choice(findings, name, parameter, choice, batch_size=batch_size)
     if len(findings.problems) > noted or not all(choices.values()):
         return []
     combinations = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
-    return [_combine(findings, key, name, chosen, batch_size=batch_size) for chosen in combinations]
+    found = [_combine(findings, key, name, chosen, batch_size=batch_size) for chosen in combinations]
+    return [combination for combination in found if combination is not None]
 
 
 def _choices(
@@ -89,14 +88,11 @@ def _choices(
     return found
 
 
-def _check_choice(
-    findings: Findings, name: str, parameter: str, choice: _Choice, *, parameters: list[str], batch_size: int | None
-) -> None:
+def _check_choice(findings: Findings, name: str, parameter: str, choice: _Choice, *, batch_size: int | None) -> None:
     """Note the augmentation's own refusal of one value, whatever the other parameters are."""
-    others = dict.fromkeys(parameters, _STAND_IN)
     try:
-        AUGMENTATIONS[name](**{**others, parameter: choice.value})
-    except (TypeError, ValueError, OverflowError) as error:
+        check_parameter(AUGMENTATIONS[name], parameter, choice.value)
+    except (ValueError, OverflowError) as error:
         # "gamma=-1 is not allowed: a finite number above 0 is."
         allowed = str(error).partition(" is not allowed: ")[2].removesuffix(" is.") or str(error)
         remedy = "Raise train.batch_size_per_worker." if choice.written == WHOLE_BATCH else f"Change {parameter}."
@@ -113,8 +109,15 @@ def _check_choice(
 
 def _combine(
     findings: Findings, key: str, name: str, chosen: dict[str, _Choice], *, batch_size: int | None
-) -> tuple[str, object, AugmentSpec]:
-    augmentation = AUGMENTATIONS[name](**{parameter: choice.value for parameter, choice in chosen.items()})
+) -> tuple[str, object, AugmentSpec] | None:
+    written = {parameter: choice.written for parameter, choice in chosen.items()} or name
+    spec = AugmentSpec(name=name, params={parameter: choice.value for parameter, choice in chosen.items()})
+    try:
+        augmentation = spec.build()
+    except ValueError as error:
+        problem, _, remedy = str(error).partition(": ")
+        findings.add(key, written, allowed=f"values that suit each other; {problem}", remedy=remedy.capitalize())
+        return None
     if batch_size is not None and augmentation.min_batch_size > batch_size:
         findings.add(
             key,
@@ -125,4 +128,4 @@ def _combine(
         )
     # As the augmentation holds them: `gamma: 2` and `gamma: 2.0` are the same cell.
     spec = AugmentSpec(name=name, params={parameter: getattr(augmentation, parameter) for parameter in chosen})
-    return key, {parameter: choice.written for parameter, choice in chosen.items()} or name, spec
+    return key, written, spec

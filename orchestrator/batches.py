@@ -1,7 +1,6 @@
-"""From a split in memory to the batches of one rank: which samples, in which order, cropped, flipped and normalised.
+"""Which samples of a split make the batches of one rank, and in which order.
 
-The order depends on (seed, epoch) only and the random crops on (seed, epoch, rank), so a resumed training sees the
-same batches.
+The order depends on (seed, epoch) only, so a resumed training sees the same batches.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from orchestrator.errors import CellError
@@ -49,45 +47,6 @@ def epoch_order(
     generator = torch.Generator().manual_seed(derive_seed(seed, ORDER, epoch))
     order = torch.randperm(num_samples, generator=generator)[: steps * global_batch]
     return order.view(steps, world_size, batch_size_per_worker)[:, rank].contiguous()
-
-
-def crop_and_flip(images: Tensor, *, crop_padding: int, hflip: bool, generator: torch.Generator) -> Tensor:
-    """Cut a random window of the original size out of each zero-padded image and mirror half of them, in one gather.
-
-    Args:
-        images: ``[B, C, H, W]`` of any dtype, on the generator's device.
-        crop_padding: Pixels added on each side; 0 leaves the image in place.
-        hflip: Whether each image is mirrored with probability 1/2.
-        generator: Draws offsets and flips.
-
-    Returns:
-        ``[B, C, H, W]``, dtype of `images`; `images` itself if there is nothing to do.
-    """
-    if crop_padding == 0 and not hflip:
-        return images
-    batch_size, _, height, width = images.shape
-    device = images.device
-    offsets = torch.randint(0, 2 * crop_padding + 1, (2, batch_size, 1), generator=generator, device=device)
-    flipped = torch.rand((batch_size, 1), generator=generator, device=device) < (0.5 if hflip else 0.0)
-    columns = torch.arange(width, device=device)
-    columns = torch.where(flipped, width - 1 - columns, columns) + offsets[0]
-    rows = torch.arange(height, device=device) + offsets[1]
-    padded = F.pad(images, (crop_padding,) * 4)
-    samples = torch.arange(batch_size, device=device)[:, None, None]
-    return padded[samples, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-class PixelNormalizer:
-    """Turns ``uint8`` images into ``float32`` ones with the given mean and standard deviation per channel."""
-
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], *, device: torch.device) -> None:
-        self._scale = (255.0 * torch.tensor(std, device=device)).reciprocal().view(1, -1, 1, 1)
-        self._shift = (torch.tensor(mean, device=device) / torch.tensor(std, device=device)).view(1, -1, 1, 1)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Return ``(images / 255 - mean) / std``, float32 ``[B, C, H, W]``, channels_last."""
-        normalized = images.to(torch.float32).mul_(self._scale).sub_(self._shift)
-        return normalized.contiguous(memory_format=torch.channels_last)
 
 
 def shard_batches(num_samples: int, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ The description of a field is what a user is told is allowed there.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from augment import AUGMENTATIONS, Augmentation
+from augment import AUGMENTATIONS, Augmentation, Backend, gamma_min
 from orchestrator.data import DATASETS
 
 # The data sets of a machine can lie in one place for all experiments; what a file says goes first.
@@ -121,6 +122,9 @@ class Resources(_Frozen):
         default=0.0, ge=0, description="an integer, at least 0; with one worker also a fraction of a GPU"
     )
     slots: Literal["auto"] | _Count = Field(default="auto", description="auto, or an integer, at least 1")
+    backend: Backend = Field(
+        default="auto", description="what mixes the batches: auto, torch, or triton, which needs GPUs"
+    )
 
     @field_validator("cpus_per_worker", "gpus_per_worker")
     @classmethod
@@ -135,6 +139,13 @@ class Resources(_Frozen):
                 "Give each worker a whole one or set resources.workers to 1.",
             )
         return value
+
+    @field_validator("backend")
+    @classmethod
+    def _triton_has_gpus(cls, backend: Backend, info: ValidationInfo) -> Backend:
+        if backend == "triton" and info.data.get("gpus_per_worker") == 0:
+            raise _refuse("auto or torch with resources.gpus_per_worker=0", "Give the workers GPUs, or remove it.")
+        return backend
 
 
 class Tracking(_Frozen):
@@ -214,14 +225,24 @@ class AugmentSpec(_Frozen):
     def __hash__(self) -> int:
         return hash((self.name, frozenset(self.params.items())))
 
-    def build(self) -> Augmentation:
+    def build(self, *, backend: Backend = "auto") -> Augmentation:
         """Return the augmentation.
+
+        Args:
+            backend: What is to do its arithmetic.
 
         Raises:
             KeyError: There is none of this name.
             ValueError: A parameter is out of range.
         """
-        return AUGMENTATIONS[self.name](**self.params)
+        make: Callable[..., Augmentation] = AUGMENTATIONS[self.name]
+        return make(**self.params, backend=backend)
+
+    @property
+    def is_below_gamma_min(self) -> bool | None:
+        """Whether a γ is so small that the first sample does not outweigh the others; None where there is no γ."""
+        gamma = self.params.get("gamma", self.params.get("gamma_low"))
+        return None if gamma is None else gamma < gamma_min(int(self.params.get("num_mixed", 2)))
 
     @property
     def label(self) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import audit
 from orchestrator.records import CellRun, EpochResult
 from orchestrator.train import CellResult
 
@@ -40,6 +41,7 @@ class Delivery:
 
     Args:
         tracker: Where the results go; its sweep is open.
+        warm_up: What the thread does before the first result comes.
         known: The runs that cells already have, by key.
         data_dir: Where the data sets are.
         storage: Where the checkpoints are.
@@ -47,9 +49,16 @@ class Delivery:
     """
 
     def __init__(
-        self, tracker: Tracker, *, known: dict[str, CellRun], data_dir: Path, storage: Storage, sweep: str
+        self,
+        tracker: Tracker,
+        *,
+        warm_up: Callable[[], None],
+        known: dict[str, CellRun],
+        data_dir: Path,
+        storage: Storage,
+        sweep: str,
     ) -> None:
-        self._tracker, self._known, self._sweep = tracker, known, sweep
+        self._tracker, self._warm_up, self._known, self._sweep = tracker, warm_up, known, sweep
         self._data_dir, self._storage = data_dir, storage
         self._facts: dict[str, dict[str, Any]] = {}
         self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
@@ -74,7 +83,10 @@ class Delivery:
         self._put(cell, lambda: self._tracker.log_facts(cell, facts, data_dir=self._data_dir))
 
     def epoch(self, cell: Cell, result: EpochResult) -> None:
-        """Log one epoch."""
+        """Log one epoch; with the first, the audit of the augmentation."""
+        if result.epoch == 1:
+            folder = self._storage.cells_dir / cell.key / audit.FOLDER
+            self._put(cell, lambda: self._tracker.log_audit(cell, folder, timestamp_ms=result.timestamp_ms))
         self._put(cell, lambda: self._tracker.log_epoch(cell, result))
 
     def finish(self, cell: Cell, result: CellResult) -> None:
@@ -103,6 +115,8 @@ class Delivery:
             # Exporting a model takes seconds of a core that a worker may be training on; here a thread has its own
             # priority, elsewhere it would be the whole driver's.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        # While the workers start, and not while they train the second cell.
+        self._warm_up()
         while (call := self._queue.get()) is not None:
             if call.cell.key in self.undelivered:
                 continue

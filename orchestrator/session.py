@@ -46,6 +46,7 @@ def _run(
     from orchestrator.delivery import Delivery
     from orchestrator.quiet import output_to
     from orchestrator.sweep import run_cells
+    from orchestrator.tracking import warm_up
 
     pending = pending_cells(cells, runs)
     complete = False
@@ -56,7 +57,12 @@ def _run(
             console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
             _warn_of_lost_storage(console, storage)
             delivery = Delivery(
-                tracker, known=runs, data_dir=experiment.data_dir, storage=storage, sweep=experiment.name
+                tracker,
+                warm_up=warm_up,
+                known=runs,
+                data_dir=experiment.data_dir,
+                storage=storage,
+                sweep=experiment.name,
             )
             epochs = sum(cell.train.epochs for cell in pending)
             progress = Progress(console, total=len(cells), done=len(cells) - len(pending), epochs=epochs)

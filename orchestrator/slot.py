@@ -23,6 +23,7 @@ import torch
 import torch.distributed as dist
 from ray import tune
 
+from augment import Backend
 from orchestrator.cells import Cell
 from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import CellError, DataError
@@ -54,6 +55,7 @@ class SlotSettings:
         workers: DDP ranks.
         cpus_per_worker: CPUs reserved per rank, and torch threads.
         gpus_per_worker: GPUs reserved per rank.
+        backend: What is to mix the batches.
         max_attempts: How many worker groups may die over one cell before it counts as failed.
     """
 
@@ -63,6 +65,7 @@ class SlotSettings:
     workers: int
     cpus_per_worker: float
     gpus_per_worker: float
+    backend: Backend
     max_attempts: int
 
 
@@ -194,14 +197,25 @@ class _Worker:
     def _train(self, job: Job) -> None:
         cell = Cell.model_validate(job.cell)
         dataset = self._agree(lambda: self._load(cell))
-        self._post(job, Message("started", self._facts(cell, dataset)))
+        try:
+            backend = cell.augment.build(backend=self._settings.backend).backend_on(self._device)
+        except ValueError as error:
+            raise CellError(str(error)) from error
+        self._post(job, Message("started", self._facts(backend, dataset)))
 
         def report(result: EpochResult) -> None:
             if not self._post(job, Message("epoch", asdict(result))):
                 raise _AbandonedError
 
         checkpoint_dir = Path(self._settings.cells_dir) / cell.key
-        result = train_cell(cell, dataset, checkpoint_dir=checkpoint_dir, device=self._device, report=report)
+        result = train_cell(
+            cell,
+            dataset,
+            checkpoint_dir=checkpoint_dir,
+            device=self._device,
+            report=report,
+            backend=self._settings.backend,
+        )
         self._post(job, Message("done", asdict(result)))
 
     def _load(self, cell: Cell) -> Dataset:
@@ -214,12 +228,12 @@ class _Worker:
             self._dataset = (identity, dataset)
         return self._dataset[1]
 
-    def _facts(self, cell: Cell, dataset: Dataset) -> dict[str, Any]:
+    def _facts(self, backend: str, dataset: Dataset) -> dict[str, Any]:
         on_cuda = self._device.type == "cuda"
         return {
             "device": torch.cuda.get_device_name(self._device) if on_cuda else "cpu",
             "world_size": dist.get_world_size(),
-            "backend": cell.augment.build().backend,
+            "backend": backend,
             "dataset": {
                 "name": dataset.name,
                 "split_hash": dataset.split_hash,

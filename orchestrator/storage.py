@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -102,8 +103,9 @@ class Storage:
             return True
 
     def shrink(self, key: str) -> None:
-        """Remove what only a resumed training needs from the folder of a finished cell."""
+        """Remove what only a resumed training needs, and what MLflow has, from the folder of a finished cell."""
         (self.cells_dir / key / "last.pt").unlink(missing_ok=True)
+        shutil.rmtree(self.cells_dir / key / "audit", ignore_errors=True)
 
     @property
     def _lock_path(self) -> Path:

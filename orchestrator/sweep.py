@@ -80,6 +80,7 @@ def run_cells(
         workers=experiment.resources.workers,
         cpus_per_worker=experiment.resources.cpus_per_worker,
         gpus_per_worker=experiment.resources.gpus_per_worker,
+        backend=experiment.resources.backend,
         max_attempts=MAX_ATTEMPTS,
     )
     listener = _Listener(cells, delivery, progress)

@@ -15,6 +15,7 @@ import platform
 import re
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, redirect_stderr
 from functools import cache
@@ -38,7 +39,7 @@ from mlflow.utils.mlflow_tags import (
 )
 from torch import nn
 
-from orchestrator import checkpoint
+from orchestrator import audit, checkpoint
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.models import build_model
 from orchestrator.records import CellRun, CellStatus, EpochResult
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-KIND, KEY, SWEEP, REASON, MODEL_URI, SPLIT_HASH = (
-    f"zetasweep.{name}" for name in ("kind", "cell", "sweep", "reason", "model_uri", "split_hash")
+KIND, KEY, SWEEP, REASON, MODEL_URI, SPLIT_HASH, BELOW_GAMMA_MIN = (
+    f"zetasweep.{name}" for name in ("kind", "cell", "sweep", "reason", "model_uri", "split_hash", "below_gamma_min")
 )
 # MLflow's defaults (7 retries of 120 s) would block for minutes when a server does not answer.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
@@ -176,7 +177,10 @@ class Tracker:
         self._run_ids[cell.key] = run_id
         # Also for a run that is known: its driver may have died right after making it.
         params = [Param(name, value) for name, value in cell.params().items()]
-        self._client.log_batch(run_id, params=params, tags=[RunTag(REASON, "")])
+        marks = [RunTag(REASON, "")]
+        if cell.augment.is_below_gamma_min is not None:
+            marks.append(RunTag(BELOW_GAMMA_MIN, str(cell.augment.is_below_gamma_min).lower()))
+        self._client.log_batch(run_id, params=params, tags=marks)
         self._client.log_text(run_id, cell.model_dump_json(indent=2), "cell.json")
         self._client.log_dict(run_id, environment(), "environment.json")
 
@@ -201,6 +205,16 @@ class Tracker:
             for split in ("train", "val", "test")
         ]
         self._client.log_inputs(run_id, inputs)
+
+    def log_audit(self, cell: Cell, folder: Path, *, timestamp_ms: int) -> None:
+        """Log the audit in `folder`: its figures as metrics, and all of it as artifacts; nothing if there is none."""
+        figures = audit.read_figures(folder)
+        if figures is None:
+            return
+        names = ("effective_num_samples", "soft_label_entropy", "ms_per_step")
+        metrics = {f"audit/{name}": float(getattr(figures, name)) for name in names}
+        self._log_metrics(cell, metrics, step=0, timestamp_ms=timestamp_ms)
+        self._client.log_artifacts(self._run_ids[cell.key], str(folder), audit.FOLDER)
 
     def log_epoch(self, cell: Cell, result: EpochResult) -> None:
         """Log one epoch in one request."""
@@ -273,20 +287,10 @@ class Tracker:
         assert state is not None, "a finished cell has best weights"
         network.load_state_dict(state["model"])
         model = nn.Sequential(v2.Normalize(data["mean"], data["std"]), network).eval()
-        size = data["image_size"]
-        example = np.zeros((2, data["num_channels"], size, size), dtype=np.float32)
-        with torch.inference_mode():
-            signature = infer_signature(example, model(torch.from_numpy(example)).numpy())
+        metadata = {"class_names": data["class_names"], "input": "pixels in [0, 1]", "output": "logits"}
+        options = _model_options(model, num_channels=data["num_channels"], image_size=data["image_size"])
         with mlflow.start_run(run_id=run_id):
-            info = mlflow.pytorch.log_model(
-                model,
-                name="model",
-                signature=signature,
-                input_example=example,
-                pip_requirements=[f"torch=={version('torch')}", f"torchvision=={version('torchvision')}"],
-                metadata={"class_names": data["class_names"], "input": "pixels in [0, 1]", "output": "logits"},
-                serialization_format="pt2",
-            )
+            info = mlflow.pytorch.log_model(model, name="model", metadata=metadata, **options)
             # Inside: leaving the block ends the run, and a finished run has its model.
             self._client.set_tag(run_id, MODEL_URI, info.model_uri)
 
@@ -302,6 +306,26 @@ class Tracker:
             token = page.token
             if not token:
                 return
+
+
+def warm_up() -> None:
+    """Save a tiny model to nowhere: the first one costs eight seconds of imports, every other less than one."""
+    model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1), nn.Flatten()).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.pytorch.save_model(model, f"{folder}/model", **_model_options(model, num_channels=1, image_size=8))
+
+
+def _model_options(model: nn.Module, *, num_channels: int, image_size: int) -> dict[str, Any]:
+    """Return how MLflow is to keep `model`: as a graph, with its signature and an example."""
+    example = np.zeros((2, num_channels, image_size, image_size), dtype=np.float32)
+    with torch.inference_mode():
+        signature = infer_signature(example, model(torch.from_numpy(example)).numpy())
+    return {
+        "signature": signature,
+        "input_example": example,
+        "pip_requirements": [f"torch=={version('torch')}", f"torchvision=={version('torchvision')}"],
+        "serialization_format": "pt2",
+    }
 
 
 @cache

@@ -25,16 +25,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from orchestrator import checkpoint
-from orchestrator.batches import (
-    AUGMENT,
-    MODEL,
-    PixelNormalizer,
-    crop_and_flip,
-    derive_seed,
-    epoch_order,
-    shard_batches,
-)
+from augment import Normalization, draw_window, one_hot
+from orchestrator import audit, checkpoint
+from orchestrator.batches import AUGMENT, MODEL, derive_seed, epoch_order, shard_batches
 from orchestrator.data import Dataset, Split
 from orchestrator.errors import CellError
 from orchestrator.metrics import compute_metrics
@@ -43,7 +36,7 @@ from orchestrator.optimizers import build_optimizer
 from orchestrator.records import EpochResult
 
 if TYPE_CHECKING:
-    from augment import Augmentation
+    from augment import Augmentation, Backend
     from orchestrator.cells import Cell
 
 Report = Callable[[EpochResult], None]
@@ -68,14 +61,20 @@ class CellResult:
 
 
 def train_cell(
-    cell: Cell, dataset: Dataset, *, checkpoint_dir: Path, device: torch.device, report: Report
+    cell: Cell,
+    dataset: Dataset,
+    *,
+    checkpoint_dir: Path,
+    device: torch.device,
+    report: Report,
+    backend: Backend = "auto",
 ) -> CellResult:
     """Train, validate after every epoch and test once, from the weights best on validation (lowest error, then lowest
     loss).
 
-    Every rank of the process group calls it with the same cell and gets the same results. Rank 0 writes a checkpoint at
-    the end of each epoch and then reports it; a training that finds a checkpoint of its own reports the epochs in it
-    again, unchanged, and goes on after them.
+    Every rank of the process group calls it with the same cell and gets the same results. Rank 0 writes an audit of the
+    first batch (`orchestrator.audit`), and at the end of each epoch a checkpoint, before it reports the epoch. A
+    training that finds a checkpoint of its own reports the epochs in it again, unchanged, and goes on after them.
 
     Args:
         cell: The training; its augmentation mixes inside each rank's batch.
@@ -83,12 +82,13 @@ def train_cell(
         checkpoint_dir: The cell's own folder; only rank 0 touches it.
         device: Where to train; the process group must be able to reduce tensors there.
         report: Called on every rank with each finished epoch; on rank 0 after its checkpoint is on disk.
+        backend: What is to mix the batches.
 
     Raises:
         CellError: The loss is not finite, the model or the batch does not suit the data, or the checkpoint was made
             from other data; raised on every rank at once.
     """
-    trainer = _Trainer(cell, dataset, checkpoint_dir=checkpoint_dir, device=device)
+    trainer = _Trainer(cell, dataset, checkpoint_dir=checkpoint_dir, device=device, backend=backend)
     result = trainer.resume(report)
     if result is None:
         for epoch in range(trainer.epoch + 1, cell.train.epochs + 1):
@@ -101,7 +101,9 @@ def train_cell(
 class _Trainer:
     """The state of one training on one rank."""
 
-    def __init__(self, cell: Cell, dataset: Dataset, *, checkpoint_dir: Path, device: torch.device) -> None:
+    def __init__(
+        self, cell: Cell, dataset: Dataset, *, checkpoint_dir: Path, device: torch.device, backend: Backend
+    ) -> None:
         self.cell, self.dataset, self.checkpoint_dir, self.device = cell, dataset, checkpoint_dir, device
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world_size = dist.get_world_size() if dist.is_initialized() else 1
@@ -112,13 +114,15 @@ class _Trainer:
         # Same seed, same numbers: no algorithm is chosen by how fast it happened to be.
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
-        self.augment, self.module = self._build()
+        self.augment, self.module = self._build(backend)
         # Faster on tensor cores, and on the CPU, too (convnet, one core: a step takes 0.7 of the time).
         self.module.to(device).to(memory_format=torch.channels_last)
         self.model: nn.Module = self.module
         if self.world_size > 1:
             self.model = DistributedDataParallel(self.module, device_ids=[device] if on_cuda else None)
-        self.normalize = PixelNormalizer(dataset.mean, dataset.std, device=device)
+        self.normalization = Normalization(dataset.mean, dataset.std, device=device)
+        # What autocast would make of the images in the first layer.
+        self.image_dtype = torch.bfloat16 if cell.train.precision == "bf16" else torch.float32
         # On a GPU the images stay there as bytes: a batch is formed by index and no step waits for the host.
         self.train_images, self.train_labels = dataset.train.images.to(device), dataset.train.labels.to(device)
         steps = epoch_order(len(self.train_labels), seed=cell.seed, epoch=1, **self._shard()).shape[0]
@@ -129,11 +133,13 @@ class _Trainer:
         self.history: list[EpochResult] = []
         self.first_step_ms: int | None = None
 
-    def _build(self) -> tuple[Augmentation, nn.Module]:
+    def _build(self, backend: Backend) -> tuple[Augmentation, nn.Module]:
         # torch initialises weights from the global generator; dropout draws from it, too (see `run_epoch`).
         torch.manual_seed(derive_seed(self.cell.seed, MODEL))
         try:
-            return self.cell.augment.build(), build_model(
+            augment = self.cell.augment.build(backend=backend)
+            augment.backend_on(self.device)
+            return augment, build_model(
                 self.cell.model,
                 num_classes=self.dataset.num_classes,
                 num_channels=self.dataset.num_channels,
@@ -179,12 +185,14 @@ class _Trainer:
         """Train one epoch, validate, remember the best and write the checkpoint."""
         generator = torch.Generator(self.device).manual_seed(derive_seed(self.cell.seed, AUGMENT, epoch, self.rank))
         torch.manual_seed(derive_seed(self.cell.seed, MODEL, epoch, self.rank))
-        order = epoch_order(len(self.train_labels), seed=self.cell.seed, epoch=epoch, **self._shard())
+        order = epoch_order(len(self.train_labels), seed=self.cell.seed, epoch=epoch, **self._shard()).to(self.device)
+        if epoch == 1:
+            self._audit(order[0], generator)
         # The learning rate of the epoch's first step: after the last one the schedule stands at the next epoch's.
         metrics = {"train/lr": float(self.schedule.get_last_lr()[0])}
         self.first_step_ms = self.first_step_ms or _now_ms()
         started = time.perf_counter()
-        mean_loss = self._train(order.to(self.device), generator)
+        mean_loss = self._train(order, generator)
         seconds = time.perf_counter() - started
         if not math.isfinite(mean_loss):
             raise CellError(
@@ -230,16 +238,12 @@ class _Trainer:
 
     def _train(self, order: Tensor, generator: torch.Generator) -> float:
         """Take one optimizer step per row of `order`; return the mean loss over all ranks."""
-        settings, spec = self.cell.train, self.cell.dataset
+        settings = self.cell.train
         self.model.train()
         total = torch.zeros((), device=self.device)
         for indices in order:
-            images = crop_and_flip(
-                self.train_images[indices], crop_padding=spec.crop_padding, hflip=spec.hflip, generator=generator
-            )
-            images = self.normalize(images)
-            images, targets = self.augment(
-                images, self.train_labels[indices], num_classes=self.dataset.num_classes, generator=generator
+            images, targets = self._mixed(
+                self.train_images[indices], self.train_labels[indices], self.dataset.num_classes, generator
             )
             with self._autocast():
                 logits = self.model(images)
@@ -255,6 +259,37 @@ class _Trainer:
             dist.all_reduce(total)
         return float(total) / (len(order) * self.world_size)
 
+    def _mixed(
+        self, pixels: Tensor, labels: Tensor, num_classes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return the images and targets of one step: cropped, mirrored, normalised and mixed."""
+        spec = self.cell.dataset
+        window = draw_window(len(pixels), crop_padding=spec.crop_padding, hflip=spec.hflip, generator=generator)
+        return self.augment.apply_to_pixels(
+            pixels,
+            one_hot(labels, num_classes),
+            self.augment.draw(pixels.shape, generator=generator),
+            window=window,
+            normalization=self.normalization,
+            dtype=self.image_dtype,
+        )
+
+    def _audit(self, indices: Tensor, generator: torch.Generator) -> None:
+        """Write down what the augmentation is going to make of the cell's first batch."""
+        folder = self.checkpoint_dir / audit.FOLDER
+        if self.rank != 0 or folder.exists():
+            return
+        pixels = self.train_images[indices]
+        found = audit.audit_batch(
+            lambda *arguments: self._mixed(pixels, *arguments),
+            self.train_labels[indices],
+            num_classes=self.dataset.num_classes,
+            generator=generator,
+            backend=self.augment.backend_on(self.device),
+        )
+        shown = self.normalization.inverse(found.images)
+        audit.write_audit(folder, found, pixels=shown, class_names=self.dataset.class_names)
+
     @torch.inference_mode()
     def _evaluate(self, split: Split) -> dict[str, float]:
         """Return the metrics of `split` over all ranks."""
@@ -266,7 +301,7 @@ class _Trainer:
             rank=self.rank,
             world_size=self.world_size,
         ):
-            images = self.normalize(split.images[indices].to(self.device))
+            images = self.normalization(split.images[indices].to(self.device))
             with self._autocast():
                 logits.append(self.module(images).float())
             labels.append(split.labels[indices].to(self.device))

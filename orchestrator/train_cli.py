@@ -27,6 +27,7 @@ from orchestrator.records import EpochResult
 
 # What reads the experiment is imported when it is called: a training itself needs neither pydantic nor PyYAML.
 if TYPE_CHECKING:
+    from augment import Backend
     from orchestrator.cells import Cell
     from orchestrator.config import Experiment
     from orchestrator.data import Dataset
@@ -82,7 +83,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(train_cell: Callable[..., Any], options: argparse.Namespace) -> int:
-    cell, dataset, device, checkpoint_dir = _agreed(lambda: _prepare(options))
+    cell, dataset, device, checkpoint_dir, backend = _agreed(lambda: _prepare(options))
     if _rank() == 0:
         _say(f"{cell.key} {cell.label}: {cell.workers} x {device.type}, {cell.train.precision}, in {checkpoint_dir}")
 
@@ -90,7 +91,7 @@ def _run(train_cell: Callable[..., Any], options: argparse.Namespace) -> int:
         if _rank() == 0:
             _say(_epoch_line(result, epochs=cell.train.epochs))
 
-    result = train_cell(cell, dataset, checkpoint_dir=checkpoint_dir, device=device, report=report)
+    result = train_cell(cell, dataset, checkpoint_dir=checkpoint_dir, device=device, report=report, backend=backend)
     if _rank() == 0:
         _say(f"tested with the weights of epoch {result.metrics['best/epoch']:.0f}, the best on validation:")
         for name, value in result.metrics.items():
@@ -99,7 +100,7 @@ def _run(train_cell: Callable[..., Any], options: argparse.Namespace) -> int:
     return DONE
 
 
-def _prepare(options: argparse.Namespace) -> tuple[Cell, Dataset, torch.device, Path]:
+def _prepare(options: argparse.Namespace) -> tuple[Cell, Dataset, torch.device, Path, Backend]:
     """Return what `train_cell` needs.
 
     Raises:
@@ -117,7 +118,8 @@ def _prepare(options: argparse.Namespace) -> tuple[Cell, Dataset, torch.device, 
     torch.set_num_threads(max(1, int(experiment.resources.cpus_per_worker)))
     spec = cell.dataset
     dataset = load_dataset(spec.name, experiment.data_dir, **spec.load_options())
-    return cell, dataset, device, _cells_dir(experiment, options.checkpoint_dir) / cell.key
+    checkpoint_dir = _cells_dir(experiment, options.checkpoint_dir) / cell.key
+    return cell, dataset, device, checkpoint_dir, experiment.resources.backend
 
 
 def _chosen(cells: Sequence[Cell], key: str | None) -> Cell:

@@ -10,11 +10,44 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from commands import ROOT, Answer, Call, Zetasweep
 
 # Read when Ray and MLflow are imported, as the command line sets them.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+# Read when Triton is imported: without a GPU its kernels run in the interpreter.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+
+
+class GpuRun:
+    """Makes ``pytest -m gpu`` fail if no such test ran: a suite that passes by skipping says nothing."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count what ran to its end."""
+        self.passed += report.when == "call" and report.passed
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Turn nothing into a failure."""
+        if self.passed == 0:
+            sys.stderr.write("\nerror: no GPU test ran\n")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch a run of the GPU tests."""
+    if config.option.markexpr == "gpu":
+        config.pluginmanager.register(GpuRun())
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def environment(home: Path) -> dict[str, str]:
     """The environment of a process that knows nothing of this one's settings."""
-    dropped = ("RAY_", "MLFLOW_", "ZETASWEEP_DATA")
+    dropped = ("RAY_", "MLFLOW_", "TRITON_", "ZETASWEEP_DATA")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     bin_dir = str(Path(sys.executable).parent)
     return kept | {"HOME": str(home), "PATH": f"{bin_dir}{os.pathsep}{kept['PATH']}", "COLUMNS": "120"}

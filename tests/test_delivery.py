@@ -37,6 +37,9 @@ class FlakyTracker:
     def log_facts(self, cell: Cell, facts: dict[str, Any], *, data_dir: Path) -> None:
         self._write("facts", cell)
 
+    def log_audit(self, cell: Cell, folder: Path, *, timestamp_ms: int) -> None:
+        self._write("audit", cell)
+
     def log_epoch(self, cell: Cell, result: EpochResult) -> None:
         self._write("epoch", cell)
 
@@ -51,7 +54,14 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path) -> None:
     for cell in (refused, other):
         (storage.cells_dir / cell.key).mkdir(parents=True)
         (storage.cells_dir / cell.key / "last.pt").touch()
-    delivery = Delivery(cast(Tracker, tracker), known={}, data_dir=tmp_path, storage=storage, sweep="sample")
+    delivery = Delivery(
+        cast(Tracker, tracker),
+        warm_up=lambda: None,
+        known={},
+        data_dir=tmp_path,
+        storage=storage,
+        sweep="sample",
+    )
     with delivery:
         for cell in (refused, other):
             delivery.start(cell)
@@ -61,8 +71,10 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path) -> None:
     assert tracker.written == [
         ("start", "erm"),
         ("facts", "erm"),
+        ("audit", "erm"),
         ("start", "mixup"),
         ("facts", "mixup"),
+        ("audit", "mixup"),
         ("epoch", "mixup"),
         ("finish", "mixup"),
     ]

@@ -15,12 +15,16 @@ ROOT = Path(__file__).parents[1]
 
 # Each module may import those before it. A folder stands for all that is in it.
 ORDER = [
-    "augment.contract",
     "augment.weights",
+    "augment.pixels",
     "augment.reference",
     "augment.kernel",
+    "augment.mixing",
+    "augment.contract",
+    "augment.blend",
     "augment.zeta",
     "augment.baselines",
+    "augment.cutmix",
     "augment",
     "orchestrator",
     "orchestrator.errors",
@@ -30,6 +34,7 @@ ORDER = [
     "orchestrator.models",
     "orchestrator.metrics",
     "orchestrator.checkpoint",
+    "orchestrator.audit",
     "orchestrator.batches",
     "orchestrator.config",
     "orchestrator.cells",

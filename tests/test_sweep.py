@@ -124,6 +124,13 @@ def test_runs_can_be_searched_by_the_names_of_the_experiment_file(storage: Path)
     assert run.data.tags["zetasweep.backend"] == "torch"
     assert run.data.tags["zetasweep.world_size"] == "2"
     assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {"cell.json", "environment.json"}
+    assert {item.path for item in client.list_artifacts(run.info.run_id, "audit")} == {
+        "audit/audit.json",
+        "audit/panel.png",
+        "audit/panel.json",
+    }
+    assert 1.2 < run.data.metrics["audit/effective_num_samples"] < 4
+    assert run.data.tags["zetasweep.below_gamma_min"] == "false"
     assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {"digits-train", "digits-val", "digits-test"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from mlflow.exceptions import MlflowException
 from sweep_samples import DIGITS, ERM, MIXUP, make_cells
 
 from orchestrator import checkpoint
+from orchestrator.audit import Figures
 from orchestrator.cells import Cell
-from orchestrator.config import Experiment
+from orchestrator.config import AugmentSpec, Experiment
 from orchestrator.errors import UserError
 from orchestrator.models import build_model
 from orchestrator.records import EpochResult
@@ -112,6 +114,51 @@ def test_telling_everything_twice_leaves_it_once(tracker: Tracker, uri: str, cel
     assert [row.step for row in client.get_metric_history(run.run_id, "val/error")] == [1, 2]
     assert len(client.get_metric_history(run.run_id, "test/error")) == 1
     assert len(client.get_run(run.run_id).inputs.dataset_inputs) == 3
+
+
+def test_the_audit_is_logged_once(tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path) -> None:
+    cell, folder = cells[1], tmp_path / "audit"
+    tracker.start_cell(cell, None, sweep="sample")
+    tracker.log_audit(cell, folder, timestamp_ms=1_000)
+    folder.mkdir()
+    figures = Figures(
+        weights=[0.8, 0.2], effective_num_samples=1.5, soft_label_entropy=0.4, ms_per_step=2.5, backend="torch"
+    )
+    (folder / "audit.json").write_text(json.dumps(dataclasses.asdict(figures)))
+    (folder / "panel.png").write_bytes(b"picture")
+    for _ in range(2):
+        tracker.log_audit(cell, folder, timestamp_ms=1_000)
+    client, run_id = MlflowClient(uri), tracker.cell_runs(cells, active=True)[cell.key].run_id
+    for name, value in (("effective_num_samples", 1.5), ("soft_label_entropy", 0.4), ("ms_per_step", 2.5)):
+        (row,) = client.get_metric_history(run_id, f"audit/{name}")
+        assert (row.value, row.step) == (value, 0)
+    assert {item.path for item in client.list_artifacts(run_id, "audit")} == {"audit/audit.json", "audit/panel.png"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (AugmentSpec(name="zeta_mixup", params={"gamma": 1.0, "num_mixed": 4}), "true"),
+        (AugmentSpec(name="zeta_mixup", params={"gamma": 1.1, "num_mixed": 4}), "false"),
+        (AugmentSpec(name="zeta_mixup", params={"gamma": 1.1, "num_mixed": 64}), "true"),
+        (AugmentSpec(name="cutmix_zeta_mixup", params={"gamma": 1.7, "num_mixed": 256}), "true"),
+        (
+            AugmentSpec(name="zeta_mixup_range", params={"gamma_low": 1.0, "gamma_high": 3.0, "num_mixed": 64}),
+            "true",
+        ),
+        (AugmentSpec(name="mixup_pseries", params={"gamma": 0.1}), "false"),
+        (MIXUP, None),
+        (ERM, None),
+    ],
+    ids=lambda value: value.label if isinstance(value, AugmentSpec) else None,
+)
+def test_a_gamma_below_the_least_is_recorded_as_such(
+    tracker: Tracker, uri: str, spec: AugmentSpec, expected: str | None
+) -> None:
+    (cell,) = make_cells(spec, seeds=(0,))
+    tracker.start_cell(cell, None, sweep="sample")
+    run = MlflowClient(uri).get_run(tracker.cell_runs([cell], active=True)[cell.key].run_id)
+    assert run.data.tags.get("zetasweep.below_gamma_min") == expected
 
 
 def test_the_parent_of_a_sweep_is_found_again(tracker: Tracker, uri: str, experiment: Experiment) -> None:

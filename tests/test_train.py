@@ -18,8 +18,9 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import Tensor
 
-from augment import AUGMENTATIONS
+from augment import AUGMENTATIONS, p_series_weights
 from orchestrator import checkpoint, train, train_cli
+from orchestrator.audit import read_figures
 from orchestrator.batches import MODEL, derive_seed
 from orchestrator.cells import Cell
 from orchestrator.config import AugmentSpec, DatasetSpec, TrainSettings
@@ -33,7 +34,13 @@ from orchestrator.train import CellResult, train_cell
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 EPOCHS = 3
-REQUIRED = {"zeta_mixup": {"gamma": 2.8, "num_mixed": 4}}
+REQUIRED = {
+    "zeta_mixup": {"gamma": 2.8, "num_mixed": 4},
+    "zeta_mixup_range": {"gamma_low": 2.0, "gamma_high": 4.0, "num_mixed": 4},
+    "cutmix_zeta_mixup": {"gamma": 2.8, "num_mixed": 4},
+    "mixup_pseries": {"gamma": 2.8},
+    "dirichlet": {"num_mixed": 4},
+}
 # Enough for every class in every split, and an epoch takes a moment.
 FEW = 300
 
@@ -224,7 +231,7 @@ def test_finished_cell_reports_and_returns_the_same_without_training(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing is left to do")
 
-    monkeypatch.setattr(train, "crop_and_flip", refuse)
+    monkeypatch.setattr(train, "draw_window", refuse)
     monkeypatch.setattr(train, "compute_metrics", refuse)
     again = run(make_cell(), digits, whole.folder)
     assert again == whole
@@ -249,6 +256,36 @@ def test_killed_between_best_and_last_it_ends_the_same(
     killed = run(cell, few_digits, tmp_path / "killed")
     assert numbers(killed.history) == numbers(undisturbed.history)
     assert killed.result.metrics == undisturbed.result.metrics
+
+
+def test_the_first_batch_is_audited_once(few_digits: Dataset, tmp_path: Path) -> None:
+    cell = make_cell(num_train=FEW, epochs=2)
+    interrupt(cell, few_digits, tmp_path, after=1)
+    figures = read_figures(tmp_path / "audit")
+    assert figures is not None
+    assert figures.backend == "torch"
+    assert figures.weights[:5] == pytest.approx([*p_series_weights(4, 2.8).tolist(), 0], abs=1e-6)
+    run(cell, few_digits, tmp_path)
+    assert read_figures(tmp_path / "audit") == figures
+    # A training that has its audit already draws the same batches.
+    shutil.copytree(tmp_path / "audit", tmp_path / "again" / "audit")
+    again, whole = run(cell, few_digits, tmp_path / "again"), run(cell, few_digits, tmp_path / "whole")
+    assert numbers(again.history) == numbers(whole.history)
+
+
+def test_a_backend_that_cannot_run_fails_the_cell(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("augment.kernel.is_interpreted", lambda: False)
+    with pytest.raises(CellError, match="backend=triton cannot run on cpu"):
+        train_cell(
+            make_cell(num_train=FEW),
+            few_digits,
+            checkpoint_dir=tmp_path,
+            device=CPU,
+            report=lambda _: None,
+            backend="triton",
+        )
 
 
 def test_another_seed_gives_other_numbers(few_digits: Dataset, tmp_path: Path) -> None:

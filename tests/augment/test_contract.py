@@ -2,6 +2,7 @@
 
 import copy
 import random
+import re
 from dataclasses import FrozenInstanceError, fields
 from typing import Any
 
@@ -11,7 +12,24 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from augment import AUGMENTATIONS, Augmentation, CutMix, Erm, MixUp, ZetaMixup
+from augment import (
+    AUGMENTATIONS,
+    Augmentation,
+    CutMix,
+    CutMixZetaMixup,
+    Dirichlet,
+    Erm,
+    MixUp,
+    MixUpPSeries,
+    Normalization,
+    ZetaMixup,
+    ZetaMixupRange,
+    check_parameter,
+    cut,
+    draw_window,
+    one_hot,
+    parameters,
+)
 
 BATCH_SIZE, NUM_CLASSES = 12, 5
 
@@ -21,6 +39,10 @@ CASES: list[Augmentation] = [
     CutMix(alpha=1.0),
     ZetaMixup(gamma=2.4, num_mixed=4),
     ZetaMixup(gamma=1.2, num_mixed=BATCH_SIZE),
+    ZetaMixupRange(gamma_low=1.5, gamma_high=4.0, num_mixed=5),
+    CutMixZetaMixup(gamma=2.4, num_mixed=4),
+    MixUpPSeries(gamma=2.4),
+    Dirichlet(num_mixed=BATCH_SIZE),
 ]
 MIXING = [case for case in CASES if not isinstance(case, Erm)]
 
@@ -130,18 +152,31 @@ def test_inputs_stay_as_they_are(augmentation: Augmentation) -> None:
     assert torch.equal(labels, before[1])
 
 
+def tensors_of(draw: Any) -> list[Tensor]:
+    """The tensors of a draw, those of the draws inside it included."""
+    if isinstance(draw, Tensor):
+        return [draw]
+    return [tensor for field in fields(draw) for tensor in tensors_of(getattr(draw, field.name))]
+
+
+def copied_to(draw: Any, device: str) -> Any:
+    if isinstance(draw, Tensor):
+        return draw.to(device)
+    return type(draw)(**{field.name: copied_to(getattr(draw, field.name), device) for field in fields(draw)})
+
+
 @every_augmentation
 def test_draw_and_apply_are_the_call(augmentation: Augmentation) -> None:
     images, labels = make_batch()
     draw = augmentation.draw(images.shape, generator=seeded(3))
     untouched = copy.deepcopy(draw)
-    one_hot = torch.nn.functional.one_hot(labels, NUM_CLASSES).float()
+    hot = torch.nn.functional.one_hot(labels, NUM_CLASSES).float()
     for _ in range(2):
-        applied = augmentation.apply(images, one_hot, draw)
+        applied = augmentation.apply(images, hot, draw)
         for result, expected in zip(applied, mixed(augmentation, images, labels, seed=3), strict=True):
             assert torch.equal(result, expected)
-    for field in fields(draw):
-        assert torch.equal(getattr(draw, field.name), getattr(untouched, field.name))
+    for drawn, before in zip(tensors_of(draw), tensors_of(untouched), strict=True):
+        assert torch.equal(drawn, before)
 
 
 @every_mixing_augmentation
@@ -217,11 +252,61 @@ def test_the_host_never_waits_for_the_gpu_and_gets_the_same_arithmetic(augmentat
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert result.stride() == images.stride()
-    one_hot = torch.nn.functional.one_hot(labels, NUM_CLASSES).float().cpu()
-    on_cpu = type(draw)(**{field.name: getattr(draw, field.name).cpu() for field in fields(draw)})
-    expected = augmentation.apply(images.cpu(), one_hot, on_cpu)
+    hot = one_hot(labels.cpu(), NUM_CLASSES)
+    expected = augmentation.apply(images.cpu(), hot, copied_to(draw, "cpu"))
     torch.testing.assert_close(result.cpu(), expected[0])
     torch.testing.assert_close(targets.cpu(), expected[1])
+
+
+def from_pixels(augmentation: Augmentation, device: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """A step of a training: crop, flip, normalise and mix."""
+    pixels = torch.randint(0, 256, (BATCH_SIZE, 3, 9, 6), dtype=torch.uint8, generator=seeded(5)).to(device)
+    labels = make_batch(device=device)[1]
+    generator = seeded(device=device)
+    return augmentation.apply_to_pixels(
+        pixels,
+        one_hot(labels, NUM_CLASSES),
+        augmentation.draw(pixels.shape, generator=generator),
+        window=draw_window(BATCH_SIZE, crop_padding=2, hflip=True, generator=generator),
+        normalization=Normalization((0.4, 0.5, 0.6), (0.2, 0.3, 0.4), device=torch.device(device)),
+        dtype=dtype,
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@every_augmentation
+def test_pixels_are_cropped_mirrored_normalised_and_mixed(augmentation: Augmentation, dtype: torch.dtype) -> None:
+    result, targets = from_pixels(augmentation, "cpu", dtype)
+    pixels = torch.randint(0, 256, (BATCH_SIZE, 3, 9, 6), dtype=torch.uint8, generator=seeded(5))
+    generator = seeded()
+    draw = augmentation.draw(pixels.shape, generator=generator)
+    window = draw_window(BATCH_SIZE, crop_padding=2, hflip=True, generator=generator)
+    normalization = Normalization((0.4, 0.5, 0.6), (0.2, 0.3, 0.4), device=torch.device("cpu"))
+    hot = one_hot(make_batch()[1], NUM_CLASSES)
+    expected = augmentation.apply(normalization(cut(pixels, window)), hot, draw)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(result, expected[0].to(dtype))
+    assert torch.equal(targets, expected[1])
+
+
+@pytest.mark.gpu
+@every_augmentation
+def test_from_pixels_the_host_never_waits_for_the_gpu(augmentation: Augmentation) -> None:
+    from_pixels(augmentation, "cuda", torch.bfloat16)  # the first call compiles
+    pixels = torch.randint(0, 256, (BATCH_SIZE, 3, 9, 6), dtype=torch.uint8, generator=seeded(5)).cuda()
+    hot = one_hot(make_batch(device="cuda")[1], NUM_CLASSES)
+    generator = seeded(device="cuda")
+    normalization = Normalization((0.4, 0.5, 0.6), (0.2, 0.3, 0.4), device=torch.device("cuda"))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        window = draw_window(BATCH_SIZE, crop_padding=2, hflip=True, generator=generator)
+        draw = augmentation.draw(pixels.shape, generator=generator)
+        result, _ = augmentation.apply_to_pixels(
+            pixels, hot, draw, window=window, normalization=normalization, dtype=torch.bfloat16
+        )
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert result.is_contiguous(memory_format=torch.channels_last)
 
 
 @every_augmentation
@@ -272,35 +357,48 @@ def test_settings_are_a_frozen_value(augmentation: Augmentation) -> None:
         augmentation.alpha = 2.0  # type: ignore[attr-defined]
 
 
-def test_the_backend_is_named() -> None:
-    assert {name: kind.backend for name, kind in AUGMENTATIONS.items()} == {  # type: ignore[attr-defined]
-        "erm": "none",
-        "mixup": "torch",
-        "cutmix": "torch",
-        "zeta_mixup": "torch",
-    }
+def test_the_backend_follows_the_device_unless_it_is_forced() -> None:
+    for kind, case in zip(map(type, CASES), CASES, strict=True):
+        settings = {name: getattr(case, name) for name in parameters(kind)}
+        assert case.backend == "auto"
+        assert case.backend_on(torch.device("cpu")) == "torch"
+        forced: Augmentation = kind(**settings, backend="torch")  # type: ignore[arg-type]
+        assert forced.backend_on(torch.device("cuda")) == "torch"
+        assert repr(forced) == repr(case)
 
 
 BAD_NUMBERS = [0, -1.0, float("nan"), float("inf"), True, "2.0", None]
 
 
 @pytest.mark.parametrize("value", BAD_NUMBERS, ids=repr)
-@pytest.mark.parametrize("name", ["mixup", "cutmix"])
-def test_alpha_out_of_range_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"alpha={value!r} is not allowed: a finite number above 0 is"):
-        AUGMENTATIONS[name](alpha=value)
-
-
-@pytest.mark.parametrize("value", BAD_NUMBERS, ids=repr)
-def test_gamma_out_of_range_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"gamma={value!r} is not allowed: a finite number above 0 is"):
-        ZetaMixup(gamma=value, num_mixed=4)
+@every_augmentation
+def test_a_number_out_of_range_is_refused(augmentation: Augmentation, value: Any) -> None:
+    for name in parameters(type(augmentation)):
+        if name in ("num_mixed", "cutmix_prob"):
+            continue
+        refused_with(augmentation, name, value, "a finite number above 0")
 
 
 @pytest.mark.parametrize("value", [1, 0, -3, 2.0, True, "batch", None], ids=repr)
-def test_num_mixed_out_of_range_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"num_mixed={value!r} is not allowed: an integer of at least 2 is"):
-        ZetaMixup(gamma=2.8, num_mixed=value)
+@every_augmentation
+def test_num_mixed_out_of_range_is_refused(augmentation: Augmentation, value: Any) -> None:
+    if "num_mixed" in parameters(type(augmentation)):
+        refused_with(augmentation, "num_mixed", value, "an integer of at least 2")
+
+
+@pytest.mark.parametrize("value", [*BAD_NUMBERS, 1, 1.5], ids=repr)
+def test_a_probability_out_of_range_is_refused(value: Any) -> None:
+    refused_with(CutMixZetaMixup(gamma=2.0, num_mixed=4), "cutmix_prob", value, "a number above 0 and below 1")
+
+
+def refused_with(augmentation: Augmentation, name: str, value: Any, allowed: str) -> None:
+    kind = type(augmentation)
+    settings = {other: getattr(augmentation, other) for other in parameters(kind)}
+    message = re.escape(f"{name}={value!r} is not allowed: {allowed} is.")
+    with pytest.raises(ValueError, match=message):
+        kind(**{**settings, name: value})
+    with pytest.raises(ValueError, match=message):
+        check_parameter(kind, name, value)
 
 
 @pytest.mark.parametrize(("whole", "same"), [(ZetaMixup(2, 4), ZetaMixup(2.0, 4)), (MixUp(1), MixUp(1.0))], ids=str)

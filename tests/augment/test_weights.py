@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from augment import mixing_matrix, p_series_weights, reference, sample_indices
+from augment import gamma_min, mixing_matrix, p_series_weights, reference, sample_indices
 
 # Fixed seeds make every frequency test repeat exactly; this is the chance that a right sampler had been born unlucky.
 UNLUCKY = 1e-3
@@ -34,11 +34,18 @@ def test_largest_weight(num_mixed: int, gamma: float, largest: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_mixed", "gamma_min"),
+    ("num_mixed", "expected"),
     [(4, 1.0821), (8, 1.4358), (16, 1.5820), (32, 1.6505), (64, 1.6853), (128, 1.7039), (256, 1.7143)],
 )
-def test_the_first_weight_is_one_half_at_gamma_min(num_mixed: int, gamma_min: float) -> None:
-    assert p_series_weights(num_mixed, gamma_min)[0].item() == pytest.approx(0.5, abs=5e-5)
+def test_the_first_weight_is_one_half_at_gamma_min(num_mixed: int, expected: float) -> None:
+    assert p_series_weights(num_mixed, expected)[0].item() == pytest.approx(0.5, abs=5e-5)
+    assert gamma_min(num_mixed) == pytest.approx(expected, abs=5e-5)
+
+
+def test_gamma_min_lies_between_that_of_two_samples_and_that_of_all() -> None:
+    assert gamma_min(2) == 0.0
+    assert gamma_min(2000) == pytest.approx(1.72865, abs=4e-3)
+    assert gamma_min(2000) < 1.72865
 
 
 def test_two_samples_are_mixup_with_a_fixed_lam() -> None:

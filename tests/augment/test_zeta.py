@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from augment import ZetaMixup, mix, mixing_matrix, p_series_weights, reference, sample_indices
+from augment import ZetaMixup, mix, mixing_matrix, p_series_weights, reference
 
 UNLUCKY = 1e-3  # see test_weights.py
 
@@ -57,52 +57,6 @@ def test_mix_is_the_definition(data: st.DataObject, batch_size: int, gamma: floa
     torch.testing.assert_close(mixed_images, reference.mix(images, draw.indices, weights), atol=1e-13, rtol=0)
     expected = reference.mix(targets, draw.indices, weights)
     assert (mixed_targets.double() - expected).abs().max() <= torch.finfo(torch.float32).eps
-
-
-@pytest.mark.parametrize("shape", [(6,), (6, 5), (6, 3, 4), (6, 2, 3, 4), (6, 2, 3, 4, 5), (6, 1, 1, 1), (6, 3, 1, 5)])
-def test_mix_takes_any_shape(shape: tuple[int, ...]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(shape, generator=generator, dtype=torch.float64)
-    indices = sample_indices(6, 3, generator=generator)
-    result = mix(images, indices, p_series_weights(3, 2.0, dtype=torch.float64))
-    assert result.stride() == images.stride()
-    expected = reference.mix(images, indices, reference.p_series_weights(3, 2.0))
-    torch.testing.assert_close(result, expected, atol=1e-14, rtol=0)
-
-
-@pytest.mark.parametrize(
-    "view",
-    [
-        lambda images: images.to(memory_format=torch.channels_last),
-        lambda images: images[:, :, ::2, 1:],
-        lambda images: images.transpose(2, 3),
-        lambda images: images[:, :1].expand(-1, 3, -1, -1),
-        lambda images: images.transpose(0, 1).contiguous().transpose(0, 1),
-    ],
-    ids=["channels_last", "strided", "transposed", "expanded", "batch_inside"],
-)
-def test_mix_reads_any_layout(view: object) -> None:
-    assert callable(view)
-    generator = torch.Generator().manual_seed(0)
-    images = view(torch.rand((6, 3, 8, 5), generator=generator, dtype=torch.float64))
-    indices = sample_indices(6, 4, generator=generator)
-    result = mix(images, indices, p_series_weights(4, 2.0, dtype=torch.float64))
-    expected = reference.mix(images, indices, reference.p_series_weights(4, 2.0))
-    torch.testing.assert_close(result, expected, atol=1e-14, rtol=0)
-
-
-def test_mix_is_differentiable() -> None:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand((3, 1, 2, 2), generator=generator, dtype=torch.float64, requires_grad=True)
-    weights = p_series_weights(3, 2.0, dtype=torch.float64).requires_grad_()
-    indices = sample_indices(3, 3, generator=generator)
-    assert torch.autograd.gradcheck(lambda x, w: mix(x, indices, w), (images, weights))
-
-
-def test_mix_refuses_integers() -> None:
-    indices = sample_indices(4, 2, generator=torch.Generator())
-    with pytest.raises(ValueError, match=r"torch\.uint8 cannot be mixed"):
-        mix(torch.zeros((4, 1, 2, 2), dtype=torch.uint8), indices, p_series_weights(2, 2.0))
 
 
 def draw_matrix(batch_size: int, gamma: float, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,427 @@
+"""The mixing kernel for GPUs, in Triton: pixels are read from memory once, and the batch is written once.
+
+Two custom operators over the same tile code: ``zetasweep::mix`` for floating images, and ``zetasweep::mix_pixels``,
+which takes bytes and also crops, mirrors, normalises and casts. Two kernels share that code:
+
+* *gather*, for few samples per output: one program sums one tile of one output. The outputs of a tile are
+  neighbours in the launch order, so a tile that several of them mix comes from the cache after the first time.
+* *dense*, for many: one program multiplies the weight matrix with one tile of all samples, on tensor cores.
+
+``TRITON_INTERPRET=1``, set before this module is imported, runs them on CPU tensors: slow, and what the tests do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+# The launch settings below follow from arithmetic and from the compiler's report (benchmarks/kernel_report.py); no GPU
+# has measured them yet, see benchmarks/README.md.
+# A sample more costs the gather kernel another read from the cache, the dense one nothing.
+GATHER_MAX_NUM_MIXED = 8
+GATHER_TILE, GATHER_WARPS = 1024, 4
+# 127 registers and no spill for bytes: two programs on a multiprocessor, of which one loads while the other multiplies.
+DENSE_ROWS, DENSE_SAMPLES, DENSE_TILE, DENSE_WARPS, DENSE_REGISTERS = 128, 128, 64, 8, 128
+# float32 images are multiplied without tensor cores, with more registers per number.
+FLOAT_ROWS, FLOAT_SAMPLES, FLOAT_TILE = 64, 32, 32
+# A program costs the interpreter milliseconds of Python, whatever its size: few, large tiles.
+INTERPRETED_TILE, INTERPRETED_PROGRAMS = 8192, 2
+# tl.dot takes no less.
+MIN_DOT = 16
+# Weights enter the tensor cores in 16 bits. Scaled by this power of two, an fp16 number and a second one that holds
+# what the first left over keep 22 bits of a weight; unscaled, those of small weights would be subnormal.
+WEIGHT_SCALE = tl.constexpr(4096.0)
+
+
+@triton.jit
+def _coordinates(
+    position,
+    channels: tl.constexpr,
+    height: tl.constexpr,
+    width: tl.constexpr,
+    channels_last: tl.constexpr,
+):
+    """Return channel, row and column of a position in the memory of an output."""
+    if channels * height * width == 1:
+        # Images that are read as one row of numbers: compiled once, whatever its length.
+        column = position
+        row = position * 0
+        channel = row
+    elif channels_last:
+        channel = position % channels
+        column = position // channels % width
+        row = position // (channels * width)
+    else:
+        column = position % width
+        row = position // width % height
+        channel = position // (height * width)
+    return channel, row, column
+
+
+@triton.jit
+def _load(
+    images,
+    sample,
+    inside,
+    channel,
+    row,
+    column,
+    sample_stride,
+    channel_stride,
+    row_stride,
+    column_stride,
+    top,
+    left,
+    mirrored,
+    padding,
+    height: tl.constexpr,
+    width: tl.constexpr,
+    windowed: tl.constexpr,
+):
+    """Return what `sample` shows at a position of the output; 0 in the padding and where not `inside`."""
+    if windowed:
+        turned = tl.load(mirrored + sample) != 0
+        column = tl.where(turned, width - 1 - column, column) + (tl.load(left + sample) - padding).to(tl.int32)
+        row = row + (tl.load(top + sample) - padding).to(tl.int32)
+        inside = inside & (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    place = channel * channel_stride + row * row_stride + column * column_stride
+    return tl.load(images + sample.to(tl.int64) * sample_stride + place, mask=inside, other=0)
+
+
+@triton.jit
+def _rounded(numbers, dtype: tl.constexpr, interpreted: tl.constexpr):
+    """Return float32 `numbers` in `dtype`, rounded to nearest even."""
+    if interpreted and dtype == tl.bfloat16:
+        # The interpreter of Triton 3.9 cuts the bits off instead.
+        bits = numbers.to(tl.uint32, bitcast=True)
+        bits = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+        return bits.to(tl.uint16).to(tl.bfloat16, bitcast=True)
+    return numbers.to(dtype)
+
+
+@triton.jit
+def _store(
+    mixed, output, size, position, inside, total, channel, scale, shift,
+    normalized: tl.constexpr, interpreted: tl.constexpr,
+):  # fmt: skip
+    """Normalise a tile, round it to the dtype of `mixed` and write it."""
+    if normalized:
+        # Weights sum to 1: normalising the mixed pixels is mixing the normalised ones.
+        total = total * tl.load(scale + channel) - tl.load(shift + channel)
+    rounded = _rounded(total, mixed.dtype.element_ty, interpreted)
+    tl.store(mixed + output.to(tl.int64) * size + position, rounded, mask=inside)
+
+
+@triton.jit
+def _gather_kernel(
+    images, indices, weights, mixed,
+    scale, shift, top, left, mirrored,
+    batch_size, num_mixed, size, padding,
+    weight_stride, sample_stride, channel_stride, row_stride, column_stride,
+    channels: tl.constexpr, height: tl.constexpr, width: tl.constexpr,
+    channels_last: tl.constexpr, windowed: tl.constexpr, normalized: tl.constexpr, interpreted: tl.constexpr,
+    sum_dtype: tl.constexpr, tile: tl.constexpr,
+):  # fmt: skip
+    output = tl.program_id(0) % batch_size
+    position = tl.program_id(0) // batch_size * tile + tl.arange(0, tile)
+    inside = position < size
+    channel, row, column = _coordinates(position, channels, height, width, channels_last)
+    total = tl.zeros((tile,), sum_dtype)
+    for rank in range(num_mixed):
+        sample = tl.load(indices + output * num_mixed + rank)
+        weight = tl.load(weights + output * weight_stride + rank).to(sum_dtype)
+        values = _load(
+            images, sample, inside, channel, row, column,
+            sample_stride, channel_stride, row_stride, column_stride,
+            top, left, mirrored, padding, height, width, windowed,
+        )  # fmt: skip
+        total += weight * values.to(sum_dtype)
+    _store(mixed, output, size, position, inside, total, channel % channels, scale, shift, normalized, interpreted)
+
+
+@triton.jit
+def _weight_parts(
+    matrix, output, sample, padded_size,
+    dot_dtype: tl.constexpr, two_parts: tl.constexpr, interpreted: tl.constexpr,
+):  # fmt: skip
+    """Return a block of the weight matrix as `dot_dtype`, and what that left over."""
+    weight = tl.load(matrix + output[:, None] * padded_size + sample[None, :])
+    if dot_dtype == tl.float32:
+        return weight, weight
+    scaled = weight * WEIGHT_SCALE
+    high = _rounded(scaled, dot_dtype, interpreted)
+    low = _rounded(scaled - high.to(tl.float32), dot_dtype, interpreted) if two_parts else high
+    return high, low
+
+
+@triton.jit
+def _dense_kernel(
+    images, matrix, mixed,
+    scale, shift, top, left, mirrored,
+    batch_size, padded_size, size, padding,
+    sample_stride, channel_stride, row_stride, column_stride,
+    channels: tl.constexpr, height: tl.constexpr, width: tl.constexpr,
+    channels_last: tl.constexpr, windowed: tl.constexpr, normalized: tl.constexpr, interpreted: tl.constexpr,
+    dot_dtype: tl.constexpr, two_parts: tl.constexpr, whole: tl.constexpr,
+    rows: tl.constexpr, samples: tl.constexpr, tile: tl.constexpr,
+):  # fmt: skip
+    output = tl.program_id(1) * rows + tl.arange(0, rows)
+    sample = tl.arange(0, samples)
+    if whole:
+        # The batch fits into one block: its weights stay where they are while tile after tile goes by.
+        high, low = _weight_parts(matrix, output, sample, padded_size, dot_dtype, two_parts, interpreted)
+    for block in range(tl.program_id(0), tl.cdiv(size, tile), tl.num_programs(0)):
+        position = block * tile + tl.arange(0, tile)
+        inside = position < size
+        channel, row, column = _coordinates(position, channels, height, width, channels_last)
+        total = tl.zeros((rows, tile), tl.float32)
+        for start in range(0, padded_size, samples):
+            known = start + sample < batch_size
+            if not whole:
+                high, low = _weight_parts(
+                    matrix, output, start + sample, padded_size, dot_dtype, two_parts, interpreted
+                )  # fmt: skip
+            values = _load(
+                images, tl.minimum(start + sample, batch_size - 1)[:, None], known[:, None] & inside[None, :],
+                channel[None, :], row[None, :], column[None, :],
+                sample_stride, channel_stride, row_stride, column_stride,
+                top, left, mirrored, padding, height, width, windowed,
+            ).to(dot_dtype)  # fmt: skip
+            if dot_dtype == tl.float32:
+                total = tl.dot(high, values, total, input_precision="ieee")
+            else:
+                total = tl.dot(high, values, total)
+                if two_parts:
+                    total = tl.dot(low, values, total)
+        if dot_dtype != tl.float32:
+            total = total / WEIGHT_SCALE
+        written = (output < batch_size)[:, None] & inside[None, :]
+        _store(
+            mixed, output[:, None], size, position[None, :], written, total,
+            (channel % channels)[None, :], scale, shift, normalized, interpreted,
+        )  # fmt: skip
+
+
+def is_interpreted() -> bool:
+    """Return whether the kernels run on the CPU, in Triton's interpreter."""
+    return not isinstance(_gather_kernel, triton.runtime.JITFunction)
+
+
+@torch.library.custom_op("zetasweep::mix", mutates_args=())
+def mix(images: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
+    """See `augment.mixing.mix`: `images` floating ``[B, ...]``, `weights` ``[N]`` or ``[B, N]``."""
+    mixed = _empty_like(images)
+    in_memory = images.permute(_memory_order(images))
+    # At most three dimensions of an image are told apart; where it has no gaps, it is one row of numbers.
+    if in_memory.is_contiguous() or in_memory.dim() > 4:
+        in_memory = in_memory.reshape(images.shape[0], 1, 1, -1)
+    else:
+        in_memory = in_memory.reshape(images.shape[0], *(1,) * (4 - images.dim()), *in_memory.shape[1:])
+    _launch(in_memory, indices, weights, mixed, channels_last=False)
+    return mixed
+
+
+@mix.register_fake
+def _(images: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
+    return _empty_like(images)
+
+
+@torch.library.custom_op("zetasweep::mix_pixels", mutates_args=())
+def mix_pixels(
+    pixels: Tensor,
+    indices: Tensor,
+    weights: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    padding: int,
+    top: Tensor | None,
+    left: Tensor | None,
+    mirrored: Tensor | None,
+    dtype: torch.dtype,
+    channels_last: bool,
+) -> Tensor:
+    """See `augment.mixing.mix_pixels`: `pixels` uint8 ``[B, C, H, W]``, `weights` ``[N]`` or ``[B, N]``."""
+    mixed = _empty_pixels(pixels, dtype, channels_last)
+    window = None if top is None or left is None or mirrored is None else (padding, top, left, mirrored)
+    _launch(pixels, indices, weights, mixed, channels_last=channels_last, window=window, normalization=(scale, shift))
+    return mixed
+
+
+@mix_pixels.register_fake
+def _(
+    pixels: Tensor,
+    indices: Tensor,
+    weights: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    padding: int,
+    top: Tensor | None,
+    left: Tensor | None,
+    mirrored: Tensor | None,
+    dtype: torch.dtype,
+    channels_last: bool,
+) -> Tensor:
+    return _empty_pixels(pixels, dtype, channels_last)
+
+
+def uses_gather(num_mixed: int, dtype: torch.dtype) -> bool:
+    """Return whether `num_mixed` samples of `dtype` are gathered: few of them, or those no tensor core takes."""
+    return num_mixed <= GATHER_MAX_NUM_MIXED or dtype == torch.float64
+
+
+def _launch(
+    images: Tensor,
+    indices: Tensor,
+    weights: Tensor,
+    mixed: Tensor,
+    *,
+    channels_last: bool,
+    window: tuple[int, Tensor, Tensor, Tensor] | None = None,
+    normalization: tuple[Tensor, Tensor] | None = None,
+) -> None:
+    """Fill `mixed`, whose memory holds image after image in the order of `images` (or channels last).
+
+    Args:
+        images: ``[B, C, H, W]`` with any strides.
+        indices: int64 ``[B, N]``.
+        weights: ``[N]`` or ``[B, N]``.
+        mixed: Dense.
+        channels_last: Whether the channels of a pixel are neighbours in `mixed`.
+        window: Padding, top, left and mirrored of an `augment.pixels.Window`.
+        normalization: Scale and shift of an `augment.pixels.Normalization`.
+    """
+    if images.numel() == 0:
+        return
+    batch_size, channels, height, width = images.shape
+    # A pointer that is not read must be one nevertheless.
+    padding, top, left, mirrored = window or (0, indices, indices, indices)
+    scale, shift = normalization or (weights, weights)
+    arguments = [scale, shift, top, left, mirrored]
+    sizes = {"batch_size": batch_size, "size": channels * height * width, "padding": padding}
+    names = ("sample_stride", "channel_stride", "row_stride", "column_stride")
+    is_row = channels == height == 1 and window is None and normalization is None
+    settings: dict[str, Any] = dict(zip(names, images.stride(), strict=True)) | {
+        "channels": channels,
+        "height": height,
+        "width": 1 if is_row else width,
+        "channels_last": channels_last,
+        "windowed": window is not None,
+        "normalized": normalization is not None,
+        "interpreted": is_interpreted(),
+    }
+    launch = _launch_gather if uses_gather(indices.shape[1], images.dtype) else _launch_dense
+    with _on_device(images):
+        launch(images, indices, weights, mixed, arguments, sizes | settings)
+
+
+def _launch_gather(
+    images: Tensor, indices: Tensor, weights: Tensor, mixed: Tensor, arguments: list[Tensor], settings: dict[str, Any]
+) -> None:
+    num_mixed = indices.shape[1]
+    tile = INTERPRETED_TILE if is_interpreted() else GATHER_TILE
+    tile = min(tile, triton.next_power_of_2(settings["size"]))
+    programs = settings["batch_size"] * triton.cdiv(settings["size"], tile)
+    _gather_kernel[(programs,)](
+        images, indices.contiguous(), weights.contiguous(), mixed, *arguments,
+        num_mixed=num_mixed,
+        weight_stride=num_mixed if weights.dim() == 2 else 0,
+        sum_dtype=tl.float64 if images.dtype == torch.float64 else tl.float32,
+        tile=tile,
+        num_warps=GATHER_WARPS,
+        **settings,
+    )  # fmt: skip
+
+
+def _launch_dense(
+    images: Tensor, indices: Tensor, weights: Tensor, mixed: Tensor, arguments: list[Tensor], settings: dict[str, Any]
+) -> None:
+    batch_size = settings["batch_size"]
+    plan = dense_plan(batch_size, settings["size"], images.dtype, mixed.dtype)
+    padded_size = triton.cdiv(batch_size, plan["samples"]) * plan["samples"]
+    row_blocks = triton.cdiv(batch_size, plan["rows"])
+    # Padded with zeros: every program then reads whole blocks of it.
+    matrix = weights.new_zeros((row_blocks * plan["rows"], padded_size), dtype=torch.float32)
+    matrix[:batch_size].scatter_add_(1, indices, weights.float().expand(indices.shape))
+    programs = min(triton.cdiv(settings["size"], plan["tile"]), _resident_programs(images))
+    _dense_kernel[(programs, row_blocks)](
+        images, matrix, mixed, *arguments,
+        padded_size=padded_size,
+        **plan,
+        **settings,
+    )  # fmt: skip
+
+
+def dense_plan(batch_size: int, size: int, dtype: torch.dtype, mixed_dtype: torch.dtype) -> dict[str, Any]:
+    """Return the constants and options of the dense kernel.
+
+    Args:
+        batch_size: B.
+        size: Of one image, in numbers.
+        dtype: Of the images.
+        mixed_dtype: Of the result.
+    """
+    dot_dtype = _dot_dtype(dtype)
+    # One part of 11 bits is below the rounding to bfloat16, which keeps 8; bfloat16 images allow parts of 8 bits only.
+    two_parts = mixed_dtype != torch.bfloat16 or dtype == torch.bfloat16
+    rows, samples, tile = (
+        (FLOAT_ROWS, FLOAT_SAMPLES, FLOAT_TILE) if dot_dtype == tl.float32 else (DENSE_ROWS, DENSE_SAMPLES, DENSE_TILE)
+    )
+    if batch_size > DENSE_SAMPLES:
+        # The weights change from block to block: two blocks of them and their addresses would not fit in registers.
+        samples //= 2
+    block = triton.next_power_of_2(batch_size)
+    rows, samples = (max(MIN_DOT, min(limit, block)) for limit in (rows, samples))
+    tile = max(MIN_DOT, min(INTERPRETED_TILE if is_interpreted() else tile, triton.next_power_of_2(size)))
+    whole = batch_size <= samples
+    return {
+        "dot_dtype": dot_dtype,
+        "two_parts": two_parts,
+        "rows": rows,
+        "samples": samples,
+        "tile": tile,
+        "whole": whole,
+        "num_warps": DENSE_WARPS if rows == DENSE_ROWS else DENSE_WARPS // 2,
+        "maxnreg": DENSE_REGISTERS if whole and not two_parts and rows == DENSE_ROWS else None,
+    }
+
+
+def _resident_programs(images: Tensor) -> int:
+    """Return how many programs of the dense kernel the device runs at a time; each takes one tile after the other."""
+    if is_interpreted():
+        return INTERPRETED_PROGRAMS
+    return 2 * torch.cuda.get_device_properties(images.device).multi_processor_count
+
+
+def _dot_dtype(dtype: torch.dtype) -> tl.dtype:
+    """Return the dtype in which images enter a product: one that holds them exactly, bytes included."""
+    if dtype == torch.bfloat16 and is_interpreted():
+        # The interpreter of Triton 3.9 multiplies their bits as integers.
+        return tl.float32
+    return {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16}.get(dtype, tl.float16)
+
+
+def _on_device(images: Tensor) -> Any:
+    """Triton launches on the current device, whatever its arguments are on."""
+    return torch.cuda.device_of(images)
+
+
+def _memory_order(images: Tensor) -> list[int]:
+    """Return the dimensions of `images`, the batch first and then from the slowest to the fastest in memory."""
+    order = sorted(range(1, images.dim()), key=lambda dim: (images.stride(dim), images.shape[dim]), reverse=True)
+    return [0, *order]
+
+
+def _empty_like(images: Tensor) -> Tensor:
+    """Return an empty tensor without gaps whose images lie in memory like those of `images`."""
+    order = _memory_order(images)
+    empty = images.new_empty([images.shape[dim] for dim in order])
+    return empty.permute([order.index(dim) for dim in range(images.dim())])
+
+
+def _empty_pixels(pixels: Tensor, dtype: torch.dtype, channels_last: bool) -> Tensor:
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    return torch.empty(pixels.shape, dtype=dtype, device=pixels.device, memory_format=memory_format)
