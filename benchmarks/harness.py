@@ -1,13 +1,11 @@
-"""What the benchmarks share: a sweep in a temporary folder, and figures with their spread and their origin.
+"""What the benchmarks of whole sweeps share: a sweep in a temporary folder.
 
 Nothing stays behind: results, Ray's session files and Ray's token live in one temporary folder.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import shlex
 import signal
 import subprocess
@@ -15,45 +13,16 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from rich.console import Console
-from rich.table import Table
 
-PACKAGES = ("zetasweep", "torch", "torchvision", "ray", "mlflow")
 # A user who has set one of them has a token already.
 TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What a list of measurements says.
-
-    Attributes:
-        median: 50 % quantile.
-        low: 20 % quantile.
-        high: 80 % quantile.
-        count: Number of measurements.
-    """
-
-    median: float
-    low: float
-    high: float
-    count: int
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Summarise `values`; linear interpolation between neighbours."""
-        low, median, high = np.quantile(values, [0.2, 0.5, 0.8])
-        return cls(median=float(median), low=float(low), high=float(high), count=len(values))
 
 
 @contextmanager
@@ -127,60 +96,3 @@ def run_quietly(command: Sequence[str], *, logs: Path | None = None) -> None:
 def first_step_ms(run: Run) -> int:
     """Return when the cell of `run` took its first step, Unix milliseconds."""
     return int(run.data.tags["zetasweep.first_step_ms"])
-
-
-def origin() -> dict[str, Any]:
-    """Return where figures come from: command, commit, versions and the machine."""
-    return {
-        "command": shlex.join(["python", os.path.relpath(sys.argv[0]), *sys.argv[1:]]),
-        "commit": _git_commit(),
-        "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)),
-        # Other programs' share of the machine: far from 0, the figures say little.
-        "load_before": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-    }
-
-
-def show(title: str, rows: Mapping[str, Spread], *, digits: int, notes: Sequence[str]) -> None:
-    """Print one line per row: median, 20 % and 80 % quantile, number of measurements; below them the notes."""
-    table = Table(box=None, padding=(0, 2))
-    for name in ("", "median", "20 %", "80 %", "n"):
-        table.add_column(name, justify="right" if name else "left")
-    for name, spread in rows.items():
-        figures = (f"{figure:,.{digits}f}" for figure in (spread.median, spread.low, spread.high))
-        table.add_row(name, *figures, str(spread.count))
-    console = Console()
-    console.print(title, table, *notes, sep="\n", soft_wrap=True, highlight=False)
-
-
-def say(text: str) -> None:
-    """Tell whoever waits what is going on."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def write_json(path: Path, *, source: Mapping[str, Any], **figures: Any) -> None:
-    """Write `figures` and their `source` to `path`, making its folder; a `Spread` becomes an object."""
-    content = {"source": source, **figures}
-    # Minutes of measuring must not end with a folder that is missing.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, default=asdict) + "\n", encoding="utf-8")
-
-
-def _git_commit() -> str:
-    folder = Path(__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import Spread, origin, run_quietly, run_sweep, say, scratch_folder, show, write_json
+from figures import Spread, origin, say, show, write_json
+from harness import run_quietly, run_sweep, scratch_folder
 from mlflow import MlflowClient
 from PIL import Image
 

@@ -32,7 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import Spread, first_step_ms, origin, run_sweep, say, scratch_folder, show, write_json
+from figures import Spread, origin, say, show, write_json
+from harness import first_step_ms, run_sweep, scratch_folder
 
 BAR_S = 0.5
 WORKERS = 2

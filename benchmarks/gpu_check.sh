@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Test and time the mixing kernels on a host with a GPU, within 8 minutes, and write one JSON.
+#
+#   benchmarks/gpu_check.sh [OUT.json]          (default: benchmarks/results/gpu_check.json)
+#
+# The host needs torch (from 2.11), torchvision, triton, NumPy and pytest on Python 3.11 or newer: no Ray, no MLflow, no
+# network, no installation of this project. PYTHON names the interpreter. It exits with 1 if a test failed, if no GPU
+# test ran, or if a benchmark did not end; a bar that is not met is a figure and no failure.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+out=$(realpath -m "${1:-$root/benchmarks/results/gpu_check.json}")
+python=${PYTHON:-python3}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+unset TRITON_INTERPRET
+cd "$root" || exit 1
+
+# The options of pyproject.toml name plugins that such a host does not have.
+timeout 270 "$python" -m pytest -o addopts= -p no:cacheprovider -q -m gpu --junitxml="$scratch/tests.xml" \
+    tests/augment/test_kernel.py tests/augment/test_contract.py
+tests=$?
+timeout 120 "$python" benchmarks/mixing.py --device cuda --seconds 0.3 --json "$scratch/mixing.json"
+mixing=$?
+timeout 80 "$python" benchmarks/mixing.py --device cuda --seconds 0.1 --crossover --json "$scratch/crossover.json"
+crossover=$?
+
+"$python" - "$scratch" "$out" "$tests" "$mixing" "$crossover" <<'PYTHON'
+import json
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+scratch, out, *codes = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
+result = {"exit_codes": dict(zip(("tests", "mixing", "crossover"), codes))}
+report = scratch / "tests.xml"
+if report.exists():
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    result["tests"] = {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
+    result["failed"] = [
+        f"{case.get('classname')}::{case.get('name')}"
+        for case in suite
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
+for name in ("mixing", "crossover"):
+    path = scratch / f"{name}.json"
+    result[name] = json.loads(path.read_text()) if path.exists() else None
+out.parent.mkdir(parents=True, exist_ok=True)
+out.write_text(json.dumps(result, indent=2) + "\n")
+print(f"written to {out}")
+PYTHON
+[ "$tests" -eq 0 ] && [ "$mixing" -eq 0 ] && [ "$crossover" -eq 0 ]
