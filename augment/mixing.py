@@ -20,7 +20,7 @@ BACKENDS: tuple[Backend, ...] = ("auto", "torch", "triton")
 
 # From here on one matrix product takes less time on a CPU than gathering the samples one by one (benchmarks/mixing.py,
 # --crossover).
-CPU_DENSE_FROM = 24
+DENSE_FROM = 24
 
 
 def backend_on(device: torch.device, backend: Backend = "auto") -> Literal["torch", "triton"]:
@@ -155,7 +155,7 @@ def mix_pixels(
 def mix_targets(targets: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
     """Mix labels like `mix` mixes images.
 
-    On a GPU they are summed in float64, so that their rows sum to 1 even where float32 products run in TF32.
+    Targets are few: they are summed in float64 and rounded once, so that their rows sum to 1.
 
     Args:
         targets: float32 ``[B, K]``.
@@ -165,8 +165,11 @@ def mix_targets(targets: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
     Returns:
         Like `targets`.
     """
-    dtype = targets.dtype if targets.device.type == "cpu" else torch.float64
-    return weighted_sums(targets.to(dtype), indices, weights.to(dtype)).to(targets.dtype)
+    exact, weights = targets.double(), weights.double()
+    with torch.autocast(targets.device.type, enabled=False):
+        if indices.shape[1] < DENSE_FROM:
+            return (weights.unsqueeze(-2) @ exact[indices]).squeeze(-2).to(targets.dtype)
+        return (mixing_matrix(indices, weights, targets.shape[0]) @ exact).to(targets.dtype)
 
 
 def weighted_sums(rows: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
@@ -182,7 +185,7 @@ def weighted_sums(rows: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
     """
     # Autocast would round weights and pixels to bfloat16 before the product.
     with torch.autocast(rows.device.type, enabled=False):
-        if rows.device.type == "cpu" and indices.shape[1] < CPU_DENSE_FROM and rows.numel() > 0:
+        if rows.device.type == "cpu" and indices.shape[1] < DENSE_FROM and rows.numel() > 0:
             shares = weights.expand(indices.shape).contiguous()
             return F.embedding_bag(indices, rows, mode="sum", per_sample_weights=shares)
         return mixing_matrix(indices, weights, rows.shape[0]) @ rows

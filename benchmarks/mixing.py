@@ -354,7 +354,7 @@ def crossover_step(images: Tensor, indices: Tensor, weights: Tensor) -> Step:
 def limited(step: Step, device: torch.device, limit: int) -> Step:
     """Return `step` with the constant that chooses between the two ways set to `limit` while it runs."""
     if device.type == "cpu":
-        owner, name = mixing, "CPU_DENSE_FROM"
+        owner, name = mixing, "DENSE_FROM"
     else:
         from augment import kernel
 

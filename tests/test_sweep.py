@@ -258,7 +258,7 @@ def test_what_dies_costs_no_row(
 ) -> None:
     """A sweep is interrupted, run again, and then loses a worker."""
     storage = tmp_path / "runs"
-    process = start(environment, small, storage, "-o", "train.epochs=60")
+    process = start(environment, small, storage, "-o", "train.epochs=24")
     until_tracked(storage, 2, process)
     family = children_of(process.pid)
     process.send_signal(signal_sent)
@@ -268,11 +268,11 @@ def test_what_dies_costs_no_row(
     (run,) = cell_runs(storage, "small")
     assert run.info.status == "KILLED"
     reached = int(run.data.metrics["epoch"])
-    assert 2 <= reached < 60
+    assert 2 <= reached < 24
     time.sleep(3)
     assert not [pid for pid, _ in family if _is_alive(pid)]
 
-    process = start(environment, small, storage, "-o", "train.epochs=60")
+    process = start(environment, small, storage, "-o", "train.epochs=24")
     until_tracked(storage, reached + 5, process)
     workers = [pid for pid, title in children_of(process.pid) if "RayTrainWorker" in title]
     assert len(workers) == 2
@@ -284,7 +284,7 @@ def test_what_dies_costs_no_row(
     assert run.info.run_id in {each.info.run_id for each in finished}
     for each in finished:
         assert each.info.status == "FINISHED"
-        assert_each_epoch_once(storage, each, epochs=60)
+        assert_each_epoch_once(storage, each, epochs=24)
 
 
 def _is_alive(pid: int) -> bool:

@@ -614,7 +614,7 @@ def test_one_process_trains_goes_on_and_repeats(
     assert call(*chosen) == 0
     first = capsys.readouterr().out
     assert first.count("\nepoch ") == 2
-    assert sorted(file.name for file in (tmp_path / "mine" / key).iterdir()) == [checkpoint.BEST, checkpoint.LAST]
+    assert sorted(file.name for file in (tmp_path / "mine" / key).iterdir()) == ["audit", checkpoint.BEST, checkpoint.LAST]
     assert call(*chosen) == 0
     assert capsys.readouterr().out == first, "what is finished is shown again and not trained again"
     assert not (tmp_path / "runs").exists()

@@ -21,7 +21,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def test_both_ways_are_tested() -> None:
-    assert GATHERED < mixing.CPU_DENSE_FROM <= DENSE
+    assert GATHERED < mixing.DENSE_FROM <= DENSE
 
 
 @few_and_many
