@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augment import AUGMENTATIONS, p_series_weights
-from orchestrator import checkpoint, train, train_cli
+from orchestrator import audit, checkpoint, train, train_cli
 from orchestrator.audit import read_figures
 from orchestrator.batches import MODEL, derive_seed
 from orchestrator.cells import Cell
@@ -614,7 +614,8 @@ def test_one_process_trains_goes_on_and_repeats(
     assert call(*chosen) == 0
     first = capsys.readouterr().out
     assert first.count("\nepoch ") == 2
-    assert sorted(file.name for file in (tmp_path / "mine" / key).iterdir()) == ["audit", checkpoint.BEST, checkpoint.LAST]
+    left = sorted(file.name for file in (tmp_path / "mine" / key).iterdir())
+    assert left == [audit.FOLDER, checkpoint.BEST, checkpoint.LAST]
     assert call(*chosen) == 0
     assert capsys.readouterr().out == first, "what is finished is shown again and not trained again"
     assert not (tmp_path / "runs").exists()
