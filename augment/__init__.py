@@ -8,7 +8,7 @@ from augment.baselines import Dirichlet, Erm, MixUp, MixUpPSeries
 from augment.blend import Blend, BlendDraw
 from augment.contract import Augmentation, check_parameter, one_hot, parameters
 from augment.cutmix import CutMix, CutMixZetaMixup
-from augment.mixing import BACKENDS, Backend, backend_on, mix, mix_pixels
+from augment.mixing import BACKENDS, Backend, backend_on, check_backend, mix, mix_pixels
 from augment.pixels import Normalization, Window, cut, draw_window
 from augment.weights import gamma_min, gamma_of_lam, mixing_matrix, p_series_weights, sample_indices
 from augment.zeta import ZetaMixup, ZetaMixupRange
@@ -31,6 +31,7 @@ __all__ = [
     "ZetaMixup",
     "ZetaMixupRange",
     "backend_on",
+    "check_backend",
     "check_parameter",
     "cut",
     "draw_window",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from augment.mixing import Backend, backend_on, compute_dtype, mix_pixels
+from augment.mixing import Backend, backend_on, compute_dtype, prepare_pixels
 from augment.pixels import Normalization, Window
 
 _CHECK = "check"
@@ -115,18 +115,7 @@ class Augmentation(ABC):
         Returns:
             Images ``[B, C, H, W]``, channels_last, and targets like those given.
         """
-        batch_size = pixels.shape[0]
-        themselves = torch.arange(batch_size, device=pixels.device).unsqueeze(1)
-        alone = torch.ones(1, device=pixels.device)
-        images = mix_pixels(
-            pixels,
-            themselves,
-            alone,
-            window=window,
-            normalization=normalization,
-            dtype=dtype,
-            backend=self.backend,
-        )
+        images = prepare_pixels(pixels, window=window, normalization=normalization, dtype=dtype, backend=self.backend)
         return self.apply(images, targets, draw)
 
     def __call__(

@@ -115,8 +115,8 @@ class CutMixZetaMixup(Augmentation):
         blend = self._zeta_mixup.draw(shape, generator=generator)
         cut = self._cutmix.draw(shape, generator=generator)
         is_cut = torch.rand((), generator=generator, device=generator.device) < self.cutmix_prob
-        themselves = torch.zeros_like(blend.weights)
-        themselves[0] = 1
+        # Not by index: assigning a number to an element waits for the device.
+        themselves = (torch.arange(self.num_mixed, device=generator.device) == 0).to(blend.weights.dtype)
         return CutMixZetaMixupDraw(
             blend=BlendDraw(blend.indices, torch.where(is_cut, themselves, blend.weights)),
             cut=CutMixDraw(cut.partner, torch.where(is_cut, cut.box, 0)),

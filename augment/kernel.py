@@ -19,6 +19,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from augment.layout import memory_order, undo
+
 # The launch settings below follow from arithmetic and from the compiler's report (benchmarks/kernel_report.py); no GPU
 # has measured them yet, see benchmarks/README.md.
 # A sample more costs the gather kernel another read from the cache, the dense one nothing.
@@ -26,6 +28,7 @@ GATHER_MAX_NUM_MIXED = 8
 GATHER_TILE, GATHER_WARPS = 1024, 4
 # 127 registers and no spill for bytes: two programs on a multiprocessor, of which one loads while the other multiplies.
 DENSE_ROWS, DENSE_SAMPLES, DENSE_TILE, DENSE_WARPS, DENSE_REGISTERS = 128, 128, 64, 8, 128
+MATRIX_RANKS = 32
 # float32 images are multiplied without tensor cores, with more registers per number.
 FLOAT_ROWS, FLOAT_SAMPLES, FLOAT_TILE = 64, 32, 32
 # A program costs the interpreter milliseconds of Python, whatever its size: few, large tiles.
@@ -144,6 +147,24 @@ def _gather_kernel(
 
 
 @triton.jit
+def _matrix_kernel(
+    indices, weights, matrix, batch_size, num_mixed, padded_size, weight_stride,
+    samples: tl.constexpr, ranks: tl.constexpr,
+):  # fmt: skip
+    # The rows below the batch repeat its last one; what is computed of them is not written.
+    output = tl.minimum(tl.program_id(0), batch_size - 1)
+    sample = tl.program_id(1) * samples + tl.arange(0, samples)
+    total = tl.zeros((samples,), tl.float32)
+    for start in range(0, num_mixed, ranks):
+        rank = start + tl.arange(0, ranks)
+        known = rank < num_mixed
+        mixed = tl.load(indices + output * num_mixed + rank, mask=known, other=-1)
+        weight = tl.load(weights + output * weight_stride + rank, mask=known, other=0.0).to(tl.float32)
+        total += tl.sum(tl.where(sample[:, None] == mixed[None, :], weight[None, :], 0.0), axis=1)
+    tl.store(matrix + tl.program_id(0) * padded_size + sample, total)
+
+
+@triton.jit
 def _weight_parts(
     matrix, output, sample, padded_size,
     dot_dtype: tl.constexpr, two_parts: tl.constexpr, interpreted: tl.constexpr,
@@ -206,16 +227,17 @@ def _dense_kernel(
         )  # fmt: skip
 
 
-def is_interpreted() -> bool:
-    """Return whether the kernels run on the CPU, in Triton's interpreter."""
-    return not isinstance(_gather_kernel, triton.runtime.JITFunction)
+# Whether the kernels run on the CPU, in Triton's interpreter. A constant: torch.compile reads it in a traced function.
+IS_INTERPRETED = not isinstance(_gather_kernel, triton.runtime.JITFunction)
 
 
 @torch.library.custom_op("zetasweep::mix", mutates_args=())
 def mix(images: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
     """See `augment.mixing.mix`: `images` floating ``[B, ...]``, `weights` ``[N]`` or ``[B, N]``."""
     mixed = _empty_like(images)
-    in_memory = images.permute(_memory_order(images))
+    if images.numel() == 0:
+        return mixed
+    in_memory = images.permute(memory_order(images))
     # At most three dimensions of an image are told apart; where it has no gaps, it is one row of numbers.
     if in_memory.is_contiguous() or in_memory.dim() > 4:
         in_memory = in_memory.reshape(images.shape[0], 1, 1, -1)
@@ -246,6 +268,8 @@ def mix_pixels(
 ) -> Tensor:
     """See `augment.mixing.mix_pixels`: `pixels` uint8 ``[B, C, H, W]``, `weights` ``[N]`` or ``[B, N]``."""
     mixed = _empty_pixels(pixels, dtype, channels_last)
+    if pixels.numel() == 0:
+        return mixed
     window = None if top is None or left is None or mirrored is None else (padding, top, left, mirrored)
     _launch(pixels, indices, weights, mixed, channels_last=channels_last, window=window, normalization=(scale, shift))
     return mixed
@@ -294,9 +318,10 @@ def _launch(
         window: Padding, top, left and mirrored of an `augment.pixels.Window`.
         normalization: Scale and shift of an `augment.pixels.Normalization`.
     """
-    if images.numel() == 0:
-        return
     batch_size, channels, height, width = images.shape
+    # Places inside an image are 32-bit numbers.
+    if sum((size - 1) * stride for size, stride in zip(images.shape[1:], images.stride()[1:], strict=True)) >= 2**31:
+        images = images.contiguous()
     # A pointer that is not read must be one nevertheless.
     padding, top, left, mirrored = window or (0, indices, indices, indices)
     scale, shift = normalization or (weights, weights)
@@ -311,7 +336,7 @@ def _launch(
         "channels_last": channels_last,
         "windowed": window is not None,
         "normalized": normalization is not None,
-        "interpreted": is_interpreted(),
+        "interpreted": IS_INTERPRETED,
     }
     launch = _launch_gather if uses_gather(indices.shape[1], images.dtype) else _launch_dense
     with _on_device(images):
@@ -322,7 +347,7 @@ def _launch_gather(
     images: Tensor, indices: Tensor, weights: Tensor, mixed: Tensor, arguments: list[Tensor], settings: dict[str, Any]
 ) -> None:
     num_mixed = indices.shape[1]
-    tile = INTERPRETED_TILE if is_interpreted() else GATHER_TILE
+    tile = INTERPRETED_TILE if IS_INTERPRETED else GATHER_TILE
     tile = min(tile, triton.next_power_of_2(settings["size"]))
     programs = settings["batch_size"] * triton.cdiv(settings["size"], tile)
     _gather_kernel[(programs,)](
@@ -343,9 +368,7 @@ def _launch_dense(
     plan = dense_plan(batch_size, settings["size"], images.dtype, mixed.dtype)
     padded_size = triton.cdiv(batch_size, plan["samples"]) * plan["samples"]
     row_blocks = triton.cdiv(batch_size, plan["rows"])
-    # Padded with zeros: every program then reads whole blocks of it.
-    matrix = weights.new_zeros((row_blocks * plan["rows"], padded_size), dtype=torch.float32)
-    matrix[:batch_size].scatter_add_(1, indices, weights.float().expand(indices.shape))
+    matrix = _padded_matrix(indices, weights, (row_blocks * plan["rows"], padded_size), samples=plan["samples"])
     programs = min(triton.cdiv(settings["size"], plan["tile"]), _resident_programs(images))
     _dense_kernel[(programs, row_blocks)](
         images, matrix, mixed, *arguments,
@@ -353,6 +376,23 @@ def _launch_dense(
         **plan,
         **settings,
     )  # fmt: skip
+
+
+def _padded_matrix(indices: Tensor, weights: Tensor, shape: tuple[int, int], *, samples: int) -> Tensor:
+    """Return the weight matrix, float32, padded to `shape`: the product then reads whole blocks of it.
+
+    In one launch, and without the scatter that torch's deterministic mode turns into one that waits for the host.
+    """
+    batch_size, num_mixed = indices.shape
+    matrix = torch.empty(shape, dtype=torch.float32, device=indices.device)
+    _matrix_kernel[(shape[0], shape[1] // samples)](
+        indices.contiguous(), weights.contiguous(), matrix, batch_size, num_mixed, shape[1],
+        weight_stride=num_mixed if weights.dim() == 2 else 0,
+        samples=samples,
+        ranks=triton.next_power_of_2(num_mixed) if IS_INTERPRETED else MATRIX_RANKS,
+        num_warps=GATHER_WARPS,
+    )  # fmt: skip
+    return matrix
 
 
 def dense_plan(batch_size: int, size: int, dtype: torch.dtype, mixed_dtype: torch.dtype) -> dict[str, Any]:
@@ -375,7 +415,7 @@ def dense_plan(batch_size: int, size: int, dtype: torch.dtype, mixed_dtype: torc
         samples //= 2
     block = triton.next_power_of_2(batch_size)
     rows, samples = (max(MIN_DOT, min(limit, block)) for limit in (rows, samples))
-    tile = max(MIN_DOT, min(INTERPRETED_TILE if is_interpreted() else tile, triton.next_power_of_2(size)))
+    tile = max(MIN_DOT, min(INTERPRETED_TILE if IS_INTERPRETED else tile, triton.next_power_of_2(size)))
     whole = batch_size <= samples
     return {
         "dot_dtype": dot_dtype,
@@ -391,14 +431,14 @@ def dense_plan(batch_size: int, size: int, dtype: torch.dtype, mixed_dtype: torc
 
 def _resident_programs(images: Tensor) -> int:
     """Return how many programs of the dense kernel the device runs at a time; each takes one tile after the other."""
-    if is_interpreted():
+    if IS_INTERPRETED:
         return INTERPRETED_PROGRAMS
     return 2 * torch.cuda.get_device_properties(images.device).multi_processor_count
 
 
 def _dot_dtype(dtype: torch.dtype) -> tl.dtype:
     """Return the dtype in which images enter a product: one that holds them exactly, bytes included."""
-    if dtype == torch.bfloat16 and is_interpreted():
+    if dtype == torch.bfloat16 and IS_INTERPRETED:
         # The interpreter of Triton 3.9 multiplies their bits as integers.
         return tl.float32
     return {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16}.get(dtype, tl.float16)
@@ -409,17 +449,10 @@ def _on_device(images: Tensor) -> Any:
     return torch.cuda.device_of(images)
 
 
-def _memory_order(images: Tensor) -> list[int]:
-    """Return the dimensions of `images`, the batch first and then from the slowest to the fastest in memory."""
-    order = sorted(range(1, images.dim()), key=lambda dim: (images.stride(dim), images.shape[dim]), reverse=True)
-    return [0, *order]
-
-
 def _empty_like(images: Tensor) -> Tensor:
     """Return an empty tensor without gaps whose images lie in memory like those of `images`."""
-    order = _memory_order(images)
-    empty = images.new_empty([images.shape[dim] for dim in order])
-    return empty.permute([order.index(dim) for dim in range(images.dim())])
+    order = memory_order(images)
+    return images.new_empty([images.shape[dim] for dim in order]).permute(undo(order))
 
 
 def _empty_pixels(pixels: Tensor, dtype: torch.dtype, channels_last: bool) -> Tensor:

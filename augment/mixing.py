@@ -5,6 +5,7 @@ On a GPU the Triton kernel of `augment.kernel` does it, elsewhere plain PyTorch.
 
 from __future__ import annotations
 
+import math
 from importlib.util import find_spec
 from typing import Literal
 
@@ -12,11 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from augment.layout import memory_order, undo
 from augment.pixels import Normalization, Window, cut
 from augment.weights import mixing_matrix
 
 Backend = Literal["auto", "torch", "triton"]
 BACKENDS: tuple[Backend, ...] = ("auto", "torch", "triton")
+
+_HAS_TRITON = find_spec("triton") is not None
 
 # From here on one matrix product takes less time on a CPU than gathering the samples one by one (benchmarks/mixing.py,
 # --crossover).
@@ -32,22 +36,39 @@ def backend_on(device: torch.device, backend: Backend = "auto") -> Literal["torc
     if backend not in BACKENDS:
         raise ValueError(f"backend={backend!r} is not allowed: auto, torch or triton is.")
     if backend == "auto":
-        return "triton" if device.type == "cuda" and find_spec("triton") is not None else "torch"
+        return "triton" if device.type == "cuda" and _HAS_TRITON else "torch"
     if backend == "triton":
         _check_triton(device)
     return backend
 
 
 def _check_triton(device: torch.device) -> None:
-    if find_spec("triton") is None:
+    if not _HAS_TRITON:
         raise ValueError("backend=triton cannot run: the package triton is not installed. Use backend=torch.")
     from augment import kernel
 
-    if kernel.is_interpreted() != (device.type == "cpu"):
+    if device.type != ("cpu" if kernel.IS_INTERPRETED else "cuda"):
         raise ValueError(
             f"backend=triton cannot run on {device}: it needs a GPU, or TRITON_INTERPRET=1 and the CPU. "
             "Use backend=auto or torch."
         )
+
+
+def check_backend(device: torch.device, backend: Backend) -> None:
+    """Mix two pixels: Triton needs a C compiler and more that only a launch shows to be missing.
+
+    Raises:
+        ValueError: What mixes on `device` does not work there.
+    """
+    if backend_on(device, backend) == "torch":
+        return
+    try:
+        mix(torch.zeros((2, 1), device=device), torch.zeros((2, 1), dtype=torch.int64, device=device),
+            torch.ones(1, device=device), backend=backend)  # fmt: skip
+    except Exception as error:
+        raise ValueError(
+            f"backend=triton cannot run on {device}: {error}. Mend that, or set resources.backend to torch."
+        ) from error
 
 
 def compute_dtype(images: Tensor) -> torch.dtype:
@@ -90,12 +111,11 @@ def mix(images: Tensor, indices: Tensor, weights: Tensor, *, backend: Backend = 
         return mixed
     # Mixing treats all positions of an image alike. Taken in the order of memory they are a matrix without a copy, and
     # the result keeps the format, e.g. channels_last.
-    order = sorted(range(1, images.dim()), key=lambda dim: (images.stride(dim), images.shape[dim]), reverse=True)
-    in_memory = images.permute(0, *order)
-    rows = in_memory.reshape(images.shape[0], -1).to(dtype)
+    order = memory_order(images)
+    in_memory = images.permute(order)
+    rows = in_memory.reshape(images.shape[0], math.prod(images.shape[1:])).to(dtype)
     summed = weighted_sums(rows, indices, weights.to(dtype)).to(images.dtype)
-    back = [0, *(1 + order.index(dim) for dim in range(1, images.dim()))]
-    return summed.view(in_memory.shape).permute(back)
+    return summed.view(in_memory.shape).permute(undo(order))
 
 
 def mix_pixels(
@@ -146,10 +166,23 @@ def mix_pixels(
             memory_format == torch.channels_last,
         )
         return mixed
-    images = normalization(cut(pixels, window))
-    if indices.shape[1] > 1:
-        images = mix(images, indices, weights, backend="torch")
+    images = mix(normalization(cut(pixels, window)), indices, weights, backend="torch")
     return images.to(dtype, memory_format=memory_format)
+
+
+def prepare_pixels(
+    pixels: Tensor, *, window: Window | None, normalization: Normalization, dtype: torch.dtype, backend: Backend
+) -> Tensor:
+    """Crop, mirror, normalise and cast raw images without mixing them: `mix_pixels` of each sample with itself alone.
+
+    Returns:
+        ``[B, C, H, W]``, channels_last.
+    """
+    if backend_on(pixels.device, backend) == "torch":
+        return normalization(cut(pixels, window)).to(dtype)
+    itself = torch.arange(pixels.shape[0], device=pixels.device).unsqueeze(1)
+    alone = torch.ones(1, device=pixels.device)
+    return mix_pixels(pixels, itself, alone, window=window, normalization=normalization, dtype=dtype, backend=backend)
 
 
 def mix_targets(targets: Tensor, indices: Tensor, weights: Tensor) -> Tensor:

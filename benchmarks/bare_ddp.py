@@ -84,6 +84,8 @@ def main() -> None:
             print(f"epoch {epoch + 1}: loss {mean_loss:.4f}, {images_per_s[-1]:,.0f} images/s")
     if rank == 0:
         arguments.out.write_text(json.dumps(images_per_s), encoding="utf-8")
+    # Without it a rank that leaves first can take gloo's threads of the other down with it.
+    dist.barrier()
     dist.destroy_process_group()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import socket
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -90,7 +92,7 @@ def write_audit(folder: Path, audit: Audit, *, pixels: Tensor, class_names: Sequ
     """Write the figures and a panel of the first images with their soft labels; `folder` appears whole.
 
     Args:
-        folder: Replaced if it exists.
+        folder: Left as it is if it exists.
         audit: What to write.
         pixels: uint8 ``[B, C, H, W]``: its images as they look.
         class_names: In the order of the labels.
@@ -99,14 +101,19 @@ def write_audit(folder: Path, audit: Audit, *, pixels: Tensor, class_names: Sequ
         {name: round(share, 4) for name, share in zip(class_names, row, strict=True) if share > 0}
         for row in audit.targets[:NUM_PANEL_IMAGES].tolist()
     ]
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    # A name of its own: a process that a cluster took for dead may still be writing to the same folder.
+    temporary = folder.with_name(f".{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True, exist_ok=True)
     (temporary / FIGURES).write_text(json.dumps(asdict(audit.figures), indent=2) + "\n", encoding="utf-8")
     (temporary / PANEL_TARGETS).write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
     _draw_panel(temporary / PANEL, pixels[:NUM_PANEL_IMAGES].cpu(), shown)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        # Another process was faster; its audit is of the same batch.
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not folder.is_dir():
+            raise
 
 
 def read_figures(folder: Path) -> Figures | None:

@@ -115,8 +115,11 @@ class Delivery:
             # Exporting a model takes seconds of a core that a worker may be training on; here a thread has its own
             # priority, elsewhere it would be the whole driver's.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        # While the workers start, and not while they train the second cell.
-        self._warm_up()
+        try:
+            # While the workers start, and not while they train the second cell.
+            self._warm_up()
+        except Exception:
+            logger.exception("the warm-up failed; the first model will be logged more slowly, or show why it cannot")
         while (call := self._queue.get()) is not None:
             if call.cell.key in self.undelivered:
                 continue

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from orchestrator import audit, checkpoint
 from orchestrator.errors import UserError
 
 # Outlasts the moment for which `Storage.is_locked` takes the lock to see whether it is free.
@@ -104,8 +105,8 @@ class Storage:
 
     def shrink(self, key: str) -> None:
         """Remove what only a resumed training needs, and what MLflow has, from the folder of a finished cell."""
-        (self.cells_dir / key / "last.pt").unlink(missing_ok=True)
-        shutil.rmtree(self.cells_dir / key / "audit", ignore_errors=True)
+        (self.cells_dir / key / checkpoint.LAST).unlink(missing_ok=True)
+        shutil.rmtree(self.cells_dir / key / audit.FOLDER, ignore_errors=True)
 
     @property
     def _lock_path(self) -> Path:

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from augment import Normalization, draw_window, one_hot
+from augment import Normalization, check_backend, draw_window, one_hot
 from orchestrator import audit, checkpoint
 from orchestrator.batches import AUGMENT, MODEL, derive_seed, epoch_order, shard_batches
 from orchestrator.data import Dataset, Split
@@ -138,7 +138,7 @@ class _Trainer:
         torch.manual_seed(derive_seed(self.cell.seed, MODEL))
         try:
             augment = self.cell.augment.build(backend=backend)
-            augment.backend_on(self.device)
+            check_backend(self.device, backend)
             return augment, build_model(
                 self.cell.model,
                 num_classes=self.dataset.num_classes,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from sweep_samples import ERM, MIXUP, make_cells
 
 from orchestrator.cells import Cell
@@ -47,7 +49,12 @@ class FlakyTracker:
         self._write("finish", cell)
 
 
-def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path) -> None:
+def fail() -> None:
+    raise OSError("no space left on the device")
+
+
+@pytest.mark.parametrize("warm_up", [lambda: None, fail], ids=["warmed up", "warm-up failed"])
+def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callable[[], None]) -> None:
     refused, other = make_cells(ERM, MIXUP, seeds=(0,))
     tracker = FlakyTracker(refused)
     storage = Storage(tmp_path)
@@ -56,7 +63,7 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path) -> None:
         (storage.cells_dir / cell.key / "last.pt").touch()
     delivery = Delivery(
         cast(Tracker, tracker),
-        warm_up=lambda: None,
+        warm_up=warm_up,
         known={},
         data_dir=tmp_path,
         storage=storage,

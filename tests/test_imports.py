@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     "augment.weights",
     "augment.pixels",
+    "augment.layout",
     "augment.reference",
     "augment.kernel",
     "augment.mixing",

@@ -276,7 +276,7 @@ def test_the_first_batch_is_audited_once(few_digits: Dataset, tmp_path: Path) ->
 def test_a_backend_that_cannot_run_fails_the_cell(
     few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("augment.kernel.is_interpreted", lambda: False)
+    monkeypatch.setattr("augment.kernel.IS_INTERPRETED", False)
     with pytest.raises(CellError, match="backend=triton cannot run on cpu"):
         train_cell(
             make_cell(num_train=FEW),

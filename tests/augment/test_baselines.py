@@ -161,14 +161,18 @@ def test_mixup_is_zeta_mixup_of_two_samples(lam: float) -> None:
     torch.testing.assert_close(MixUp().apply(images, targets, swapped), zeta)
 
 
-def test_mixup_with_a_gamma_drawn_for_each_batch_is_mixup() -> None:
-    """The larger λ of Beta(α, α) turned into γ gives batches that are distributed like MixUp's."""
+def test_mixup_is_zeta_mixup_with_a_gamma_drawn_for_each_batch() -> None:
+    """The larger of MixUp's two weights as γ gives MixUp's batches, batch for batch."""
+    images, targets = make_images(), make_targets()
     generator = torch.Generator().manual_seed(0)
-    drawn = [MixUp(0.4).draw(SHAPE, generator=generator).weights.amax().item() for _ in range(2000)]
-    weights = [p_series_weights(2, gamma_of_lam(lam), dtype=torch.float64)[0].item() for lam in drawn if lam < 1]
-    upper = 2 * stats.beta(0.4, 0.4).cdf(0.5)
-    assert upper == pytest.approx(1)
-    assert stats.kstest(weights, lambda x: 2 * (stats.beta(0.4, 0.4).cdf(x) - 0.5)).pvalue > UNLUCKY
+    for _ in range(50):
+        draw = MixUp(0.4).draw(SHAPE, generator=generator)
+        lam = draw.weights.amax().item()
+        indices = draw.indices if draw.weights[0] == lam else draw.indices.flip(1)
+        gamma = gamma_of_lam(min(lam, 1 - 1e-12))
+        zeta = BlendDraw(indices, p_series_weights(2, gamma, dtype=torch.float64))
+        expected = MixUp(0.4).apply(images, targets, draw)
+        torch.testing.assert_close(ZetaMixup(gamma=2.0, num_mixed=2).apply(images, targets, zeta), expected)
 
 
 @pytest.mark.parametrize("lam", [0.49, 1.0, -1.0])

@@ -188,12 +188,15 @@ def test_batches_that_no_tile_divides(shape: tuple[int, ...], device: str) -> No
         check_mix(shape, num_mixed, torch.bfloat16, "contiguous", device)
 
 
-@pytest.mark.parametrize("shape", [(6,), (6, 5), (20, 3, 4), (20, 2, 3, 4, 5), (20, 3, 1, 5), (4, 0, 2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(6,), (6, 5), (20, 3, 4), (20, 2, 3, 4, 5), (20, 3, 1, 5), (4, 0, 2, 2), (0, 3, 2, 2)]
+)
 @on_each_device
 def test_any_number_of_dimensions(shape: tuple[int, ...], device: str) -> None:
     images = torch.randn(shape, generator=seeded()).to(device)
-    indices = sample_indices(shape[0], shape[0], generator=seeded(1)).to(device)
-    weights = p_series_weights(shape[0], 2.0, device=device)
+    num_mixed = max(1, shape[0])
+    indices = sample_indices(num_mixed, num_mixed, generator=seeded(1)).to(device)[: shape[0]]
+    weights = p_series_weights(num_mixed, 2.0, device=device)
     result = mix(images, indices, weights, backend="triton")
     expected = mix(images, indices, weights, backend="torch")
     assert result.stride() == expected.stride()
@@ -342,16 +345,17 @@ def test_a_cuda_graph_contains_the_kernel(num_mixed: int) -> None:
 @on_each_device
 def test_gradients_are_refused(device: str) -> None:
     images, indices, weights = operator_arguments(device)
-    for wrong in ((images.requires_grad_(), indices, weights), (images.detach(), indices, weights.requires_grad_())):
+    learned_images, learned_weights = images.clone().requires_grad_(), weights.clone().requires_grad_()
+    for wrong in ((learned_images, indices, weights), (images, indices, learned_weights)):
         with pytest.raises(ValueError, match="require a gradient, and backend=triton has none"):
             mix(*wrong, backend="triton")
     with torch.no_grad():
-        mix(images, indices, weights, backend="triton")
+        mix(learned_images, indices, learned_weights, backend="triton")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about a host without a GPU")
 def test_without_gpu_and_interpreter_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "is_interpreted", lambda: False)
+    monkeypatch.setattr(kernel, "IS_INTERPRETED", False)
     with pytest.raises(ValueError, match=r"backend=triton cannot run on cpu: it needs a GPU"):
         mix(*operator_arguments("cpu"), backend="triton")
 

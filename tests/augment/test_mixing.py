@@ -119,6 +119,36 @@ def test_mix_pixels_is_the_definition(num_mixed: int, crop_padding: int, memory_
     assert torch.equal(pixels, before)
 
 
+@pytest.mark.parametrize("backend", ["torch", "triton"])
+def test_one_sample_is_the_one_that_is_named(backend: Any) -> None:
+    pixels = torch.randint(0, 256, (3, 1, 4, 4), dtype=torch.uint8, generator=seeded())
+    plain = Normalization((0.0,), (1 / 255,), device=torch.device("cpu"))
+    others, alone = torch.tensor([[2], [0], [1]]), torch.ones(1)
+    result = mix_pixels(pixels, others, alone, window=None, normalization=plain, backend=backend)
+    assert torch.equal(result, pixels[[2, 0, 1]].float())
+    prepared = mixing.prepare_pixels(pixels, window=None, normalization=plain, dtype=torch.float32, backend=backend)
+    assert torch.equal(prepared, pixels.float())
+
+
+def test_a_backend_is_tried_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    mixing.check_backend(cpu, "torch")
+    mixing.check_backend(cpu, "triton")
+
+    def fail(*_: Tensor) -> Tensor:
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr("augment.kernel.mix", fail)
+    with pytest.raises(ValueError, match=r"Failed to find C compiler.*set resources\.backend to torch"):
+        mixing.check_backend(cpu, "triton")
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu", "meta"])
+def test_triton_is_refused_on_other_devices(device: str) -> None:
+    with pytest.raises(ValueError, match=f"backend=triton cannot run on {device}"):
+        backend_on(torch.device(device), "triton")
+
+
 @pytest.mark.parametrize("wrong", [torch.zeros(4, 3, 2, 2), torch.zeros(4, 3, 2, dtype=torch.uint8)], ids=str)
 def test_mix_pixels_refuses_what_is_not_pixels(wrong: Tensor) -> None:
     indices = sample_indices(4, 2, generator=seeded())
@@ -134,7 +164,7 @@ def test_the_backend_follows_the_device() -> None:
 
 
 def test_without_triton_a_gpu_mixes_with_torch_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixing, "find_spec", lambda _: None)
+    monkeypatch.setattr(mixing, "_HAS_TRITON", False)
     assert backend_on(torch.device("cuda")) == "torch"
     with pytest.raises(ValueError, match="the package triton is not installed"):
         backend_on(torch.device("cuda"), "triton")
