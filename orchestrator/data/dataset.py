@@ -85,6 +85,11 @@ class Samples(Protocol):
         """int64 [n]."""
         ...
 
+    @property
+    def groups(self) -> Sequence[str] | None:
+        """What each sample shows, e.g. which lesion: no split tears a group apart. None: all show different things."""
+        ...
+
     def shape(self, image_size: int | None) -> Shape:
         """The shape that ``read`` gives each image."""
         ...
@@ -102,11 +107,13 @@ class ArraySamples:
         ids: See ``Samples``.
         labels: int64 [n].
         images: uint8 [n, C, S, S].
+        groups: See ``Samples``.
     """
 
     ids: Sequence[str]
     labels: NDArray[np.int64]
     images: Tensor
+    groups: Sequence[str] | None = None
 
     def shape(self, image_size: int | None) -> Shape:
         """See ``Samples``."""

@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -104,12 +104,23 @@ class FileSamples:
         ids: Paths relative to ``root``, with forward slashes.
         labels: int64 [n].
         reference: The file whose size all must have where none is asked for; the same in every split.
+        groups: See ``Samples``.
     """
 
     root: Path
     ids: Sequence[str]
     labels: NDArray[np.int64]
     reference: str
+    groups: Sequence[str] | None = None
+
+    def part(self, indices: NDArray[np.int64]) -> FileSamples:
+        """These samples alone, in this order."""
+        return replace(
+            self,
+            ids=[self.ids[index] for index in indices],
+            labels=self.labels[indices],
+            groups=[self.groups[index] for index in indices] if self.groups is not None else None,
+        )
 
     def shape(self, image_size: int | None) -> Shape:
         """See ``Samples``.

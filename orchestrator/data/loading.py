@@ -142,7 +142,8 @@ def _parts(source: Source, val_fraction: float, num_train: int | None) -> dict[s
     if source.val is not None:
         return {"train": (train, chosen), "val": (source.val, np.arange(len(source.val.labels))), "test": test}
     ids = [train.ids[index] for index in chosen]
-    val = chosen[validation_indices(ids, labels[chosen], names, fraction=val_fraction)]
+    groups = [train.groups[index] for index in chosen] if train.groups is not None else None
+    val = chosen[validation_indices(ids, labels[chosen], names, fraction=val_fraction, groups=groups)]
     return {"train": (train, np.setdiff1d(chosen, val)), "val": (train, val), "test": test}
 
 

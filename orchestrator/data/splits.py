@@ -60,6 +60,66 @@ def stratified_part(ids: Sequence[str], labels: Indices, total: int, *, minimum:
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
+def grouped_part(
+    ids: Sequence[str], labels: Indices, groups: Sequence[str] | None, total: int, *, salt: str
+) -> Indices:
+    """The indices of a stratified part of about ``total`` samples that tears no group apart, ascending.
+
+    Each class gives whole groups, in the order of their hashes, as long as they fit into its share; at least one, the
+    smallest if need be.
+
+    Args:
+        ids: The samples' ids.
+        labels: int64 [n]; every class from 0 to the largest label occurs.
+        groups: The group of each sample, all samples of one with the same label; None: each is a group of its own.
+        total: The size of the part, at least the number of classes.
+        salt: What the part is for, see ``stratified_part``.
+
+    Returns:
+        int64, of at most ``total`` samples unless a class has only larger groups.
+    """
+    if groups is None:
+        return stratified_part(ids, labels, total, minimum=1, salt=salt)
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    shares = stratified_counts(np.bincount(labels), total, minimum=1)
+    keys = {group: hashlib.sha256(f"{salt}/{group}".encode()).digest() for group in members}
+    chosen: list[int] = []
+    for label, share in enumerate(shares):
+        of_class = sorted((group for group in members if labels[members[group][0]] == label), key=keys.__getitem__)
+        taken: list[int] = []
+        for group in of_class:
+            if len(taken) + len(members[group]) <= share:
+                taken += members[group]
+        chosen += taken or members[min(of_class, key=lambda group: len(members[group]))]
+    return np.sort(np.array(chosen, dtype=np.int64))
+
+
+def group_holdout(
+    ids: Sequence[str],
+    labels: Indices,
+    groups: Sequence[str] | None,
+    class_names: Sequence[str],
+    *,
+    fraction: float,
+    salt: str,
+) -> tuple[Indices, Indices]:
+    """Split off a stratified part of whole groups: ``fraction`` of the samples, at least one group of each class.
+
+    Returns:
+        The indices of what stays, and of what is split off; both ascending, and both with every class.
+
+    Raises:
+        DataError: A class has a single group, or a group has two labels.
+    """
+    _require_two_groups_per_class(labels, groups, class_names)
+    num_classes = len(class_names)
+    total = min(max(round(fraction * len(labels)), num_classes), len(labels) - num_classes)
+    part = grouped_part(ids, labels, groups, total, salt=salt)
+    return np.setdiff1d(np.arange(len(labels), dtype=np.int64), part), part
+
+
 def training_indices(
     ids: Sequence[str], labels: Indices, class_names: Sequence[str], *, num_train: int | None
 ) -> Indices:
@@ -79,18 +139,23 @@ def training_indices(
     return stratified_part(ids, labels, num_train, minimum=2, salt="num_train")
 
 
-def validation_indices(ids: Sequence[str], labels: Indices, class_names: Sequence[str], *, fraction: float) -> Indices:
+def validation_indices(
+    ids: Sequence[str],
+    labels: Indices,
+    class_names: Sequence[str],
+    *,
+    fraction: float,
+    groups: Sequence[str] | None = None,
+) -> Indices:
     """The stratified validation part: ``fraction`` of the samples, rounded, but at least one of each class.
 
-    At least one sample of each class remains for training, too.
+    At least one sample of each class remains for training, too, and no group is torn apart.
 
     Raises:
-        DataError: A class has a single sample.
+        DataError: A class has a single sample, or a single group.
     """
     _require_two_per_class(labels, class_names)
-    num_classes = len(class_names)
-    total = min(max(round(fraction * len(labels)), num_classes), len(labels) - num_classes)
-    return stratified_part(ids, labels, total, minimum=1, salt="validation")
+    return group_holdout(ids, labels, groups, class_names, fraction=fraction, salt="validation")[1]
 
 
 def _require_two_per_class(labels: Indices, class_names: Sequence[str]) -> None:
@@ -99,6 +164,24 @@ def _require_two_per_class(labels: Indices, class_names: Sequence[str]) -> None:
         raise DataError(
             f"class {class_names[int(counts.argmin())]!r} has {counts.min()} training image: part of the training set "
             "becomes the validation set, so each class needs two. Add images, or ship the set with its own val folder."
+        )
+
+
+def _require_two_groups_per_class(labels: Indices, groups: Sequence[str] | None, class_names: Sequence[str]) -> None:
+    if groups is None:
+        return
+    label_of: dict[str, int] = {}
+    for group, label in zip(groups, labels.tolist(), strict=True):
+        if label_of.setdefault(group, label) != label:
+            names = f"{class_names[label_of[group]]!r} and {class_names[label]!r}"
+            raise DataError(
+                f"group {group!r} has images of {names}: one thing has one class. Mend the table of groups."
+            )
+    counts = np.bincount(list(label_of.values()), minlength=len(class_names))
+    if counts.min() < 2:
+        raise DataError(
+            f"class {class_names[int(counts.argmin())]!r} has {counts.min()} group of images that belong together: "
+            "part of the training set becomes another split, so each class needs two. Add images."
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torchvision.datasets
+from lesion_sets import write_dermofit, write_isic2016, write_isic2017, write_isic2018
 from small_sets import write_cifar, write_idx, write_image_folder
 
 
@@ -27,6 +28,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], st
                 write_cifar(root, torchvision.datasets.CIFAR10, monkeypatch)
             case "cifar100":
                 write_cifar(root, torchvision.datasets.CIFAR100, monkeypatch)
+            case "isic2016":
+                write_isic2016(root, train=(10, 10))
+            case "isic2017":
+                write_isic2017(root, train=(8, 8, 8))
+            case "isic2018":
+                write_isic2018(root)
+            case "dermofit":
+                write_dermofit(root)
             case "image_folder":
                 write_image_folder(tmp_path / "mine")
                 return "mine"
