@@ -76,6 +76,11 @@ def variants() -> dict[str, tuple[Any, dict[str, str], dict[str, Any]]]:
 
     uint8, fp32, bf16 = torch.uint8, torch.float32, torch.bfloat16
     return {
+        "weight matrix": (
+            kernel._matrix_kernel,
+            {},
+            {"samples": kernel.DENSE_SAMPLES, "ranks": kernel.MATRIX_RANKS, "num_warps": kernel.GATHER_WARPS},
+        ),
         "gather, uint8 to bf16": (gathers, types("u8", "bf16"), windowed | gather),
         "gather, fp32": (gathers, types("fp32", "fp32"), flat | gather),
         "dense, uint8 to bf16, B=128": (products, types("u8", "bf16"), windowed | dense(128, uint8, bf16)),
@@ -106,8 +111,9 @@ def report(
     aligned = [
         argument for argument in arguments if argument in types or argument in ("size", "sample_stride", "padded_size")
     ]
-    constants = constants | {"column_stride": 1}
-    signature["column_stride"] = "constexpr"
+    if "column_stride" in arguments:
+        constants = constants | {"column_stride": 1}
+        signature["column_stride"] = "constexpr"
     attributes = {(function.arg_names.index(argument),): [["tt.divisibility", 16]] for argument in aligned}
     source = ASTSource(function, signature, constexprs=constants, attrs=attributes)
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)

@@ -288,6 +288,22 @@ def test_a_backend_that_cannot_run_fails_the_cell(
         )
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_no_batch_waits_for_the_host(few_digits: Dataset, tmp_path: Path) -> None:
+    device = torch.device("cuda", 0)
+    cell = make_cell(num_train=FEW, precision="bf16")
+    trainer = train._Trainer(cell, few_digits, checkpoint_dir=tmp_path, device=device, backend="auto")
+    generator, indices = torch.Generator(device).manual_seed(0), torch.arange(64, device=device)
+    pixels, labels = trainer.train_images[indices], trainer.train_labels[indices]
+    trainer._mixed(pixels, labels, few_digits.num_classes, generator)  # the first call compiles
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        images, _ = trainer._mixed(pixels, labels, few_digits.num_classes, generator)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert images.dtype == torch.bfloat16
+
+
 def test_another_seed_gives_other_numbers(few_digits: Dataset, tmp_path: Path) -> None:
     trained = [
         run(make_cell(seed=seed, epochs=1, num_train=FEW), few_digits, tmp_path / str(seed)) for seed in range(2)
