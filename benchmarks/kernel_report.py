@@ -30,7 +30,7 @@ from figures import origin, write_json
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from augment import kernel
+from augment import kernel, tiles
 
 CHANNELS, HEIGHT, WIDTH = 3, 224, 224
 # Of one multiprocessor, of all capabilities from 80 on but the small ones: registers, threads, bytes of shared memory.
@@ -66,7 +66,7 @@ def variants() -> dict[str, tuple[Any, dict[str, str], dict[str, Any]]]:
     flat = {"channels": 1, "height": 1, "width": 1, "channels_last": False}
     flat |= {"windowed": False, "normalized": False, "interpreted": False}
     gather = {"sum_dtype": tl.float32, "tile": kernel.GATHER_TILE, "num_warps": kernel.GATHER_WARPS}
-    gathers, products = kernel._gather_kernel, kernel._dense_kernel
+    gathers, products = tiles.gather_kernel, tiles.dense_kernel
 
     def dense(batch_size: int, dtype: torch.dtype, mixed_dtype: torch.dtype) -> dict[str, Any]:
         return kernel.dense_plan(batch_size, CHANNELS * HEIGHT * WIDTH, dtype, mixed_dtype)
@@ -77,7 +77,7 @@ def variants() -> dict[str, tuple[Any, dict[str, str], dict[str, Any]]]:
     uint8, fp32, bf16 = torch.uint8, torch.float32, torch.bfloat16
     return {
         "weight matrix": (
-            kernel._matrix_kernel,
+            tiles.matrix_kernel,
             {},
             {"samples": kernel.DENSE_SAMPLES, "ranks": kernel.MATRIX_RANKS, "num_warps": kernel.GATHER_WARPS},
         ),

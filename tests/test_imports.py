@@ -18,6 +18,7 @@ ORDER = [
     "augment.weights",
     "augment.pixels",
     "augment.layout",
+    "augment.tiles",
     "augment.reference",
     "augment.kernel",
     "augment.mixing",
