@@ -11,15 +11,12 @@ import io
 import json
 import logging
 import os
-import platform
 import re
 import sqlite3
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, redirect_stderr
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +30,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import (
     MLFLOW_DATASET_CONTEXT,
-    MLFLOW_GIT_COMMIT,
     MLFLOW_PARENT_RUN_ID,
     MLFLOW_RUN_NAME,
 )
@@ -42,6 +38,7 @@ from torch import nn
 from orchestrator import audit, checkpoint
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.models import build_model
+from orchestrator.provenance import environment, git_tags
 from orchestrator.records import CellRun, CellStatus, EpochResult
 
 if TYPE_CHECKING:
@@ -56,7 +53,6 @@ KIND, KEY, SWEEP, REASON, MODEL_URI, SPLIT_HASH, BELOW_GAMMA_MIN = (
 )
 # MLflow's defaults (7 retries of 120 s) would block for minutes when a server does not answer.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-ENVIRONMENT_PACKAGES = ("zetasweep", "torch", "torchvision", "ray", "mlflow", "numpy", "torchmetrics")
 PAGE_SIZE = 1000
 # Without it MLflow's UI guesses, and opens the experiment as one of a language model.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -131,7 +127,7 @@ class Tracker:
             self._experiment_id = experiment_id
             parent = self._parent(experiment)
             if parent is None:
-                tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | _git_tags()
+                tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | git_tags()
                 parent = self._client.create_run(experiment_id, tags=tags)
             self._parent_id = parent.info.run_id
             self._client.update_run(self._parent_id, status="RUNNING")
@@ -169,7 +165,7 @@ class Tracker:
                 MLFLOW_PARENT_RUN_ID: self._parent_id,
                 # What differs most comes first: MLflow's lists cut names.
                 MLFLOW_RUN_NAME: f"{cell.augment.label} seed={cell.seed} {cell.dataset.label} {cell.model}",
-            } | _git_tags()
+            } | git_tags()
             run_id = self._client.create_run(self._experiment_id, tags=tags).info.run_id
         else:
             run_id = known.run_id
@@ -328,17 +324,6 @@ def _model_options(model: nn.Module, *, num_channels: int, image_size: int) -> d
     }
 
 
-@cache
-def environment() -> dict[str, Any]:
-    """Return what the driver runs on: Python, packages and platform."""
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "packages": {name: version(name) for name in ENVIRONMENT_PACKAGES if _installed(name)},
-    }
-
-
 def _cell_run(run: Run, key: str, *, epochs: int, active: bool) -> CellRun:
     statuses: dict[str, CellStatus] = {"FINISHED": "done", "FAILED": "failed", "KILLED": "interrupted"}
     status = statuses.get(run.info.status, "running" if active else "interrupted")
@@ -354,25 +339,6 @@ def _cell_run(run: Run, key: str, *, epochs: int, active: bool) -> CellRun:
         model_uri=tags.get(MODEL_URI),
         split_hash=tags.get(SPLIT_HASH),
     )
-
-
-def _installed(name: str) -> bool:
-    try:
-        version(name)
-    except PackageNotFoundError:
-        return False
-    return True
-
-
-@cache
-def _git_tags() -> dict[str, str]:
-    """Return the commit of the current folder as MLflow's own tag; nothing outside a git checkout."""
-    command = ["git", "rev-parse", "HEAD"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {MLFLOW_GIT_COMMIT: answer.stdout.strip()}
 
 
 def without_password(uri: str) -> str:

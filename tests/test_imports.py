@@ -49,6 +49,7 @@ ORDER = [
     "orchestrator.storage",
     "orchestrator.train_cli",
     "orchestrator.train",
+    "orchestrator.provenance",
     "orchestrator.tracking",
     "orchestrator.delivery",
     "orchestrator.mailbox",
