@@ -13,7 +13,8 @@ quickstart: $(VENV)/.installed
 test: lint
 	$(BIN)/python -m pytest
 
-# What takes minutes more: a job submitted to a cluster of its own, and a sweep that is terminated.
+# What takes a quarter of an hour more: a job submitted to a cluster of its own, a sweep that is terminated, large images
+# in the interpreter, benchmarks.
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 

@@ -35,6 +35,7 @@ def test_the_kernels_compile_for_a_gpu_and_spill_nothing(environment: dict[str, 
     assert on_tensor_cores == {name for name in rows if name.startswith("dense") and not name.startswith("dense, fp32")}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about a host without a GPU")
 def test_a_gpu_check_without_a_gpu_fails_and_writes_no_figure(environment: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
@@ -49,6 +50,7 @@ def test_a_gpu_check_without_a_gpu_fails_and_writes_no_figure(environment: dict[
     assert result["crossover"] is None
 
 
+@pytest.mark.slow
 def test_the_mixing_benchmark_times_every_contestant(environment: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "mixing.json"
     code = (
