@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from augment.mixing import Backend, backend_on, compute_dtype, prepare_pixels
+from augment.mixing import Backend, backend_on, check_backend_name, compute_dtype, prepare_pixels
 from augment.pixels import Normalization, Window
 
 _CHECK = "check"
@@ -42,12 +42,13 @@ class Augmentation(ABC):
             the last bit and is no parameter of an experiment.
 
     Raises:
-        ValueError: A parameter is out of range.
+        ValueError: A parameter is out of range, or there is no such backend.
     """
 
     backend: Backend = field(default="auto", repr=False)
 
     def __post_init__(self) -> None:
+        check_backend_name(self.backend)
         for name, entry in parameters(type(self)).items():
             object.__setattr__(self, name, entry.metadata[_CHECK](name, getattr(self, name)))
 
@@ -164,6 +165,10 @@ def one_hot(labels: Tensor, num_classes: int) -> Tensor:
 
 def check_batch(images: Tensor, labels: Tensor, generator: torch.Generator) -> None:
     """Raise ValueError unless images, labels and generator fit together."""
+    if images.dim() != 4:
+        raise ValueError(
+            f"images are {list(images.shape)}: [B, C, H, W] is allowed. Use augment.mix for anything else."
+        )
     if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
         raise ValueError(
             f"labels are {labels.dtype} {list(labels.shape)}: torch.int64 [{images.shape[0]}] is allowed, "

@@ -33,8 +33,7 @@ def backend_on(device: torch.device, backend: Backend = "auto") -> Literal["torc
     Raises:
         ValueError: The forced one cannot run there, or there is none of that name.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"backend={backend!r} is not allowed: auto, torch or triton is.")
+    check_backend_name(backend)
     if backend == "auto":
         return "triton" if device.type == "cuda" and _HAS_TRITON else "torch"
     if backend == "triton":
@@ -52,6 +51,12 @@ def _check_triton(device: torch.device) -> None:
             f"backend=triton cannot run on {device}: it needs a GPU, or TRITON_INTERPRET=1 and the CPU. "
             "Use backend=auto or torch."
         )
+
+
+def check_backend_name(backend: object) -> None:
+    """Raise ValueError unless there is such a backend."""
+    if backend not in BACKENDS:
+        raise ValueError(f"backend={backend!r} is not allowed: auto, torch or triton is.")
 
 
 def check_backend(device: torch.device, backend: Backend) -> None:

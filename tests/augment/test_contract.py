@@ -327,6 +327,22 @@ def test_images_that_are_not_floating_are_refused(augmentation: Augmentation, dt
 
 
 @every_augmentation
+def test_images_of_other_dimensions_are_refused(augmentation: Augmentation) -> None:
+    images, labels = make_batch()
+    for wrong in (images.flatten(1), images.unsqueeze(2), images[:, 0]):
+        with pytest.raises(ValueError, match=r"\[B, C, H, W\] is allowed"):
+            mixed(augmentation, wrong, labels)
+
+
+@pytest.mark.parametrize("backend", ["cuda", "", None])
+@every_augmentation
+def test_an_unknown_backend_is_refused(augmentation: Augmentation, backend: Any) -> None:
+    settings = {name: getattr(augmentation, name) for name in parameters(type(augmentation))}
+    with pytest.raises(ValueError, match="auto, torch or triton is"):
+        type(augmentation)(**settings, backend=backend)
+
+
+@every_augmentation
 def test_labels_that_do_not_fit_are_refused(augmentation: Augmentation) -> None:
     images, labels = make_batch()
     for wrong in (labels[1:], labels.int(), labels.float(), labels.unsqueeze(1)):
