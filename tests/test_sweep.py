@@ -248,6 +248,7 @@ def children_of(pid: int) -> list[tuple[int, str]]:
     return found
 
 
+@pytest.mark.timeout(600)  # three starts of a cluster's workers, a minute each and more on a busy machine
 @pytest.mark.parametrize(
     "signal_sent",
     [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
