@@ -135,9 +135,12 @@ class Augmentation(ABC):
             ``[B, K]`` targets whose rows sum to 1, for ``torch.nn.functional.cross_entropy``.
 
         Raises:
-            ValueError: The batch is too small, `images` are not floating, or devices or shapes do not agree.
+            ValueError: The batch is too small, `images` are not floating, devices or shapes do not agree, or the
+                backend cannot run there.
+            RuntimeError: A label is out of range.
         """
         compute_dtype(images)
+        self.backend_on(images.device)
         check_batch(images, labels, generator)
         draw = self.draw(images.shape, generator=generator)
         return self.apply(images, one_hot(labels, num_classes), draw)

@@ -24,7 +24,7 @@ from augment.tiles import dense_kernel, gather_kernel, matrix_kernel
 # A sample more costs the gather kernel another read from the cache, the dense one nothing.
 GATHER_MAX_NUM_MIXED = 8
 GATHER_TILE, GATHER_WARPS = 1024, 4
-# 127 registers and no spill for bytes: two programs on a multiprocessor, of which one loads while the other multiplies.
+# 128 registers and no spill for bytes: two programs on a multiprocessor, of which one loads while the other multiplies.
 DENSE_ROWS, DENSE_SAMPLES, DENSE_TILE, DENSE_WARPS, DENSE_REGISTERS = 128, 128, 64, 8, 128
 MATRIX_RANKS = 32
 # float32 images are multiplied without tensor cores, with more registers per number.

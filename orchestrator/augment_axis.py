@@ -37,13 +37,15 @@ def read_augments(findings: Findings, raw: object, *, batch_size: int | None) ->
         named = split_entry(findings, key, item, known=list(AUGMENTATIONS))
         if named is not None:
             name, options = named
-            key = f"{key}.{name}" if isinstance(item, dict) else key
-            found += _expand(findings, key, name, options, batch_size=batch_size)
+            # A parameter stands below the name, also where the name stands alone and the parameter is missing.
+            below = f"{key}.{name}"
+            key = below if isinstance(item, dict) else key
+            found += _expand(findings, key, name, options, below=below, batch_size=batch_size)
     return without_repeats(findings, found)
 
 
 def _expand(
-    findings: Findings, key: str, name: str, options: dict[str, Any], *, batch_size: int | None
+    findings: Findings, key: str, name: str, options: dict[str, Any], *, below: str, batch_size: int | None
 ) -> list[tuple[str, object, AugmentSpec]]:
     """Return every combination of the values in `options` as (key, what is written there, specification)."""
     known = parameters(AUGMENTATIONS[name])
@@ -53,7 +55,7 @@ def _expand(
             f"{key}.{option}", options[option], word=str(option), known=list(known), what=f"parameters of {name}"
         )
     choices = {
-        parameter: _choices(findings, f"{key}.{parameter}", field, options, batch_size=batch_size)
+        parameter: _choices(findings, f"{below}.{parameter}", field, options, batch_size=batch_size)
         for parameter, field in known.items()
     }
     for parameter, values in choices.items():
@@ -72,7 +74,8 @@ def _choices(
     """Return the values to sweep of one parameter; empty if none could be understood."""
     if field.name not in options:
         if field.default is MISSING:
-            findings.add(key, NOT_GIVEN, allowed="a number, or a list of numbers", remedy="It is missing: add it.")
+            words = "a number, batch, or a list" if field.name == "num_mixed" else "a number, or a list of numbers"
+            findings.add(key, NOT_GIVEN, allowed=words, remedy="It is missing: add it.")
             return []
         return [_Choice(key, field.default, field.default)]
     found = []

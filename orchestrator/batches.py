@@ -37,16 +37,21 @@ def epoch_order(
     Raises:
         CellError: The split is smaller than one global batch.
     """
+    check_global_batch(num_samples, batch_size_per_worker=batch_size_per_worker, world_size=world_size)
     global_batch = batch_size_per_worker * world_size
     steps = num_samples // global_batch
-    if steps == 0:
+    generator = torch.Generator().manual_seed(derive_seed(seed, ORDER, epoch))
+    order = torch.randperm(num_samples, generator=generator)[: steps * global_batch]
+    return order.view(steps, world_size, batch_size_per_worker)[:, rank].contiguous()
+
+
+def check_global_batch(num_samples: int, *, batch_size_per_worker: int, world_size: int) -> None:
+    """Raise CellError if the training split is smaller than one global batch."""
+    if num_samples < batch_size_per_worker * world_size:
         raise CellError(
             f"the training split has {num_samples} images, fewer than one global batch of {world_size} workers x "
             f"{batch_size_per_worker}: lower train.batch_size_per_worker or resources.workers"
         )
-    generator = torch.Generator().manual_seed(derive_seed(seed, ORDER, epoch))
-    order = torch.randperm(num_samples, generator=generator)[: steps * global_batch]
-    return order.view(steps, world_size, batch_size_per_worker)[:, rank].contiguous()
 
 
 def shard_batches(num_samples: int, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:

@@ -11,8 +11,9 @@ from rich.console import Group, RenderableType
 from rich.filesize import decimal
 from rich.text import Text
 
-from orchestrator.data import DATASETS, check_dataset, num_classes_of
-from orchestrator.errors import UserError
+from orchestrator.batches import check_global_batch
+from orchestrator.data import DATASETS, count_training_images, num_classes_of
+from orchestrator.errors import CellError, UserError
 from orchestrator.models import build_model
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Ce
 
 
 def check_inputs(experiment: Experiment) -> None:
-    """Check that every data set is there, and that every model takes its images where their size is known.
+    """Check that every data set is there and fills a global batch, and that every model takes its images where their
+    size is known. No image is decoded: one that is damaged fails the cells that read it.
 
     Raises:
         UserError: All that is wrong.
@@ -59,7 +61,20 @@ def check_inputs(experiment: Experiment) -> None:
     problems = []
     for spec in experiment.dataset:
         try:
-            check_dataset(spec.name, experiment.data_dir, folder=spec.folder)
+            num_train = count_training_images(
+                spec.name,
+                experiment.data_dir,
+                folder=spec.folder,
+                val_fraction=spec.val_fraction,
+                num_train=spec.num_train,
+            )
+            check_global_batch(
+                num_train,
+                batch_size_per_worker=experiment.train.batch_size_per_worker,
+                world_size=experiment.resources.workers,
+            )
+        except CellError as error:
+            problems.append(f"dataset = {spec.label}: {error}")
         except UserError as error:
             problems.append(str(error))
     for spec, model in product(experiment.dataset, experiment.model):

@@ -52,6 +52,19 @@ def test_disk_covers_what_a_sweep_writes(tmp_path: Path) -> None:
     )
 
 
+def test_what_the_training_set_cannot_give_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    many = DatasetSpec.model_validate({"name": "digits", "num_train": 99999})
+    few = DatasetSpec.model_validate({"name": "digits", "num_train": 60})
+    with pytest.raises(UserError) as refused:
+        check_inputs(make_experiment(tmp_path, DIGITS, many, few))
+    first, second = str(refused.value).splitlines()
+    assert "num_train=99999 is not possible" in first
+    assert (
+        "digits(num_train=60): the training split has 50 images, fewer than one global batch of 1 workers x 64"
+        in second
+    )
+
+
 def test_every_missing_data_set_is_named_at_once(tmp_path: Path) -> None:
     missing = [
         DatasetSpec.model_validate({"name": "cifar10"}),

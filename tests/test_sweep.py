@@ -301,7 +301,7 @@ def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, call: Call, smal
         for name in ("a", "b"):
             folder = data / "broken" / split / name
             folder.mkdir(parents=True)
-            for number in range(4):
+            for number in range(120):
                 (folder / f"{number}.png").write_bytes(b"this is no image")
     finished = zetasweep(
         *("run", small, "-o", f"storage={storage}", "-o", f"data_dir={data}", "-o", "augment=erm"),

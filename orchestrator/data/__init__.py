@@ -5,7 +5,13 @@ the memory that is free is refused. To add one: a function that returns a ``Sour
 """
 
 from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Samples, Source, Split
-from orchestrator.data.loading import check_dataset, download_dataset, load_dataset, num_classes_of
+from orchestrator.data.loading import (
+    check_dataset,
+    count_training_images,
+    download_dataset,
+    load_dataset,
+    num_classes_of,
+)
 from orchestrator.data.registry import DATASETS
 
 __all__ = [
@@ -17,6 +23,7 @@ __all__ = [
     "Source",
     "Split",
     "check_dataset",
+    "count_training_images",
     "download_dataset",
     "load_dataset",
     "num_classes_of",

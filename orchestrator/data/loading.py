@@ -58,6 +58,19 @@ def num_classes_of(name: str, data_dir: Path, *, folder: str | None = None) -> i
     return info.num_classes or len(info.open(_root(name, data_dir, folder)).class_names)
 
 
+def count_training_images(
+    name: str, data_dir: Path, *, folder: str | None = None, val_fraction: float = 0.1, num_train: int | None = None
+) -> int:
+    """The number of images that ``load_dataset`` leaves for training with these arguments; decodes none.
+
+    Raises:
+        DataError: The set is missing, or cannot be split like this.
+    """
+    check_dataset(name, data_dir, folder=folder)
+    source = _info(name).open(_root(name, data_dir, folder))
+    return len(_parts(source, val_fraction, num_train)["train"][1])
+
+
 def load_dataset(
     name: str,
     data_dir: Path,

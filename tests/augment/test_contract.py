@@ -343,6 +343,16 @@ def test_an_unknown_backend_is_refused(augmentation: Augmentation, backend: Any)
 
 
 @every_augmentation
+def test_a_backend_that_cannot_run_is_refused(augmentation: Augmentation, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", reason="Triton has no wheel for this platform")
+    monkeypatch.setattr("augment.kernel.IS_INTERPRETED", False)
+    images, labels = make_batch()
+    settings = {name: getattr(augmentation, name) for name in parameters(type(augmentation))}
+    with pytest.raises(ValueError, match="backend=triton cannot run on cpu"):
+        mixed(type(augmentation)(**settings, backend="triton"), images, labels)  # type: ignore[arg-type]
+
+
+@every_augmentation
 def test_labels_that_do_not_fit_are_refused(augmentation: Augmentation) -> None:
     images, labels = make_batch()
     for wrong in (labels[1:], labels.int(), labels.float(), labels.unsqueeze(1)):

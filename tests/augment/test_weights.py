@@ -42,10 +42,14 @@ def test_the_first_weight_is_one_half_at_gamma_min(num_mixed: int, expected: flo
     assert gamma_min(num_mixed) == pytest.approx(expected, abs=5e-5)
 
 
-def test_gamma_min_lies_between_that_of_two_samples_and_that_of_all() -> None:
+def test_gamma_min_solves_its_equation_and_rises_towards_that_of_all() -> None:
     assert gamma_min(2) == 0.0
-    assert gamma_min(2000) == pytest.approx(1.72865, abs=4e-3)
-    assert gamma_min(2000) < 1.72865
+    found = [gamma_min(num_mixed) for num_mixed in (3, 50, 2000)]
+    assert found == sorted(found)
+    assert found[-1] < 1.72865
+    for num_mixed, gamma in zip((3, 50, 2000), found, strict=True):
+        # γ is known to 1e-9, and the sum changes by less than Σ j^-γ ln j < 10 times as much.
+        assert sum(j**-gamma for j in range(1, num_mixed + 1)) == pytest.approx(2, abs=1e-8)
 
 
 def test_two_samples_are_mixup_with_a_fixed_lam() -> None:
