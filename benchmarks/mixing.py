@@ -6,9 +6,9 @@ Run, 4 minutes on 2 cores::
 
 Bars on a CPU, float32: with N ≤ 8 ζ-mixup takes at most 1.3 times as long as torchvision's ``v2.MixUp`` at every shape
 and less at 224 px; with N = batch it is at least 1.5 times as fast as the authors' algorithm at 128 x 3 x 32 x 32 and
-never slower; beside its input and its result it needs the memory of one batch at most. Bars on a GPU, 128 x 3 x 224 x 224 bytes to bfloat16
-channels_last: at most 1.3 times a copy of the same bytes with N = 4 and N = batch; at least 5 times as fast as the
-usual chain, and 20 times as fast as the authors' algorithm.
+never slower; beside its input and its result it needs the memory of one batch at most. Bars on a GPU,
+128 x 3 x 224 x 224 bytes to bfloat16 channels_last: at most 1.3 times a copy of the same bytes with N = 4 and
+N = batch; at least 5 times as fast as the usual chain, and 20 times as fast as the authors' algorithm.
 
 What is timed is a whole step: drawing, mixing the images, mixing the labels; ``mix_pixels`` alone is the part that a
 copy is the floor of. The rivals, in the same run:
