@@ -6,10 +6,13 @@ A new one is a frozen dataclass that inherits `Augmentation` (or `Blend`, if it 
 
 from augment.baselines import Dirichlet, Erm, MixUp, MixUpPSeries
 from augment.blend import Blend, BlendDraw
+from augment.colors import ColorDraw, ColorJitter
 from augment.contract import Augmentation, check_parameter, one_hot, parameters
+from augment.crops import PaddingMode, RandomResizedCrop, Region, center_crop
 from augment.cutmix import CutMix, CutMixZetaMixup
 from augment.mixing import BACKENDS, Backend, backend_on, check_backend, mix, mix_pixels
 from augment.pixels import Normalization, Window, cut, draw_window
+from augment.transforms import TrainTransform, TransformDraw
 from augment.weights import gamma_min, gamma_of_lam, mixing_matrix, p_series_weights, sample_indices
 from augment.zeta import ZetaMixup, ZetaMixupRange
 
@@ -20,6 +23,8 @@ __all__ = [
     "Backend",
     "Blend",
     "BlendDraw",
+    "ColorDraw",
+    "ColorJitter",
     "CutMix",
     "CutMixZetaMixup",
     "Dirichlet",
@@ -27,10 +32,16 @@ __all__ = [
     "MixUp",
     "MixUpPSeries",
     "Normalization",
+    "PaddingMode",
+    "RandomResizedCrop",
+    "Region",
+    "TrainTransform",
+    "TransformDraw",
     "Window",
     "ZetaMixup",
     "ZetaMixupRange",
     "backend_on",
+    "center_crop",
     "check_backend",
     "check_parameter",
     "cut",

@@ -44,7 +44,7 @@ def main() -> None:
     generator = torch.Generator().manual_seed(rank)
 
     dataset = load_dataset("image_folder", arguments.data_dir, folder=arguments.folder)
-    images, labels = dataset.train.images, dataset.train.labels
+    images, labels = dataset.images[dataset.train.rows], dataset.train.labels
     normalize = Normalization(dataset.mean, dataset.std, device=torch.device("cpu"))
     mixup = ZetaMixup(gamma=arguments.gamma, num_mixed=arguments.num_mixed)
     model = DistributedDataParallel(

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from orchestrator.config import DatasetSpec
 from orchestrator.data import DATASETS
+from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.findings import NOT_GIVEN, Findings, show, suggest
 from orchestrator.models import is_model, model_names
 

@@ -24,12 +24,29 @@ def derive_seed(seed: int, *path: int) -> int:
 
 
 def epoch_order(
-    num_samples: int, *, batch_size_per_worker: int, seed: int, epoch: int, rank: int, world_size: int
+    num_samples: int,
+    *,
+    batch_size_per_worker: int,
+    seed: int,
+    epoch: int,
+    rank: int,
+    world_size: int,
+    sample_weights: Tensor | None = None,
 ) -> Tensor:
     """Return the training batches of one rank as indices.
 
     Each epoch shuffles the whole split, cuts it into global batches and gives each rank its part of every one. What
     does not fill a global batch is left out; another part of the split is left out in each epoch.
+
+    Args:
+        num_samples: Of the split.
+        batch_size_per_worker: In samples.
+        seed: Of the cell.
+        epoch: From 1.
+        rank: Whose batches.
+        world_size: Number of ranks.
+        sample_weights: Floating ``[num_samples]``: how often each is to be drawn, with replacement, in place of the
+            shuffle; None: each at most once.
 
     Returns:
         int64 ``[steps, batch_size_per_worker]`` on the CPU.
@@ -41,8 +58,21 @@ def epoch_order(
     global_batch = batch_size_per_worker * world_size
     steps = num_samples // global_batch
     generator = torch.Generator().manual_seed(derive_seed(seed, ORDER, epoch))
-    order = torch.randperm(num_samples, generator=generator)[: steps * global_batch]
+    if sample_weights is None:
+        order = torch.randperm(num_samples, generator=generator)[: steps * global_batch]
+    else:
+        order = torch.multinomial(sample_weights, steps * global_batch, replacement=True, generator=generator)
     return order.view(steps, world_size, batch_size_per_worker)[:, rank].contiguous()
+
+
+def balanced_class_weights(labels: Tensor, num_classes: int) -> Tensor:
+    """Return n / (K n_k) for each class k, as scikit-learn's ``balanced`` has it: float32 ``[num_classes]``.
+
+    Args:
+        labels: int64 ``[n]``; every class occurs.
+        num_classes: K.
+    """
+    return len(labels) / (num_classes * labels.bincount(minlength=num_classes).float())
 
 
 def check_global_batch(num_samples: int, *, batch_size_per_worker: int, world_size: int) -> None:

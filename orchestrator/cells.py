@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.config import AugmentSpec, DatasetSpec, Experiment, Resources, TrainSettings
+from orchestrator.config import AugmentSpec, Experiment, Resources, TrainSettings
+from orchestrator.dataset_spec import DatasetSpec
 
 # Goes into every key: raise it when a cell would give other numbers than before, lest old results are taken for new.
-KEY_VERSION = 1
+KEY_VERSION = 2
 _KEY_DIGITS = 16
 
 
@@ -35,13 +36,16 @@ class Cell(BaseModel):
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits, the same for the same training in whichever experiment it stands."""
-        return _digest(self.model_dump(mode="json"))
+        """16 hexadecimal digits, the same for the same training in whichever experiment it stands.
+
+        What is None is left out: a new option that is off changes no key.
+        """
+        return _digest(self.model_dump(mode="json", exclude_none=True))
 
     @property
     def config_key(self) -> str:
         """Like `key`, but the same for all seeds of a configuration."""
-        return _digest(self.model_dump(mode="json", exclude={"seed"}))
+        return _digest(self.model_dump(mode="json", exclude_none=True, exclude={"seed"}))
 
     @property
     def label(self) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.contrast import Contrast, contrast, mean_and_std
 from orchestrator.errors import UserError
-from orchestrator.metrics import METRICS
+from orchestrator.metrics import METRICS, RECALL
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
@@ -110,13 +110,15 @@ def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str =
     Args:
         cells: The planned cells, in the experiment's order.
         runs: The tracked runs by cell key; runs of other cells are ignored.
-        metric: ``error`` means ``test/error``; ``val/error``, ``best/error`` and ``train/loss`` work, too.
+        metric: ``error`` means ``test/error``; ``val/error``, ``best/error``, ``train/loss`` and ``test/recall/CLASS``
+            work, too.
 
     Raises:
         UserError: No such metric.
         ValueError: Two cells share augmentation, data set, model and seed.
     """
     chosen = resolve_metric(metric)
+    _check_class(chosen, runs)
     rows = tuple(dict.fromkeys(cell.augment.label for cell in cells))
     columns = tuple(dict.fromkeys(_column(cell) for cell in cells))
     grouped: dict[tuple[str, Column], list[Cell]] = {(row, column): [] for column in columns for row in rows}
@@ -144,16 +146,25 @@ def resolve_metric(name: str, *, default_stage: str = "test") -> Metric:
         UserError: Unknown; names the nearest.
     """
     known = {f"{stage}/{base}": base for stage in ("test", "best", "val") for base in METRICS} | {"train/loss": "loss"}
-    key = name if "/" in name else f"{default_stage}/{name}"
+    key = name if "/" in name and not name.startswith(RECALL) else f"{default_stage}/{name}"
+    if key.startswith(f"test/{RECALL}"):
+        return Metric("test", key.removeprefix("test/"), higher_is_better=True, is_fraction=True)
     if key not in known:
         nearest = difflib.get_close_matches(name, [*METRICS, *known], n=1, cutoff=0.5)
         hint = f" Did you mean {nearest[0]}?" if nearest else ""
         raise UserError(
             f"metric={name} is not tracked.{hint} Known: {', '.join(METRICS)}; with test/, best/ (validation at the "
-            "tested epoch) or val/ (validation at the last epoch) before them, and train/loss."
+            "tested epoch) or val/ (validation at the last epoch) before them, train/loss and test/recall/CLASS."
         )
     info = METRICS[known[key]]
     return Metric(key.partition("/")[0], known[key], info.higher_is_better, info.is_fraction)
+
+
+def _check_class(metric: Metric, runs: Mapping[str, CellRun]) -> None:
+    """Raise UserError if `metric` is the recall of a class that none of the tested runs has."""
+    known = {name for run in runs.values() for name in run.metrics if name.startswith(f"test/{RECALL}")}
+    if metric.name.startswith(RECALL) and known and metric.key not in known:
+        raise UserError(f"metric={metric.key} is not tracked. Known: {', '.join(sorted(known))}.")
 
 
 def value_of(cell: Cell, runs: Mapping[str, CellRun], metric: Metric) -> float | None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.augment_axis import read_augments
 from orchestrator.axes import read_datasets, read_models, read_seeds
-from orchestrator.config import Experiment, General, Resources, Tracking, TrainSettings
+from orchestrator.config import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
 from orchestrator.findings import Findings
 from orchestrator.yaml_file import apply_overrides, read_yaml
 
@@ -40,6 +40,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         "train": _section(findings, TrainSettings, data.get("train"), key="train"),
         "resources": _section(findings, Resources, data.get("resources"), key="resources"),
         "tracking": _section(findings, Tracking, data.get("tracking"), key="tracking"),
+        "cache": _section(findings, CacheSettings, data.get("cache"), key="cache"),
         "dataset": read_datasets(findings, data.get("dataset")),
         "model": read_models(findings, data.get("model")),
         "augment": read_augments(findings, data.get("augment"), batch_size=_batch_size(data.get("train"))),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +11,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from orchestrator.errors import CellError
+
+# Before the name of a class: its recall, for the test alone.
+RECALL = "recall/"
 
 _ECE_BINS = 15  # Guo et al., "On Calibration of Modern Neural Networks", ICML 2017
 
@@ -38,7 +43,9 @@ METRICS: dict[str, MetricInfo] = {
 }
 
 
-def compute_metrics(logits: Tensor, labels: Tensor, *, num_classes: int) -> dict[str, float]:
+def compute_metrics(
+    logits: Tensor, labels: Tensor, *, num_classes: int, class_names: Sequence[str] | None = None
+) -> dict[str, float]:
     """Every metric of ``METRICS`` over the samples of all ranks.
 
     A collective: where a default process group is initialised, every rank must call it. Shards may differ in length and
@@ -50,6 +57,7 @@ def compute_metrics(logits: Tensor, labels: Tensor, *, num_classes: int) -> dict
         logits: Floating, [n, num_classes]: this rank's shard, on the device that the group's backend works on.
         labels: int64 [n] in [0, num_classes), on the same device.
         num_classes: At least 2.
+        class_names: In the order of the labels; adds ``recall/<class>`` for each class that occurs.
 
     Returns:
         The metrics in the order of ``METRICS``: ``loss`` is the mean cross-entropy; ``f1_macro`` averages over the
@@ -72,7 +80,33 @@ def compute_metrics(logits: Tensor, labels: Tensor, *, num_classes: int) -> dict
         raise ValueError("no sample to evaluate on any rank.")
     if not torch.isfinite(all_logits).all():
         raise CellError("the model's outputs are not finite in evaluation. Lower train.lr or set train.clip_grad_norm.")
-    return _metrics_of(all_logits, all_labels, num_classes)
+    recalls = class_recalls(all_logits, all_labels, class_names) if class_names is not None else {}
+    return _metrics_of(all_logits, all_labels, num_classes) | recalls
+
+
+def recall_names(class_names: Sequence[str]) -> list[str]:
+    """The name of each class's recall: ``recall/<class>``, in the characters that MLflow allows, no two alike."""
+    plain = [re.sub(r"[^\w -]", "_", name) for name in class_names]
+    return [
+        f"{RECALL}{name}" if plain.count(name) == 1 else f"{RECALL}{name}_{label}" for label, name in enumerate(plain)
+    ]
+
+
+def class_recalls(logits: Tensor, labels: Tensor, class_names: Sequence[str]) -> dict[str, float]:
+    """The share of each class's samples that are recognised, for the classes that occur.
+
+    Args:
+        logits: Floating, [n, num_classes].
+        labels: int64 [n].
+        class_names: In the order of the labels.
+    """
+    support = labels.bincount(minlength=len(class_names))
+    hits = labels[logits.argmax(dim=1) == labels].bincount(minlength=len(class_names))
+    return {
+        name: float(hits[label] / support[label])
+        for label, name in enumerate(recall_names(class_names))
+        if support[label] > 0
+    }
 
 
 def _gathered(shard: Tensor) -> Tensor:

@@ -64,9 +64,8 @@ def check_inputs(experiment: Experiment) -> None:
             num_train = count_training_images(
                 spec.name,
                 experiment.data_dir,
-                folder=spec.folder,
-                val_fraction=spec.val_fraction,
-                num_train=spec.num_train,
+                path=spec.path,
+                **spec.split_options(),
             )
             check_global_batch(
                 num_train,
@@ -94,7 +93,7 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
     layout = replace(layout, slots=max(1, min(layout.slots, len(pending))))
     weights = {(cell.dataset, cell.model): 0 for cell in pending}
     for spec, model in weights:
-        num_classes = num_classes_of(spec.name, experiment.data_dir, folder=spec.folder)
+        num_classes = num_classes_of(spec.name, experiment.data_dir, path=spec.path)
         weights[spec, model] = _weight_bytes(model, num_classes)
     sizes = [weights[cell.dataset, cell.model] for cell in pending]
     kept = 2 * sum(sizes)

@@ -7,6 +7,7 @@ actor for trial after trial; the actor owns a `Mailbox`, and the workers take ce
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import threading
 import traceback
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, TypeVar, cast
 
 import ray
 import ray.train
@@ -25,8 +26,9 @@ from ray import tune
 
 from augment import Backend
 from orchestrator.cells import Cell
-from orchestrator.data import Dataset, load_dataset
+from orchestrator.data import Cache, Dataset, Decoded, decode_dataset, split_dataset
 from orchestrator.errors import CellError, DataError
+from orchestrator.feed import Feed, Mode, make_feed
 from orchestrator.mailbox import Job, Mailbox, Message
 from orchestrator.records import EpochResult
 from orchestrator.train import train_cell
@@ -42,6 +44,7 @@ MAX_GROUP_RESTARTS = 20
 IMPORTED_AT_FIRST_USE = ("torch._dynamo", "torchmetrics.classification", "torchvision")
 # A worker may wait this long for the next cell; gloo's default of 30 minutes would end a slot that idles.
 CONTROL_TIMEOUT = timedelta(days=7)
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,9 @@ class SlotSettings:
         cpus_per_worker: CPUs reserved per rank, and torch threads.
         gpus_per_worker: GPUs reserved per rank.
         backend: What is to mix the batches.
+        feed: How the images get to the device.
+        resident_share: The most that they may take of its free memory, to be kept there.
+        cache: Where decoded images lie on each machine.
         max_attempts: How many worker groups may die over one cell before it counts as failed.
     """
 
@@ -66,6 +72,9 @@ class SlotSettings:
     cpus_per_worker: float
     gpus_per_worker: float
     backend: Backend
+    feed: Literal["auto"] | Mode
+    resident_share: float
+    cache: Cache
     max_attempts: int
 
 
@@ -169,7 +178,7 @@ class _Worker:
         self._device = ray.train.torch.get_device()
         # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
         self._control = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT))
-        self._dataset: tuple[str, Dataset] | None = None
+        self._data: tuple[str, Decoded, Feed] | None = None
 
     def next_job(self) -> Job | None:
         """Wait for the next cell; the same on every rank."""
@@ -196,12 +205,12 @@ class _Worker:
 
     def _train(self, job: Job) -> None:
         cell = Cell.model_validate(job.cell)
-        dataset = self._agree(lambda: self._load(cell))
+        dataset, feed = self._agree(lambda: self._load(cell))
         try:
             backend = cell.augment.build(backend=self._settings.backend).backend_on(self._device)
         except ValueError as error:
             raise CellError(str(error)) from error
-        self._post(job, Message("started", self._facts(backend, dataset)))
+        self._post(job, Message("started", self._facts(cell, backend, feed, dataset)))
 
         def report(result: EpochResult) -> None:
             if not self._post(job, Message("epoch", asdict(result))):
@@ -214,26 +223,30 @@ class _Worker:
             checkpoint_dir=checkpoint_dir,
             device=self._device,
             report=report,
+            feed=feed,
             backend=self._settings.backend,
         )
         self._post(job, Message("done", asdict(result)))
 
-    def _load(self, cell: Cell) -> Dataset:
-        """Return the cell's data; that of the last cell is kept, since neighbours in a sweep share it."""
-        identity = cell.dataset.model_dump_json()
-        if self._dataset is None or self._dataset[0] != identity:
-            self._dataset = None
-            spec = cell.dataset
-            dataset = load_dataset(spec.name, Path(self._settings.data_dir), **spec.load_options())
-            self._dataset = (identity, dataset)
-        return self._dataset[1]
+    def _load(self, cell: Cell) -> tuple[Dataset, Feed]:
+        """Return the cell's data. Images, also those on a GPU, are kept for the next cell: neighbours share them."""
+        spec, settings = cell.dataset, self._settings
+        identity = json.dumps([spec.name, spec.decode_options()])
+        if self._data is None or self._data[0] != identity:
+            self._data = None
+            decoded = decode_dataset(spec.name, Path(settings.data_dir), **spec.decode_options(), cache=settings.cache)
+            feed = make_feed(decoded.images, self._device, mode=settings.feed, resident_share=settings.resident_share)
+            self._data = (identity, decoded, feed)
+        _, decoded, feed = self._data
+        return split_dataset(spec.name, decoded, **spec.split_options()), feed
 
-    def _facts(self, backend: str, dataset: Dataset) -> dict[str, Any]:
+    def _facts(self, cell: Cell, backend: str, feed: Feed, dataset: Dataset) -> dict[str, Any]:
         on_cuda = self._device.type == "cuda"
         return {
             "device": torch.cuda.get_device_name(self._device) if on_cuda else "cpu",
             "world_size": dist.get_world_size(),
             "backend": backend,
+            "feed": feed.mode,
             "dataset": {
                 "name": dataset.name,
                 "split_hash": dataset.split_hash,
@@ -241,7 +254,7 @@ class _Worker:
                 "num_val": len(dataset.val.labels),
                 "num_test": len(dataset.test.labels),
                 "num_channels": dataset.num_channels,
-                "image_size": dataset.image_size,
+                "image_size": cell.dataset.image_size or dataset.stored_size,
                 "class_names": list(dataset.class_names),
                 "mean": list(dataset.mean),
                 "std": list(dataset.std),
@@ -258,12 +271,12 @@ class _Worker:
         dist.broadcast_object_list(answer, src=0, group=self._control)
         return answer[0]
 
-    def _agree(self, prepare: Callable[[], Dataset]) -> Dataset:
+    def _agree(self, prepare: Callable[[], _Value]) -> _Value:
         """Run `prepare` on every rank; if it fails on any, all raise the same `CellError` and the group stays whole."""
         result, problem = None, None
         try:
             result = prepare()
-        except DataError as error:
+        except (DataError, CellError) as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - reported as the cell's failure, by all ranks
             problem = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"

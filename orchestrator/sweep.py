@@ -81,6 +81,9 @@ def run_cells(
         cpus_per_worker=experiment.resources.cpus_per_worker,
         gpus_per_worker=experiment.resources.gpus_per_worker,
         backend=experiment.resources.backend,
+        feed=experiment.resources.feed,
+        resident_share=experiment.resources.resident_share,
+        cache=experiment.cache.open(),
         max_attempts=MAX_ATTEMPTS,
     )
     listener = _Listener(cells, delivery, progress)

@@ -54,6 +54,8 @@ KIND, KEY, SWEEP, REASON, MODEL_URI, SPLIT_HASH, BELOW_GAMMA_MIN = (
 # MLflow's defaults (7 retries of 120 s) would block for minutes when a server does not answer.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 PAGE_SIZE = 1000
+# What `log_batch` takes at once: a data set of 1,000 classes has more metrics.
+BATCH_LIMIT = 1000
 # Without it MLflow's UI guesses, and opens the experiment as one of a language model.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -183,7 +185,7 @@ class Tracker:
     def log_facts(self, cell: Cell, facts: dict[str, Any], *, data_dir: Path) -> None:
         """Log what the cell runs on and with which data."""
         run_id, data = self._run_ids[cell.key], facts["dataset"]
-        tags = {name: str(facts[name]) for name in ("device", "world_size", "backend")}
+        tags = {name: str(facts[name]) for name in ("device", "world_size", "backend", "feed")}
         tags["split_hash"] = data["split_hash"]
         self._client.log_batch(run_id, tags=[RunTag(f"zetasweep.{name}", value) for name, value in tags.items()])
         inputs = [
@@ -266,7 +268,8 @@ class Tracker:
 
     def _log_metrics(self, cell: Cell, metrics: dict[str, float], *, step: int, timestamp_ms: int) -> None:
         entities = [Metric(name, value, timestamp_ms, step) for name, value in metrics.items()]
-        self._client.log_batch(self._run_ids[cell.key], metrics=entities)
+        for first in range(0, len(entities), BATCH_LIMIT):
+            self._client.log_batch(self._run_ids[cell.key], metrics=entities[first : first + BATCH_LIMIT])
 
     def _log_model(self, cell: Cell, data: dict[str, Any], *, run_id: str, checkpoint_dir: Path) -> None:
         """Log the best weights as a graph that takes pixels in [0, 1] and needs none of this project's code."""

@@ -25,11 +25,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from augment import Normalization, check_backend, draw_window, one_hot
+from augment import Normalization, center_crop, check_backend, one_hot
 from orchestrator import audit, checkpoint
-from orchestrator.batches import AUGMENT, MODEL, derive_seed, epoch_order, shard_batches
+from orchestrator.batches import AUGMENT, MODEL, balanced_class_weights, derive_seed, epoch_order, shard_batches
 from orchestrator.data import Dataset, Split
 from orchestrator.errors import CellError
+from orchestrator.feed import Feed, make_feed
 from orchestrator.metrics import compute_metrics
 from orchestrator.models import build_model
 from orchestrator.optimizers import build_optimizer
@@ -67,6 +68,7 @@ def train_cell(
     checkpoint_dir: Path,
     device: torch.device,
     report: Report,
+    feed: Feed | None = None,
     backend: Backend = "auto",
 ) -> CellResult:
     """Train, validate after every epoch and test once, from the weights best on validation (lowest error, then lowest
@@ -82,13 +84,15 @@ def train_cell(
         checkpoint_dir: The cell's own folder; only rank 0 touches it.
         device: Where to train; the process group must be able to reduce tensors there.
         report: Called on every rank with each finished epoch; on rank 0 after its checkpoint is on disk.
+        feed: Of the images of `dataset`, on `device`; None makes one.
         backend: What is to mix the batches.
 
     Raises:
         CellError: The loss is not finite, the model or the batch does not suit the data, or the checkpoint was made
             from other data; raised on every rank at once.
     """
-    trainer = _Trainer(cell, dataset, checkpoint_dir=checkpoint_dir, device=device, backend=backend)
+    feed = feed or make_feed(dataset.images, device)
+    trainer = _Trainer(cell, dataset, checkpoint_dir=checkpoint_dir, feed=feed, backend=backend)
     result = trainer.resume(report)
     if result is None:
         for epoch in range(trainer.epoch + 1, cell.train.epochs + 1):
@@ -101,10 +105,11 @@ def train_cell(
 class _Trainer:
     """The state of one training on one rank."""
 
-    def __init__(
-        self, cell: Cell, dataset: Dataset, *, checkpoint_dir: Path, device: torch.device, backend: Backend
-    ) -> None:
-        self.cell, self.dataset, self.checkpoint_dir, self.device = cell, dataset, checkpoint_dir, device
+    def __init__(self, cell: Cell, dataset: Dataset, *, checkpoint_dir: Path, feed: Feed, backend: Backend) -> None:
+        self.cell, self.dataset, self.checkpoint_dir = cell, dataset, checkpoint_dir
+        self.feed, self.device = feed, feed.device
+        device = feed.device
+        self.image_size = cell.dataset.image_size or dataset.stored_size
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world_size = dist.get_world_size() if dist.is_initialized() else 1
         on_cuda = device.type == "cuda"
@@ -123,9 +128,11 @@ class _Trainer:
         self.normalization = Normalization(dataset.mean, dataset.std, device=device)
         # What autocast would make of the images in the first layer.
         self.image_dtype = torch.bfloat16 if cell.train.precision == "bf16" else torch.float32
-        # On a GPU the images stay there as bytes: a batch is formed by index and no step waits for the host.
-        self.train_images, self.train_labels = dataset.train.images.to(device), dataset.train.labels.to(device)
-        steps = epoch_order(len(self.train_labels), seed=cell.seed, epoch=1, **self._shard()).shape[0]
+        self.train_labels = dataset.train.labels.to(device)
+        class_weights = balanced_class_weights(dataset.train.labels, dataset.num_classes)
+        self.loss_weights = class_weights.to(device) if cell.train.class_weights == "balanced" else None
+        self.sample_weights = class_weights[dataset.train.labels] if cell.train.sampling == "balanced" else None
+        steps = len(self._order(epoch=1))
         self.optimizer, self.schedule = build_optimizer(self.module, cell.train, steps_per_epoch=steps)
         if self.world_size > 2:
             self._settle_buckets()
@@ -139,11 +146,12 @@ class _Trainer:
         try:
             augment = self.cell.augment.build(backend=backend)
             check_backend(self.device, backend)
+            self.transform = self.cell.dataset.transform()
             return augment, build_model(
                 self.cell.model,
                 num_classes=self.dataset.num_classes,
                 num_channels=self.dataset.num_channels,
-                image_size=self.dataset.image_size,
+                image_size=self.image_size,
             )
         except ValueError as error:
             raise CellError(str(error)) from error
@@ -155,8 +163,8 @@ class _Trainer:
         summed, which three or more ranks see in the last bit: the first step of a resumed training would differ.
         """
         buffers = [buffer.clone() for buffer in self.module.buffers()]
-        size = self.dataset.image_size
-        self.model(torch.zeros(2, self.dataset.num_channels, size, size, device=self.device)).sum().backward()
+        shape = (2, self.dataset.num_channels, self.image_size, self.image_size)
+        self.model(torch.zeros(shape, device=self.device)).sum().backward()
         self.module.zero_grad(set_to_none=True)
         for buffer, before in zip(self.module.buffers(), buffers, strict=True):
             buffer.copy_(before)
@@ -185,7 +193,7 @@ class _Trainer:
         """Train one epoch, validate, remember the best and write the checkpoint."""
         generator = torch.Generator(self.device).manual_seed(derive_seed(self.cell.seed, AUGMENT, epoch, self.rank))
         torch.manual_seed(derive_seed(self.cell.seed, MODEL, epoch, self.rank))
-        order = epoch_order(len(self.train_labels), seed=self.cell.seed, epoch=epoch, **self._shard()).to(self.device)
+        order = self._order(epoch=epoch)
         if epoch == 1:
             self._audit(order[0], generator)
         # The learning rate of the epoch's first step: after the last one the schedule stands at the next epoch's.
@@ -224,7 +232,7 @@ class _Trainer:
         if state is not None:
             self.module.load_state_dict(state["model"])
         self._broadcast(list(self.module.state_dict().values()))
-        metrics = {f"test/{name}": value for name, value in self._evaluate(self.dataset.test).items()}
+        metrics = {f"test/{name}": value for name, value in self._evaluate(self.dataset.test, per_class=True).items()}
         metrics |= {
             name.replace("val/", "best/"): value for name, value in best.metrics.items() if name.startswith("val/")
         }
@@ -241,13 +249,13 @@ class _Trainer:
         settings = self.cell.train
         self.model.train()
         total = torch.zeros((), device=self.device)
-        for indices in order:
-            images, targets = self._mixed(
-                self.train_images[indices], self.train_labels[indices], self.dataset.num_classes, generator
-            )
+        labels = self.train_labels[order.to(self.device)]
+        pixels_of = self.feed.batches(self.dataset.train.rows[order].unbind())
+        for pixels, batch_labels in zip(pixels_of, labels, strict=True):
+            images, targets = self._mixed(pixels, batch_labels, self.dataset.num_classes, generator)
             with self._autocast():
                 logits = self.model(images)
-            loss = F.cross_entropy(logits.float(), targets)
+            loss = F.cross_entropy(logits.float(), targets, weight=self.loss_weights)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             if settings.clip_grad_norm is not None:
@@ -263,8 +271,7 @@ class _Trainer:
         self, pixels: Tensor, labels: Tensor, num_classes: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Return the images and targets of one step: cropped, mirrored, normalised and mixed."""
-        spec = self.cell.dataset
-        window = draw_window(len(pixels), crop_padding=spec.crop_padding, hflip=spec.hflip, generator=generator)
+        pixels, window = self.transform.apply(pixels, self.transform.draw(pixels.shape, generator=generator))
         return self.augment.apply_to_pixels(
             pixels,
             one_hot(labels, num_classes),
@@ -279,10 +286,10 @@ class _Trainer:
         folder = self.checkpoint_dir / audit.FOLDER
         if self.rank != 0 or folder.exists():
             return
-        pixels = self.train_images[indices]
+        (pixels,) = self.feed.batches([self.dataset.train.rows[indices]])
         found = audit.audit_batch(
             lambda *arguments: self._mixed(pixels, *arguments),
-            self.train_labels[indices],
+            self.train_labels[indices.to(self.device)],
             num_classes=self.dataset.num_classes,
             generator=generator,
             backend=self.augment.backend_on(self.device),
@@ -291,21 +298,23 @@ class _Trainer:
         audit.write_audit(folder, found, pixels=shown, class_names=self.dataset.class_names)
 
     @torch.inference_mode()
-    def _evaluate(self, split: Split) -> dict[str, float]:
-        """Return the metrics of `split` over all ranks."""
+    def _evaluate(self, split: Split, *, per_class: bool = False) -> dict[str, float]:
+        """Return the metrics of `split` over all ranks, and on demand the recall of each class."""
         self.module.eval()
-        logits, labels = [], []
-        for indices in shard_batches(
-            len(split.labels),
+        shard = list(shard_batches(
+            len(split),
             batch_size=self.cell.train.batch_size_per_worker,
             rank=self.rank,
             world_size=self.world_size,
-        ):
-            images = self.normalization(split.images[indices].to(self.device))
+        ))  # fmt: skip
+        logits = []
+        for pixels in self.feed.batches([split.rows[indices] for indices in shard]):
+            images = self.normalization(center_crop(pixels, self.image_size))
             with self._autocast():
                 logits.append(self.module(images).float())
-            labels.append(split.labels[indices].to(self.device))
-        return compute_metrics(torch.cat(logits), torch.cat(labels), num_classes=self.dataset.num_classes)
+        labels = split.labels[torch.cat(shard)].to(self.device)
+        names = self.dataset.class_names if per_class else None
+        return compute_metrics(torch.cat(logits), labels, num_classes=self.dataset.num_classes, class_names=names)
 
     def _best(self) -> EpochResult:
         return min(self.history, key=lambda entry: (entry.metrics["val/error"], entry.metrics["val/loss"]))
@@ -322,9 +331,17 @@ class _Trainer:
         }
         checkpoint.save(self.checkpoint_dir / checkpoint.LAST, state)
 
-    def _shard(self) -> dict[str, int]:
-        batch_size = self.cell.train.batch_size_per_worker
-        return {"batch_size_per_worker": batch_size, "rank": self.rank, "world_size": self.world_size}
+    def _order(self, *, epoch: int) -> Tensor:
+        """Return this rank's batches of an epoch, int64 ``[steps, batch_size_per_worker]`` on the CPU."""
+        return epoch_order(
+            len(self.dataset.train),
+            batch_size_per_worker=self.cell.train.batch_size_per_worker,
+            seed=self.cell.seed,
+            epoch=epoch,
+            rank=self.rank,
+            world_size=self.world_size,
+            sample_weights=self.sample_weights,
+        )
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.cell.train.precision == "bf16":

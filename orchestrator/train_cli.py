@@ -117,7 +117,8 @@ def _prepare(options: argparse.Namespace) -> tuple[Cell, Dataset, torch.device, 
     # As many as in a sweep: the number of threads decides in which order a CPU sums.
     torch.set_num_threads(max(1, int(experiment.resources.cpus_per_worker)))
     spec = cell.dataset
-    dataset = load_dataset(spec.name, experiment.data_dir, **spec.load_options())
+    wanted = {**spec.decode_options(), **spec.split_options()}
+    dataset = load_dataset(spec.name, experiment.data_dir, **wanted, cache=experiment.cache.open())
     checkpoint_dir = _cells_dir(experiment, options.checkpoint_dir) / cell.key
     return cell, dataset, device, checkpoint_dir, experiment.resources.backend
 

@@ -56,6 +56,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Decoded images of the tests lie apart from those of the user."""
+    os.environ["ZETASWEEP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def environment(home: Path) -> dict[str, str]:
     """The environment of a process that knows nothing of this one's settings."""

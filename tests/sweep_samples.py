@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.cells import Cell, expand
-from orchestrator.config import AugmentSpec, DatasetSpec, Experiment
+from orchestrator.config import AugmentSpec, Experiment
+from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.records import CellRun, CellStatus
 
 ERM = AugmentSpec(name="erm")

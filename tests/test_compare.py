@@ -7,7 +7,7 @@ import pytest
 from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_with
 
 from orchestrator.compare import Column, Comparison, Entry, compare, resolve_metric
-from orchestrator.config import DatasetSpec
+from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.errors import UserError
 from orchestrator.formats import remarks
 from orchestrator.records import CellStatus

@@ -8,8 +8,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from augment import ZetaMixup
-from orchestrator.config import AugmentSpec, DatasetSpec, Experiment, General, Resources, Tracking, TrainSettings
+from orchestrator.config import AugmentSpec, Experiment, General, Resources, Tracking, TrainSettings
 from orchestrator.data import DATASETS
+from orchestrator.dataset_spec import DatasetSpec
 
 
 @pytest.mark.parametrize("model", [TrainSettings, Resources, Tracking, DatasetSpec, AugmentSpec, Experiment])
@@ -117,7 +118,7 @@ def test_the_edge_of_the_range_is_accepted(model: type[BaseModel], values: dict[
         assert getattr(kept, name) == (tuple(value) if isinstance(value, list) else value)
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name != "image_folder"])
+@pytest.mark.parametrize("name", [name for name, info in DATASETS.items() if info.path_option is None])
 def test_data_set_options_come_from_the_registry(name: str) -> None:
     spec = DatasetSpec.model_validate({"name": name})
     assert (spec.crop_padding, spec.hflip) == (DATASETS[name].crop_padding, DATASETS[name].hflip)

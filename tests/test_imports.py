@@ -17,6 +17,9 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     "augment.weights",
     "augment.pixels",
+    "augment.colors",
+    "augment.crops",
+    "augment.transforms",
     "augment.layout",
     "augment.tiles",
     "augment.reference",
@@ -38,6 +41,9 @@ ORDER = [
     "orchestrator.checkpoint",
     "orchestrator.audit",
     "orchestrator.batches",
+    "orchestrator.feed",
+    "orchestrator.fields",
+    "orchestrator.dataset_spec",
     "orchestrator.config",
     "orchestrator.cells",
     "orchestrator.findings",
@@ -68,7 +74,7 @@ ORDER = [
     "orchestrator.cli",
     "orchestrator.__main__",
 ]
-CONFIG = ORDER[ORDER.index("orchestrator.config") : ORDER.index("orchestrator.experiment_file") + 1]
+CONFIG = ORDER[ORDER.index("orchestrator.fields") : ORDER.index("orchestrator.experiment_file") + 1]
 # What the training loop needs: it also runs on machines that have torch and little else.
 TRAINING = [place for place in ORDER[: ORDER.index("orchestrator.train") + 1] if place not in CONFIG]
 
@@ -173,7 +179,7 @@ def test_training_reads_no_configuration_when_imported(module: str) -> None:
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
-        ("orchestrator.train", ["ray", "mlflow", "pydantic", "yaml", "click", "rich", "filelock"]),
+        ("orchestrator.train", ["ray", "mlflow", "pydantic", "yaml", "click", "rich", "sklearn"]),
         # What takes seconds to import and a mistake in a file must not wait for.
         (
             "orchestrator.experiment_file, orchestrator.cells",

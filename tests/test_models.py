@@ -130,7 +130,7 @@ def test_convnet_learns_digits(tmp_path: Path) -> None:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
 
     def images(split: Split) -> torch.Tensor:
-        return (split.images / 255 - digits.mean[0]) / digits.std[0]
+        return (digits.images[split.rows] / 255 - digits.mean[0]) / digits.std[0]
 
     train_images = images(digits.train)
     for _ in range(num_steps):

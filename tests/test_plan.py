@@ -9,7 +9,8 @@ from sweep_samples import DIGITS, ERM, MIXUP, make_cells, make_run
 
 from orchestrator import checkpoint
 from orchestrator.cluster import Layout, Node
-from orchestrator.config import DatasetSpec, Experiment
+from orchestrator.config import Experiment
+from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.errors import UserError
 from orchestrator.models import build_model
 from orchestrator.plan import check_inputs, make_plan, pending_cells

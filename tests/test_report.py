@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 from sweep_samples import DIGITS, ERM, MIXUP, ZETA, ZETA_BATCH, make_cells, make_run, runs_with
 
 from orchestrator.compare import Comparison, compare
-from orchestrator.config import DatasetSpec
+from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.report import render, render_selection, render_status
 from orchestrator.select import select
 

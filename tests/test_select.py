@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_with
 
-from orchestrator.config import DatasetSpec
+from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.errors import UserError
 from orchestrator.records import CellStatus
 from orchestrator.select import select

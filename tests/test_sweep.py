@@ -222,7 +222,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path / "runs", ignore_errors=True)
 
 
-def until_tracked(storage: Path, epoch: int, process: subprocess.Popen[str], timeout_s: float = 150) -> Run:
+def until_tracked(storage: Path, epoch: int, process: subprocess.Popen[str], timeout_s: float = 250) -> Run:
     """Wait until a cell has that epoch in MLflow, and return its run."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -23,8 +23,9 @@ from orchestrator import audit, checkpoint, train, train_cli
 from orchestrator.audit import read_figures
 from orchestrator.batches import MODEL, derive_seed
 from orchestrator.cells import Cell
-from orchestrator.config import AugmentSpec, DatasetSpec, TrainSettings
+from orchestrator.config import AugmentSpec, TrainSettings
 from orchestrator.data import Dataset, Split, load_dataset
+from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.errors import CellError, UserError
 from orchestrator.metrics import METRICS, compute_metrics
 from orchestrator.models import build_model
@@ -123,16 +124,18 @@ def evaluate(weights: dict[str, Tensor], dataset: Dataset, split: Split) -> dict
     model.load_state_dict(weights)
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (dataset.mean, dataset.std))
     with torch.inference_mode():
-        logits = model.eval()((split.images / 255 - mean) / std)
+        logits = model.eval()((dataset.images[split.rows] / 255 - mean) / std)
     return compute_metrics(logits, split.labels, num_classes=10)
 
 
 def random_dataset(*, size: int = 8, num: int = 32) -> Dataset:
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (num, 1, size, size), dtype=torch.uint8, generator=generator)
-    split = Split(images, torch.arange(num) % 10)
+    split = Split(torch.arange(num), torch.arange(num) % 10)
     names = tuple("0123456789")
-    return Dataset("digits", split, split, split, class_names=names, mean=(0.5,), std=(0.3,), split_hash="random")
+    return Dataset(
+        "digits", images, split, split, split, class_names=names, mean=(0.5,), std=(0.3,), split_hash="random"
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -188,7 +191,11 @@ def test_reports_all_metrics_of_every_epoch(whole: Trained) -> None:
 
 def test_result_is_the_test_and_the_epoch_best_on_validation(whole: Trained) -> None:
     metrics = whole.result.metrics
-    assert metrics.keys() == {"best/epoch"} | {f"{part}/{name}" for part in ("test", "best") for name in METRICS}
+    recalls = {f"test/recall/{digit}" for digit in range(10)}
+    assert metrics.keys() == {"best/epoch", *recalls} | {
+        f"{part}/{name}" for part in ("test", "best") for name in METRICS
+    }
+    assert fmean(metrics[name] for name in recalls) == pytest.approx(metrics["test/balanced_accuracy"])
     best = whole.history[int(metrics["best/epoch"]) - 1].metrics
     assert {name: metrics[f"best/{name}"] for name in METRICS} == {name: best[f"val/{name}"] for name in METRICS}
     assert best["val/error"] == min(entry.metrics["val/error"] for entry in whole.history)
@@ -231,7 +238,7 @@ def test_finished_cell_reports_and_returns_the_same_without_training(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing is left to do")
 
-    monkeypatch.setattr(train, "draw_window", refuse)
+    monkeypatch.setattr(train, "one_hot", refuse)
     monkeypatch.setattr(train, "compute_metrics", refuse)
     again = run(make_cell(), digits, whole.folder)
     assert again == whole
@@ -325,8 +332,8 @@ def test_test_split_is_evaluated_once_with_the_weights_best_on_validation(
 ) -> None:
     evaluated: list[str] = []
 
-    def worse_but_in_epoch_2(logits: Tensor, labels: Tensor, *, num_classes: int) -> dict[str, float]:
-        metrics = compute_metrics(logits, labels, num_classes=num_classes)
+    def worse_but_in_epoch_2(logits: Tensor, labels: Tensor, **options: Any) -> dict[str, float]:
+        metrics = compute_metrics(logits, labels, **options)
         (split,) = [name for name in ("val", "test") if torch.equal(labels, getattr(few_digits, name).labels)]
         evaluated.append(split)
         if split == "val" and len(evaluated) != 2:
@@ -476,17 +483,17 @@ def train_on_rank(rank: int, folder: Path) -> None:
     dataset = torch.load(folder / "few_digits.pt", weights_only=False)
     num_evaluated: list[int] = []
 
-    def counting(logits: Tensor, labels: Tensor, *, num_classes: int) -> dict[str, float]:
+    def counting(logits: Tensor, labels: Tensor, **options: Any) -> dict[str, float]:
         num_evaluated.append(len(labels))
-        metrics = compute_metrics(logits, labels, num_classes=num_classes)
+        metrics = compute_metrics(logits, labels, **options)
         # The first epoch is the best, so that what is tested is not what the ranks hold at the end.
         return {**metrics, "error": 10 - metrics["loss"]}
 
     losses: list[float] = []
     cross_entropy = F.cross_entropy
 
-    def remembering(logits: Tensor, targets: Tensor) -> Tensor:
-        loss = cross_entropy(logits, targets)
+    def remembering(logits: Tensor, targets: Tensor, **options: Any) -> Tensor:
+        loss = cross_entropy(logits, targets, **options)
         if loss.requires_grad:
             losses.append(float(loss))
         return loss

@@ -1,30 +1,45 @@
-"""The data sets: a registry, and the functions that check, download and load them.
+"""The data sets: a registry, and the functions that check, download, decode and split them.
 
-A loaded data set is held in memory whole, as uint8, by each process that trains; one that would take more than half of
-the memory that is free is refused. To add one: a function that returns a ``Source``, and one line in ``DATASETS``.
+Each image is decoded once per machine, into a cache that all processes map. To add a data set: a function that returns
+a ``Source``, and one line in ``DATASETS``.
 """
 
-from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Samples, Source, Split
+from orchestrator.data.cache import Cache
+from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Source, Split
 from orchestrator.data.loading import (
     check_dataset,
     count_training_images,
+    decode_dataset,
+    default_cache_dir,
     download_dataset,
     load_dataset,
     num_classes_of,
+    open_dataset,
+    root_of,
+    split_dataset,
+    split_samples,
 )
 from orchestrator.data.registry import DATASETS
 
 __all__ = [
     "DATASETS",
     "ArraySamples",
+    "Cache",
     "Dataset",
     "DatasetInfo",
+    "Decoded",
     "Samples",
     "Source",
     "Split",
     "check_dataset",
     "count_training_images",
+    "decode_dataset",
+    "default_cache_dir",
     "download_dataset",
     "load_dataset",
     "num_classes_of",
+    "open_dataset",
+    "root_of",
+    "split_dataset",
+    "split_samples",
 ]

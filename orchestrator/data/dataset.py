@@ -1,11 +1,11 @@
-"""The types of ``orchestrator.data``: what a data set is before and after it has been read into memory."""
+"""The types of ``orchestrator.data``: what a data set is before and after it has been decoded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -18,14 +18,14 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their labels.
+    """Which images of a data set belong together.
 
     Attributes:
-        images: uint8 [n, C, H, W], contiguous, on the CPU.
-        labels: int64 [n] in [0, num_classes).
+        rows: int64 [n], on the CPU: their places in ``Dataset.images``.
+        labels: int64 [n] in [0, num_classes), on the CPU.
     """
 
-    images: Tensor
+    rows: Tensor
     labels: Tensor
 
     def __len__(self) -> int:
@@ -34,10 +34,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory, split.
+    """A data set that is decoded and split.
 
     Attributes:
         name: Its name in ``DATASETS``.
+        images: uint8 [N, C, S, S], on the CPU: all images, mapped from the cache. Not to be written to.
         train: What is trained on, validation already taken out.
         val: What models are selected by.
         test: What is reported.
@@ -48,6 +49,7 @@ class Dataset:
     """
 
     name: str
+    images: Tensor
     train: Split
     val: Split
     test: Split
@@ -64,12 +66,12 @@ class Dataset:
     @property
     def num_channels(self) -> int:
         """Number of channels: 1 or 3."""
-        return int(self.train.images.shape[1])
+        return int(self.images.shape[1])
 
     @property
-    def image_size(self) -> int:
-        """Height and width in pixels; images are square."""
-        return int(self.train.images.shape[2])
+    def stored_size(self) -> int:
+        """Height and width of ``images`` in pixels; they are square."""
+        return int(self.images.shape[2])
 
 
 class Samples(Protocol):
@@ -145,6 +147,27 @@ class Source:
     test: Samples
     val: Samples | None = None
 
+    @property
+    def parts(self) -> dict[str, Samples]:
+        """The samples by split, in the order in which they are decoded."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: samples for name, samples in parts.items() if samples is not None}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A data set whose images have been decoded, before it is split.
+
+    Attributes:
+        source: Its samples; their images are views of ``images``.
+        images: uint8 [N, C, S, S]: those of all parts of ``source``, one after the other.
+        pixel_sums: int64 [N, C, 2]: the sum of the pixels of each channel, and that of their squares.
+    """
+
+    source: Source
+    images: Tensor
+    pixel_sums: NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -158,6 +181,9 @@ class DatasetInfo:
         crop_padding: Default of the experiment file's option: pixels to pad before a random crop; 0 for no crop.
         hflip: Default of the experiment file's option: whether training mirrors images at random.
         files: What must exist below the data set's folder.
+        path_option: The option of the experiment file that names your own files below ``data_dir``: ``folder`` or
+            ``file``; None: they lie in a folder of the data set's name.
+        embedded: It lies in no file of its own, so there is nothing to cache.
         check: Looks closer than ``files`` without decoding images; raises ``DataError``.
         download: Fetches the data set into a folder; None if it cannot be fetched.
     """
@@ -169,5 +195,7 @@ class DatasetInfo:
     crop_padding: int = 0
     hflip: bool = False
     files: tuple[str, ...] = ()
+    path_option: Literal["folder", "file"] | None = None
+    embedded: bool = False
     check: Callable[[Path], object] | None = None
     download: Callable[[Path], None] | None = None

@@ -6,7 +6,6 @@ import os
 import struct
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,11 +20,6 @@ from orchestrator.errors import DataError
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
-_MAX_THREADS = 8
-_FILES_PER_TASK = 32
-# Below this, opening a file holds the interpreter longer than decoding releases it: on 2 cores a PNG of 32 px took
-# 0.12 ms in one thread and 0.17 ms in two, a JPEG of 256 px 0.8 ms in one and 0.4 ms in two.
-_THREADS_FROM_PX = 128
 _DEEP_MODES = ("I", "F")  # 16 and 32 bits per channel: Pillow's conversion to RGB would clip them without a word
 _FAILURES = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """What Pillow raises for a file that is missing, not an image, or damaged."""
@@ -153,19 +147,8 @@ class FileSamples:
             DataError: A file cannot be read, or differs in size where no ``image_size`` is given; the first in order.
         """
         images = np.empty((len(indices), *self.shape(image_size)), dtype=np.uint8)
-        starts = range(0, len(indices), _FILES_PER_TASK)
-        many = max(self._reference_px()) >= _THREADS_FROM_PX
-        pool = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1) if many else 1)
-
-        def read_from(start: int) -> None:
-            for row in range(start, min(start + _FILES_PER_TASK, len(indices))):
-                images[row] = self._decoded(self.ids[indices[row]], image_size, images.shape[2])
-
-        try:
-            for _ in pool.map(read_from, starts):
-                pass
-        finally:
-            pool.shutdown(cancel_futures=True)  # after an error the rest need not be read
+        for row, index in enumerate(indices):
+            images[row] = self._decoded(self.ids[index], image_size, images.shape[2])
         return torch.from_numpy(images)
 
     def _decoded(self, name: str, image_size: int | None, expected_px: int) -> NDArray[np.uint8]:

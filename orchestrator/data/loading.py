@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from orchestrator.data.dataset import Dataset, DatasetInfo, Samples, Source, Split
+from orchestrator.data.cache import Cache
+from orchestrator.data.dataset import Dataset, DatasetInfo, Decoded, Samples, Source, Split
+from orchestrator.data.decode import OnProgress, decode_in_memory
 from orchestrator.data.registry import DATASETS
 from orchestrator.data.splits import Indices, split_hash, training_indices, validation_indices
 from orchestrator.errors import DataError
 
+# Where decoded images lie unless an experiment says otherwise; a disk of the machine itself.
+CACHE_DIR_VARIABLE = "ZETASWEEP_CACHE"
 
-def check_dataset(name: str, data_dir: Path, *, folder: str | None = None) -> None:
+
+def default_cache_dir() -> Path:
+    """Return the folder of the cache where nothing else is said: ``ZETASWEEP_CACHE``, or one in the user's caches."""
+    user_caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(CACHE_DIR_VARIABLE) or Path(user_caches) / "zetasweep")
+
+
+def check_dataset(name: str, data_dir: Path, *, path: str | None = None) -> None:
     """Checks that a data set is there, without decoding an image: fast enough to do before anything is started.
 
     Args:
         name: One of ``DATASETS``.
-        data_dir: The folder of all data sets; a set lies in ``data_dir/NAME``, your own images in ``data_dir/folder``.
-        folder: The folder of ``image_folder`` below ``data_dir``; None for the others.
+        data_dir: The folder of all data sets; a set lies in ``data_dir/NAME``, your own in ``data_dir/path``.
+        path: The folder or file of a set that is your own, e.g. of ``image_folder``; None for the others.
 
     Raises:
         DataError: Something is missing; says what, where to put it, and how it can be fetched.
     """
-    info, root = _info(name), _root(name, data_dir, folder)
+    info, root = _info(name), root_of(name, data_dir, path)
     missing = [file for file in info.files if not (root / file).exists()]
     if missing:
         fetch = f", or let `--download` fetch it to {root}" if info.download else ""
         raise DataError(
-            f"{name}: {root / missing[0]} is missing ({info.description}). Put it there{fetch}; or change data_dir."
+            f"{name}: {root / missing[0]} is missing ({info.description}). Put it there{fetch}; or change data_dir. "
+            "What belongs where is in docs/data-sets.md."
         )
     if info.check:
         info.check(root)
@@ -48,107 +61,150 @@ def download_dataset(name: str, data_dir: Path) -> None:
         info.download(data_dir / name)
 
 
-def num_classes_of(name: str, data_dir: Path, *, folder: str | None = None) -> int:
+def num_classes_of(name: str, data_dir: Path, *, path: str | None = None) -> int:
     """The number of classes, without decoding an image.
 
     Raises:
         DataError: Only the folder tells, and it is not as it should be.
     """
     info = _info(name)
-    return info.num_classes or len(info.open(_root(name, data_dir, folder)).class_names)
+    return info.num_classes or len(info.open(root_of(name, data_dir, path)).class_names)
 
 
 def count_training_images(
-    name: str, data_dir: Path, *, folder: str | None = None, val_fraction: float = 0.1, num_train: int | None = None
+    name: str, data_dir: Path, *, path: str | None = None, val_fraction: float = 0.1, num_train: int | None = None
 ) -> int:
     """The number of images that ``load_dataset`` leaves for training with these arguments; decodes none.
 
     Raises:
         DataError: The set is missing, or cannot be split like this.
     """
-    check_dataset(name, data_dir, folder=folder)
-    source = _info(name).open(_root(name, data_dir, folder))
-    return len(_parts(source, val_fraction, num_train)["train"][1])
+    source = open_dataset(name, data_dir, path=path)
+    return len(split_samples(source, val_fraction=val_fraction, num_train=num_train)["train"][1])
+
+
+def open_dataset(name: str, data_dir: Path, *, path: str | None = None) -> Source:
+    """Finds a data set; decodes no image.
+
+    Raises:
+        DataError: Something is missing, see `check_dataset`.
+    """
+    check_dataset(name, data_dir, path=path)
+    return _info(name).open(root_of(name, data_dir, path))
+
+
+def decode_dataset(
+    name: str,
+    data_dir: Path,
+    *,
+    path: str | None = None,
+    image_size: int | None = None,
+    cache: Cache | None = None,
+    on_progress: OnProgress | None = None,
+) -> Decoded:
+    """Returns all images of a data set, mapped from the cache; they are decoded now if no process here did before.
+
+    Args:
+        name: One of ``DATASETS``.
+        data_dir: See ``check_dataset``.
+        path: See ``check_dataset``.
+        image_size: Resizes to this height and width in pixels; None keeps the images as they are.
+        cache: Where the decoded images lie; None: in the default folder.
+        on_progress: Is told of the images that are decoded.
+
+    Raises:
+        DataError: The set is missing, an image cannot be read, or the cache has no room.
+        ValueError: ``image_size`` is out of range.
+    """
+    if image_size is not None and image_size < 1:
+        raise ValueError(f"image_size={image_size} is not at least 1.")
+    check_dataset(name, data_dir, path=path)
+    info, root = _info(name), root_of(name, data_dir, path)
+    if info.embedded:
+        return decode_in_memory(info.open(root), image_size)
+    return (cache or Cache(default_cache_dir())).decoded(
+        name, root, image_size, open_source=lambda: info.open(root), on_progress=on_progress
+    )
+
+
+def split_dataset(name: str, decoded: Decoded, *, val_fraction: float = 0.1, num_train: int | None = None) -> Dataset:
+    """Splits a decoded data set; the same arguments give the same splits, always and everywhere.
+
+    Args:
+        name: One of ``DATASETS``.
+        decoded: Its images.
+        val_fraction: In (0, 1): the stratified part of the training set that becomes validation, unless the set ships
+            its own.
+        num_train: Takes a stratified part of so many training images first; ``val_fraction`` of *these* become
+            validation.
+
+    Raises:
+        DataError: The set cannot be split like this.
+        ValueError: ``val_fraction`` is out of range.
+    """
+    first_row, rows_of = 0, {}
+    parts = split_samples(decoded.source, val_fraction=val_fraction, num_train=num_train)
+    for samples in decoded.source.parts.values():
+        for part, (among, indices) in parts.items():
+            if among is samples:
+                rows_of[part] = first_row + indices
+        first_row += len(samples.labels)
+    splits = {
+        part: Split(torch.from_numpy(rows_of[part]), torch.from_numpy(samples.labels[indices]))
+        for part, (samples, indices) in parts.items()
+    }
+    # A folder's own name is no part of what is in it: the same images elsewhere are the same split.
+    digest = split_hash(name, {part: [samples.ids[i] for i in indices] for part, (samples, indices) in parts.items()})
+    num_pixels = len(rows_of["train"]) * math.prod(decoded.images.shape[2:])
+    mean, std = channel_statistics(decoded.pixel_sums[rows_of["train"]].sum(axis=0), num_pixels=num_pixels)
+    return Dataset(
+        name, decoded.images, **splits, class_names=decoded.source.class_names, mean=mean, std=std, split_hash=digest
+    )
 
 
 def load_dataset(
     name: str,
     data_dir: Path,
     *,
-    folder: str | None = None,
+    path: str | None = None,
     image_size: int | None = None,
     val_fraction: float = 0.1,
     num_train: int | None = None,
+    cache: Cache | None = None,
 ) -> Dataset:
-    """Reads a data set into memory; the same arguments give the same splits, always and everywhere.
+    """Decodes and splits a data set: ``decode_dataset``, then ``split_dataset``."""
+    decoded = decode_dataset(name, data_dir, path=path, image_size=image_size, cache=cache)
+    return split_dataset(name, decoded, val_fraction=val_fraction, num_train=num_train)
+
+
+def channel_statistics(sums: NDArray[np.int64], *, num_pixels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and population standard deviation of each channel in units of [0, 1], rounded once.
 
     Args:
-        name: One of ``DATASETS``.
-        data_dir: The folder of all data sets, see ``check_dataset``.
-        folder: The folder of ``image_folder`` below ``data_dir``; None for the others.
-        image_size: Resizes to this height and width in pixels; None keeps the images as they are.
-        val_fraction: In (0, 1): the stratified part of the training set that becomes validation, unless the set ships
-            its own.
-        num_train: Takes a stratified part of so many training images first; ``val_fraction`` of *these* become
-            validation. Files that are not taken are not decoded.
-
-    Raises:
-        DataError: The set is missing, an image cannot be read, or it does not fit into memory.
-        ValueError: ``val_fraction``, ``num_train`` or ``image_size`` is out of range.
-    """
-    if not 0 < val_fraction < 1:
-        raise ValueError(f"val_fraction={val_fraction} is not in (0, 1).")
-    if image_size is not None and image_size < 1:
-        raise ValueError(f"image_size={image_size} is not at least 1.")
-    check_dataset(name, data_dir, folder=folder)
-    source = _info(name).open(_root(name, data_dir, folder))
-    parts = _parts(source, val_fraction, num_train)
-    _refuse_if_too_large(name, parts, image_size)
-    # A folder's own name is no part of what is in it: the same images elsewhere are the same split.
-    digest = split_hash(name, {part: [samples.ids[i] for i in indices] for part, (samples, indices) in parts.items()})
-    splits = {part: _read(samples, indices, image_size) for part, (samples, indices) in parts.items()}
-    mean, std = channel_statistics(splits["train"].images)
-    return Dataset(name, **splits, class_names=source.class_names, mean=mean, std=std, split_hash=digest)
-
-
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and population standard deviation of each channel in units of [0, 1], exact up to float64.
-
-    Args:
-        images: uint8 [n, C, H, W].
+        sums: int64 [C, 2]: the sum of the pixels of each channel, and that of their squares.
+        num_pixels: Of each channel.
 
     Returns:
         Two tuples of C. A constant channel gets the deviation 1, so that dividing by it stays finite.
     """
-    levels = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
-    for channel in images.unbind(1):
-        # By histogram: sums of integers, so neither the order nor the number of pixels can round them.
-        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
-        mean = (share * levels).sum()
-        std = (share * (levels - mean).square()).sum().sqrt()
-        constant = int((share > 0).sum()) == 1
-        means.append(float(mean))
-        stds.append(1.0 if constant else float(std))
+    for total, squares in sums.tolist():
+        # Integers of any size: neither the order nor the number of pixels can round them.
+        spread = num_pixels * squares - total**2
+        means.append(total / (255 * num_pixels))
+        stds.append(math.sqrt(spread) / (255 * num_pixels) if spread else 1.0)
     return tuple(means), tuple(stds)
 
 
-def _info(name: str) -> DatasetInfo:
-    if name not in DATASETS:
-        raise DataError(f"dataset={name!r} is not known; known are {', '.join(DATASETS)}.")
-    return DATASETS[name]
+def split_samples(source: Source, *, val_fraction: float, num_train: int | None) -> dict[str, tuple[Samples, Indices]]:
+    """Which samples of which part of `source` become train, val and test, before any is decoded.
 
-
-def _root(name: str, data_dir: Path, folder: str | None) -> Path:
-    if name != "image_folder":
-        return data_dir / name
-    if not folder:
-        raise DataError("image_folder needs dataset.folder: the folder below data_dir that holds train and test.")
-    return data_dir / folder
-
-
-def _parts(source: Source, val_fraction: float, num_train: int | None) -> dict[str, tuple[Samples, Indices]]:
-    """Which samples go where, before any is decoded."""
+    Raises:
+        DataError: The set cannot be split like this.
+        ValueError: ``val_fraction`` is out of range.
+    """
+    if not 0 < val_fraction < 1:
+        raise ValueError(f"val_fraction={val_fraction} is not in (0, 1).")
     train, labels, names = source.train, source.train.labels, source.class_names
     chosen = training_indices(train.ids, labels, names, num_train=num_train)
     test = (source.test, np.arange(len(source.test.labels)))
@@ -160,27 +216,21 @@ def _parts(source: Source, val_fraction: float, num_train: int | None) -> dict[s
     return {"train": (train, np.setdiff1d(chosen, val)), "val": (train, val), "test": test}
 
 
-def _read(samples: Samples, indices: Indices, image_size: int | None) -> Split:
-    return Split(samples.read(indices, image_size), torch.from_numpy(samples.labels[indices]))
+def root_of(name: str, data_dir: Path, path: str | None) -> Path:
+    """Return where the files of a data set lie: a folder, or a file.
+
+    Raises:
+        DataError: It is your own, and no path says where.
+    """
+    option = _info(name).path_option
+    if option is None:
+        return data_dir / name
+    if not path:
+        raise DataError(f"{name} needs dataset.{option}: the {option} below data_dir that holds it.")
+    return data_dir / path
 
 
-def _refuse_if_too_large(name: str, parts: dict[str, tuple[Samples, Indices]], image_size: int | None) -> None:
-    needed = sum(len(indices) * int(np.prod(samples.shape(image_size))) for samples, indices in parts.values())
-    available = _available_memory_bytes()
-    if needed > available / 2:
-        raise DataError(
-            f"{name} would take {needed / 2**30:.1f} GiB in each worker, more than half of the "
-            f"{available / 2**30:.1f} GiB free. "
-            "Lower dataset.image_size or dataset.num_train, or use a machine with more memory."
-        )
-
-
-def _available_memory_bytes() -> int:
-    """What Linux says can be taken without swapping; elsewhere all of the memory."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _info(name: str) -> DatasetInfo:
+    if name not in DATASETS:
+        raise DataError(f"dataset={name!r} is not known; known are {', '.join(DATASETS)}.")
+    return DATASETS[name]

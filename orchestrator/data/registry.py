@@ -7,6 +7,7 @@ from functools import partial
 from orchestrator.data.dataset import DatasetInfo
 from orchestrator.data.digits import open_digits
 from orchestrator.data.image_folder import open_image_folder
+from orchestrator.data.medmnist import open_medmnist_npz
 from orchestrator.data.skin_lesions import (
     DERMOFIT_CLASSES,
     ISIC2016_CLASSES,
@@ -17,7 +18,26 @@ from orchestrator.data.skin_lesions import (
     open_isic2017,
     open_isic2018,
 )
-from orchestrator.data.torchvision_sets import download_torchvision, open_torchvision
+from orchestrator.data.torchvision_files import (
+    EUROSAT_CLASSES,
+    IMAGENETTE_CLASSES,
+    PET_CLASSES,
+    download_imagenette,
+    open_eurosat,
+    open_flowers102,
+    open_imagenette,
+    open_oxford_pets,
+)
+from orchestrator.data.torchvision_sets import (
+    STL10_CLASSES,
+    SVHN_CLASSES,
+    download_svhn,
+    download_torchvision,
+    fetch,
+    open_stl10,
+    open_svhn,
+    open_torchvision,
+)
 
 
 def _idx_files(folder: str) -> tuple[str, ...]:
@@ -31,6 +51,7 @@ DATASETS: dict[str, DatasetInfo] = {
         description="1,797 scanned digits, 8x8 grey; embedded in scikit-learn",
         num_classes=10,
         image_shape=(1, 8, 8),
+        embedded=True,
     ),
     "mnist": DatasetInfo(
         open=partial(open_torchvision, "MNIST"),
@@ -70,6 +91,73 @@ DATASETS: dict[str, DatasetInfo] = {
         hflip=True,
         files=tuple(f"cifar-100-python/{file}" for file in ("meta", "train", "test")),
         download=partial(download_torchvision, "CIFAR100"),
+    ),
+    "stl10": DatasetInfo(
+        open=open_stl10,
+        description="13,000 photographs in 10 classes, 96x96 RGB; torchvision's files (--download: 2.6 GB)",
+        num_classes=len(STL10_CLASSES),
+        image_shape=(3, 96, 96),
+        crop_padding=12,
+        hflip=True,
+        files=tuple(f"stl10_binary/{split}_{kind}.bin" for split in ("train", "test") for kind in "Xy"),
+        download=partial(fetch, "STL10"),
+    ),
+    "svhn": DatasetInfo(
+        open=open_svhn,
+        description="99,289 digits of house numbers, 32x32 RGB; torchvision's files",
+        num_classes=len(SVHN_CLASSES),
+        image_shape=(3, 32, 32),
+        crop_padding=4,
+        files=("train_32x32.mat", "test_32x32.mat"),
+        download=download_svhn,
+    ),
+    "flowers102": DatasetInfo(
+        open=open_flowers102,
+        description="8,189 flowers in 102 classes; torchvision's files",
+        num_classes=102,
+        crop_padding=4,
+        hflip=True,
+        files=tuple(f"flowers-102/{name}" for name in ("jpg", "imagelabels.mat", "setid.mat")),
+        check=open_flowers102,
+        download=partial(fetch, "Flowers102"),
+    ),
+    "oxford_pets": DatasetInfo(
+        open=open_oxford_pets,
+        description="7,349 cats and dogs of 37 breeds; torchvision's files",
+        num_classes=len(PET_CLASSES),
+        crop_padding=4,
+        hflip=True,
+        files=tuple(
+            f"oxford-iiit-pet/{name}" for name in ("images", "annotations/trainval.txt", "annotations/test.txt")
+        ),
+        check=open_oxford_pets,
+        download=partial(fetch, "OxfordIIITPet"),
+    ),
+    "imagenette": DatasetInfo(
+        open=open_imagenette,
+        description="13,394 photographs in 10 classes of ImageNet; torchvision's files (--download: those of 320 px)",
+        num_classes=len(IMAGENETTE_CLASSES),
+        crop_padding=4,
+        hflip=True,
+        check=open_imagenette,
+        download=download_imagenette,
+    ),
+    "eurosat": DatasetInfo(
+        open=open_eurosat,
+        description="27,000 satellite images in 10 classes of land use, 64x64 RGB; torchvision's files",
+        num_classes=len(EUROSAT_CLASSES),
+        image_shape=(3, 64, 64),
+        crop_padding=8,
+        hflip=True,
+        files=("eurosat/2750",),
+        check=open_eurosat,
+        download=partial(fetch, "EuroSAT"),
+    ),
+    "medmnist_npz": DatasetInfo(
+        open=open_medmnist_npz,
+        description="a set of MedMNIST, or your own in its format: one .npz file with train, val and test",
+        path_option="file",
+        check=open_medmnist_npz,
     ),
     "isic2016": DatasetInfo(
         open=open_isic2016,
@@ -113,6 +201,7 @@ DATASETS: dict[str, DatasetInfo] = {
         crop_padding=4,
         hflip=True,
         files=("train", "test"),
+        path_option="folder",
         check=open_image_folder,
     ),
 }

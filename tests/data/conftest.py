@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import torchvision.datasets
+from file_sets import write_eurosat, write_flowers102, write_imagenette, write_oxford_pets
 from lesion_sets import write_dermofit, write_isic2016, write_isic2017, write_isic2018
-from small_sets import write_cifar, write_idx, write_image_folder
+from small_sets import write_cifar, write_idx, write_image_folder, write_medmnist, write_stl10, write_svhn
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str | None]:
-    """Writes a small data set of that name below ``tmp_path``; returns its ``folder`` option."""
+    """Writes a small data set of that name below ``tmp_path``; returns its ``folder`` or ``file`` option."""
 
     def write(name: str) -> str | None:
         root = tmp_path / name
@@ -28,6 +29,21 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], st
                 write_cifar(root, torchvision.datasets.CIFAR10, monkeypatch)
             case "cifar100":
                 write_cifar(root, torchvision.datasets.CIFAR100, monkeypatch)
+            case "stl10":
+                write_stl10(root, monkeypatch)
+            case "svhn":
+                write_svhn(root, monkeypatch)
+            case "flowers102":
+                write_flowers102(root, monkeypatch)
+            case "oxford_pets":
+                write_oxford_pets(root)
+            case "imagenette":
+                write_imagenette(root)
+            case "eurosat":
+                write_eurosat(root)
+            case "medmnist_npz":
+                write_medmnist(tmp_path / "mine.npz", num_classes=2)
+                return "mine.npz"
             case "isic2016":
                 write_isic2016(root, train=(10, 10))
             case "isic2017":

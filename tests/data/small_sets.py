@@ -1,4 +1,4 @@
-"""Writes small data sets in the formats that users have."""
+"""Writes small data sets in the formats that users have; ``file_sets`` has those of image files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 import torchvision.datasets
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.io import savemat
 
 Pixels = NDArray[np.uint8]
 PER_CLASS = {"train": 20, "test": 4}
@@ -58,7 +59,57 @@ def write_cifar(root: Path, dataset: type[torchvision.datasets.CIFAR10], monkeyp
 
 def dump(path: Path, content: object) -> str:
     path.write_bytes(pickle.dumps(content))
+    return md5(path)
+
+
+def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def write_stl10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """STL-10's format: bytes by image, channel, column, row; labels from 1. What has no labels is not written."""
+    dataset = torchvision.datasets.STL10
+    folder = root / dataset.base_folder
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        images, labels = random_images(split, 10, 3, 96, 96)
+        contents = {
+            f"{split}_X.bin": images.transpose(0, 1, 3, 2).tobytes(),
+            f"{split}_y.bin": (labels + 1).astype(np.uint8).tobytes(),
+        }
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        unlabelled = [entry for entry in getattr(dataset, f"{split}_list") if entry[0] == "unlabeled_X.bin"]
+        sums = [[name, md5(folder / name)] for name in contents]
+        monkeypatch.setattr(dataset, f"{split}_list", sums + unlabelled)
+
+
+def write_svhn(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SVHN's format: an array of row, column, channel, image; the label of the digit 0 is 10."""
+    root.mkdir(parents=True, exist_ok=True)
+    splits = dict(torchvision.datasets.SVHN.split_list)
+    for split in ("train", "test"):
+        images, labels = random_images(split, 10, 3, 32, 32)
+        url, name, _ = splits[split]
+        digits = np.where(labels == 0, 10, labels).astype(np.uint8)
+        savemat(root / name, {"X": images.transpose(2, 3, 1, 0), "y": digits[:, None]}, do_compression=True)
+        splits[split] = [url, name, md5(root / name)]
+    monkeypatch.setattr(torchvision.datasets.SVHN, "split_list", splits)
+
+
+def write_medmnist(
+    path: Path, *, shape: tuple[int, ...] = (12, 12, 3), num_classes: int = 3, **others: NDArray[np.generic] | None
+) -> Path:
+    """MedMNIST's format; ``others`` replaces arrays, or leaves them out if None. Returns ``path``."""
+    rng = np.random.default_rng(0)
+    arrays: dict[str, NDArray[np.generic] | None] = {}
+    for split, per_class in (("train", 10), ("val", 2), ("test", 4)):
+        labels = rng.permutation(np.repeat(np.arange(num_classes, dtype=np.uint8), per_class))
+        arrays[f"{split}_images"] = rng.integers(0, 256, (len(labels), *shape), dtype=np.uint8)
+        arrays[f"{split}_labels"] = labels[:, None]
+    kept = {name: array for name, array in (arrays | others).items() if array is not None}
+    np.savez_compressed(path, **kept)
+    return path
 
 
 def write_image_folder(

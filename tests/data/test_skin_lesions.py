@@ -125,7 +125,7 @@ def test_images_of_many_sizes_are_resized(name: str, tmp_path: Path) -> None:
     Image.new("RGB", (40, 25), "red").save(largest)
     check_dataset(name, tmp_path)
     dataset = load_dataset(name, tmp_path, image_size=12)
-    assert dataset.train.images.shape[1:] == (3, 12, 12)
+    assert dataset.images[dataset.train.rows].shape[1:] == (3, 12, 12)
     with pytest.raises(DataError, match=r"Set dataset\.image_size"):
         load_dataset(name, tmp_path)
 

@@ -1,0 +1,177 @@
+"""Decodes the images of a data set into one array, with as many processes as there are cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from orchestrator.data.dataset import ArraySamples, Decoded, Samples, Shape, Source
+from orchestrator.errors import DataError
+
+OnProgress = Callable[[int], None]
+"""Is told how many more images have been decoded."""
+
+CHUNK = 32
+# Starting the processes takes 3 to 5 s, most of it for importing PyTorch: not worth it for less than this.
+PARALLEL_FROM_S = 10.0
+
+
+def shape_of(source: Source, image_size: int | None) -> tuple[int, Shape]:
+    """Return the number of images of all parts, and the shape of one.
+
+    Raises:
+        DataError: The images have no common shape.
+    """
+    shapes = {samples.shape(image_size) for samples in source.parts.values()}
+    if len(shapes) > 1:
+        raise DataError(f"the images of its splits differ in shape: {sorted(shapes)}. Set dataset.image_size.")
+    return sum(len(samples.labels) for samples in source.parts.values()), shapes.pop()
+
+
+def decode_into(
+    path: Path,
+    source: Source,
+    image_size: int | None,
+    *,
+    on_progress: OnProgress | None = None,
+    processes: int | None = None,
+) -> NDArray[np.int64]:
+    """Decode every image of `source` into the array file at `path`.
+
+    Args:
+        path: A ``.npy`` file, uint8 [N, C, S, S], in the order of ``source.parts``.
+        source: What to decode.
+        image_size: What to resize to; None keeps the size.
+        on_progress: See `OnProgress`.
+        processes: How many; None: one until it shows that it would take long, then all cores.
+
+    Returns:
+        int64 [N, C, 2]: the sum of the pixels of each channel and that of their squares.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
+    images = np.lib.format.open_memmap(path, mode="r+")
+    sums = np.empty((*images.shape[:2], 2), dtype=np.int64)
+    parts = list(source.parts.values())
+    tell = on_progress or (lambda _: None)
+    started, done = time.perf_counter(), 0
+    chunks = deque(_chunks(parts))
+    while chunks and processes in (None, 1):
+        part, rows, indices = chunks.popleft()
+        sums[rows] = _decode_chunk(images[rows], parts[part], indices, image_size)
+        done += len(indices)
+        tell(len(indices))
+        left_s = (time.perf_counter() - started) / done * (len(images) - done)
+        if processes is None and left_s > PARALLEL_FROM_S:
+            processes = num_cores()
+    if chunks:
+        assert processes is not None
+        _decode_in_processes(path, parts, image_size, chunks, sums, tell, processes)
+    images.flush()
+    return sums
+
+
+def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
+    """Decode a source that is small and embedded, so that a cache of it would save nothing."""
+    samples = [ArraySamples(part.ids, part.labels, part.read(np.arange(len(part.labels)), image_size), part.groups)
+               for part in source.parts.values()]  # fmt: skip
+    images = torch.cat([part.images for part in samples])
+    parts = dict(zip(source.parts, samples, strict=True))
+    decoded = Source(source.class_names, train=parts["train"], val=parts.get("val"), test=parts["test"])
+    return Decoded(source=decoded, images=images, pixel_sums=_pixel_sums(images.numpy()))
+
+
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_Chunk = tuple[int, slice, NDArray[np.int64]]
+"""Number of the part, its rows in the array, and the indices of its samples."""
+
+
+def _chunks(parts: Sequence[Samples]) -> Iterator[_Chunk]:
+    first = 0
+    for number, samples in enumerate(parts):
+        for start in range(0, len(samples.labels), CHUNK):
+            indices = np.arange(start, min(start + CHUNK, len(samples.labels)))
+            yield number, slice(first + start, first + start + len(indices)), indices
+        first += len(samples.labels)
+
+
+def _decode_chunk(
+    rows: NDArray[np.uint8], samples: Samples, indices: NDArray[np.int64], image_size: int | None
+) -> NDArray[np.int64]:
+    """Fill `rows` and return their sums, int64 [n, C, 2]."""
+    rows[:] = samples.read(indices, image_size).numpy()
+    return _pixel_sums(rows)
+
+
+def _pixel_sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    pixels = images.reshape(*images.shape[:2], -1)
+    squares = np.square(pixels, dtype=np.uint32)
+    return np.stack([pixels.sum(2, dtype=np.int64), squares.sum(2, dtype=np.int64)], axis=2)
+
+
+def _decode_in_processes(
+    path: Path,
+    parts: Sequence[Samples],
+    image_size: int | None,
+    chunks: Iterable[_Chunk],
+    sums: NDArray[np.int64],
+    tell: OnProgress,
+    processes: int,
+) -> None:
+    # Not forked from here: a worker of Ray, and PyTorch's own threads, do not survive that.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(path, parts, image_size))
+    try:
+        waiting = {pool.submit(_decode_here, *chunk): chunk[1] for chunk in chunks}
+        for future in as_completed(waiting):
+            rows = waiting[future]
+            sums[rows] = future.result()
+            tell(rows.stop - rows.start)
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that decodes images was killed, probably for want of memory. Free some and try again."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_target: tuple[NDArray[np.uint8], Sequence[Samples], int | None]
+
+
+def _begin(path: Path, parts: Sequence[Samples], image_size: int | None) -> None:
+    """Prepare a process that decodes: what it needs once, and that it ends when the one that started it does."""
+    global _target
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started it gets Ctrl-C, too, and ends this one
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow(sentinel: int) -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, args=(parent.sentinel,), daemon=True).start()
+    _target = np.lib.format.open_memmap(path, mode="r+"), parts, image_size
+
+
+def _decode_here(part: int, rows: slice, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    images, parts, image_size = _target
+    return _decode_chunk(images[rows], parts[part], indices, image_size)

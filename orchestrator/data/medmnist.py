@@ -1,0 +1,166 @@
+"""MedMNIST, and what else is stored like it: one .npz file with the images and labels of three splits."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from torch import Tensor
+
+from orchestrator.data.dataset import ArraySamples, Shape, Source
+from orchestrator.errors import DataError
+
+_FAILURES = (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, struct.error)
+"""What zipfile and NumPy raise for files that are missing, truncated or not what their names say."""
+
+_MAX_NAMED = 5
+
+
+def open_medmnist_npz(path: Path) -> Source:
+    """Finds a data set in the format of MedMNIST, e.g. ``bloodmnist.npz`` or ``pathmnist_64.npz``.
+
+    ::
+
+        train_images, val_images, test_images      uint8 [n, S, S] (grey) or [n, S, S, 3] (RGB)
+        train_labels, val_labels, test_labels      integers [n] or [n, 1], from 0
+
+    The file does not name its classes: they are called "0", "1" and so on. Labels are read at once, images only when
+    they are asked for. Sets with several labels for an image (ChestMNIST) and with volumes (…MNIST3D) are refused.
+    Source: https://medmnist.com, with the counts and the licence of each set. Cite: Yang et al., "MedMNIST v2 - A
+    large-scale lightweight benchmark for 2D and 3D biomedical image classification", Scientific Data 10 (2023).
+
+    Args:
+        path: The .npz file.
+
+    Raises:
+        DataError: The file is missing or damaged, an array is missing or not as above, or a split lacks a class.
+    """
+    train, val, test = (_samples(path, split) for split in ("train", "val", "test"))
+    num_classes = len(np.unique(train.labels))
+    if num_classes < 2:
+        raise DataError(f"{path}: train_labels has {num_classes} class: classification needs two or more.")
+    for split, samples in (("train", train), ("val", val), ("test", test)):
+        if samples.stored != train.stored:
+            raise DataError(
+                f"{path}: {samples.array} holds images of {_described(samples.stored)}, but {train.array} of "
+                f"{_described(train.stored)}. All splits need the same."
+            )
+        if differing := sorted(set(range(num_classes)) ^ set(samples.labels.tolist())):
+            raise DataError(
+                f"{path}: {split}_labels and the {num_classes} classes of train_labels, 0 to {num_classes - 1}, differ "
+                f"in {', '.join(str(label) for label in differing[:_MAX_NAMED])}. Labels count from 0, and every split "
+                "needs images of every class."
+            )
+    return Source(tuple(str(label) for label in range(num_classes)), train=train, val=val, test=test)
+
+
+@dataclass(frozen=True)
+class NpzSamples:
+    """Samples whose images stay in the file until they are read; see ``orchestrator.data.dataset.Samples``.
+
+    Attributes:
+        path: The .npz file.
+        array: The array of the images: uint8 [n, S, S] or [n, S, S, 3].
+        ids: See ``Samples``.
+        labels: int64 [n].
+        stored: Channels, height and width of the stored images.
+        groups: See ``Samples``: None.
+    """
+
+    path: Path
+    array: str
+    ids: Sequence[str]
+    labels: NDArray[np.int64]
+    stored: Shape
+    groups: Sequence[str] | None = None
+
+    def shape(self, image_size: int | None) -> Shape:
+        """See ``Samples``."""
+        channels, height, width = self.stored
+        return (channels, image_size or height, image_size or width)
+
+    def read(self, indices: NDArray[np.int64], image_size: int | None) -> Tensor:
+        """See ``Samples``; resized bilinearly with antialiasing. From the first call on the whole array is in memory.
+
+        Raises:
+            DataError: The array is damaged.
+        """
+        return self._in_memory.read(indices, image_size)
+
+    @cached_property
+    def _in_memory(self) -> ArraySamples:
+        with _member(self.path, self.array) as file:
+            images = torch.from_numpy(npy.read_array(file))
+        images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images.unsqueeze(1)
+        return ArraySamples(self.ids, self.labels, images)
+
+
+def _samples(path: Path, split: str) -> NpzSamples:
+    array = f"{split}_images"
+    shape, dtype = _header(path, array)
+    if dtype != np.uint8 or len(shape) not in (3, 4) or shape[1] != shape[2] or shape[3:] not in ((), (3,)):
+        raise DataError(
+            f"{path}: {array} is {dtype} {list(shape)}, but uint8 [n, S, S] or [n, S, S, 3] is expected: "
+            "square 2D images, grey or RGB."
+        )
+    if 0 in shape:
+        raise DataError(f"{path}: {array} is empty: {list(shape)}. Every split needs images of every class.")
+    labels = _labels(path, f"{split}_labels", shape[0])
+    ids = [f"{split}/{index}" for index in range(len(labels))]
+    return NpzSamples(path, array, ids, labels, stored=(3 if len(shape) == 4 else 1, shape[1], shape[2]))
+
+
+def _labels(path: Path, array: str, num_images: int) -> NDArray[np.int64]:
+    """int64 [num_images]."""
+    shape, dtype = _header(path, array)
+    if len(shape) == 2 and shape[1] > 1:
+        raise DataError(
+            f"{path}: {array} has {shape[1]} labels for each image: what has several labels cannot be used here."
+        )
+    if dtype.kind not in "iu" or len(shape) not in (1, 2):
+        raise DataError(f"{path}: {array} is {dtype} {list(shape)}, but integers [n] or [n, 1] are expected.")
+    if shape[0] != num_images:
+        raise DataError(
+            f"{path}: {array} has {shape[0]} labels for {num_images} images. Every image needs one: download it again."
+        )
+    with _member(path, array) as file:
+        return npy.read_array(file).reshape(-1).astype(np.int64)
+
+
+def _header(path: Path, array: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an array, without reading it."""
+    with _member(path, array) as file:
+        # NumPy writes later versions only for the names of fields, and such an array would be refused anyway.
+        read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return shape, dtype
+
+
+@contextmanager
+def _member(path: Path, array: str) -> Iterator[IO[bytes]]:
+    """An array's bytes; what goes wrong while they are read is a ``DataError`` that names file and array."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{array}.npy") as file:
+            yield file
+    except KeyError as error:
+        raise DataError(
+            f"{path} has no array {array}: an .npz file of MedMNIST has images and labels of train, val and test."
+        ) from error
+    except _FAILURES as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"{path}: {array} cannot be read: {reason}. Put MedMNIST's .npz file there.") from error
+
+
+def _described(stored: Shape) -> str:
+    return f"{stored[1]}x{stored[2]} pixels in {stored[0]} channels"

@@ -1,0 +1,41 @@
+"""The kinds of fields that the sections of an experiment file are made of."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+
+def _absolute(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError("not a path")
+    return Path(os.path.abspath(os.path.expanduser(value)))
+
+
+def refuse(allowed: str, remedy: str) -> PydanticCustomError:
+    """Return the error of a check that spans fields; `orchestrator.findings` prints both texts."""
+    return PydanticCustomError("cross_field", "allowed: {allowed}. {remedy}", {"allowed": allowed, "remedy": remedy})
+
+
+# Strict: `epochs: true` and `epochs: "5"` are mistakes and not 1 and 5.
+Integer = Annotated[int, Field(strict=True)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Bool = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
+
+
+class Frozen(BaseModel):
+    """A section: nothing in it changes, and it has no keys but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def call_of(name: str, options: dict[str, Any]) -> str:
+    """Return e.g. ``zeta_mixup(gamma=2.8, num_mixed=4)``, or the name alone if there are no options."""
+    return f"{name}({', '.join(f'{key}={options[key]}' for key in sorted(options))})" if options else name

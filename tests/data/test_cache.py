@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_sets import write_image_folder
+
+from orchestrator.data import Cache, Decoded, Source, cache, decode_dataset, load_dataset
+from orchestrator.data.image_folder import open_image_folder
+from orchestrator.errors import DataError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_image_folder(tmp_path / "data" / "mine")
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def load(root: Path, kept: Cache, *, image_size: int | None = None) -> Decoded:
+    return decode_dataset("image_folder", root.parent, path=root.name, image_size=image_size, cache=kept)
+
+
+def never() -> Source:
+    raise AssertionError("the images were looked for again")
+
+
+def reopened(root: Path, kept: Cache, *, image_size: int | None = None) -> Decoded:
+    """From the cache alone."""
+    return kept.decoded("image_folder", root, image_size, open_source=never)
+
+
+def is_built_again(root: Path, kept: Cache) -> bool:
+    try:
+        reopened(root, kept)
+    except AssertionError:
+        return True
+    return False
+
+
+def test_the_second_time_nothing_is_decoded(root: Path, kept: Cache) -> None:
+    first = load(root, kept)
+    second = reopened(root, kept)
+    assert torch.equal(first.images, second.images)
+    np.testing.assert_array_equal(first.pixel_sums, second.pixel_sums)
+    assert first.source.class_names == second.source.class_names
+    source = open_image_folder(root)
+    for part, samples in source.parts.items():
+        again = second.source.parts[part]
+        assert [*again.ids] == [*samples.ids]
+        np.testing.assert_array_equal(again.labels, samples.labels)
+        every = np.arange(len(samples.labels))
+        assert torch.equal(again.read(every, None), samples.read(every, None))
+
+
+def test_groups_and_shipped_validation_are_kept(tmp_path: Path, place: Callable[[str], str | None]) -> None:
+    for name in ("isic2018", "isic2017"):
+        place(name)
+        kept = Cache(tmp_path / "cache")
+        fresh = load_dataset(name, tmp_path, cache=kept)
+        again = load_dataset(name, tmp_path, cache=kept)
+        assert fresh.split_hash == again.split_hash
+        assert torch.equal(fresh.val.rows, again.val.rows)
+    assert len(kept.entries()) == 2
+
+
+def test_each_size_has_its_entry_and_splits_share_one(root: Path, kept: Cache) -> None:
+    load(root, kept)
+    load(root, kept, image_size=8)
+    for val_fraction, num_train in ((0.1, None), (0.5, None), (0.1, 10)):
+        options = {"val_fraction": val_fraction, "num_train": num_train}
+        load_dataset("image_folder", root.parent, path="mine", image_size=8, cache=kept, **options)
+    assert len(kept.entries()) == 2
+
+
+@pytest.mark.parametrize("change", ["added", "removed", "renamed", "touched", "decoder"])
+def test_a_change_of_the_source_makes_another_entry(
+    change: str, root: Path, kept: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(root, kept)
+    victim = root / "train" / "ant" / "003.png"
+    match change:
+        case "added":
+            shutil.copy(victim, victim.with_name("zzz.png"))
+        case "removed":
+            victim.unlink()
+        case "renamed":
+            victim.rename(victim.with_name("yyy.png"))
+        case "touched":
+            os.utime(victim, ns=(1, 1))
+        case "decoder":
+            monkeypatch.setattr(cache, "DECODER_VERSION", 99)
+    assert is_built_again(root, kept)
+    load(root, kept)
+    assert not is_built_again(root, kept)
+
+
+def test_hidden_files_do_not_matter(root: Path, kept: Cache) -> None:
+    load(root, kept)
+    (root / ".DS_Store").write_bytes(b"x")
+    assert not is_built_again(root, kept)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", [cache.IMAGES, cache.INDEX])
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "missing"])
+def test_a_damaged_entry_is_found_and_made_again(file: str, damage: str, root: Path, kept: Cache) -> None:
+    expected = load(root, kept).images.clone()
+    victim = kept.entries()[0].path / file
+    match damage:
+        case "flipped":
+            flip(victim)
+        case "truncated":
+            victim.write_bytes(victim.read_bytes()[:-5])
+        case "empty":
+            victim.write_bytes(b"")
+        case "missing":
+            victim.unlink()
+    assert is_built_again(root, kept)
+    assert torch.equal(load(root, kept).images, expected)
+    assert not is_built_again(root, kept)
+
+
+def test_a_failed_build_leaves_nothing(root: Path, kept: Cache) -> None:
+    (root / "test" / "bee" / "004.png").write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"test/bee/004\.png"):
+        load(root, kept)
+    assert not [path for path in kept.dir.iterdir() if not path.name.startswith(".lock")]
+
+
+def test_the_map_is_shared_and_writing_to_it_changes_no_file(root: Path, kept: Cache) -> None:
+    mapped = load(root, kept)
+    before = mapped.images.clone()
+    mapped.images.zero_()
+    assert torch.equal(reopened(root, kept).images, before)
+
+
+def build(root: Path, kept: Cache, mark: Path) -> None:
+    def found() -> Source:
+        with mark.open("a") as file:
+            file.write("x")
+        time.sleep(0.5)
+        return open_image_folder(root)
+
+    kept.decoded("image_folder", root, None, open_source=found)
+
+
+def test_of_several_processes_one_builds(root: Path, kept: Cache, tmp_path: Path) -> None:
+    mark = tmp_path / "builds"
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=build, args=(root, kept, mark)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert mark.read_text() == "x"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from orchestrator.data import Cache, cache
+from orchestrator.data.image_folder import open_image_folder
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+cache._write_index = die
+root, kept = Path(sys.argv[1]), Cache(Path(sys.argv[2]))
+kept.decoded("image_folder", root, None, open_source=lambda: open_image_folder(root))
+"""
+
+
+def test_a_killed_build_leaves_nothing_half_valid(root: Path, kept: Cache) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(root), str(kept.dir)], check=False)
+    assert ended.returncode == -9
+    assert [path for path in kept.dir.iterdir() if path.name.startswith(".building")]
+    assert not kept.entries()
+    load(root, kept)
+    assert not [path for path in kept.dir.iterdir() if path.name.startswith(".building")]
+    assert not is_built_again(root, kept)
+
+
+def test_the_least_used_entry_gives_way(root: Path, tmp_path: Path) -> None:
+    num_images = 40
+    each = num_images * 3 * 64**2
+    kept = Cache(tmp_path / "cache", limit_gib=2.5 * each / 2**30)
+    paths = []
+    for used, size in enumerate((64, 63)):
+        load(root, kept, image_size=size)
+        path = kept.path_of("image_folder", root, size)
+        os.utime(path / cache.INDEX, (used + 1, used + 1))
+        paths.append(path)
+    reopened(root, kept, image_size=64)  # now 63 is the one not used for longest
+    load(root, kept, image_size=62)
+    assert {entry.path for entry in kept.entries()} == {paths[0], kept.path_of("image_folder", root, 62)}
+    with pytest.raises(DataError, match=r"cache\.limit_gib is"):
+        load(root, kept, image_size=200)
+
+
+def test_a_full_disk_is_said_and_nothing_stays(root: Path, kept: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DataError, match=rf"cache\.dir = {kept.dir}: no room"):
+        load(root, kept)
+    assert not [path for path in kept.dir.iterdir() if not path.name.startswith(".lock")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_is_really_full(root: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], check=False).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with pytest.raises(DataError, match="no room"):
+            load(root, Cache(small), image_size=256)
+        assert not [path for path in small.iterdir() if not path.name.startswith(".lock")]
+        load(root, Cache(small), image_size=32)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_cache_that_cannot_be_written_is_named(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cache\.dir = .*file: not writable"):
+        load(root, Cache(tmp_path / "file"))
+
+
+def test_clear_removes_the_entries_of_one_set_or_all(root: Path, kept: Cache) -> None:
+    load(root, kept)
+    load(root, kept, image_size=8)
+    (kept.dir / ".building-image_folder-8px-0").mkdir()
+    assert kept.clear("cifar10") == []
+    assert len(kept.clear("image_folder")) == 2
+    assert kept.entries() == []
+    assert not [path for path in kept.dir.iterdir() if not path.name.startswith(".lock")]

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_sets import write_image_folder
+
+from orchestrator.data import decode
+from orchestrator.data.decode import decode_in_memory, decode_into, shape_of
+from orchestrator.data.image_folder import open_image_folder
+from orchestrator.errors import DataError
+
+
+def target(folder: Path, root: Path) -> Path:
+    count, shape = shape_of(open_image_folder(root), None)
+    path = folder / "images.npy"
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, *shape)).flush()
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_image_folder(tmp_path / "mine", splits=("train", "val", "test"), num=40)
+
+
+@pytest.mark.parametrize("processes", [None, 1, 2])
+def test_every_image_lands_in_its_row(root: Path, tmp_path: Path, processes: int | None) -> None:
+    source = open_image_folder(root)
+    path, told = target(tmp_path, root), []
+    sums = decode_into(path, source, None, on_progress=told.append, processes=processes)
+    images = np.load(path)
+    expected = decode_in_memory(source, None)
+    np.testing.assert_array_equal(images, expected.images.numpy())
+    np.testing.assert_array_equal(sums, expected.pixel_sums)
+    wide = images.astype(np.int64)
+    np.testing.assert_array_equal(sums[..., 0], wide.sum((2, 3)))
+    np.testing.assert_array_equal(sums[..., 1], (wide**2).sum((2, 3)))
+    assert sum(told) == len(images) == 240
+    assert [*source.parts] == ["train", "val", "test"]
+
+
+def test_what_takes_long_is_left_to_processes(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "PARALLEL_FROM_S", 0.0)
+    source, path = open_image_folder(root), target(tmp_path, root)
+    own: list[int] = []
+    original = decode._decode_chunk
+    monkeypatch.setattr(decode, "_decode_chunk", lambda *chunk: (own.append(1), original(*chunk))[1])
+    decode_into(path, source, None)
+    assert len(own) == 1, "the first chunk shows how long the others take"
+    np.testing.assert_array_equal(np.load(path), decode_in_memory(source, None).images.numpy())
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_damaged_image_is_named(root: Path, tmp_path: Path, processes: int) -> None:
+    path = target(tmp_path, root)
+    (root / "test" / "bee" / "020.png").write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"test/bee/020\.png"):
+        decode_into(path, open_image_folder(root), None, processes=processes)
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from orchestrator.data import decode
+from orchestrator.data.decode import decode_into
+from orchestrator.data.image_folder import FileSamples, open_image_folder
+class Slow(FileSamples):
+    def read(self, indices, image_size):
+        print("reading", flush=True)
+        time.sleep(60)
+if __name__ == "__main__":
+    import dataclasses
+    root, path = map(Path, sys.argv[1:])
+    source = open_image_folder(root)
+    slow = {n: Slow(**{f.name: getattr(s, f.name) for f in dataclasses.fields(s)}) for n, s in source.parts.items()}
+    source = dataclasses.replace(source, **slow)
+    decode_into(path, source, None, processes=2)
+"""
+
+
+def test_processes_end_with_the_one_that_started_them(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "slow.py"), str(root), str(target(tmp_path, root))]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 30
+    while members(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not members(process.pid)
+
+
+def members(group: int) -> list[str]:
+    """The processes of a process group."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if os.getpgid(int(folder.name)) == group and "Z" not in (folder / "stat").read_text().split()[2]:
+                    found.append(folder.name)
+            except (ProcessLookupError, FileNotFoundError):
+                continue
+    return found
