@@ -172,6 +172,19 @@ def resized_crop(pixels: Tensor, region: Region, *, size: int) -> Tensor:
     return resized.contiguous()
 
 
+def resize(pixels: Tensor, size: int) -> Tensor:
+    """Return images resized bilinearly with antialiasing, as torchvision does it and rounded.
+
+    Args:
+        pixels: uint8 ``[B, C, S, S]``.
+        size: Side of the result; `pixels` themselves if it is S.
+    """
+    if pixels.shape[-1] == size:
+        return pixels
+    resized = F.interpolate(pixels.float(), size=(size, size), mode="bilinear", antialias=True)
+    return resized.round_().to(torch.uint8)
+
+
 def center_crop(pixels: Tensor, size: int) -> Tensor:
     """Return the middle of images, ``[..., size, size]``, a view where no padding is needed.
 

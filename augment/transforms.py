@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from augment.colors import ColorDraw, ColorJitter, adjust_colors
-from augment.crops import PaddingMode, RandomResizedCrop, Region, crop, resized_crop
+from augment.crops import PaddingMode, RandomResizedCrop, Region, center_crop, crop, resize, resized_crop
 from augment.pixels import Window, draw_window
+
+CENTER = 224 / 256
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -116,6 +118,24 @@ class TrainTransform:
         if draw.colors is not None:
             pixels = adjust_colors(pixels, draw.colors)
         return pixels, draw.window
+
+    def for_evaluation(self, pixels: Tensor) -> Tensor:
+        """Return what a model that is trained like this is evaluated on: the centre, nothing random.
+
+        With a random resized crop, images are resized first, so that the centre is `CENTER` of the side, as in
+        torchvision's references (256 to 224); else objects keep the size that they are trained at.
+
+        Args:
+            pixels: uint8 ``[B, C, H, H]``.
+
+        Returns:
+            uint8 ``[B, C, S, S]``.
+        """
+        side = pixels.shape[-1]
+        size = self.image_size or side
+        if self.random_resized_crop is not None:
+            pixels = resize(pixels, max(size, min(side, round(size / CENTER))))
+        return center_crop(pixels, size)
 
     def _draw_region(self, shape: Sequence[int], generator: torch.Generator) -> Region:
         batch_size, _, side, _ = shape

@@ -6,15 +6,17 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from rich.console import Console
 
+from orchestrator.data_cli import data
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
+from orchestrator.options import experiment_options
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 # A path that cannot be, as opposed to a disk that fails later.
 PATH_ERRORS = (errno.ENAMETOOLONG, errno.EACCES, errno.ENOTDIR, errno.EISDIR)
 FORMATS = ("table", "markdown", "csv", "latex")
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class _Opened:
@@ -58,15 +59,6 @@ class _Opened:
         return self.tracker().cell_runs(self.cells, active=self.storage.is_locked())
 
 
-def _common(command: _Command) -> _Command:
-    # `main` looks for it: it also matters where click itself fails.
-    command = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(command)
-    command = click.option(
-        "-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the file."
-    )(command)
-    return click.argument("experiment")(command)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="zetasweep")
 def cli() -> None:
@@ -77,8 +69,11 @@ def cli() -> None:
     """
 
 
+cli.add_command(data)
+
+
 @cli.command()
-@_common
+@experiment_options
 def plan(experiment: str, overrides: tuple[str, ...]) -> int:
     """Show cells, what is done, slots, resources and disk; run nothing."""
     opened = _Opened(experiment, overrides)
@@ -96,7 +91,7 @@ def plan(experiment: str, overrides: tuple[str, ...]) -> int:
 
 
 @cli.command()
-@_common
+@experiment_options
 @click.option("--download", is_flag=True, help="Fetch data sets that are missing, where torchvision can.")
 def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
     """Run what is missing; the same command again continues, extends or does nothing."""
@@ -116,7 +111,7 @@ def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
 
 
 @cli.command()
-@_common
+@experiment_options
 def status(experiment: str, overrides: tuple[str, ...]) -> int:
     """Show what is done, running, failed and missing, cell by cell."""
     opened = _Opened(experiment, overrides)
@@ -128,7 +123,7 @@ def status(experiment: str, overrides: tuple[str, ...]) -> int:
 
 
 @cli.command()
-@_common
+@experiment_options
 @click.option("--metric", default="test/error", show_default=True, help="test/..., val/... or best/...")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True)
 def compare(experiment: str, overrides: tuple[str, ...], metric: str, format_: str) -> int:
@@ -147,7 +142,7 @@ def compare(experiment: str, overrides: tuple[str, ...], metric: str, format_: s
 
 
 @cli.command()
-@_common
+@experiment_options
 @click.option("--metric", default="error", show_default=True, help="A validation metric.")
 @click.option("--register", metavar="NAME", help="Register the best seed's model under NAME, with the alias 'best'.")
 def select(experiment: str, overrides: tuple[str, ...], metric: str, register: str | None) -> int:

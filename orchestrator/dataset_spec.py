@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -103,9 +103,14 @@ class DatasetSpec(Frozen):
     def _fill_defaults(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("name"), str) or data["name"] not in DATASETS:
             return data
-        info = DATASETS[data["name"]]
-        padding = 0 if data.get("random_resized_crop") is not None else info.crop_padding
-        return {"crop_padding": padding, "hflip": info.hflip, **data}
+        return {**cls._usual(data["name"], data), **data}
+
+    @staticmethod
+    def _usual(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the registry says about a data set where an experiment says nothing."""
+        info = DATASETS[name]
+        padding = 0 if options.get("random_resized_crop") is not None else info.crop_padding
+        return {"crop_padding": padding, "hflip": info.hflip}
 
     @field_validator("folder", "file")
     @classmethod
@@ -169,11 +174,8 @@ class DatasetSpec(Frozen):
     @property
     def label(self) -> str:
         """The name with the options that differ from the defaults, e.g. ``cifar10(num_train=10000)``."""
-        known = DATASETS.get(self.name)
-        usual: dict[str, Any] = {
-            name: field.default for name, field in type(self).model_fields.items() if not field.is_required()
-        }
-        if known is not None:
-            usual |= {"crop_padding": known.crop_padding, "hflip": known.hflip}
-        options = self.model_dump(exclude={"name"}, exclude_none=True)
-        return call_of(self.name, {option: value for option, value in options.items() if value != usual.get(option)})
+        options = self.model_dump(exclude={"name"}, exclude_defaults=True)
+        for option, usual in self._usual(self.name, options).items():
+            if options.get(option) == usual:
+                del options[option]
+        return call_of(self.name, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,14 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def call_of(name: str, options: dict[str, Any]) -> str:
+def call_of(name: str, options: Mapping[str, Any]) -> str:
     """Return e.g. ``zeta_mixup(gamma=2.8, num_mixed=4)``, or the name alone if there are no options."""
-    return f"{name}({', '.join(f'{key}={options[key]}' for key in sorted(options))})" if options else name
+    return f"{name}({', '.join(_option(key, options[key]) for key in sorted(options))})" if options else name
+
+
+def _option(name: str, value: Any) -> str:
+    if value is True:
+        return name
+    if isinstance(value, Mapping):
+        return call_of(name, value)
+    return f"{name}={'-'.join(map(str, value)) if isinstance(value, tuple) else value}"

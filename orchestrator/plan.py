@@ -15,6 +15,7 @@ from orchestrator.batches import check_global_batch
 from orchestrator.data import DATASETS, count_training_images, num_classes_of
 from orchestrator.errors import CellError, UserError
 from orchestrator.models import build_model
+from orchestrator.prepare import cache_bytes
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
@@ -38,12 +39,14 @@ class Plan:
         pending: Those that are not done.
         layout: Where they would be placed.
         disk_peak_bytes: What checkpoints and models take at most, while the last cells run.
+        cache_bytes: What decoded images take, on each machine, beside those that are there.
     """
 
     cells: tuple[Cell, ...]
     pending: tuple[Cell, ...]
     layout: Layout
     disk_peak_bytes: int
+    cache_bytes: int
 
 
 def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Cell]:
@@ -98,7 +101,13 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
     sizes = [weights[cell.dataset, cell.model] for cell in pending]
     kept = 2 * sum(sizes)
     resumable = 2 * (1 + OPTIMIZER_COPIES[experiment.train.optimizer]) * max(sizes, default=0) * layout.slots
-    return Plan(cells=tuple(cells), pending=tuple(pending), layout=layout, disk_peak_bytes=kept + resumable)
+    return Plan(
+        cells=tuple(cells),
+        pending=tuple(pending),
+        layout=layout,
+        disk_peak_bytes=kept + resumable,
+        cache_bytes=cache_bytes([cell.dataset for cell in pending], experiment),
+    )
 
 
 def render_plan(plan: Plan, experiment: Experiment) -> RenderableType:
@@ -114,6 +123,8 @@ def render_plan(plan: Plan, experiment: Experiment) -> RenderableType:
         f"slots:     {layout.slots} at a time, {used} each, on {offered}",
         f"disk:      at most {decimal(plan.disk_peak_bytes)} more in {experiment.storage}",
     ]
+    if plan.cache_bytes:
+        lines.append(f"cache:     {decimal(plan.cache_bytes)} of decoded images more in {experiment.cache.dir}")
     if layout.warning:
         lines.append(f"warning:   {layout.warning}")
     return Group(*(Text(line, overflow="fold") for line in lines))

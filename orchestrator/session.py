@@ -11,6 +11,7 @@ from rich.text import Text
 
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED
 from orchestrator.plan import make_plan, pending_cells, render_plan
+from orchestrator.prepare import decode_images
 from orchestrator.progress import Progress
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def _run(
     log = storage.new_log(experiment.name)
     with output_to(log) as console:
         console.print(f"log: {log}", soft_wrap=True)
+        if "RAY_ADDRESS" not in os.environ:
+            # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
+            decode_images([cell.dataset for cell in pending], experiment, console)
         with joined_or_started(experiment.resources) as layout:
             console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
             _warn_of_lost_storage(console, storage)

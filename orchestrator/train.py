@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from augment import Normalization, center_crop, check_backend, one_hot
+from augment import Normalization, check_backend, one_hot
 from orchestrator import audit, checkpoint
 from orchestrator.batches import AUGMENT, MODEL, balanced_class_weights, derive_seed, epoch_order, shard_batches
 from orchestrator.data import Dataset, Split
@@ -309,7 +309,7 @@ class _Trainer:
         ))  # fmt: skip
         logits = []
         for pixels in self.feed.batches([split.rows[indices] for indices in shard]):
-            images = self.normalization(center_crop(pixels, self.image_size))
+            images = self.normalization(self.transform.for_evaluation(pixels))
             with self._autocast():
                 logits.append(self.module(images).float())
         labels = split.labels[torch.cat(shard)].to(self.device)

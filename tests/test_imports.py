@@ -63,6 +63,7 @@ ORDER = [
     "orchestrator.quiet",
     "orchestrator.progress",
     "orchestrator.cluster",
+    "orchestrator.prepare",
     "orchestrator.plan",
     "orchestrator.sweep",
     "orchestrator.contrast",
@@ -71,6 +72,8 @@ ORDER = [
     "orchestrator.select",
     "orchestrator.report",
     "orchestrator.session",
+    "orchestrator.options",
+    "orchestrator.data_cli",
     "orchestrator.cli",
     "orchestrator.__main__",
 ]

@@ -53,6 +53,11 @@ class Entry:
     path: Path
     size_bytes: int
 
+    @property
+    def dataset(self) -> str:
+        """The name of the data set."""
+        return self.path.name.rsplit("-", 2)[0]
+
 
 @dataclass(frozen=True)
 class Cache:
@@ -122,7 +127,7 @@ class Cache:
 
         Trainings that have mapped an entry keep it until they end.
         """
-        removed = [entry for entry in self.entries() if name is None or entry.path.name.rsplit("-", 2)[0] == name]
+        removed = [entry for entry in self.entries() if name in (None, entry.dataset)]
         for entry in removed:
             shutil.rmtree(entry.path, ignore_errors=True)
         for path in self.dir.glob(f"{_BUILDING}{name or ''}*"):

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from orchestrator.data.dataset import ArraySamples, Decoded, Samples, Shape, Source
 from orchestrator.errors import DataError
 
-OnProgress = Callable[[int], None]
-"""Is told how many more images have been decoded."""
+OnProgress = Callable[[int, int], None]
+"""Is told how many images have been decoded so far, and of how many."""
 
 CHUNK = 32
 # Starting the processes takes 3 to 5 s, most of it for importing PyTorch: not worth it for less than this.
@@ -67,20 +67,23 @@ def decode_into(
     images = np.lib.format.open_memmap(path, mode="r+")
     sums = np.empty((*images.shape[:2], 2), dtype=np.int64)
     parts = list(source.parts.values())
-    tell = on_progress or (lambda _: None)
+    tell = on_progress or (lambda *_: None)
     started, done = time.perf_counter(), 0
     chunks = deque(_chunks(parts))
     while chunks and processes in (None, 1):
         part, rows, indices = chunks.popleft()
         sums[rows] = _decode_chunk(images[rows], parts[part], indices, image_size)
         done += len(indices)
-        tell(len(indices))
+        tell(done, len(images))
         left_s = (time.perf_counter() - started) / done * (len(images) - done)
         if processes is None and left_s > PARALLEL_FROM_S:
             processes = num_cores()
     if chunks:
         assert processes is not None
-        _decode_in_processes(path, parts, image_size, chunks, sums, tell, processes)
+        for rows, of_rows in _decoded_in_processes(path, parts, image_size, chunks, processes):
+            sums[rows] = of_rows
+            done += len(of_rows)
+            tell(done, len(images))
     images.flush()
     return sums
 
@@ -127,15 +130,14 @@ def _pixel_sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.stack([pixels.sum(2, dtype=np.int64), squares.sum(2, dtype=np.int64)], axis=2)
 
 
-def _decode_in_processes(
+def _decoded_in_processes(
     path: Path,
     parts: Sequence[Samples],
     image_size: int | None,
     chunks: Iterable[_Chunk],
-    sums: NDArray[np.int64],
-    tell: OnProgress,
     processes: int,
-) -> None:
+) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """Yield the rows of each chunk as soon as they are filled, with their sums."""
     # Not forked from here: a worker of Ray, and PyTorch's own threads, do not survive that.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
@@ -143,9 +145,7 @@ def _decode_in_processes(
     try:
         waiting = {pool.submit(_decode_here, *chunk): chunk[1] for chunk in chunks}
         for future in as_completed(waiting):
-            rows = waiting[future]
-            sums[rows] = future.result()
-            tell(rows.stop - rows.start)
+            yield waiting[future], future.result()
     except BrokenProcessPool as error:
         raise DataError(
             "a process that decodes images was killed, probably for want of memory. Free some and try again."

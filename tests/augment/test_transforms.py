@@ -108,7 +108,8 @@ def placed(image: Tensor, region: dict[str, Any], transform: TrainTransform) -> 
         image = v2.crop(image, *box)
     image = v2.horizontal_flip(image) if region["hflip"] else image
     image = v2.vertical_flip(image) if region["vflip"] else image
-    return torch.rot90(image, region["rot90"] or 0, dims=(-2, -1)).float()
+    image = torch.rot90(image, region["rot90"] or 0, dims=(-2, -1))
+    return image.float()
 
 
 ADJUSTED: dict[str, Callable[[Tensor, float], Tensor]] = {
@@ -217,6 +218,10 @@ def test_what_is_done_here_is_what_a_window_would_do() -> None:
     pixels = random_images(BATCH_SIZE, 3, 16, 16)
     window = draw_window(BATCH_SIZE, crop_padding=3, hflip=True, generator=seeded())
     assert window is not None
+    drawn = TrainTransform(crop_padding=3, vflip=True).draw(pixels.shape, generator=seeded()).region
+    assert drawn is not None
+    assert torch.equal(drawn.top, window.top)
+    assert torch.equal(drawn.left, window.left)
     size = torch.full((BATCH_SIZE,), 16)
     never = torch.zeros(BATCH_SIZE, dtype=torch.bool)
     region = Region(top=window.top, left=window.left, height=size, width=size, hflip=window.mirrored, vflip=never)
@@ -451,7 +456,7 @@ def test_the_host_reads_nothing_back(transform: TrainTransform) -> None:
 def copied_to(draw: Any, device: str) -> Any:
     if isinstance(draw, Tensor):
         return draw.to(device)
-    if not is_dataclass(draw):
+    if not is_dataclass(draw) or isinstance(draw, type):
         return draw
     return type(draw)(**{field.name: copied_to(getattr(draw, field.name), device) for field in fields(draw)})
 
@@ -472,3 +477,14 @@ def test_the_host_never_waits_for_the_gpu_and_gets_the_same_pixels(transform: Tr
     expected_here, window_here = transform.apply(pixels, copied_to(draw, "cpu"))
     assert (window is None) == (window_here is None)
     assert (result.cpu().int() - expected_here.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize(("side", "size", "resized"), [(64, 56, 64), (64, 28, 32), (64, 64, 64), (64, 60, 64)])
+def test_evaluation_is_resize_and_centre_crop(side: int, size: int, resized: int) -> None:
+    pixels = torch.randint(0, 256, (3, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    seen = TrainTransform(image_size=size, random_resized_crop=RandomResizedCrop()).for_evaluation(pixels)
+    expected = v2.center_crop(v2.resize(pixels, [resized, resized], antialias=True), [size, size])
+    assert seen.shape == (3, 3, size, size)
+    assert (seen.int() - expected.int()).abs().max() <= 1
+    at_its_size = TrainTransform(image_size=size, crop_padding=2, hflip=True).for_evaluation(pixels)
+    assert torch.equal(at_its_size, v2.center_crop(pixels, [size, size]))

@@ -32,8 +32,9 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("processes", [None, 1, 2])
 def test_every_image_lands_in_its_row(root: Path, tmp_path: Path, processes: int | None) -> None:
     source = open_image_folder(root)
-    path, told = target(tmp_path, root), []
-    sums = decode_into(path, source, None, on_progress=told.append, processes=processes)
+    path = target(tmp_path, root)
+    told: list[tuple[int, int]] = []
+    sums = decode_into(path, source, None, on_progress=lambda *state: told.append(state), processes=processes)
     images = np.load(path)
     expected = decode_in_memory(source, None)
     np.testing.assert_array_equal(images, expected.images.numpy())
@@ -41,7 +42,9 @@ def test_every_image_lands_in_its_row(root: Path, tmp_path: Path, processes: int
     wide = images.astype(np.int64)
     np.testing.assert_array_equal(sums[..., 0], wide.sum((2, 3)))
     np.testing.assert_array_equal(sums[..., 1], (wide**2).sum((2, 3)))
-    assert sum(told) == len(images) == 240
+    assert len(images) == 240
+    assert told == [(done, 240) for done, _ in sorted(told)]
+    assert told[-1] == (240, 240)
     assert [*source.parts] == ["train", "val", "test"]
 
 

@@ -1,0 +1,76 @@
+"""``zetasweep data``: what is there, whether it can be trusted, and decoding it ahead of time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.filesize import decimal
+
+from orchestrator.exit_codes import DONE, INCOMPLETE
+from orchestrator.options import experiment_options
+
+
+@click.group()
+def data() -> None:
+    """List, check, decode and clear data sets."""
+
+
+@data.command("list")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Where data sets lie.  [default: as experiments have it]"
+)
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where decoded images lie.  [default: likewise]")
+def list_(data_dir: Path | None, cache_dir: Path | None) -> int:
+    """Show which data sets are known, where each is expected, and what is there."""
+    from orchestrator.config import General
+    from orchestrator.data import Cache, default_cache_dir
+    from orchestrator.prepare import render_known
+
+    found = (data_dir or General(name="any").data_dir).absolute()
+    Console().print(render_known(found, Cache((cache_dir or default_cache_dir()).absolute())))
+    return DONE
+
+
+@data.command()
+@experiment_options
+def prepare(experiment: str, overrides: tuple[str, ...]) -> int:
+    """Decode the images of an experiment now, so that no training waits for it."""
+    from orchestrator.experiment_file import load_experiment
+    from orchestrator.prepare import decode_images
+
+    opened, console = load_experiment(Path(experiment), overrides), Console()
+    decode_images(opened.dataset, opened, console)
+    console.print(f"all images are decoded, in {opened.cache.dir}", soft_wrap=True)
+    return DONE
+
+
+@data.command()
+@experiment_options
+def check(experiment: str, overrides: tuple[str, ...]) -> int:
+    """Count images, and find unreadable ones and duplicates across splits; exit with 1 if there are any.
+
+    A near duplicate is the same picture encoded, resized, brightened or cropped a little otherwise; not mirrored.
+    """
+    from orchestrator.experiment_file import load_experiment
+    from orchestrator.prepare import check_images
+
+    opened = load_experiment(Path(experiment), overrides)
+    return DONE if check_images(opened, Console()) else INCOMPLETE
+
+
+@data.command()
+@click.option("--dataset", metavar="NAME", help="Only that of one data set.")
+@click.option(
+    "--cache-dir", type=click.Path(path_type=Path), help="Where decoded images lie.  [default: as experiments have it]"
+)
+def clear(dataset: str | None, cache_dir: Path | None) -> int:
+    """Remove decoded images; they are decoded again when they are needed."""
+    from orchestrator.data import Cache, default_cache_dir
+
+    cache = Cache((cache_dir or default_cache_dir()).absolute())
+    removed = cache.clear(dataset)
+    size = decimal(sum(entry.size_bytes for entry in removed))
+    click.echo(f"removed {len(removed)} decoded data sets, {size}, from {cache.dir}")
+    return DONE
