@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
+import torch
 from rich.console import Group, RenderableType
 from rich.filesize import decimal
 from rich.text import Text
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.cells import Cell
     from orchestrator.cluster import Layout
     from orchestrator.config import Experiment
+    from orchestrator.dataset_spec import DatasetSpec
     from orchestrator.records import CellRun
 
 # Weights are counted per copy: a resumable checkpoint has them once and the optimizer's state; the best weights and
@@ -56,7 +58,7 @@ def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Ce
 
 def check_inputs(experiment: Experiment) -> None:
     """Check that every data set is there and fills a global batch, and that every model takes its images where their
-    size is known. No image is decoded: one that is damaged fails the cells that read it.
+    size is known. No image is decoded.
 
     Raises:
         UserError: All that is wrong.
@@ -75,7 +77,8 @@ def check_inputs(experiment: Experiment) -> None:
                 batch_size_per_worker=experiment.train.batch_size_per_worker,
                 world_size=experiment.resources.workers,
             )
-        except CellError as error:
+            _check_transform(spec)
+        except (CellError, ValueError) as error:
             problems.append(f"dataset = {spec.label}: {error}")
         except UserError as error:
             problems.append(str(error))
@@ -88,6 +91,14 @@ def check_inputs(experiment: Experiment) -> None:
             problems.append(f"model = {model} with dataset = {spec.label}: {error}")
     if problems:
         raise UserError("\n".join(problems))
+
+
+def _check_transform(spec: DatasetSpec) -> None:
+    """Raise ValueError if images of this size cannot be cropped as asked for, where their size is known."""
+    shape = DATASETS[spec.name].image_shape
+    size = spec.stored_size or (shape[-1] if shape else None)
+    if size is not None:
+        spec.transform().draw((2, NOMINAL_CHANNELS, size, size), generator=torch.Generator())
 
 
 def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun], layout: Layout) -> Plan:

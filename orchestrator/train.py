@@ -147,6 +147,9 @@ class _Trainer:
             augment = self.cell.augment.build(backend=backend)
             check_backend(self.device, backend)
             self.transform = self.cell.dataset.transform()
+            # Says what images of this size cannot be cropped to.
+            stored = (2, *self.dataset.images.shape[1:])
+            self.transform.draw(stored, generator=torch.Generator(self.device))
             return augment, build_model(
                 self.cell.model,
                 num_classes=self.dataset.num_classes,

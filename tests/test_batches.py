@@ -4,16 +4,19 @@ from collections import Counter
 from functools import partial
 from itertools import combinations, product
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
 from orchestrator.batches import (
     AUGMENT,
     MODEL,
     ORDER,
+    balanced_class_weights,
     derive_seed,
     epoch_order,
     shard_batches,
@@ -88,3 +91,28 @@ def test_evaluation_shards_hold_every_sample_once(num_samples: int, batch_size: 
     assert max(len(batch) for batch in batches) <= batch_size
     sizes = [sum(map(len, rank)) for rank in ranks]
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_class_weights_are_those_of_scikit_learn() -> None:
+    labels = torch.tensor([0] * 70 + [1] * 20 + [2] * 10)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels.numpy())
+    np.testing.assert_allclose(balanced_class_weights(labels, 3).numpy(), expected, rtol=1e-6)
+
+
+def test_balanced_sampling_makes_classes_equally_frequent() -> None:
+    labels = torch.tensor([0] * 900 + [1] * 90 + [2] * 10)
+    weights = balanced_class_weights(labels, 3)[labels]
+    orders = [
+        epoch_order(
+            1000, batch_size_per_worker=25, seed=0, epoch=epoch, rank=rank, world_size=2, sample_weights=weights
+        )
+        for epoch in range(1, 31)
+        for rank in (0, 1)
+    ]
+    assert {order.shape for order in orders} == {(20, 25)}
+    drawn = labels[torch.cat(orders).flatten()].bincount() / (30 * 1000)
+    # Binomial: a standard deviation of 0.0027.
+    assert (drawn - 1 / 3).abs().max() < 0.014
+    again = epoch_order(1000, batch_size_per_worker=25, seed=0, epoch=1, rank=0, world_size=2, sample_weights=weights)
+    assert torch.equal(again, orders[0])
+    assert not torch.equal(orders[1], orders[0])

@@ -8,8 +8,9 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -25,6 +26,8 @@ OnProgress = Callable[[int, int], None]
 """Is told how many images have been decoded so far, and of how many."""
 
 CHUNK = 32
+# Handed out ahead, so that none waits for the next.
+CHUNKS_PER_PROCESS = 3
 # Starting the processes takes 3 to 5 s, most of it for importing PyTorch: not worth it for less than this.
 PARALLEL_FROM_S = 10.0
 
@@ -80,7 +83,7 @@ def decode_into(
             processes = num_cores()
     if chunks:
         assert processes is not None
-        for rows, of_rows in _decoded_in_processes(path, parts, image_size, chunks, processes):
+        for rows, of_rows in _decoded_by_processes(path, parts, image_size, chunks, processes):
             sums[rows] = of_rows
             done += len(of_rows)
             tell(done, len(images))
@@ -130,22 +133,35 @@ def _pixel_sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.stack([pixels.sum(2, dtype=np.int64), squares.sum(2, dtype=np.int64)], axis=2)
 
 
-def _decoded_in_processes(
-    path: Path,
-    parts: Sequence[Samples],
-    image_size: int | None,
-    chunks: Iterable[_Chunk],
-    processes: int,
+def _decoded_by_processes(
+    path: Path, parts: Sequence[Samples], image_size: int | None, chunks: deque[_Chunk], processes: int
 ) -> Iterator[tuple[slice, NDArray[np.int64]]]:
     """Yield the rows of each chunk as soon as they are filled, with their sums."""
     # Not forked from here: a worker of Ray, and PyTorch's own threads, do not survive that.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(path, parts, image_size))
+    pool = ProcessPoolExecutor(
+        processes,
+        mp_context=multiprocessing.get_context("forkserver"),
+        initializer=_begin,
+        initargs=(path, parts, image_size),
+    )
+    images = np.lib.format.open_memmap(path, mode="r+")
+    waiting: dict[Future[NDArray[np.int64]], slice] = {}
+    are_up = False
     try:
-        waiting = {pool.submit(_decode_here, *chunk): chunk[1] for chunk in chunks}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+        while chunks or waiting:
+            while chunks and len(waiting) < CHUNKS_PER_PROCESS * processes:
+                chunk = chunks.popleft()
+                waiting[pool.submit(_decode_here, *chunk)] = chunk[1]
+            if chunks and not are_up:
+                # They take seconds to start, in which this process decodes itself.
+                part, rows, indices = chunks.pop()
+                yield rows, _decode_chunk(images[rows], parts[part], indices, image_size)
+            finished, _ = futures.wait(
+                waiting, timeout=None if are_up or not chunks else 0, return_when=FIRST_COMPLETED
+            )
+            are_up = are_up or bool(finished)
+            for future in finished:
+                yield waiting.pop(future), future.result()
     except BrokenProcessPool as error:
         raise DataError(
             "a process that decodes images was killed, probably for want of memory. Free some and try again."

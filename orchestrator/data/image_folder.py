@@ -90,8 +90,8 @@ def _checked(entry: os.DirEntry[str]) -> str:
 class FileSamples:
     """Samples in image files; see ``orchestrator.data.dataset.Samples``.
 
-    Every image becomes 8-bit RGB: grey is repeated, a palette resolved, transparency dropped; of an animation the first
-    frame counts, and orientation tags are not followed.
+    Every image becomes 8-bit RGB: grey is repeated, a palette resolved, CMYK converted, transparency dropped; of an
+    animation the first frame counts, and orientation tags are not followed.
 
     Attributes:
         root: The data set's folder.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,11 +52,17 @@ def test_every_image_lands_in_its_row(root: Path, tmp_path: Path, processes: int
 def test_what_takes_long_is_left_to_processes(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "PARALLEL_FROM_S", 0.0)
     source, path = open_image_folder(root), target(tmp_path, root)
-    own: list[int] = []
-    original = decode._decode_chunk
-    monkeypatch.setattr(decode, "_decode_chunk", lambda *chunk: (own.append(1), original(*chunk))[1])
+    left: list[int] = []
+    original = decode._decoded_by_processes
+
+    def watched(path: Path, parts: Any, image_size: int | None, chunks: Any, processes: int) -> Any:
+        left.append(len(chunks))
+        return original(path, parts, image_size, chunks, processes)
+
+    monkeypatch.setattr(decode, "_decoded_by_processes", watched)
     decode_into(path, source, None)
-    assert len(own) == 1, "the first chunk shows how long the others take"
+    # 80 images of each part are 3 chunks; the first of all shows how long the others take.
+    assert left == [8]
     np.testing.assert_array_equal(np.load(path), decode_in_memory(source, None).images.numpy())
 
 

@@ -101,6 +101,15 @@ def test_other_modes_become_rgb(
     assert images_of_test(load(root))[0, :, 5, 5].tolist() == list(expected)
 
 
+def test_cmyk_photographs_become_rgb(root: Path) -> None:
+    victim = root / "test" / "ant" / "000.jpg"
+    Image.new("CMYK", (12, 12), (0, 255, 255, 0)).save(victim, quality=100)
+    (victim.with_suffix(".png")).unlink()
+    red, green, blue = images_of_test(load(root))[0, :, 5, 5].tolist()
+    assert red > 250
+    assert max(green, blue) < 5
+
+
 @pytest.mark.parametrize("mode", ["I;16", "I", "F"])
 def test_more_than_eight_bits_are_refused_not_clipped(root: Path, mode: str) -> None:
     victim = root / "test" / "ant" / "003.tif"
