@@ -51,7 +51,7 @@ class Progress:
         if self._live is not None:
             self._live.start()
         else:
-            self._console.print("starting the workers: about half a minute")
+            self._console.print("starting the workers: half a minute, on a busy machine two")
         return self
 
     def __exit__(self, *_: object) -> None:

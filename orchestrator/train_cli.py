@@ -145,6 +145,7 @@ def _check_world_size(cell: Cell, options: argparse.Namespace) -> None:
         return
     command = ["torchrun", "--nproc-per-node", str(cell.workers), "-m", "orchestrator.train", str(options.experiment)]
     command += [word for override in options.override for word in ("-o", override)]
+    command += ["--checkpoint-dir", str(options.checkpoint_dir)] if options.checkpoint_dir else []
     raise UserError(
         f"cell {cell.key} has {cell.workers} workers, but the number of processes started is {started}: it changes the "
         "result and belongs to the cell\n"

@@ -1,13 +1,20 @@
 """Fingerprints of images, and the search for pictures that stand twice.
 
 An exact duplicate has the same pixels. A near duplicate is the same picture encoded anew, resized, brightened or
-recoloured, or cropped by a few per cent; mirrored or turned ones are not found. The search is in two steps:
+recoloured, or cropped by a few per cent; mirrored or turned ones are not found. The search has two steps:
 
-1. Candidates: each image's most similar ones, by the cosine of the low frequencies of its thumbnail, weighted so that
-   fine detail counts as much as coarse (a perceptual hash before it is cut to bits).
-2. One thumbnail is stretched and shifted onto the other; the distance is 1 - the correlation of what then remains of
-   them when brightness and contrast are taken out of every neighbourhood. Pictures that share a vignette, a ruler or a
-   round lesion pass the first step and differ here.
+1. Candidates: each image's most similar ones, by the cosine between the low frequencies of their thumbnails, weighted
+   so that fine detail counts as much as coarse: a perceptual hash before it is cut to bits.
+2. One thumbnail is stretched and shifted onto the other. The distance is 1 - the correlation of what then remains when
+   brightness and contrast are taken out of every neighbourhood. Pictures that share a vignette, a ruler or the outline
+   of a lesion pass the first step and differ here.
+
+Measured, searching 1,000 altered images of ISIC 2017 (256 px) and of CIFAR-10 among all training images: JPEG of
+quality 60 to 90, resized to 7/8 and back, 5 % brighter or darker, 2 % cropped: recall 0.999 to 1.000; 6 % cropped: 0.96
+and 0.81; ISIC turned by 2 degrees 0.63; CIFAR-10 resized to a half and back 0.08; mirrored 0.
+Looked at: all 26 pairs between the splits of ISIC 2017 are the same picture (distances to 0.054, of others from 0.101);
+of 311 test images of CIFAR-10 that are found in training, about 3 may be another photograph of the same thing.
+50,000 x 10,000 images take 7 s on one core. Fashion-MNIST resized to 32 px: trousers resemble trousers; see SIDE_PX.
 """
 
 from __future__ import annotations
@@ -50,16 +57,25 @@ class Fingerprints:
     Attributes:
         digests: A hash of each image's pixels.
         thumbnails: uint8 [n, SIDE_PX, SIDE_PX], grey; zeros for an image that is smaller.
+        num_too_small: How many are smaller.
     """
 
     digests: tuple[bytes, ...]
     thumbnails: Thumbnails
+    num_too_small: int = 0
 
     @classmethod
     def joined(cls, parts: Sequence[Fingerprints]) -> Fingerprints:
         """All of them, in this order."""
-        thumbnails = [np.empty((0, SIDE_PX, SIDE_PX), dtype=np.uint8), *(part.thumbnails for part in parts)]
-        return cls(tuple(digest for part in parts for digest in part.digests), np.concatenate(thumbnails))
+        return cls(
+            tuple(digest for part in parts for digest in part.digests),
+            np.concatenate([_no_thumbnails(0), *(part.thumbnails for part in parts)]),
+            sum(part.num_too_small for part in parts),
+        )
+
+
+def _no_thumbnails(num: int) -> Thumbnails:
+    return np.zeros((num, SIDE_PX, SIDE_PX), dtype=np.uint8)
 
 
 def fingerprints(images: Tensor) -> Fingerprints:
@@ -67,7 +83,7 @@ def fingerprints(images: Tensor) -> Fingerprints:
     rgb = images.expand(-1, 3, -1, -1)
     digests = tuple(hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest() for image in rgb)
     if min(images.shape[2:]) < SIDE_PX:
-        return Fingerprints(digests, np.zeros((len(images), SIDE_PX, SIDE_PX), dtype=np.uint8))
+        return Fingerprints(digests, _no_thumbnails(len(images)), num_too_small=len(images))
     grey = torch.einsum("nchw,c->nhw", rgb.float(), torch.tensor(_LUMA)).unsqueeze(1)
     small = functional.interpolate(grey, size=(SIDE_PX, SIDE_PX), mode="bilinear", antialias=True).squeeze(1)
     return Fingerprints(digests, small.round().clamp(0, 255).to(torch.uint8).numpy())
