@@ -18,7 +18,7 @@ cd "$root" || exit 1
 
 # The options of pyproject.toml name plugins that such a host does not have.
 timeout 300 "$python" -m pytest -o addopts= -p no:cacheprovider -q -m gpu --junitxml="$scratch/tests.xml" \
-    tests/augment/test_kernel.py tests/augment/test_contract.py
+    tests/augment/test_kernel.py tests/augment/test_contract.py tests/augment/test_transforms.py tests/test_feed.py
 tests=$?
 timeout 100 "$python" benchmarks/mixing.py --device cuda --seconds 0.3 --json "$scratch/mixing.json"
 mixing=$?

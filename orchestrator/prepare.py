@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.data import DATASETS, Cache, check_dataset, decode_dataset, open_dataset, root_of
+from orchestrator.data import DATASETS, Cache, check_dataset, decode_dataset, open_dataset, root_of, split_samples
+from orchestrator.data.check import SplitReport, check_splits, cross_duplicates, lines
 from orchestrator.data.decode import shape_of
 from orchestrator.errors import DataError
 
@@ -72,20 +75,62 @@ def decode_images(specs: Iterable[DatasetSpec], experiment: Experiment, console:
                 console.print(Text(f"decoded {decoded:,} images of {spec.name} into {cache.dir}"), soft_wrap=True)
 
 
+def check_images(experiment: Experiment, console: Console) -> bool:
+    """Print what is wrong with the images and splits of an experiment; return whether nothing is."""
+    all_is_well, tables = True, []
+    for spec in {spec.label: spec for spec in experiment.dataset}.values():
+        try:
+            report = _checked(spec, experiment, console)
+        except DataError as error:
+            # One set that cannot be read hides nothing about the others.
+            _print_lines(console, [f"{spec.label}: {error}", *(f"  {name}" for name in error.details)])
+            all_is_well = False
+            continue
+        _print_lines(console, [f"{spec.label}:", *lines(report)])
+        all_is_well = all_is_well and report.ok
+        tables.append(report.table)
+    for left, right in combinations(tables, 2):
+        if shared := cross_duplicates(left, right):
+            _print_lines(console, [f"{left.name} and {right.name} share {len(shared)} pictures:", *map(str, shared)])
+    return all_is_well
+
+
+def _checked(spec: DatasetSpec, experiment: Experiment, console: Console) -> SplitReport:
+    source = open_dataset(spec.name, experiment.data_dir, path=spec.path)
+    parts = split_samples(source, **spec.split_options())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(f"reading {spec.name}", total=sum(len(indices) for _, indices in parts.values()))
+        return check_splits(
+            spec.name,
+            parts,
+            source.class_names,
+            image_size=spec.stored_size,
+            progress=lambda number: progress.advance(task, number),
+        )
+
+
+def _print_lines(console: Console, texts: Iterable[str]) -> None:
+    for text in texts:
+        console.print(Text(text), soft_wrap=True)
+
+
 def render_known(data_dir: Path, cache: Cache) -> Table:
     """Return which data sets are known, where each is expected, and what is there."""
-    table = Table("data set", "expected in", "there", "decoded", "what it is", title=f"cache: {cache.dir}")
+    table = Table("data set", "there", "decoded", "what it is, and where it is expected", box=SIMPLE_HEAD)
     sizes: dict[str, int] = {}
     for entry in cache.entries():
         sizes[entry.dataset] = sizes.get(entry.dataset, 0) + entry.size_bytes
     for name, info in DATASETS.items():
-        place = "" if info.embedded else str(data_dir / name)
-        state = "embedded" if info.embedded else _state(name, data_dir)
-        if info.path_option is not None:
+        place, state = str(data_dir / name), _state(name, data_dir)
+        if info.embedded:
+            place, state = "", "embedded"
+        elif info.path_option is not None:
             place, state = f"{data_dir}/{info.path_option.upper()}", "your own"
-        fetched = "; --download" if info.download and state == "no" else ""
+        elif state == "no" and info.download:
+            state = "no; --download"
         decoded = decimal(sizes[name]) if name in sizes else ""
-        table.add_row(name, Text(place, overflow="fold"), state + fetched, decoded, info.description)
+        table.add_row(name, state, decoded, Text(f"{info.description}\n{place}".strip(), overflow="fold"))
     return table
 
 

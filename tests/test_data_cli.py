@@ -1,0 +1,114 @@
+"""``zetasweep data``, on small image folders."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import Call
+from PIL import Image
+
+EXPERIMENT = """
+name: mine
+dataset: {{image_folder: {{folder: mine, {options}}}}}
+model: convnet
+augment: erm
+data_dir: {data_dir}
+cache: {{dir: {cache}}}
+train: {{batch_size_per_worker: 8}}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Pictures of which no two are alike: coarse noise, enlarged."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name in ("ant", "bee"):
+            folder = tmp_path / "data" / "mine" / split / name
+            folder.mkdir(parents=True)
+            for number in range(12):
+                coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+                coarse.resize((48, 48), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    return tmp_path / "data" / "mine"
+
+
+def experiment(root: Path, options: str = "image_size: 32") -> Path:
+    path = root.parents[1] / "mine.yaml"
+    path.write_text(EXPERIMENT.format(options=options, data_dir=root.parent, cache=root.parents[1] / "cache"))
+    return path
+
+
+def test_prepare_decodes_once(root: Path, call: Call) -> None:
+    first = call("data", "prepare", experiment(root))
+    assert first.code == 0
+    assert "decoded 48 images of image_folder" in first.out
+    again = call("data", "prepare", experiment(root))
+    assert again.code == 0
+    assert "decoded 48" not in again.out
+    assert "all images are decoded" in again.out
+
+
+def test_prepare_names_a_damaged_image(root: Path, call: Call) -> None:
+    (root / "test" / "bee" / "3.png").write_bytes(b"not an image")
+    answer = call("data", "prepare", experiment(root))
+    assert answer.code == 2
+    assert "test/bee/3.png cannot be read" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_plan_says_what_the_cache_takes(root: Path, call: Call) -> None:
+    assert "147.5 kB of decoded images more" in call("plan", experiment(root)).out.replace("\n", " ")
+    call("data", "prepare", experiment(root))
+    assert "decoded images more" not in call("plan", experiment(root)).out.replace("\n", " ")
+
+
+def test_check_of_a_clean_set(root: Path, call: Call) -> None:
+    answer = call("data", "check", experiment(root))
+    assert answer.code == 0, answer.out
+
+
+def test_check_finds_what_leaks(root: Path, call: Call) -> None:
+    shutil.copy(root / "train" / "ant" / "5.png", root / "test" / "ant" / "copy.png")
+    with Image.open(root / "train" / "bee" / "7.png") as image:
+        image.save(root / "test" / "bee" / "again.jpg", quality=90)
+    (root / "train" / "bee" / "1.png").write_bytes(b"not an image")
+    answer = call("data", "check", experiment(root))
+    assert answer.code == 1
+    for name in ("train/ant/5.png", "test/ant/copy.png", "train/bee/7.png", "test/bee/again.jpg", "train/bee/1.png"):
+        assert name in answer.out
+    assert "Traceback" not in answer.out + answer.err
+
+
+def test_check_lists_labels_without_images(tmp_path: Path, call: Call) -> None:
+    from data.lesion_sets import write_isic2017
+
+    write_isic2017(tmp_path / "data" / "isic2017")
+    images = sorted((tmp_path / "data" / "isic2017" / "ISIC-2017_Training_Data").glob("*.jpg"))
+    for path in images[:3]:
+        path.unlink()
+    path = tmp_path / "lesions.yaml"
+    path.write_text(f"name: l\ndataset: isic2017\nmodel: convnet\naugment: erm\ndata_dir: {tmp_path / 'data'}\n")
+    answer = call("data", "check", path)
+    assert answer.code == 1
+    assert all(image.stem in answer.out for image in images[:3])
+
+
+def test_list_says_where_what_is_expected(root: Path, call: Call) -> None:
+    call("data", "prepare", experiment(root))
+    cache = root.parents[1] / "cache"
+    answer = call("data", "list", "--data-dir", root.parent, "--cache-dir", cache)
+    assert answer.code == 0
+    assert "embedded" in answer.out
+    assert "your own" in answer.out
+    assert " kB" in answer.out, "the size of what is decoded"
+
+
+def test_clear_removes_what_was_decoded(root: Path, call: Call) -> None:
+    call("data", "prepare", experiment(root))
+    cache = root.parents[1] / "cache"
+    assert "removed 0" in call("data", "clear", "--dataset", "cifar10", "--cache-dir", cache).out
+    assert "removed 1" in call("data", "clear", "--cache-dir", cache).out
+    assert "decoded 48" in call("data", "prepare", experiment(root)).out
