@@ -43,7 +43,15 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """A data set that is missing, or a file of it that cannot be read; names the path."""
+    """A data set that is missing, or a file of it that cannot be read; names the path.
+
+    Attributes:
+        details: All that is wrong, where the message names the first only: e.g. each image without a label.
+    """
+
+    def __init__(self, message: str, *, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
 
 
 class TrackingError(Exception):

@@ -18,6 +18,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -118,9 +119,12 @@ class Cache:
 
     def entries(self) -> list[Entry]:
         """Return the entries that are there, those not used for longest first."""
-        paths = [path for path in self.dir.glob("*-*-*") if path.is_dir() and not path.name.startswith(".")]
-        used = {path: _last_use(path) for path in paths}
-        return [Entry(path, _size_bytes(path)) for path in sorted(paths, key=used.__getitem__)]
+        found = []
+        for path in self.dir.glob("*-*-*"):
+            with suppress(FileNotFoundError, NotADirectoryError):  # another process may be removing it
+                if not path.name.startswith("."):
+                    found.append((_last_use(path), Entry(path, _size_bytes(path))))
+        return [entry for _, entry in sorted(found, key=lambda pair: pair[0])]
 
     def clear(self, name: str | None = None) -> list[Entry]:
         """Remove the entries of a data set, or all, and what a killed build left; return them.
@@ -254,7 +258,8 @@ def _opened(folder: Path) -> Decoded | None:
                 rows = images[first : first + len(labels)]
                 parts[part] = ArraySamples(index[f"{part}_ids"].tolist(), labels, rows, groups)
                 first += len(labels)
-        os.utime(folder / INDEX)  # the time of the last use
+        with suppress(OSError):  # another user's
+            os.utime(folder / INDEX)  # the time of the last use
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:

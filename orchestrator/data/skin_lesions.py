@@ -35,6 +35,8 @@ DERMOFIT_CLASSES = {
     "VASC": "Haemangioma",
 }
 
+_LAYOUT = "docs/data-sets.md shows the layout"
+
 
 def open_isic2016(root: Path) -> Source:
     """Find the ISIC 2016 challenge, part 3: benign or malignant.
@@ -161,11 +163,13 @@ def open_dermofit(root: Path) -> Source:
         folder = root / name
         if not folder.is_dir():
             raise DataError(
-                f"{folder} is missing: DermoFit's {DERMOFIT_CLASSES[name]} images. Unpack its archive there."
+                f"{folder} is missing: DermoFit's {DERMOFIT_CLASSES[name]} images. Unpack its archive there; {_LAYOUT}."
             )
         found = sorted(path.relative_to(root).as_posix() for path in folder.rglob("*") if _is_dermofit_image(path))
         if not found:
-            raise DataError(f"{folder} holds no image: DermoFit's {DERMOFIT_CLASSES[name]} images belong there.")
+            raise DataError(
+                f"{folder} holds no image: DermoFit's {DERMOFIT_CLASSES[name]} images belong there; {_LAYOUT}."
+            )
         ids += found
         labels += [label] * len(found)
     samples = FileSamples(root, ids, np.array(labels, dtype=np.int64), ids[0])
@@ -183,7 +187,9 @@ def _lines(table: Path) -> list[list[str]]:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"{table} cannot be read: {reason}. It comes with the images; put it there.") from error
+        raise DataError(
+            f"{table} cannot be read: {reason}. It comes with the images; put it there; {_LAYOUT}."
+        ) from error
     if not rows:
         raise DataError(f"{table} is empty. Download it again.")
     return rows
@@ -255,17 +261,21 @@ def _samples(
     try:
         files = sorted(path.name for path in (root / folder).iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
     except OSError as error:
-        raise DataError(f"{root / folder} cannot be listed: {error.strerror}. Put the images there.") from error
+        raise DataError(
+            f"{root / folder} cannot be listed: {error.strerror}. Put the images there; {_LAYOUT}."
+        ) from error
     by_id = {name.rpartition(".")[0]: name for name in files}
     if lost := sorted(labels.keys() - by_id.keys()):
         raise DataError(
             f"{table} names {lost[0]}, but {root / folder} has no such image ({len(lost)} of {len(labels)} are "
-            "missing). Unpack the images again."
+            "missing). Unpack the images again.",
+            details=lost,
         )
     if unknown := sorted(by_id.keys() - labels.keys()):
         raise DataError(
             f"{root / folder / by_id[unknown[0]]} has no label in {table} ({len(unknown)} images have none). "
-            "Remove them, or download the table again."
+            "Remove them, or download the table again.",
+            details=[f"{folder}/{by_id[name]}" for name in unknown],
         )
     counts = np.bincount(list(labels.values()), minlength=len(classes))
     if counts.min() == 0:
