@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing.util
 import os
 import statistics
 import tempfile
@@ -68,6 +69,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures there, too")
     arguments = parser.parse_args()
     source = origin()
+    # Made where it outlasts the scratch folder: it is removed when this process ends.
+    multiprocessing.util.get_temp_dir()
     with scratch_folder() as folder:
         data_dir, name = arguments.data_dir, arguments.folder
         if name is None:

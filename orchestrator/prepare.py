@@ -86,7 +86,7 @@ def check_images(experiment: Experiment, console: Console) -> bool:
             _print_lines(console, [f"{spec.label}: {error}", *(f"  {name}" for name in error.details)])
             all_is_well = False
             continue
-        _print_lines(console, [f"{spec.label}:", *lines(report)])
+        _print_lines(console, lines(report))
         all_is_well = all_is_well and report.ok
         tables.append(report.table)
     for left, right in combinations(tables, 2):
@@ -102,7 +102,7 @@ def _checked(spec: DatasetSpec, experiment: Experiment, console: Console) -> Spl
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"reading {spec.name}", total=sum(len(indices) for _, indices in parts.values()))
         return check_splits(
-            spec.name,
+            " ".join(filter(None, (spec.name, spec.path))),
             parts,
             source.class_names,
             image_size=spec.stored_size,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -157,15 +159,56 @@ def test_a_table_that_is_wrong_is_named(tmp_path: Path, change: Callable[[str], 
     assert str(table) in str(raised.value)
 
 
+def test_all_labels_without_an_image_are_in_the_details(tmp_path: Path) -> None:
+    write_isic2017(tmp_path)
+    lost = ["ISIC_0000004", "ISIC_0000011"]
+    for name in lost:
+        (tmp_path / "ISIC-2017_Training_Data" / f"{name}.jpg").unlink()
+    with pytest.raises(DataError, match=r"names ISIC_0000004, but .* has no such image .2 of 20 are missing") as raised:
+        open_isic2017(tmp_path)
+    assert raised.value.details == tuple(lost)
+    assert lost[1] not in str(raised.value)
+    # Errors go from process to process.
+    copied = pickle.loads(pickle.dumps(raised.value))
+    assert (str(copied), copied.details) == (str(raised.value), tuple(lost))
+
+
+def test_all_images_without_a_label_are_in_the_details(tmp_path: Path) -> None:
+    write_isic2017(tmp_path)
+    table = tmp_path / TRAINING_2017
+    table.write_text("\n".join(table.read_text().splitlines()[:-3]))
+    with pytest.raises(DataError, match=r"ISIC_0000017.jpg has no label in .* .3 images have none") as raised:
+        open_isic2017(tmp_path)
+    assert raised.value.details == tuple(f"ISIC-2017_Training_Data/ISIC_{number:07}.jpg" for number in (17, 18, 19))
+
+
+def test_an_error_about_one_thing_has_no_details() -> None:
+    assert DataError("x").details == ()
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     write_isic2017(tmp_path)
     (tmp_path / TRAINING_2017).unlink()
-    with pytest.raises(DataError, match=f"{TRAINING_2017} cannot be read: No such file"):
+    with pytest.raises(
+        DataError, match=f"{TRAINING_2017} cannot be read: No such file.*docs/data-sets.md shows the lay"
+    ):
         open_isic2017(tmp_path)
     other = tmp_path / "other"
     other.mkdir()
-    with pytest.raises(DataError, match="AK is missing: DermoFit's Actinic Keratosis images"):
+    with pytest.raises(DataError, match=r"AK is missing: DermoFit's Actinic Keratosis images.*docs/data-sets\.md"):
         open_dermofit(other)
+    (other / "AK").mkdir()
+    with pytest.raises(DataError, match=r"AK holds no image: .*docs/data-sets\.md"):
+        open_dermofit(other)
+
+
+def test_a_folder_of_images_that_is_missing_is_named(tmp_path: Path) -> None:
+    write_isic2017(tmp_path)
+    shutil.rmtree(tmp_path / "ISIC-2017_Validation_Data")
+    with pytest.raises(
+        DataError, match=r"ISIC-2017_Validation_Data cannot be listed: No such file.*docs/data-sets\.md"
+    ):
+        open_isic2017(tmp_path)
 
 
 def test_a_line_of_isic2016_that_is_neither_is_named_with_its_number(tmp_path: Path) -> None:
