@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -79,7 +80,7 @@ def decode_into(
         done += len(indices)
         tell(done, len(images))
         left_s = (time.perf_counter() - started) / done * (len(images) - done)
-        if processes is None and left_s > PARALLEL_FROM_S:
+        if processes is None and left_s > PARALLEL_FROM_S and _main_can_be_imported():
             processes = num_cores()
     if chunks:
         assert processes is not None
@@ -104,6 +105,12 @@ def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
 def num_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _main_can_be_imported() -> bool:
+    """Whether processes can be started: they import the program that this one runs, which stdin and a notebook lack."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return file is None or Path(file).is_file()
 
 
 _Chunk = tuple[int, slice, NDArray[np.int64]]
