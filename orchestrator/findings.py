@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -47,14 +47,17 @@ class Findings:
         """Note what pydantic found in a section; `prefix` is the section's key."""
         seen = set()
         for item in error.errors(include_url=False):
-            field, *rest = item["loc"]
+            owner, (field, *rest) = model, item["loc"]
             key = f"{prefix}.{field}" if prefix else str(field)
+            while rest and isinstance(rest[0], str) and (nested := _section_in(owner, str(field))):
+                owner, (field, *rest) = nested, rest
+                key += f".{field}"
             # Of a union pydantic reports every branch; one problem for the value is enough.
             key += "".join(f"[{step}]" for step in rest if isinstance(step, int))
             if key in seen:
                 continue
             seen.add(key)
-            self._add_item(item["type"], item.get("ctx", {}), item["input"], key=key, field=str(field), model=model)
+            self._add_item(item["type"], item.get("ctx", {}), item["input"], key=key, field=str(field), model=owner)
 
     def _add_item(
         self, kind: str, context: dict[str, Any], value: object, *, key: str, field: str, model: type[BaseModel]
@@ -96,6 +99,13 @@ def show(value: object) -> str:
         text = str(value)
     text = " ".join(text.removesuffix("...\n").split())
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 4]} ..."
+
+
+def _section_in(model: type[BaseModel], field: str) -> type[BaseModel] | None:
+    """Return the section that `field` is, where it is one."""
+    annotation = model.model_fields[field].annotation if field in model.model_fields else None
+    kinds = get_args(annotation) or (annotation,)
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _remedy(value: object, context: dict[str, Any], default: object) -> str:

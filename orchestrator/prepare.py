@@ -78,7 +78,9 @@ def decode_images(specs: Iterable[DatasetSpec], experiment: Experiment, console:
 def check_images(experiment: Experiment, console: Console) -> bool:
     """Print what is wrong with the images and splits of an experiment; return whether nothing is."""
     all_is_well, tables = True, []
-    for spec in {spec.label: spec for spec in experiment.dataset}.values():
+    identities = {(spec.name, *spec.decode_options().values(), *spec.split_options().values()): spec
+                  for spec in experiment.dataset}  # fmt: skip
+    for spec in identities.values():
         try:
             report = _checked(spec, experiment, console)
         except DataError as error:

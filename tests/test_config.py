@@ -167,3 +167,20 @@ def test_environment_replaces_only_the_default_of_data_dir(monkeypatch: pytest.M
     assert General.model_validate({"name": "x", "data_dir": "here"}).data_dir == tmp_path / "here"
     monkeypatch.setenv("ZETASWEEP_DATA", "")
     assert General(name="x").data_dir == tmp_path / "data"
+
+
+def test_a_resized_crop_takes_the_place_of_the_padded_one() -> None:
+    spec = DatasetSpec.model_validate(
+        {"name": "cifar10", "image_size": 28, "cache_size": 32, "random_resized_crop": {"scale": (0.5, 1.0)}}
+    )
+    assert (spec.crop_padding, spec.stored_size, spec.hflip) == (0, 32, True)
+    assert spec.label == "cifar10(cache_size=32, image_size=28, random_resized_crop(scale=0.5-1.0))"
+    transform = spec.transform()
+    assert transform.random_resized_crop is not None
+    assert (transform.image_size, transform.random_resized_crop.scale) == (28, (0.5, 1.0))
+
+
+def test_what_is_off_is_no_part_of_a_key() -> None:
+    # A later option that is off must not make finished cells unknown.
+    options = DatasetSpec.model_validate({"name": "cifar10"}).model_dump(exclude_none=True)
+    assert not options.keys() & {"folder", "file", "cache_size", "random_resized_crop", "color_jitter", "num_train"}
