@@ -43,7 +43,7 @@ def main() -> None:
     rank, world_size = dist.get_rank(), dist.get_world_size()
     generator = torch.Generator().manual_seed(rank)
 
-    dataset = load_dataset("image_folder", arguments.data_dir, folder=arguments.folder)
+    dataset = load_dataset("image_folder", arguments.data_dir, path=arguments.folder)
     images, labels = dataset.images[dataset.train.rows], dataset.train.labels
     normalize = Normalization(dataset.mean, dataset.std, device=torch.device("cpu"))
     mixup = ZetaMixup(gamma=arguments.gamma, num_mixed=arguments.num_mixed)
@@ -52,7 +52,7 @@ def main() -> None:
             "convnet",
             num_classes=dataset.num_classes,
             num_channels=dataset.num_channels,
-            image_size=dataset.image_size,
+            image_size=dataset.stored_size,
         ).to(memory_format=torch.channels_last)
     )
     global_batch = arguments.batch_size_per_worker * world_size
