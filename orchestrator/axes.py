@@ -25,14 +25,15 @@ def read_datasets(findings: Findings, raw: object) -> tuple[DatasetSpec, ...]:
         if named is None:
             continue
         name, options = named
-        key = f"{key}.{name}" if isinstance(item, dict) else key
+        inside = f"{key}.{name}"
+        key = inside if isinstance(item, dict) else key
         if "name" in options:
             known = [option for option in DatasetSpec.model_fields if option != "name"]
-            findings.add_unknown(f"{key}.name", options["name"], word="name", known=known, what="one of the keys")
+            findings.add_unknown(f"{inside}.name", options["name"], word="name", known=known, what="one of the keys")
         try:
             found.append((key, DatasetSpec.model_validate({**options, "name": name})))
         except ValidationError as error:
-            findings.add_validation(error, DatasetSpec, prefix=key)
+            findings.add_validation(error, DatasetSpec, prefix=inside)
     return without_repeats(findings, [(key, spec.label, spec) for key, spec in found])
 
 

@@ -8,7 +8,8 @@ import click
 from rich.console import Console
 from rich.filesize import decimal
 
-from orchestrator.exit_codes import DONE, INCOMPLETE
+from orchestrator.errors import DataError, UserError
+from orchestrator.exit_codes import DONE
 from orchestrator.options import experiment_options
 
 
@@ -41,7 +42,8 @@ def prepare(experiment: str, overrides: tuple[str, ...]) -> int:
     from orchestrator.prepare import decode_images
 
     opened, console = load_experiment(Path(experiment), overrides), Console()
-    decode_images(opened.dataset, opened, console)
+    if problems := decode_images(opened.dataset, opened, console):
+        raise DataError("\n".join(problems.values()))
     console.print(f"all images are decoded, in {opened.cache.dir}", soft_wrap=True)
     return DONE
 
@@ -57,7 +59,7 @@ def check(experiment: str, overrides: tuple[str, ...]) -> int:
     from orchestrator.prepare import check_images
 
     opened = load_experiment(Path(experiment), overrides)
-    return DONE if check_images(opened, Console()) else INCOMPLETE
+    return check_images(opened, Console())
 
 
 @data.command()
@@ -67,8 +69,10 @@ def check(experiment: str, overrides: tuple[str, ...]) -> int:
 )
 def clear(dataset: str | None, cache_dir: Path | None) -> int:
     """Remove decoded images; they are decoded again when they are needed."""
-    from orchestrator.data import Cache, default_cache_dir
+    from orchestrator.data import DATASETS, Cache, default_cache_dir
 
+    if dataset is not None and dataset not in DATASETS:
+        raise UserError(f"--dataset {dataset}: known are {', '.join(DATASETS)}")
     cache = Cache((cache_dir or default_cache_dir()).absolute())
     removed = cache.clear(dataset)
     size = decimal(sum(entry.size_bytes for entry in removed))

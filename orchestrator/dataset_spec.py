@@ -108,7 +108,7 @@ class DatasetSpec(Frozen):
         name, option = str(info.data.get("name")), str(info.field_name)
         wanted = DATASETS[name].path_option if name in DATASETS else None
         if path is None and wanted == option:
-            raise refuse(f"the {option}, below data_dir, of {name}", f"Add the option {option}.")
+            raise refuse(f"the {option}, below data_dir, of {name}", f"Write {name}: {{{option}: PATH}}.")
         if path is not None and wanted != option:
             allowed = [name for name, known in DATASETS.items() if known.path_option == option]
             raise refuse(f"for {', '.join(allowed)} only", f"Remove it: {name} lies in its own place below data_dir.")
@@ -138,6 +138,11 @@ class DatasetSpec(Frozen):
     def stored_size(self) -> int | None:
         """The side in pixels that images are decoded to; None: as they are."""
         return self.cache_size or self.image_size
+
+    @property
+    def images_id(self) -> tuple[str, str | None, int | None]:
+        """The same for all specs that share their decoded images."""
+        return self.name, self.path, self.stored_size
 
     def decode_options(self) -> dict[str, Any]:
         """What `orchestrator.data.decode_dataset` needs beside the name."""

@@ -13,15 +13,16 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from orchestrator.batches import check_global_batch
-from orchestrator.data import DATASETS, count_training_images, num_classes_of
+from orchestrator.data import num_classes_of, open_dataset, shape_of, split_samples
 from orchestrator.errors import CellError, UserError
 from orchestrator.models import build_model
-from orchestrator.prepare import cache_bytes
+from orchestrator.prepare import cache_bytes, check_cache_limit
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
     from orchestrator.cluster import Layout
     from orchestrator.config import Experiment
+    from orchestrator.data.dataset import Shape
     from orchestrator.dataset_spec import DatasetSpec
     from orchestrator.records import CellRun
 
@@ -57,48 +58,52 @@ def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Ce
 
 
 def check_inputs(experiment: Experiment) -> None:
-    """Check that every data set is there and fills a global batch, and that every model takes its images where their
-    size is known. No image is decoded.
+    """Check that every data set is there, fills a global batch and has room in the cache, and that every model takes
+    its images. No image is decoded.
 
     Raises:
         UserError: All that is wrong.
     """
-    problems = []
+    problems: list[str] = []
+    shapes: dict[DatasetSpec, Shape] = {}
     for spec in experiment.dataset:
         try:
-            num_train = count_training_images(
-                spec.name,
-                experiment.data_dir,
-                path=spec.path,
-                **spec.split_options(),
-            )
-            check_global_batch(
-                num_train,
-                batch_size_per_worker=experiment.train.batch_size_per_worker,
-                world_size=experiment.resources.workers,
-            )
-            _check_transform(spec)
+            shapes[spec] = _checked_shape(spec, experiment)
         except (CellError, ValueError) as error:
             problems.append(f"dataset = {spec.label}: {error}")
         except UserError as error:
             problems.append(str(error))
-    for spec, model in product(experiment.dataset, experiment.model):
-        shape = DATASETS[spec.name].image_shape
-        size = spec.image_size or (shape[-1] if shape else NOMINAL_SIZE)
+    for (spec, (channels, _, side)), model in product(shapes.items(), experiment.model):
         try:
-            build_model(model, num_classes=2, num_channels=NOMINAL_CHANNELS, image_size=size)
+            build_model(model, num_classes=2, num_channels=channels, image_size=spec.image_size or side)
         except ValueError as error:
             problems.append(f"model = {model} with dataset = {spec.label}: {error}")
+    try:
+        check_cache_limit(experiment.dataset, experiment)
+    except UserError as error:
+        problems.append(str(error))
     if problems:
-        raise UserError("\n".join(problems))
+        raise UserError("\n".join(dict.fromkeys(problems)))
 
 
-def _check_transform(spec: DatasetSpec) -> None:
-    """Raise ValueError if images of this size cannot be cropped as asked for, where their size is known."""
-    shape = DATASETS[spec.name].image_shape
-    size = spec.stored_size or (shape[-1] if shape else None)
-    if size is not None:
-        spec.transform().draw((2, NOMINAL_CHANNELS, size, size), generator=torch.Generator())
+def _checked_shape(spec: DatasetSpec, experiment: Experiment) -> Shape:
+    """Return the shape of a data set's stored images.
+
+    Raises:
+        UserError: It is not there, or cannot be split as asked for.
+        CellError: It does not fill a global batch.
+        ValueError: Its images cannot be cropped as asked for.
+    """
+    source = open_dataset(spec.name, experiment.data_dir, path=spec.path)
+    _, chosen = split_samples(source, **spec.split_options())["train"]
+    check_global_batch(
+        len(chosen),
+        batch_size_per_worker=experiment.train.batch_size_per_worker,
+        world_size=experiment.resources.workers,
+    )
+    _, shape = shape_of(source, spec.stored_size)
+    spec.transform().draw((2, *shape), generator=torch.Generator())
+    return shape
 
 
 def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun], layout: Layout) -> Plan:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +16,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.data import DATASETS, Cache, check_dataset, decode_dataset, open_dataset, root_of, split_samples
+from orchestrator.data import (
+    DATASETS,
+    Cache,
+    check_dataset,
+    decode_dataset,
+    open_dataset,
+    root_of,
+    shape_of,
+    split_samples,
+)
 from orchestrator.data.check import SplitReport, check_splits, cross_duplicates, lines
-from orchestrator.data.decode import shape_of
 from orchestrator.errors import DataError
+from orchestrator.exit_codes import DONE, INCOMPLETE, WRONG_INPUT
 
 if TYPE_CHECKING:
     from orchestrator.config import Experiment
@@ -28,9 +39,8 @@ def distinct_images(specs: Iterable[DatasetSpec]) -> Iterator[DatasetSpec]:
     """Yield one of the data sets for each entry of the cache that they need."""
     seen = set()
     for spec in specs:
-        identity = (spec.name, *spec.decode_options().values())
-        if identity not in seen and not DATASETS[spec.name].embedded:
-            seen.add(identity)
+        if spec.images_id not in seen and not DATASETS[spec.name].embedded:
+            seen.add(spec.images_id)
             yield spec
 
 
@@ -40,23 +50,44 @@ def cache_bytes(specs: Iterable[DatasetSpec], experiment: Experiment) -> int:
     Raises:
         DataError: The images of a set have no common shape.
     """
-    cache, needed = experiment.cache.open(), 0
+    cache = experiment.cache.open()
+    return sum(
+        _entry_bytes(spec, experiment)
+        for spec in distinct_images(specs)
+        if not cache.path_of(spec.name, root_of(spec.name, experiment.data_dir, spec.path), spec.stored_size).exists()
+    )
+
+
+def check_cache_limit(specs: Iterable[DatasetSpec], experiment: Experiment) -> None:
+    """Raise DataError if the cache may not hold all of these data sets at a time: they would displace each other."""
+    limit_gib = experiment.cache.limit_gib
+    if limit_gib is None:
+        return
+    needed = 0
     for spec in distinct_images(specs):
-        root = root_of(spec.name, experiment.data_dir, spec.path)
-        if not cache.path_of(spec.name, root, spec.stored_size).exists():
-            count, (channels, height, width) = shape_of(
-                open_dataset(spec.name, experiment.data_dir, path=spec.path), spec.stored_size
-            )
-            needed += count * channels * height * width
-    return needed
+        with suppress(DataError):  # what is wrong with a set is said elsewhere
+            needed += _entry_bytes(spec, experiment)
+    if needed > limit_gib * 2**30:
+        raise DataError(
+            f"cache.limit_gib = {limit_gib:g}: the decoded images of all data sets take {decimal(needed)}. "
+            f"Raise it to {needed / 2**30:.2g} or more, or lower dataset.image_size."
+        )
 
 
-def decode_images(specs: Iterable[DatasetSpec], experiment: Experiment, console: Console) -> None:
+def _entry_bytes(spec: DatasetSpec, experiment: Experiment) -> int:
+    source = open_dataset(spec.name, experiment.data_dir, path=spec.path)
+    count, shape = shape_of(source, spec.stored_size)
+    return count * math.prod(shape)
+
+
+def decode_images(specs: Sequence[DatasetSpec], experiment: Experiment, console: Console) -> dict[DatasetSpec, str]:
     """Decode what the cache of this machine lacks of these data sets, with a progress bar.
 
-    Raises:
-        DataError: A set is missing, an image cannot be read, or the cache has no room.
+    Returns:
+        What is wrong with those that cannot be decoded: an image cannot be read, or the cache has no room.
     """
+    problems: dict[DatasetSpec, str] = {}
+    check_cache_limit(specs, experiment)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         for spec in distinct_images(specs):
@@ -69,32 +100,36 @@ def decode_images(specs: Iterable[DatasetSpec], experiment: Experiment, console:
                 progress.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
             cache = experiment.cache.open()
-            decode_dataset(spec.name, experiment.data_dir, **spec.decode_options(), cache=cache, on_progress=show)
+            try:
+                decode_dataset(spec.name, experiment.data_dir, **spec.decode_options(), cache=cache, on_progress=show)
+            except DataError as error:
+                problems[spec] = str(error)
+                decoded = 0
             progress.remove_task(task)
             if decoded:
                 console.print(Text(f"decoded {decoded:,} images of {spec.name} into {cache.dir}"), soft_wrap=True)
+    return problems
 
 
-def check_images(experiment: Experiment, console: Console) -> bool:
-    """Print what is wrong with the images and splits of an experiment; return whether nothing is."""
-    all_is_well, tables = True, []
-    identities = {(spec.name, *spec.decode_options().values(), *spec.split_options().values()): spec
-                  for spec in experiment.dataset}  # fmt: skip
-    for spec in identities.values():
+def check_images(experiment: Experiment, console: Console) -> int:
+    """Print what is wrong with the images and splits of an experiment and return the exit code."""
+    code, tables = DONE, []
+    for spec in {(spec.images_id, *spec.split_options().values()): spec for spec in experiment.dataset}.values():
         try:
             report = _checked(spec, experiment, console)
         except DataError as error:
             # One set that cannot be read hides nothing about the others.
-            _print_lines(console, [f"{spec.label}: {error}", *(f"  {name}" for name in error.details)])
-            all_is_well = False
+            _print_lines(console, [f"error: {spec.label}: {error}", *(f"  {name}" for name in error.details)])
+            # Labels and images that disagree are what was asked for; anything else is a set that was not looked at.
+            code = max(code, INCOMPLETE if error.details else WRONG_INPUT)
             continue
         _print_lines(console, lines(report))
-        all_is_well = all_is_well and report.ok
+        code = max(code, DONE if report.ok else INCOMPLETE)
         tables.append(report.table)
     for left, right in combinations(tables, 2):
         if shared := cross_duplicates(left, right):
             _print_lines(console, [f"{left.name} and {right.name} share {len(shared)} pictures:", *map(str, shared)])
-    return all_is_well
+    return code
 
 
 def _checked(spec: DatasetSpec, experiment: Experiment, console: Console) -> SplitReport:

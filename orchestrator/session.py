@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED
 from orchestrator.plan import make_plan, pending_cells, render_plan
 from orchestrator.prepare import decode_images
@@ -56,7 +57,7 @@ def _run(
         console.print(f"log: {log}", soft_wrap=True)
         if "RAY_ADDRESS" not in os.environ:
             # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
-            decode_images([cell.dataset for cell in pending], experiment, console)
+            _decode(pending, experiment, console)
         with joined_or_started(experiment.resources) as layout:
             console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
             _warn_of_lost_storage(console, storage)
@@ -88,6 +89,15 @@ def _run(
     if outcome.interrupted:
         return INTERRUPTED
     return DONE if complete else INCOMPLETE
+
+
+def _decode(pending: Sequence[Cell], experiment: Experiment, console: Console) -> None:
+    """Decode the images of the cells; raise DataError if none of these cells could be trained."""
+    problems = decode_images([cell.dataset for cell in pending], experiment, console)
+    if problems and all(cell.dataset.images_id in {spec.images_id for spec in problems} for cell in pending):
+        raise DataError("\n".join(problems.values()))
+    for problem in problems.values():
+        console.print(Text(f"its cells will fail: {problem}", style="red"), soft_wrap=True)
 
 
 def _say_undelivered(console: Console, undelivered: dict[str, str]) -> None:

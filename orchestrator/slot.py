@@ -7,7 +7,6 @@ actor for trial after trial; the actor owns a `Mailbox`, and the workers take ce
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import threading
 import traceback
@@ -178,7 +177,7 @@ class _Worker:
         self._device = ray.train.torch.get_device()
         # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
         self._control = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT))
-        self._data: tuple[str, Decoded, Feed] | None = None
+        self._data: tuple[tuple[str, str | None, int | None], Decoded, Feed] | None = None
 
     def next_job(self) -> Job | None:
         """Wait for the next cell; the same on every rank."""
@@ -231,12 +230,11 @@ class _Worker:
     def _load(self, cell: Cell) -> tuple[Dataset, Feed]:
         """Return the cell's data. Images, also those on a GPU, are kept for the next cell: neighbours share them."""
         spec, settings = cell.dataset, self._settings
-        identity = json.dumps([spec.name, spec.decode_options()])
-        if self._data is None or self._data[0] != identity:
+        if self._data is None or self._data[0] != spec.images_id:
             self._data = None
             decoded = decode_dataset(spec.name, Path(settings.data_dir), **spec.decode_options(), cache=settings.cache)
             feed = make_feed(decoded.images, self._device, mode=settings.feed, resident_share=settings.resident_share)
-            self._data = (identity, decoded, feed)
+            self._data = (spec.images_id, decoded, feed)
         _, decoded, feed = self._data
         return split_dataset(spec.name, decoded, **spec.split_options()), feed
 

@@ -122,8 +122,8 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
         ({"dataset": "{digits: {}, mnist: {}}"}, "dataset", "{digits: {}, mnist: {}}", "one name with its options"),
         ({"dataset": "{digits: {val: 0.5}}"}, "dataset.digits.val", "0.5", "Did you mean val_fraction?"),
         ({"dataset": "{digits: {name: mnist}}"}, "dataset.digits.name", "mnist", "one of the keys: folder"),
-        ({"dataset": "{image_folder: }"}, "dataset.image_folder.folder", "null", "Add the option folder"),
-        ({"dataset": "{medmnist_npz: }"}, "dataset.medmnist_npz.file", "null", "Add the option file"),
+        ({"dataset": "{image_folder: }"}, "dataset.image_folder.folder", "null", "Write image_folder: {folder: PATH}"),
+        ({"dataset": "{medmnist_npz: }"}, "dataset.medmnist_npz.file", "null", "Write medmnist_npz: {file: PATH}"),
         ({"dataset": "{cifar10: {file: x}}"}, "dataset.cifar10.file", "x", "for medmnist_npz only"),
         (
             {"dataset": "{cifar10: {image_size: 64, cache_size: 32}}"},

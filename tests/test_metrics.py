@@ -147,6 +147,8 @@ def evaluate_shards(rank: int, folder: Path) -> None:
     except CellError as error:
         failure = str(error)
     (folder / f"{rank}.json").write_text(json.dumps({"unequal": unequal, "empty": empty, "failure": failure}))
+    # Without it a rank that leaves first can take gloo's threads of the other down with it.
+    dist.barrier()
     dist.destroy_process_group()
 
 

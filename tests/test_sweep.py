@@ -18,6 +18,7 @@ import torch
 from commands import ROOT, Call, Zetasweep
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from orchestrator.cells import Cell, expand
@@ -303,21 +304,23 @@ def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, call: Call, smal
             folder.mkdir(parents=True)
             for number in range(120):
                 (folder / f"{number}.png").write_bytes(b"this is no image")
+    # What is looked at before anything starts is the first image's size.
+    Image.new("RGB", (8, 8)).save(data / "broken" / "train" / "a" / "0.png")
     finished = zetasweep(
         *("run", small, "-o", f"storage={storage}", "-o", f"data_dir={data}", "-o", "augment=erm"),
         *("-o", "dataset=[{image_folder: {folder: broken, val_fraction: 0.25}}, digits]"),
     )
     assert finished.returncode == 1, finished.stdout
-    assert str(data / "broken" / "train" / "a" / "0.png") in finished.stdout
+    assert str(data / "broken" / "train" / "a" / "1.png") in finished.stdout
     by_dataset = {run.data.params["dataset"]: run for run in cell_runs(storage, "small")}
     assert by_dataset["image_folder"].info.status == "FAILED"
-    assert "0.png" in by_dataset["image_folder"].data.tags["zetasweep.reason"]
+    assert "1.png" in by_dataset["image_folder"].data.tags["zetasweep.reason"]
     assert by_dataset["digits"].info.status == "FINISHED"
     options = ["-o", f"storage={storage}", "-o", f"data_dir={data}", "-o", "augment=erm"]
     options += ["-o", "dataset=[{image_folder: {folder: broken, val_fraction: 0.25}}, digits]"]
     status = call("status", small, *options)
     assert status.code == 1
-    assert "0.png" in status.out
+    assert "1.png" in status.out
 
 
 @pytest.mark.usefixtures("quickstart")

@@ -28,6 +28,7 @@ FACTS = {
     "device": "cpu",
     "world_size": 1,
     "backend": "torch",
+    "feed": "resident",
     "dataset": {
         "name": "digits",
         "split_hash": "0" * 64,

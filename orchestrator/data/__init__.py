@@ -6,9 +6,9 @@ a ``Source``, and one line in ``DATASETS``.
 
 from orchestrator.data.cache import Cache
 from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Source, Split
+from orchestrator.data.decode import shape_of
 from orchestrator.data.loading import (
     check_dataset,
-    count_training_images,
     decode_dataset,
     default_cache_dir,
     download_dataset,
@@ -32,7 +32,6 @@ __all__ = [
     "Source",
     "Split",
     "check_dataset",
-    "count_training_images",
     "decode_dataset",
     "default_cache_dir",
     "download_dataset",
@@ -40,6 +39,7 @@ __all__ = [
     "num_classes_of",
     "open_dataset",
     "root_of",
+    "shape_of",
     "split_dataset",
     "split_samples",
 ]

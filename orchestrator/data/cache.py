@@ -14,6 +14,7 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
 import zipfile
 import zlib
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 DECODER_VERSION = 1
 IMAGES, INDEX = "images.npy", "index.npz"
 _BUILDING, _LOCK = ".building-", ".lock-"
+_ENTRY_NAME = re.compile(r"\w+-(\d+px|stored)-[0-9a-f]{16}")
 _BLOCK_BYTES = 16 * 2**20
 
 
@@ -57,7 +59,7 @@ class Entry:
     @property
     def dataset(self) -> str:
         """The name of the data set."""
-        return self.path.name.rsplit("-", 2)[0]
+        return _dataset_of(self.path.name)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,15 @@ class Cache:
 
     def path_of(self, name: str, root: Path, image_size: int | None) -> Path:
         """Return the folder of the entry of a data set whose files lie at `root`, as they are now."""
-        content = [name, listing(root), image_size, DECODER_VERSION, version("pillow"), version("torch")]
+        content = [
+            name,
+            str(root.resolve()),
+            listing(root),
+            image_size,
+            DECODER_VERSION,
+            version("pillow"),
+            version("torch"),
+        ]
         digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
         return self.dir / f"{name}-{f'{image_size}px' if image_size else 'stored'}-{digest}"
 
@@ -120,9 +130,10 @@ class Cache:
     def entries(self) -> list[Entry]:
         """Return the entries that are there, those not used for longest first."""
         found = []
-        for path in self.dir.glob("*-*-*"):
+        for path in self.dir.glob("*"):
             with suppress(FileNotFoundError, NotADirectoryError):  # another process may be removing it
-                if not path.name.startswith("."):
+                # What a user keeps in the same folder is not touched.
+                if _ENTRY_NAME.fullmatch(path.name):
                     found.append((_last_use(path), Entry(path, _size_bytes(path))))
         return [entry for _, entry in sorted(found, key=lambda pair: pair[0])]
 
@@ -130,13 +141,21 @@ class Cache:
         """Remove the entries of a data set, or all, and what a killed build left; return them.
 
         Trainings that have mapped an entry keep it until they end.
+
+        Raises:
+            DataError: One cannot be removed.
         """
         removed = [entry for entry in self.entries() if name in (None, entry.dataset)]
-        for entry in removed:
-            shutil.rmtree(entry.path, ignore_errors=True)
-        for path in self.dir.glob(f"{_BUILDING}{name or ''}*"):
-            with FileLock(self.dir / f"{_LOCK}{path.name.removeprefix(_BUILDING)}"):
-                shutil.rmtree(path, ignore_errors=True)
+        unfinished = [path.name.removeprefix(_BUILDING) for path in self.dir.glob(f"{_BUILDING}*")]
+        try:
+            for entry in removed:
+                shutil.rmtree(entry.path)
+            for left in unfinished:
+                if _ENTRY_NAME.fullmatch(left) and name in (None, _dataset_of(left)):
+                    with FileLock(self.dir / f"{_LOCK}{left}"):
+                        shutil.rmtree(self.dir / f"{_BUILDING}{left}", ignore_errors=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
         return removed
 
     def _build(self, path: Path, source: Source, image_size: int | None, on_progress: OnProgress | None) -> None:
@@ -275,6 +294,10 @@ def _crc32(path: Path) -> int:
         while block := file.read(_BLOCK_BYTES):
             value = zlib.crc32(block, value)
     return value
+
+
+def _dataset_of(entry_name: str) -> str:
+    return entry_name.rsplit("-", 2)[0]
 
 
 def _last_use(path: Path) -> float:

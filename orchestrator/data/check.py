@@ -351,7 +351,10 @@ def lines(report: SplitReport) -> list[str]:
             "",
             f"{num_small:,} images are smaller than {SIDE_PX} px: only the same pixels were looked for among them.",
         ]
-    return [*text, "", "leaks between the splits" if report.leaks else "no leak between the splits was found"]
+    verdict = "leaks between the splits" if report.leaks else "no leak between the splits was found"
+    if report.unreadable:
+        verdict += " among the images that can be read"
+    return [*text, "", verdict]
 
 
 def _count_lines(report: SplitReport) -> list[str]:

@@ -71,18 +71,6 @@ def num_classes_of(name: str, data_dir: Path, *, path: str | None = None) -> int
     return info.num_classes or len(info.open(root_of(name, data_dir, path)).class_names)
 
 
-def count_training_images(
-    name: str, data_dir: Path, *, path: str | None = None, val_fraction: float = 0.1, num_train: int | None = None
-) -> int:
-    """The number of images that ``load_dataset`` leaves for training with these arguments; decodes none.
-
-    Raises:
-        DataError: The set is missing, or cannot be split like this.
-    """
-    source = open_dataset(name, data_dir, path=path)
-    return len(split_samples(source, val_fraction=val_fraction, num_train=num_train)["train"][1])
-
-
 def open_dataset(name: str, data_dir: Path, *, path: str | None = None) -> Source:
     """Finds a data set; decodes no image.
 

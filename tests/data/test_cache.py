@@ -247,8 +247,35 @@ def test_a_cache_that_cannot_be_written_is_named(root: Path, tmp_path: Path) -> 
 def test_clear_removes_the_entries_of_one_set_or_all(root: Path, kept: Cache) -> None:
     load(root, kept)
     load(root, kept, image_size=8)
-    (kept.dir / ".building-image_folder-8px-0").mkdir()
+    (kept.dir / f".building-image_folder-8px-{'0' * 16}").mkdir()
     assert kept.clear("cifar10") == []
     assert len(kept.clear("image_folder")) == 2
     assert kept.entries() == []
     assert not [path for path in kept.dir.iterdir() if not path.name.startswith(".lock")]
+
+
+def test_what_else_lies_there_is_never_touched(root: Path, tmp_path: Path) -> None:
+    kept = Cache(tmp_path / "cache", limit_gib=2e-5)
+    for name in ("my-great-thesis", "photos-2024-summer", ".building-x", "a-8px-0123"):
+        (kept.dir / name).mkdir(parents=True)
+        (kept.dir / name / "text").write_text("x" * 30_000)
+    load(root, kept, image_size=8)
+    load(root, kept, image_size=9)
+    load(root, kept, image_size=10)
+    kept.clear()
+    assert kept.entries() == []
+    for name in ("my-great-thesis", "photos-2024-summer", ".building-x", "a-8px-0123"):
+        assert (kept.dir / name / "text").exists()
+
+
+def test_sets_of_equal_names_sizes_and_times_have_entries_of_their_own(root: Path, kept: Cache) -> None:
+    twin = shutil.copytree(root, root.with_name("twin"))
+    for first, second in zip(sorted(root.rglob("*.png")), sorted(twin.rglob("*.png")), strict=True):
+        size = first.stat().st_size
+        second.write_bytes(first.read_bytes())
+        assert second.stat().st_size == size
+        for path in (first, second):
+            os.utime(path, ns=(1, 1))
+    load(root, kept)
+    load(twin, kept)
+    assert len(kept.entries()) == 2
