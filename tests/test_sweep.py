@@ -249,17 +249,8 @@ def children_of(pid: int) -> list[tuple[int, str]]:
     return found
 
 
-@pytest.mark.timeout(600)  # three starts of a cluster's workers, a minute each and more on a busy machine
-@pytest.mark.parametrize(
-    "signal_sent",
-    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
-    ids=["ctrl-c", "terminated"],
-)
-def test_what_dies_costs_no_row(
-    environment: dict[str, str], small: Path, tmp_path: Path, signal_sent: signal.Signals
-) -> None:
-    """A sweep is interrupted, run again, and then loses a worker."""
-    storage = tmp_path / "runs"
+def interrupted(environment: dict[str, str], small: Path, storage: Path, signal_sent: signal.Signals) -> Run:
+    """A sweep that was ended in its first cell; the run of that cell."""
     process = start(environment, small, storage, "-o", "train.epochs=24")
     until_tracked(storage, 2, process)
     family = children_of(process.pid)
@@ -269,10 +260,26 @@ def test_what_dies_costs_no_row(
     assert "Traceback" not in output
     (run,) = cell_runs(storage, "small")
     assert run.info.status == "KILLED"
-    reached = int(run.data.metrics["epoch"])
-    assert 2 <= reached < 24
+    assert 2 <= int(run.data.metrics["epoch"]) < 24
     time.sleep(3)
     assert not [pid for pid, _ in family if _is_alive(pid)]
+    return run
+
+
+def test_ctrl_c_ends_a_sweep_and_leaves_nothing(environment: dict[str, str], small: Path, tmp_path: Path) -> None:
+    interrupted(environment, small, tmp_path / "runs", signal.SIGINT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # three starts of a cluster's workers, a minute each and more on a busy machine
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+def test_what_dies_costs_no_row(
+    environment: dict[str, str], small: Path, tmp_path: Path, signal_sent: signal.Signals
+) -> None:
+    """A sweep is interrupted, run again, and then loses a worker."""
+    storage = tmp_path / "runs"
+    run = interrupted(environment, small, storage, signal_sent)
+    reached = int(run.data.metrics["epoch"])
 
     process = start(environment, small, storage, "-o", "train.epochs=24")
     until_tracked(storage, reached + 5, process)
