@@ -88,8 +88,7 @@ def decode_images(specs: Sequence[DatasetSpec], experiment: Experiment, console:
     """
     problems: dict[DatasetSpec, str] = {}
     check_cache_limit(specs, experiment)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with _progress(console) as progress:
         for spec in distinct_images(specs):
             task = progress.add_task(f"decoding {spec.name}", total=None)
             decoded = 0
@@ -135,8 +134,7 @@ def check_images(experiment: Experiment, console: Console) -> int:
 def _checked(spec: DatasetSpec, experiment: Experiment, console: Console) -> SplitReport:
     source = open_dataset(spec.name, experiment.data_dir, path=spec.path)
     parts = split_samples(source, **spec.split_options())
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with _progress(console) as progress:
         task = progress.add_task(f"reading {spec.name}", total=sum(len(indices) for _, indices in parts.values()))
         return check_splits(
             " ".join(filter(None, (spec.name, spec.path))),
@@ -145,6 +143,12 @@ def _checked(spec: DatasetSpec, experiment: Experiment, console: Console) -> Spl
             image_size=spec.stored_size,
             progress=lambda number: progress.advance(task, number),
         )
+
+
+def _progress(console: Console) -> Progress:
+    """Return a bar that counts images, on a terminal only."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _print_lines(console: Console, texts: Iterable[str]) -> None:
