@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from orchestrator.amounts import bytes_text
 from orchestrator.errors import CellError
 
 Mode = Literal["resident", "streaming"]
@@ -66,6 +67,8 @@ class ResidentFeed:
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[Tensor]:
         """See `Feed`."""
+        if not rows:
+            return
         # One copy for the whole epoch.
         on_device = torch.cat(list(rows)).to(self.device)
         for of_batch in torch.split(on_device, [len(of_batch) for of_batch in rows]):
@@ -142,7 +145,7 @@ def make_feed(
         return StreamingFeed(images, device)
     if needed > free:
         raise CellError(
-            f"the decoded images take {needed / 2**30:.2f} GiB, and {free / 2**30:.2f} GiB are free on {device}: "
+            f"the decoded images take {bytes_text(needed)}, and {bytes_text(free)} are free on {device}: "
             "set resources.feed to streaming or auto"
         )
     return ResidentFeed(images, device)

@@ -25,6 +25,23 @@ class EpochResult:
 
 
 @dataclass(frozen=True)
+class CellResult:
+    """What a finished cell leaves.
+
+    Attributes:
+        metrics: ``test/<metric>`` of the weights that were best on validation, ``best/<metric>`` their validation
+            metrics and ``best/epoch``.
+        timestamp_ms: When the test ended, Unix milliseconds.
+        first_step_ms: When the process that finished the training began its first step, Unix milliseconds; None if no
+            step was left to do, only the test.
+    """
+
+    metrics: dict[str, float]
+    timestamp_ms: int
+    first_step_ms: int | None = None
+
+
+@dataclass(frozen=True)
 class CellRun:
     """The tracked run of one cell.
 
@@ -39,6 +56,7 @@ class CellRun:
         reason: Why it failed.
         model_uri: The logged model, of a finished run.
         split_hash: Which images were trained, validated and tested on; None before the first epoch.
+        owner: The process that opened it last (`orchestrator.ownership`).
     """
 
     key: str
@@ -50,3 +68,4 @@ class CellRun:
     reason: str | None = None
     model_uri: str | None = None
     split_hash: str | None = None
+    owner: str | None = None

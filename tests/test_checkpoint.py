@@ -16,7 +16,7 @@ NEW = {"epoch": 2, "model": {"weight": torch.arange(3.0) + 1}}
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "cells" / "key" / checkpoint.LAST
+    return tmp_path / "cells" / "key" / checkpoint.BEST
 
 
 def assert_holds(path: Path, expected: dict[str, Any]) -> None:
@@ -76,17 +76,18 @@ def test_interrupted_write_changes_nothing(path: Path, old: Any, monkeypatch: py
 
 def test_reader_sees_the_old_file_until_the_new_one_is_on_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.save(path, OLD)
-    written_to_disk = []
+    written_to_disk: list[int] = []
 
     def fsync(descriptor: int) -> None:
         state = checkpoint.load(path)
         assert state is not None
-        assert state["epoch"] == OLD["epoch"]
+        assert state["epoch"] == (NEW if written_to_disk else OLD)["epoch"]
         written_to_disk.append(os.fstat(descriptor).st_ino)
 
     monkeypatch.setattr(os, "fsync", fsync)
     checkpoint.save(path, NEW)
-    assert written_to_disk == [path.stat().st_ino], "the file that was flushed is the one that is there now"
+    flushed = [path.stat().st_ino, path.parent.stat().st_ino]
+    assert written_to_disk == flushed, "the file that is there now, and then its name"
     assert_holds(path, NEW)
 
 
@@ -115,7 +116,7 @@ class Malicious:
 
 
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
-    path, made = tmp_path / checkpoint.LAST, tmp_path / "made"
+    path, made = tmp_path / checkpoint.BEST, tmp_path / "made"
     torch.save({"model": Malicious(made)}, path)
     with pytest.raises(pickle.UnpicklingError):
         checkpoint.load(path)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augment import one_hot
-from orchestrator import checkpoint, train
+from orchestrator import checkpoint, learner
 from orchestrator.batches import balanced_class_weights
 from orchestrator.cells import Cell
 from orchestrator.config import AugmentSpec, TrainSettings
@@ -20,7 +20,8 @@ from orchestrator.data import Dataset, Split
 from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.errors import CellError
 from orchestrator.feed import Mode, make_feed
-from orchestrator.train import CellResult, train_cell
+from orchestrator.records import CellResult
+from orchestrator.train import train_cell
 
 CPU = torch.device("cpu")
 STORED, NUM = 16, 96
@@ -71,7 +72,7 @@ def make_cell(options: dict[str, Any] | None = None, **settings: Any) -> Cell:
 def run(cell: Cell, dataset: Dataset, folder: Path, mode: Mode = "resident") -> tuple[CellResult, dict[str, Tensor]]:
     feed = make_feed(dataset.images, CPU, mode=mode)
     result = train_cell(cell, dataset, checkpoint_dir=folder, device=CPU, report=lambda _: None, feed=feed)
-    state = checkpoint.load(folder / checkpoint.LAST)
+    state = checkpoint.load(folder / checkpoint.BEST)
     assert state is not None
     return result, state["model"]
 
@@ -105,14 +106,14 @@ def test_the_model_gets_images_of_the_size_asked_for(
     options: dict[str, Any], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: set[tuple[bool, tuple[int, ...]]] = set()
-    original = train.build_model
+    original = learner.build_model
 
     def watched(*arguments: Any, **named: Any) -> Any:
         model = original(*arguments, **named)
         model.register_forward_pre_hook(lambda module, inputs: sizes.add((module.training, tuple(inputs[0].shape[1:]))))
         return model
 
-    monkeypatch.setattr(train, "build_model", watched)
+    monkeypatch.setattr(learner, "build_model", watched)
     run(make_cell(options), dataset, tmp_path)
     size = options.get("image_size", STORED)
     assert sizes == {(True, (3, size, size)), (False, (3, size, size))}
@@ -149,7 +150,7 @@ def test_balanced_sampling_reaches_the_batches(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Tensor] = []
-    monkeypatch.setattr(train, "one_hot", lambda labels, num: (seen.append(labels), one_hot(labels, num))[1])
+    monkeypatch.setattr(learner, "one_hot", lambda labels, num: (seen.append(labels), one_hot(labels, num))[1])
     run(make_cell(sampling="balanced", epochs=20), dataset, tmp_path)
     drawn = torch.cat(seen).bincount(minlength=17)[:3].double()
     assert drawn.min() / drawn.max() > 0.8, "without it, 1 to 6"

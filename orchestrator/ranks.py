@@ -1,0 +1,59 @@
+"""What the ranks of a training tell each other. A process without a process group is rank 0 of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+_Value = TypeVar("_Value")
+
+
+class Ranks:
+    """The default process group, seen from one of its ranks. Every method is called by all of them.
+
+    Args:
+        device: Where tensors can be reduced.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.world_size = dist.get_world_size() if dist.is_initialized() else 1
+
+    def from_rank_0(self, value: _Value) -> _Value:
+        """Return rank 0's `value` on every rank."""
+        payload = [value]
+        if self.world_size > 1:
+            dist.broadcast_object_list(payload, src=0)
+        return payload[0]
+
+    def of_all(self, value: _Value) -> list[_Value]:
+        """Return the values of all ranks, by rank."""
+        values = [value] * self.world_size
+        if self.world_size > 1:
+            dist.all_gather_object(values, value)
+        return values
+
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Give all ranks the content that `tensors` have on rank 0."""
+        if self.world_size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def sum(self, tensor: Tensor) -> None:
+        """Replace `tensor` by its sum over the ranks."""
+        if self.world_size > 1:
+            dist.all_reduce(tensor)
+
+    def largest(self, numbers: Sequence[int]) -> list[int]:
+        """Return the largest of each number over the ranks."""
+        if self.world_size == 1:
+            return list(numbers)
+        tensor = torch.tensor(numbers, device=self._device)
+        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        found: list[int] = tensor.tolist()
+        return found

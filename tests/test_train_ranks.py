@@ -1,0 +1,162 @@
+"""A training on several ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+from torch import Tensor
+from trainings import FEW, Trained, evaluate, interrupt, make_cell, numbers, run, same_weights
+
+from orchestrator import train_cli, trainer
+from orchestrator.data import Dataset, load_dataset
+from orchestrator.errors import UserError
+from orchestrator.metrics import compute_metrics
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load_dataset("digits", tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load_dataset("digits", tmp_path_factory.getbasetemp(), num_train=FEW)
+
+
+# Three: with two, sums do not depend on their order, and no split here can be cut into three equal parts and two, too.
+WORLD_SIZE = 3
+RANKS_CELL = make_cell(workers=WORLD_SIZE, epochs=2, batch_size_per_worker=16, num_train=FEW)
+
+
+@dataclass(frozen=True)
+class RankReport:
+    """What one rank saw.
+
+    Attributes:
+        whole: A training that nothing disturbed.
+        resumed: The same, interrupted after its first epoch.
+        num_evaluated: Samples of this rank in each evaluation of `whole`, then of `resumed`.
+        losses: This rank's loss in each step of `whole`, then of `resumed`.
+        problem: What this rank raised when another one could not prepare.
+    """
+
+    whole: Trained
+    resumed: Trained
+    num_evaluated: list[int]
+    losses: list[float]
+    problem: str
+
+
+def train_on_rank(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=WORLD_SIZE)
+    dataset = torch.load(folder / "few_digits.pt", weights_only=False)
+    num_evaluated: list[int] = []
+
+    def counting(logits: Tensor, labels: Tensor, **options: Any) -> dict[str, float]:
+        num_evaluated.append(len(labels))
+        metrics = compute_metrics(logits, labels, **options)
+        # The first epoch is the best, so that what is tested is not what the ranks hold at the end.
+        return {**metrics, "error": 10 - metrics["loss"]}
+
+    losses: list[float] = []
+    cross_entropy = F.cross_entropy
+
+    def remembering(logits: Tensor, targets: Tensor, **options: Any) -> Tensor:
+        loss = cross_entropy(logits, targets, **options)
+        if loss.requires_grad:
+            losses.append(float(loss))
+        return loss
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "compute_metrics", counting)
+        patch.setattr(F, "cross_entropy", remembering)
+        whole = run(RANKS_CELL, dataset, folder / f"whole-{rank}")
+        interrupt(RANKS_CELL, dataset, folder / f"resumed-{rank}", after=1)
+        resumed = run(RANKS_CELL, dataset, folder / f"resumed-{rank}")
+    problem = ""
+    try:
+        train_cli._agreed(lambda: fail_on_rank_1(rank))
+    except UserError as error:
+        problem = str(error)
+    torch.save(RankReport(whole, resumed, num_evaluated, losses, problem), folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def fail_on_rank_1(rank: int) -> str:
+    if rank == 1:
+        raise UserError("only rank 1 knows this")
+    return "fine"
+
+
+@pytest.fixture(scope="module")
+def ranks(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[RankReport]:
+    folder = tmp_path_factory.mktemp("ranks")
+    torch.save(few_digits, folder / "few_digits.pt")
+    # One process imports what takes seconds, and the ranks are copies of it.
+    mp.set_forkserver_preload([__name__, "torch._dynamo", "torchmetrics.functional.classification"])
+    mp.start_processes(train_on_rank, (folder,), nprocs=WORLD_SIZE, start_method="forkserver")
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(WORLD_SIZE)]
+
+
+def test_all_ranks_have_the_same_results(ranks: list[RankReport]) -> None:
+    for report in ranks[1:]:
+        assert report.whole.history == ranks[0].whole.history
+        assert report.whole.result == ranks[0].whole.result
+
+
+def test_ranks_interrupted_and_resumed_end_the_same(ranks: list[RankReport]) -> None:
+    whole, resumed = ranks[0].whole, ranks[0].resumed
+    assert numbers(resumed.history) == numbers(whole.history)
+    assert resumed.result.metrics == whole.result.metrics
+    assert same_weights(resumed.weights, whole.weights)
+    # The other ranks had empty folders of their own: they learned from rank 0 where to go on.
+    assert [report.resumed.history for report in ranks] == [resumed.history] * WORLD_SIZE
+    assert not any(report.resumed.folder.exists() for report in ranks[1:])
+
+
+def test_training_loss_is_the_mean_over_ranks(ranks: list[RankReport]) -> None:
+    num_steps = len(ranks[0].losses) // 4
+    assert len({tuple(report.losses) for report in ranks}) == WORLD_SIZE
+    for entry, begin in zip(ranks[0].whole.history, (0, num_steps), strict=True):
+        losses = [loss for report in ranks for loss in report.losses[begin : begin + num_steps]]
+        assert entry.metrics["train/loss"] == pytest.approx(fmean(losses), rel=1e-5)
+
+
+def test_ranks_evaluate_every_sample_once(ranks: list[RankReport], few_digits: Dataset) -> None:
+    sizes = [len(split) for split in (few_digits.val, few_digits.val, few_digits.test)]
+    assert [sum(counts) for counts in zip(*(report.num_evaluated for report in ranks), strict=True)] == 2 * sizes
+    assert sizes[-1] % WORLD_SIZE != 0, "the shards are unequal, so padding would show"
+
+
+def test_ranks_evaluate_the_weights_that_are_saved(ranks: list[RankReport], few_digits: Dataset) -> None:
+    whole = ranks[0].whole
+    assert whole.result.metrics["best/epoch"] == 1
+    for metrics, part, weights, split in (
+        (whole.history[-1].metrics, "val", whole.weights, few_digits.val),
+        (whole.result.metrics, "test", whole.best_weights, few_digits.test),
+    ):
+        expected = evaluate(weights, few_digits, split)
+        del expected["error"]
+        assert {name: metrics[f"{part}/{name}"] for name in expected} == pytest.approx(expected, rel=1e-4)
+
+
+def test_error_of_one_rank_is_raised_on_all(ranks: list[RankReport]) -> None:
+    assert [report.problem for report in ranks] == ["only rank 1 knows this"] * WORLD_SIZE
