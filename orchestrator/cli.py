@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from rich.console import Console
 
+from orchestrator.cluster import prepare_environment
+from orchestrator.credentials import URI_VARIABLE, without_secrets
 from orchestrator.data_cli import data
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
@@ -41,22 +43,31 @@ class _Opened:
         self.experiment: Experiment = load_experiment(Path(path), overrides)
         self.cells: list[Cell] = expand(self.experiment)
         self.storage: Storage = Storage(self.experiment.storage)
+        # What the file says goes first; MLflow's own variable may hold a password, and the file may not.
+        self._origin = "tracking.uri" if self.experiment.tracking.uri else URI_VARIABLE
+        self._tracking_uri = self.experiment.tracking.uri or os.environ.get(URI_VARIABLE)
 
     def tracker(self) -> Tracker:
         """Connect to the experiment's MLflow store, making a SQLite one if it is not there yet."""
         from orchestrator.tracking import Tracker
 
-        uri = self.experiment.tracking.uri
-        if uri is not None:
-            return Tracker(uri)
+        if self._tracking_uri:
+            return Tracker(self._tracking_uri, origin=self._origin)
         self.storage.prepare()
         return Tracker(f"sqlite:///{self.storage.database}", artifacts=self.storage.artifacts_dir)
 
+    @property
+    def database(self) -> Path | None:
+        """The file of the MLflow store; None for one on a server."""
+        from orchestrator.schema import database_of
+
+        return database_of(self._tracking_uri) if self._tracking_uri else self.storage.database
+
     def runs(self) -> dict[str, CellRun]:
         """Return the known runs of the cells; a store that is not there yet is not made, it has none."""
-        if self.experiment.tracking.uri is None and not self.storage.database.exists():
+        if not self._tracking_uri and not self.storage.database.exists():
             return {}
-        return self.tracker().cell_runs(self.cells, active=self.storage.is_locked())
+        return self.tracker().cell_runs(self.cells)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -112,6 +123,18 @@ def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
 
 @cli.command()
 @experiment_options
+def sync(experiment: str, overrides: tuple[str, ...]) -> int:
+    """Deliver to MLflow what it did not take while the cells were trained."""
+    opened = _Opened(experiment, overrides)
+    opened.storage.prepare()
+    with opened.storage.locked(opened.experiment.name):
+        from orchestrator.session import deliver_waiting
+
+        return deliver_waiting(opened.experiment, opened.cells, opened.storage, opened.tracker())
+
+
+@cli.command()
+@experiment_options
 def status(experiment: str, overrides: tuple[str, ...]) -> int:
     """Show what is done, running, failed and missing, cell by cell."""
     opened = _Opened(experiment, overrides)
@@ -159,6 +182,19 @@ def select(experiment: str, overrides: tuple[str, ...], metric: str, register: s
     return _coverage(opened.cells, runs)
 
 
+@cli.command()
+@experiment_options
+@click.option("--fix", is_flag=True, help="Mend what can be mended.")
+def doctor(experiment: str, overrides: tuple[str, ...], fix: bool) -> int:
+    """Find what is wrong with the environment, the runs and the checkpoints; exit with 1 if any of it is left."""
+    opened = _Opened(experiment, overrides)
+    from orchestrator.doctor import examine
+
+    return examine(
+        opened.experiment, opened.cells, opened.storage, database=opened.database, connect=opened.tracker, fix=fix
+    )
+
+
 def _register(tracker: Tracker, selections: Sequence[Any], name: str) -> None:
     chosen = [selection for selection in selections if selection.model_uri is not None]
     if len(selections) != 1 or len(chosen) != 1:
@@ -179,8 +215,8 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # A job that is stopped gets SIGTERM; it ends like Ctrl-C, with its runs closed.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    # Both are read once, when the library is imported.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    prepare_environment()
+    # Read once, when MLflow is imported.
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     debug = "--debug" in sys.argv
     try:
@@ -188,17 +224,17 @@ def main() -> None:
     except UserError as error:
         if debug:
             raise
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {without_secrets(str(error))}", err=True)
         code = WRONG_INPUT
     except TrackingError as error:
         if debug:
             raise
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {without_secrets(str(error))}", err=True)
         code = INCOMPLETE
     except OSError as error:
         if debug:
             raise
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {without_secrets(str(error))}", err=True)
         code = WRONG_INPUT if error.errno in PATH_ERRORS else INCOMPLETE
     except click.ClickException as error:
         error.show()

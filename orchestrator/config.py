@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from augment import AUGMENTATIONS, Augmentation, Backend, gamma_min
+from orchestrator.credentials import NO_CREDENTIALS, PLACES, URI_VARIABLE, has_password
 from orchestrator.data import Cache, default_cache_dir
 from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.fields import AbsolutePath, Count, Frozen, Integer, Real, Text, call_of, refuse
@@ -103,6 +104,15 @@ class Resources(Frozen):
     resident_share: Real = Field(
         default=0.5, gt=0, le=1, description="the share of the device's free memory for images, above 0, at most 1"
     )
+    max_failures: Count = Field(
+        default=3, description="an integer, at least 1: a cell is given up when its workers have died so often"
+    )
+    stall_timeout_s: Real = Field(
+        default=600.0, ge=5, description="seconds, at least 5: workers that give no sign of life so long are restarted"
+    )
+    checkpoint_every_s: Real = Field(
+        default=600.0, ge=0, description="seconds, at least 0: longer epochs are saved so often, too"
+    )
 
     @field_validator("cpus_per_worker", "gpus_per_worker")
     @classmethod
@@ -127,9 +137,12 @@ class Resources(Frozen):
 
 
 class Tracking(Frozen):
-    """Where MLflow keeps the runs; None means inside `storage`, under the name of the experiment."""
+    """Where MLflow keeps the runs, and under which name; None means the experiment's."""
 
-    uri: Text | None = Field(default=None, description="an MLflow tracking URI, or null for sqlite in storage")
+    uri: Text | None = Field(
+        default=None,
+        description="an MLflow tracking URI without a password; null for MLFLOW_TRACKING_URI or else sqlite in storage",
+    )
     experiment: Text | None = Field(default=None, description="a name, or null for the name of the experiment")
 
     @field_validator("uri")
@@ -138,6 +151,13 @@ class Tracking(Frozen):
         if uri is not None and uri.startswith("sqlite:") and not uri.startswith("sqlite:////"):
             # Another folder would be another, empty store: everything would look missing.
             raise refuse("a SQLite file with an absolute path", "Write sqlite:////PATH, with four slashes.")
+        return uri
+
+    @field_validator("uri")
+    @classmethod
+    def _no_password(cls, uri: str | None) -> str | None:
+        if uri is not None and has_password(uri):
+            raise refuse(NO_CREDENTIALS, f"{PLACES} Or leave the whole address to {URI_VARIABLE}.")
         return uri
 
 

@@ -7,14 +7,19 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import audit
-from orchestrator.records import CellRun, EpochResult
-from orchestrator.train import CellResult
+from orchestrator import audit, journal
+from orchestrator.credentials import without_secrets
+from orchestrator.journal import Told
+from orchestrator.ownership import BEAT_EVERY_S
+from orchestrator.records import CellResult, CellRun, EpochResult
+from orchestrator.tracking import SupersededError, can_pass
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
@@ -23,21 +28,22 @@ if TYPE_CHECKING:
 
 # About a tenth of the share of a worker on the same core.
 NICENESS = 10
+# How long a write that failed is left alone: at first, and at most.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+# A write that fails so often although MLflow answers will not succeed: it holds up the others no longer.
+MAX_REFUSALS = 5
+# How long to wait at the end for an MLflow that does not answer.
+CLOSING_GRACE_S = 60.0
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Call:
-    cell: Cell
-    write: Callable[[], None]
 
 
 class Delivery:
     """Writes what it is told, in order. Use it as a context manager; leaving it waits until everything is written.
 
-    A cell whose writes fail is given up for this sweep and the others go on: its results are in its checkpoint, and
-    the next sweep finds its run unfinished and replays them.
+    While MLflow does not answer, everything waits, in the order in which it was told; what it still does not take when
+    the sweep ends stays in the cells' folders (`orchestrator.journal`). A cell that MLflow refuses is given up for this
+    sweep, and the others go on.
 
     Args:
         tracker: Where the results go; its sweep is open.
@@ -46,6 +52,7 @@ class Delivery:
         data_dir: Where the data sets are.
         storage: Where the checkpoints are.
         sweep: The sweep's name.
+        say: Shows the user a line.
     """
 
     def __init__(
@@ -57,12 +64,19 @@ class Delivery:
         data_dir: Path,
         storage: Storage,
         sweep: str,
+        say: Callable[[str], None] = logger.warning,
     ) -> None:
         self._tracker, self._warm_up, self._known, self._sweep = tracker, warm_up, known, sweep
-        self._data_dir, self._storage = data_dir, storage
-        self._facts: dict[str, dict[str, Any]] = {}
-        self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._data_dir, self._storage, self._say = data_dir, storage, say
+        self._written: dict[str, list[Told]] = {}
+        self._queue: queue.SimpleQueue[tuple[Cell, Told] | None] = queue.SimpleQueue()
+        self._redo: deque[tuple[Cell, Told]] = deque()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+        self._closing = threading.Event()
+        self._gives_up_at = float("inf")
+        self._given_up: str | None = None
+        self._beaten_at = time.monotonic()
+        self.closing_grace_s = CLOSING_GRACE_S
         self.undelivered: dict[str, str] = {}
 
     def __enter__(self) -> Delivery:
@@ -70,45 +84,44 @@ class Delivery:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._gives_up_at = time.monotonic() + self.closing_grace_s
+        self._closing.set()
         self._queue.put(None)
         self._thread.join()
 
     def start(self, cell: Cell) -> None:
         """Open the cell's run."""
-        self._put(cell, lambda: self._tracker.start_cell(cell, self._known.get(cell.key), sweep=self._sweep))
+        journal.begin(self._folder(cell))
+        self.tell(cell, Told("start"))
 
     def facts(self, cell: Cell, facts: dict[str, Any]) -> None:
         """Log what the cell runs on and with which data."""
-        self._facts[cell.key] = facts
-        self._put(cell, lambda: self._tracker.log_facts(cell, facts, data_dir=self._data_dir))
+        self.tell(cell, Told("facts", facts))
 
     def epoch(self, cell: Cell, result: EpochResult) -> None:
         """Log one epoch; with the first, the audit of the augmentation."""
-        if result.epoch == 1:
-            folder = self._storage.cells_dir / cell.key / audit.FOLDER
-            self._put(cell, lambda: self._tracker.log_audit(cell, folder, timestamp_ms=result.timestamp_ms))
-        self._put(cell, lambda: self._tracker.log_epoch(cell, result))
+        self.tell(cell, Told("epoch", asdict(result)))
 
     def finish(self, cell: Cell, result: CellResult) -> None:
         """Log the test result and the model, and end the run; then its checkpoint shrinks to the best weights."""
-        facts, checkpoint_dir = self._facts[cell.key], self._storage.cells_dir / cell.key
-
-        def write() -> None:
-            self._tracker.finish_cell(cell, result, facts, checkpoint_dir=checkpoint_dir)
-            self._storage.shrink(cell.key)
-
-        self._put(cell, write)
+        self.tell(cell, Told("done", asdict(result)))
 
     def fail(self, cell: Cell, reason: str) -> None:
         """End the run as failed."""
-        self._put(cell, lambda: self._tracker.fail_cell(cell, reason))
+        self.tell(cell, Told("failed", {"reason": reason}))
 
     def interrupt(self, cell: Cell) -> None:
         """End the run as interrupted."""
-        self._put(cell, lambda: self._tracker.interrupt_cell(cell))
+        self.tell(cell, Told("interrupted"))
 
-    def _put(self, cell: Cell, write: Callable[[], None]) -> None:
-        self._queue.put(_Call(cell, write))
+    def tell(self, cell: Cell, told: Told) -> None:
+        """Keep it on disk and deliver it as soon as possible."""
+        journal.append(self._folder(cell), told)
+        self.deliver(cell, told)
+
+    def deliver(self, cell: Cell, told: Told) -> None:
+        """Deliver what is on disk already."""
+        self._queue.put((cell, told))
 
     def _run(self) -> None:
         if sys.platform == "linux":
@@ -120,12 +133,104 @@ class Delivery:
             self._warm_up()
         except Exception:
             logger.exception("the warm-up failed; the first model will be logged more slowly, or show why it cannot")
-        while (call := self._queue.get()) is not None:
-            if call.cell.key in self.undelivered:
-                continue
+        while (entry := self._next()) is not None:
+            cell, told = entry
+            if self._given_up is not None:
+                self.undelivered.setdefault(cell.key, self._given_up)
+            elif cell.key not in self.undelivered:
+                self._deliver(cell, told)
+
+    def _next(self) -> tuple[Cell, Told] | None:
+        """Wait for what comes next, and meanwhile show others that this sweep is at work."""
+        while not self._redo:
             try:
-                call.write()
-            except Exception as error:
-                # Whatever goes wrong with one cell's tracking must not end the sweep; it is said at the end.
-                logger.exception("MLflow did not take a result of %s", call.cell.label)
-                self.undelivered[call.cell.key] = (str(error).splitlines() or [type(error).__name__])[0]
+                return self._queue.get(timeout=max(0.1, self._beaten_at + BEAT_EVERY_S - time.monotonic()))
+            except queue.Empty:
+                self._beat()
+        return self._redo.popleft()
+
+    def _beat(self) -> None:
+        self._beaten_at = time.monotonic()
+        try:
+            self._tracker.beat()
+        except Exception:
+            # Whatever it is, the next write meets it, too.
+            logger.exception("no sign of life was left in MLflow")
+
+    def _deliver(self, cell: Cell, told: Told) -> None:
+        """Write something, again and again while MLflow does not answer."""
+        pause_s, refusals, said = FIRST_PAUSE_S, 0, False
+        while (problem := self._tried(cell, told)) is not None:
+            reason, passes = problem
+            refusals += self._tracker.answers()
+            late = time.monotonic() + pause_s > self._gives_up_at
+            if not passes or late or refusals > MAX_REFUSALS:
+                self.undelivered[cell.key] = reason
+                if late:
+                    self._given_up = reason
+                return
+            if not said:
+                self._say(f"MLflow does not take results: {reason}; training goes on, they wait on disk")
+                said = True
+            self._pause(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        if said:
+            self._say("MLflow takes results again")
+
+    def _tried(self, cell: Cell, told: Told) -> tuple[str, bool] | None:
+        """Write something; return what went wrong, if something did, and whether it can pass."""
+        if time.monotonic() - self._beaten_at > BEAT_EVERY_S:
+            self._beat()
+        try:
+            self._write(cell, told)
+        except Exception as error:
+            # Whatever goes wrong with one cell's tracking must not end the sweep; it is said at the end.
+            logger.exception("MLflow did not take a result of %s", cell.label)
+            return (without_secrets(str(error)).splitlines() or [type(error).__name__])[0], can_pass(error)
+        return None
+
+    def _pause(self, seconds: float) -> None:
+        """Wait; the end of the sweep cuts it short, once."""
+        if self._closing.is_set():
+            time.sleep(seconds)
+        else:
+            self._closing.wait(seconds)
+
+    def _write(self, cell: Cell, told: Told) -> None:
+        written = self._written.setdefault(cell.key, [])
+        try:
+            self._write_once(cell, told, written)
+        except SupersededError:
+            # The numbers that MLflow has are those of a training that was lost: the cell gets another run.
+            self._tracker.discard_cell(cell)
+            self._known.pop(cell.key, None)
+            self._redo.extend((cell, earlier) for earlier in [*written, told])
+            written.clear()
+            return
+        written.append(told)
+        if told.kind in ("done", "failed", "interrupted"):
+            del self._written[cell.key]
+            journal.remove(self._folder(cell))
+
+    def _write_once(self, cell: Cell, told: Told, earlier: Sequence[Told]) -> None:
+        tracker, folder, body = self._tracker, self._folder(cell), told.body
+        if told.kind == "start":
+            tracker.start_cell(cell, self._known.get(cell.key), sweep=self._sweep)
+        elif told.kind == "facts":
+            tracker.log_facts(cell, body, data_dir=self._data_dir)
+        elif told.kind == "epoch":
+            result = EpochResult(**body)
+            if result.epoch == 1:
+                tracker.log_audit(cell, folder / audit.FOLDER, timestamp_ms=result.timestamp_ms)
+            tracker.log_epoch(cell, result)
+        elif told.kind == "done":
+            facts = next(each.body for each in earlier if each.kind == "facts")
+            tracker.finish_cell(cell, CellResult(**body), facts, checkpoint_dir=folder)
+            self._storage.shrink(cell.key)
+        elif told.kind == "failed":
+            tracker.fail_cell(cell, body["reason"])
+        else:
+            tracker.interrupt_cell(cell)
+
+    def _folder(self, cell: Cell) -> Path:
+        return self._storage.cells_dir / cell.key

@@ -6,6 +6,7 @@ It is a plain asyncio class, so that it can be tested without a cluster; ``orche
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,13 +31,21 @@ class Message:
     """What a worker group says of a cell.
 
     Attributes:
-        kind: ``started`` (what it runs on and with which data), ``epoch``, ``done`` or ``failed``.
-        body: The fields of an ``EpochResult`` or a ``CellResult``, ``{"reason": ...}`` of a failure, or the facts of
-            a start.
+        kind: ``started`` (what it runs on and with which data), ``epoch``, ``waiting``, ``done`` or ``failed``.
+        body: The fields of an ``EpochResult`` or a ``CellResult``, ``{"reason": ...}`` of a failure or of waiting, or
+            the facts of a start.
     """
 
-    kind: Literal["started", "epoch", "done", "failed"]
+    kind: Literal["started", "epoch", "waiting", "done", "failed"]
     body: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A process of a worker group, so that it can be ended if it hangs."""
+
+    node_id: str
+    pid: int
 
 
 NO_MESSAGE = "the workers died without a message (killed, or out of memory)"
@@ -45,16 +54,19 @@ NO_MESSAGE = "the workers died without a message (killed, or out of memory)"
 class Mailbox:
     """Holds the cell in flight until a message says that it is done or failed.
 
-    A worker group that was restarted is handed the same cell again, up to `max_attempts` times. The mailbox lives and
-    dies with the slot that owns it: workers whose slot is gone get no acknowledgement, and stop.
+    A worker group that was restarted is handed the same cell again, until `max_failures` groups have died over it. The
+    mailbox lives and dies with the slot that owns it: workers whose slot is gone get no acknowledgement, and stop.
     """
 
-    def __init__(self, *, max_attempts: int) -> None:
-        self._max_attempts = max_attempts
+    def __init__(self, *, max_failures: int) -> None:
+        self._max_failures = max_failures
         self._job: Job | None = None
         self._number = 0
         self._last_error = NO_MESSAGE
         self._noted: Job | None = None
+        self._members: dict[int, Member] = {}
+        self._alive_at: float | None = None
+        self._excused: set[int] = set()
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._closed = False
@@ -65,30 +77,61 @@ class Mailbox:
             self._number += 1
             self._job = Job(number=self._number, attempt=0, cell=cell)
             self._last_error = NO_MESSAGE
+            self._alive_at = None
+            self._excused = set()
             self._outbox = asyncio.Queue()
             self._changed.notify_all()
+
+    async def join(self, rank: int, member: Member) -> None:
+        """Make a process known as this rank of the worker group."""
+        self._members[rank] = member
+        self._alive_at = None
 
     async def next_job(self) -> Job | None:
         """Wait for a cell and return it; None when the slot is closed. Rank 0 of a worker group calls it."""
         async with self._changed:
             while not self._closed:
-                if self._job is not None and self._job.attempt >= self._max_attempts:
-                    self._finish(Message("failed", {"reason": f"{self._last_error} ({self._job.attempt} attempts)"}))
+                if self._job is not None and (failures := self._failures(self._job)) >= self._max_failures:
+                    self._finish(Message("failed", {"reason": f"{self._last_error} ({failures} attempts)"}))
                 if self._job is not None:
                     self._job = Job(self._job.number, self._job.attempt + 1, self._job.cell)
+                    self._alive_at = None
                     return self._job
                 await self._changed.wait()
         return None
 
     async def post(self, job: Job, message: Message) -> bool:
         """Take a message about `job`; drop it and return False if that is not the cell in flight any more."""
-        if self._closed or job != self._job:
+        if not await self.alive(job):
             return False
         if message.kind in ("done", "failed"):
             self._finish(message)
         else:
             self._outbox.put_nowait(message)
         return True
+
+    async def alive(self, job: Job) -> bool:
+        """Take a sign of life of the group that trains `job`; return False if nobody waits for that any more."""
+        if self._closed or job != self._job:
+            return False
+        self._alive_at = time.monotonic()
+        return True
+
+    async def silent_s(self) -> float | None:
+        """Return for how long the group that trains has given no sign of life; None while none trains."""
+        return None if self._job is None or self._alive_at is None else time.monotonic() - self._alive_at
+
+    async def give_up(self, reason: str) -> list[Member]:
+        """Remember `reason` for the attempt under way and return the processes to be ended, by rank."""
+        if self._job is not None:
+            await self.note_error(self._job, reason)
+        self._alive_at = None
+        return [member for _, member in sorted(self._members.items())]
+
+    async def excuse(self, job: Job) -> None:
+        """Do not count this attempt: the group loses a process that is taken away, and not over the cell."""
+        if job == self._job:
+            self._excused.add(job.attempt)
 
     async def note_error(self, job: Job, reason: str) -> None:
         """Remember why the worker group is about to exit; it becomes the cell's reason if no attempt is left.
@@ -110,6 +153,9 @@ class Mailbox:
         async with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _failures(self, job: Job) -> int:
+        return job.attempt - len(self._excused)
 
     def _finish(self, message: Message) -> None:
         self._job = None

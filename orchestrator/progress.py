@@ -26,6 +26,7 @@ class _Running:
     cell: Cell
     epoch: int = 0
     error: float | None = None
+    waits: bool = False
 
 
 class Progress:
@@ -62,11 +63,25 @@ class Progress:
         """Show `cell` as running."""
         self._running[cell.key] = _Running(cell)
 
+    def warn(self, cell: Cell, text: str) -> None:
+        """Show what a training waits for, once for each of its epochs."""
+        running = self._running.setdefault(cell.key, _Running(cell))
+        if not running.waits:
+            running.waits = True
+            self.say(f"waiting: {cell.label}: {text}")
+
+    def say(self, text: str) -> None:
+        """Show a line above the table."""
+        self._console.print(Text(text, style="yellow"), soft_wrap=True)
+
     def epoch(self, cell: Cell, result: EpochResult) -> None:
         """Show a finished epoch."""
         running = self._running.setdefault(cell.key, _Running(cell))
         # A resumed cell reports its old epochs again.
         self._epochs_done += max(0, result.epoch - running.epoch)
+        if running.waits:
+            running.waits = False
+            self.say(f"goes on: {cell.label}")
         running.epoch, running.error = max(running.epoch, result.epoch), result.metrics["val/error"]
         if self._first_epoch_at is None:
             self._first_epoch_at = time.monotonic()

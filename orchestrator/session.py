@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator import journal
 from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED
+from orchestrator.interruption import Interruption
 from orchestrator.plan import make_plan, pending_cells, render_plan
 from orchestrator.prepare import decode_images
 from orchestrator.progress import Progress
@@ -18,22 +20,28 @@ from orchestrator.progress import Progress
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
     from orchestrator.config import Experiment
+    from orchestrator.delivery import Delivery
     from orchestrator.records import CellRun
     from orchestrator.storage import Storage
     from orchestrator.tracking import Tracker
+
+# An interrupted sweep does not wait for an MLflow that does not answer.
+INTERRUPTED_GRACE_S = 3.0
 
 
 def run_missing(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> int:
     """Run the cells that are not done, print the comparison and return the exit code.
 
     Raises:
-        UserError: The layout does not fit on the cluster, or the cluster cannot be joined.
+        UserError: The layout does not fit on the cluster, the cluster cannot be joined, or another sweep is at work on
+            the same cells.
     """
-    runs = tracker.cell_runs(cells, active=False)
+    runs = tracker.cell_runs(cells)
     pending = pending_cells(cells, runs)
     code = DONE
     if pending:
-        code = _run(experiment, cells, storage, tracker, runs)
+        with Interruption() as interruption:
+            code = _run(experiment, cells, storage, tracker, runs, interruption)
     else:
         tracker.mend_sweep(experiment)
         Console().print(f"nothing is missing: all {len(cells)} cells are done")
@@ -42,13 +50,16 @@ def run_missing(experiment: Experiment, cells: Sequence[Cell], storage: Storage,
 
 
 def _run(
-    experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker, runs: dict[str, CellRun]
+    experiment: Experiment,
+    cells: Sequence[Cell],
+    storage: Storage,
+    tracker: Tracker,
+    runs: dict[str, CellRun],
+    interruption: Interruption,
 ) -> int:
     from orchestrator.cluster import joined_or_started
-    from orchestrator.delivery import Delivery
     from orchestrator.quiet import output_to
     from orchestrator.sweep import run_cells
-    from orchestrator.tracking import warm_up
 
     pending = pending_cells(cells, runs)
     complete = False
@@ -58,21 +69,14 @@ def _run(
         if "RAY_ADDRESS" not in os.environ:
             # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
             _decode(pending, experiment, console)
-        with joined_or_started(experiment.resources) as layout:
-            console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
-            _warn_of_lost_storage(console, storage)
-            delivery = Delivery(
-                tracker,
-                warm_up=warm_up,
-                known=runs,
-                data_dir=experiment.data_dir,
-                storage=storage,
-                sweep=experiment.name,
-            )
-            epochs = sum(cell.train.epochs for cell in pending)
-            progress = Progress(console, total=len(cells), done=len(cells) - len(pending), epochs=epochs)
-            tracker.open_sweep(experiment)
-            try:
+        tracker.open_sweep(experiment, runs)
+        try:
+            with joined_or_started(experiment.resources) as layout:
+                console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
+                _warn_of_lost_storage(console, storage)
+                epochs = sum(cell.train.epochs for cell in pending)
+                progress = Progress(console, total=len(cells), done=len(cells) - len(pending), epochs=epochs)
+                delivery = _delivery(experiment, storage, tracker, runs, progress.say)
                 with delivery, progress:
                     outcome = run_cells(
                         pending,
@@ -81,14 +85,66 @@ def _run(
                         slots=min(layout.slots, len(pending)),
                         delivery=delivery,
                         progress=progress,
+                        interruption=interruption,
                     )
-                complete = not outcome.interrupted and not outcome.failed and not delivery.undelivered
-            finally:
+                    if outcome.interrupted:
+                        delivery.closing_grace_s = INTERRUPTED_GRACE_S
                 _say_undelivered(console, delivery.undelivered)
-                tracker.close_sweep(complete=complete)
+                complete = not outcome.interrupted and not outcome.failed and not delivery.undelivered
+        finally:
+            tracker.close_sweep(complete=complete)
     if outcome.interrupted:
         return INTERRUPTED
     return DONE if complete else INCOMPLETE
+
+
+def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> int:
+    """Deliver to MLflow what it did not take while the cells were trained, and return the exit code."""
+    told = {cell: journal.read(storage.cells_dir / cell.key) for cell in cells}
+    waiting = {cell: entries for cell, entries in told.items() if entries}
+    console = Console()
+    if not waiting:
+        console.print("nothing waits to be delivered")
+        return DONE
+    runs = tracker.cell_runs(list(waiting))
+    tracker.open_sweep(experiment, runs)
+    complete = False
+    try:
+        delivery = _delivery(experiment, storage, tracker, runs, console.print)
+        with delivery:
+            for cell, entries in waiting.items():
+                for entry in entries:
+                    delivery.deliver(cell, entry)
+                if entries[-1].kind not in ("done", "failed", "interrupted"):
+                    delivery.interrupt(cell)
+        console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {len(waiting)} cells")
+        _say_undelivered(console, delivery.undelivered)
+        after = tracker.cell_runs(cells)
+        complete = not delivery.undelivered and not pending_cells(cells, after)
+    finally:
+        tracker.close_sweep(complete=complete)
+    return INCOMPLETE if delivery.undelivered else DONE
+
+
+def _delivery(
+    experiment: Experiment,
+    storage: Storage,
+    tracker: Tracker,
+    runs: dict[str, CellRun],
+    say: Callable[[str], None],
+) -> Delivery:
+    from orchestrator.delivery import Delivery
+    from orchestrator.logged_model import warm_up
+
+    return Delivery(
+        tracker,
+        warm_up=warm_up,
+        known=runs,
+        data_dir=experiment.data_dir,
+        storage=storage,
+        sweep=experiment.name,
+        say=say,
+    )
 
 
 def _decode(pending: Sequence[Cell], experiment: Experiment, console: Console) -> None:
@@ -104,7 +160,9 @@ def _say_undelivered(console: Console, undelivered: dict[str, str]) -> None:
     for key, reason in undelivered.items():
         console.print(Text(f"not in MLflow: cell {key}: {reason}", style="red"), soft_wrap=True)
     if undelivered:
-        console.print("their results are in storage; the same command delivers them", soft_wrap=True)
+        console.print(
+            "their results are in storage: zetasweep sync delivers them, with the same options", soft_wrap=True
+        )
 
 
 def _warn_of_lost_storage(console: Console, storage: Storage) -> None:
@@ -124,4 +182,4 @@ def _print_comparison(cells: Sequence[Cell], tracker: Tracker) -> None:
     from orchestrator.compare import compare
     from orchestrator.report import render
 
-    Console().print(render(compare(cells, tracker.cell_runs(cells, active=False)), "table"))
+    Console().print(render(compare(cells, tracker.cell_runs(cells)), "table"))

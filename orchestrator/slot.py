@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,14 +24,18 @@ import ray.train.torch
 import torch
 import torch.distributed as dist
 from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from augment import Backend
+from orchestrator import preemption
 from orchestrator.cells import Cell
 from orchestrator.data import Cache, Dataset, Decoded, decode_dataset, split_dataset
 from orchestrator.errors import CellError, DataError
 from orchestrator.feed import Feed, Mode, make_feed
-from orchestrator.mailbox import Job, Mailbox, Message
+from orchestrator.lookout import Demand, StoppedError
+from orchestrator.mailbox import Job, Mailbox, Member, Message
 from orchestrator.records import EpochResult
+from orchestrator.rendezvous import torch_config
 from orchestrator.train import train_cell
 
 # How long a step waits for news before it tells Tune that nothing happened: bounds how long Ctrl-C waits.
@@ -37,7 +43,10 @@ HEARTBEAT_S = 2.0
 # How long a closing slot waits for its workers to leave by themselves; Tune kills the actor after 10 s.
 EXIT_GRACE_S = 8.0
 # Restarts of a worker group before the slot itself is given up; the mailbox gives up a single cell much earlier.
-MAX_GROUP_RESTARTS = 20
+MAX_GROUP_RESTARTS = 100
+REMEDY_OUT_OF_MEMORY = (
+    "lower train.batch_size_per_worker, dataset.image_size or resources.resident_share; it is not tried again by itself"
+)
 # The first optimizer, the first metric and the first image of a process import these, which takes seconds; better while
 # the slot warms up than in its first cell.
 IMPORTED_AT_FIRST_USE = ("torch._dynamo", "torchmetrics.classification", "torchvision")
@@ -61,7 +70,10 @@ class SlotSettings:
         feed: How the images get to the device.
         resident_share: The most that they may take of its free memory, to be kept there.
         cache: Where decoded images lie on each machine.
-        max_attempts: How many worker groups may die over one cell before it counts as failed.
+        max_failures: How many worker groups may die over one cell before it counts as failed.
+        stall_timeout_s: A group that trains and gives no sign of life for so long is ended.
+        checkpoint_every_s: An epoch that takes longer is saved so often.
+        preemptible: Whether nodes may be taken away with a notice.
     """
 
     data_dir: str
@@ -74,7 +86,10 @@ class SlotSettings:
     feed: Literal["auto"] | Mode
     resident_share: float
     cache: Cache
-    max_attempts: int
+    max_failures: int
+    stall_timeout_s: float
+    checkpoint_every_s: float
+    preemptible: bool
 
 
 class Slot(tune.Trainable):  # type: ignore[misc]
@@ -105,29 +120,45 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         if message is None:
             if not self._thread_is_alive():
                 raise RuntimeError(f"the slot's worker group ended: {self._error}") from self._error
+            self._end_if_stalled()
             return {"epoch": self._epoch, "message": None}
         if message.kind == "epoch":
             self._epoch = int(message.body["epoch"])
         return {"epoch": self._epoch, "message": message, "done": message.kind in ("done", "failed")}
 
     def cleanup(self) -> None:
-        """Let the workers leave their loop, so that Ray Train frees its placement group itself."""
+        """Let the workers save what they train and leave their loop: then Ray Train frees its placement group."""
         if self._thread is not None:
-            ray.get(self._mailbox.close.remote())
+            with suppress(ray.exceptions.RayActorError):  # a mailbox that died lets them go, too
+                ray.get(self._mailbox.close.remote())
             self._thread.join(EXIT_GRACE_S)
+
+    def _end_if_stalled(self) -> None:
+        """End a worker group that hangs, e.g. in a collective: Ray Train starts another."""
+        silent_s: float | None = ray.get(self._mailbox.silent_s.remote())
+        limit_s = self._settings.stall_timeout_s
+        if silent_s is None or silent_s < limit_s:
+            return
+        reason = (
+            f"no sign of life for {silent_s:.0f} s (resources.stall_timeout_s = {limit_s:g}): the workers were ended"
+        )
+        members: list[Member] = ray.get(self._mailbox.give_up.remote(reason))
+        for member in members:
+            placed = NodeAffinitySchedulingStrategy(member.node_id, soft=False)
+            end_worker.options(scheduling_strategy=placed).remote(member.pid)
 
     def _start(self) -> None:
         # Read where the trainer is made, and not passed on by Tune.
         os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
         settings = self._settings
-        self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote(max_attempts=settings.max_attempts)
+        self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote(max_failures=settings.max_failures)
         resources = {"CPU": settings.cpus_per_worker}
         if settings.gpus_per_worker:
             resources["GPU"] = settings.gpus_per_worker
         trainer = ray.train.torch.TorchTrainer(
             work,
             train_loop_config={"mailbox": self._mailbox, "settings": settings},
-            torch_config=ray.train.torch.TorchConfig(backend="nccl" if settings.gpus_per_worker else "gloo"),
+            torch_config=torch_config("nccl" if settings.gpus_per_worker else "gloo", folder=settings.train_dir),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=settings.workers,
                 use_gpu=settings.gpus_per_worker > 0,
@@ -164,6 +195,17 @@ def work(config: dict[str, Any]) -> None:
         worker.run(job)
 
 
+@ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
+def end_worker(pid: int) -> None:
+    """End a worker of this node that may not answer any more."""
+    try:
+        title = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return  # it has ended, or this is no Linux, where Ray Train's own health check must do
+    if b"RayTrainWorker" in title:
+        os.kill(pid, signal.SIGKILL)
+
+
 class _AbandonedError(Exception):
     """The slot does not wait for this cell any more; raised on all ranks at once."""
 
@@ -178,6 +220,11 @@ class _Worker:
         # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
         self._control = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT))
         self._data: tuple[tuple[str, str | None, int | None], Decoded, Feed] | None = None
+        self._saved_for_notice = False
+        context = ray.get_runtime_context()
+        ray.get(mailbox.join.remote(self._rank, Member(context.get_node_id(), os.getpid())))
+        # Signals are the main thread's, and this function runs in another: the actor runs it there.
+        ray.get(context.current_actor.execute.remote(preemption.watch))
 
     def next_job(self) -> Job | None:
         """Wait for the next cell; the same on every rank."""
@@ -187,11 +234,21 @@ class _Worker:
     def run(self, job: Job) -> None:
         """Train one cell and post its messages; an error that the group survives is posted as the cell's failure."""
         try:
-            self._train(job)
+            with preemption.busy():
+                self._train(job)
         except _AbandonedError:
             pass
+        except StoppedError as stopped:
+            if stopped.demand is Demand.LEAVE:
+                ray.get(self._mailbox.excuse.remote(job))
+                raise
         except CellError as error:
             self._post(job, Message("failed", {"reason": str(error)}))
+        except torch.OutOfMemoryError as error:
+            # It would come again: the cell has failed. The other ranks may wait for this one, so the group ends, too.
+            reason = f"out of memory on rank {self._rank}: {error}\n{REMEDY_OUT_OF_MEMORY}\n{traceback.format_exc()}"
+            ray.get(self._mailbox.post.remote(job, Message("failed", {"reason": reason})))
+            raise
         except Exception as error:
             # The other ranks may wait for this one in a collective: it must exit, and Ray Train restarts the whole
             # group.
@@ -215,6 +272,9 @@ class _Worker:
             if not self._post(job, Message("epoch", asdict(result))):
                 raise _AbandonedError
 
+        def wait_for_space(reason: str) -> None:
+            ray.get(self._mailbox.post.remote(job, Message("waiting", {"reason": reason})))
+
         checkpoint_dir = Path(self._settings.cells_dir) / cell.key
         result = train_cell(
             cell,
@@ -224,8 +284,23 @@ class _Worker:
             report=report,
             feed=feed,
             backend=self._settings.backend,
+            poll=lambda: self._poll(job),
+            on_full_disk=wait_for_space,
+            checkpoint_every_s=self._settings.checkpoint_every_s,
         )
         self._post(job, Message("done", asdict(result)))
+
+    def _poll(self, job: Job) -> Demand:
+        """Give a sign of life and return what is wanted of this rank."""
+        demand = Demand.GO_ON
+        # All ranks ask, or none: the answer is agreed on.
+        if self._settings.preemptible and ray.train.get_preemption_info() is not None and not self._saved_for_notice:
+            self._saved_for_notice = True
+            ray.get(self._mailbox.excuse.remote(job))
+            demand = Demand.SAVE
+        if self._rank == 0 and not ray.get(self._mailbox.alive.remote(job)):
+            demand = Demand.STOP
+        return Demand.LEAVE if preemption.noticed() else demand
 
     def _load(self, cell: Cell) -> tuple[Dataset, Feed]:
         """Return the cell's data. Images, also those on a GPU, are kept for the next cell: neighbours share them."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from orchestrator import audit, checkpoint
+from orchestrator import audit, checkpoint, journal
+from orchestrator.checkpoint import Checkpoints
 from orchestrator.errors import UserError
 
 # Outlasts the moment for which `Storage.is_locked` takes the lock to see whether it is free.
@@ -30,6 +31,11 @@ class Storage:
     """
 
     root: Path
+
+    @property
+    def holder(self) -> Path:
+        """What says who is at work here; meaningless unless `is_locked`."""
+        return self.root / "holder.json"
 
     @property
     def cells_dir(self) -> Path:
@@ -80,22 +86,22 @@ class Storage:
         try:
             lock.acquire(timeout=LOCK_TIMEOUT_S)
         except Timeout as error:
-            who = self._holder.read_text(encoding="utf-8") if self._holder.exists() else "unknown"
+            who = self.holder.read_text(encoding="utf-8") if self.holder.exists() else "unknown"
             raise UserError(
                 f"storage = {self.root}: in use by another sweep: {who}\n"
                 "  remedy:  wait for it, end it, or run this one with -o storage=ANOTHER_FOLDER"
             ) from error
         try:
             about = {"sweep": sweep, "host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%F %T")}
-            self._holder.write_text(json.dumps(about), encoding="utf-8")
+            self.holder.write_text(json.dumps(about), encoding="utf-8")
             yield
         finally:
-            self._holder.unlink(missing_ok=True)
+            self.holder.unlink(missing_ok=True)
             lock.release()
 
     def is_locked(self) -> bool:
         """Return whether a sweep is at work here."""
-        if not self._holder.exists():
+        if not self.holder.exists():
             return False
         try:
             with FileLock(self._lock_path, timeout=0):
@@ -105,13 +111,12 @@ class Storage:
 
     def shrink(self, key: str) -> None:
         """Remove what only a resumed training needs, and what MLflow has, from the folder of a finished cell."""
-        (self.cells_dir / key / checkpoint.LAST).unlink(missing_ok=True)
-        shutil.rmtree(self.cells_dir / key / audit.FOLDER, ignore_errors=True)
+        folder = self.cells_dir / key
+        (folder / checkpoint.RESULT).unlink(missing_ok=True)
+        Checkpoints(folder).forget_points()
+        shutil.rmtree(folder / audit.FOLDER, ignore_errors=True)
+        journal.remove(folder)
 
     @property
     def _lock_path(self) -> Path:
         return self.root / ".lock"
-
-    @property
-    def _holder(self) -> Path:
-        return self.root / "holder.json"

@@ -13,20 +13,19 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.records import EpochResult
+from orchestrator.credentials import without_secrets
+from orchestrator.records import CellResult, EpochResult
 from orchestrator.slot import Slot, SlotSettings
-from orchestrator.train import CellResult
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
     from orchestrator.config import Experiment
     from orchestrator.delivery import Delivery
+    from orchestrator.interruption import Interruption
     from orchestrator.mailbox import Message
     from orchestrator.progress import Progress
     from orchestrator.storage import Storage
 
-# How many worker groups, and how many slots, may die over one cell.
-MAX_ATTEMPTS = 3
 # A slot's own actor reserves memory and no CPU: all CPUs are for its workers, which Ray Train places by itself.
 SLOT_MEMORY_BYTES = 256 * 1024**2
 ENVIRONMENT = {
@@ -36,7 +35,8 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # Notice a dead worker and a finished group within half a second instead of two.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Ctrl-C is taken by `orchestrator.interruption`.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Slots that start at the same time on busy cores take longer than the default minute.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
 }
@@ -59,6 +59,7 @@ def run_cells(
     slots: int,
     delivery: Delivery,
     progress: Progress,
+    interruption: Interruption,
 ) -> Outcome:
     """Train `cells` on the connected Ray cluster and tell `delivery` and `progress` what happens.
 
@@ -69,7 +70,11 @@ def run_cells(
         slots: How many at a time.
         delivery: Takes every result.
         progress: Shows it.
+        interruption: Ends it early.
     """
+    joined = bool(os.environ.get("RAY_ADDRESS"))
+    # A process more per slot, which is of use only where a node can be taken away.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", str(int(joined)))
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     scratch = Path(tempfile.mkdtemp(prefix="ray-", dir=storage.root))
@@ -84,9 +89,12 @@ def run_cells(
         feed=experiment.resources.feed,
         resident_share=experiment.resources.resident_share,
         cache=experiment.cache.open(),
-        max_attempts=MAX_ATTEMPTS,
+        max_failures=experiment.resources.max_failures,
+        stall_timeout_s=experiment.resources.stall_timeout_s,
+        checkpoint_every_s=experiment.resources.checkpoint_every_s,
+        preemptible=joined,
     )
-    listener = _Listener(cells, delivery, progress)
+    listener = _Listener(cells, delivery, progress, max_failures=experiment.resources.max_failures)
     trainable = tune.with_resources(
         tune.with_parameters(Slot, settings=settings),
         tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
@@ -106,13 +114,15 @@ def run_cells(
             name=experiment.name,
             storage_path=str(scratch),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=MAX_ATTEMPTS - 1),
+            failure_config=tune.FailureConfig(max_failures=experiment.resources.max_failures - 1),
             callbacks=[listener],
+            stop=_StopOnRequest(interruption),
             verbose=0,
         ),
     )
     try:
-        tuner.fit()
+        with interruption.heeded():
+            tuner.fit()
     finally:
         listener.interrupt_the_rest()
         shutil.rmtree(scratch, ignore_errors=True)
@@ -124,10 +134,28 @@ def _trial_name(trial: Trial) -> str:
     return f"cell_{trial.trial_id}"
 
 
+class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
+    """Ends all trials when the user asks for it."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        self._interruption = interruption
+
+    def __getstate__(self) -> dict[str, Any]:
+        # As for `_Listener`.
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._interruption.requested
+
+
 class _Listener(tune.Callback):  # type: ignore[misc]
     """Passes on what the slots report."""
 
-    def __init__(self, cells: Sequence[Cell], delivery: Delivery, progress: Progress) -> None:
+    def __init__(self, cells: Sequence[Cell], delivery: Delivery, progress: Progress, *, max_failures: int) -> None:
+        self._max_failures = max_failures
         self._cells = {cell.key: cell for cell in cells}
         self._delivery, self._progress = delivery, progress
         self._open: dict[str, Cell] = {}
@@ -160,6 +188,8 @@ class _Listener(tune.Callback):  # type: ignore[misc]
             epoch = EpochResult(**message.body)
             self._delivery.epoch(cell, epoch)
             self._progress.epoch(cell, epoch)
+        elif message.kind == "waiting":
+            self._progress.warn(cell, message.body["reason"])
         elif message.kind == "done":
             finished = CellResult(**message.body)
             self._close(cell, self.done)
@@ -172,7 +202,7 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         """Mark the cell of a slot that died too often."""
         error = trial.get_pickled_error() or trial.get_error()
         lines = str(error).strip().splitlines() or ["unknown"]
-        self._fail(self._cell(trial), f"the slot died {MAX_ATTEMPTS} times: {lines[-1]}\n" + "\n".join(lines))
+        self._fail(self._cell(trial), f"the slot died {self._max_failures} times: {lines[-1]}\n" + "\n".join(lines))
 
     def interrupt_the_rest(self) -> None:
         """Mark what was started and neither finished nor failed."""
@@ -183,6 +213,7 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         return self._cells[trial.config["job"]["key"]]
 
     def _fail(self, cell: Cell, reason: str) -> None:
+        reason = without_secrets(reason)
         self._close(cell, self.failed)
         self._delivery.fail(cell, reason)
         self._progress.fail(cell, reason)

@@ -11,53 +11,84 @@ import io
 import json
 import logging
 import os
-import re
 import sqlite3
-import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, redirect_stderr
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
-import numpy as np
-import torch
 from mlflow import MlflowClient
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
+from mlflow.protos.databricks_pb2 import (
+    ABORTED,
+    INTERNAL_ERROR,
+    REQUEST_LIMIT_EXCEEDED,
+    RESOURCE_EXHAUSTED,
+    TEMPORARILY_UNAVAILABLE,
+    ErrorCode,
+)
 from mlflow.utils.mlflow_tags import (
     MLFLOW_DATASET_CONTEXT,
     MLFLOW_PARENT_RUN_ID,
     MLFLOW_RUN_NAME,
 )
-from torch import nn
 
-from orchestrator import audit, checkpoint
+from orchestrator import audit
+from orchestrator.credentials import URI_VARIABLE, moved_to_environment, without_secrets
 from orchestrator.errors import TrackingError, UserError
-from orchestrator.models import build_model
+from orchestrator.logged_model import log_model
+from orchestrator.ownership import HEARTBEAT, OWNER, STALE_S, described, is_alive, now_ms, this_process
 from orchestrator.provenance import environment, git_tags
-from orchestrator.records import CellRun, CellStatus, EpochResult
+from orchestrator.records import CellResult, CellRun, CellStatus, EpochResult
+from orchestrator.schema import check_schema
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
     from orchestrator.config import Experiment
-    from orchestrator.train import CellResult
 
 logger = logging.getLogger(__name__)
 
 KIND, KEY, SWEEP, REASON, MODEL_URI, SPLIT_HASH, BELOW_GAMMA_MIN = (
     f"zetasweep.{name}" for name in ("kind", "cell", "sweep", "reason", "model_uri", "split_hash", "below_gamma_min")
 )
+# A reply that may be another one later.
+PASSING_CODES = frozenset(
+    ErrorCode.Name(code)
+    for code in (INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE, REQUEST_LIMIT_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED)
+)
+# So long two sweeps that start at the same time wait until both have signed: the later signature stands.
+SIGNING_S = 2.0
 # MLflow's defaults (7 retries of 120 s) would block for minutes when a server does not answer.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 PAGE_SIZE = 1000
+# The metrics that a run has one value of.
+ONCE = ("audit/", "test/", "best/")
 # What `log_batch` takes at once: a data set of 1,000 classes has more metrics.
 BATCH_LIMIT = 1000
 # Without it MLflow's UI guesses, and opens the experiment as one of a language model.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+
+class SupersededError(Exception):
+    """An epoch that was trained again, with other numbers than those that MLflow has of it."""
+
+
+@dataclass
+class _Rows:
+    """What MLflow has of a run.
+
+    Attributes:
+        timestamps_ms: Of each epoch.
+        once: Metrics that are logged once, at step 0.
+    """
+
+    timestamps_ms: dict[int, int] = field(default_factory=dict)
+    once: set[str] = field(default_factory=set)
 
 
 class Tracker:
@@ -66,52 +97,58 @@ class Tracker:
     Args:
         uri: Tracking URI; a SQLite file in it must be absolute.
         artifacts: Where a new experiment keeps its artifacts; None leaves it to the server.
+        origin: What the user gave `uri` in.
 
     Raises:
         UserError: Nobody answers at `uri`, within 30 s.
     """
 
-    def __init__(self, uri: str, *, artifacts: Path | None = None) -> None:
+    def __init__(self, uri: str, *, artifacts: Path | None = None, origin: str = "tracking.uri") -> None:
         for name, value in HTTP_LIMITS.items():
             os.environ.setdefault(name, value)
-        self._shown_uri, self._artifacts = without_password(uri), artifacts
-        _check_sqlite(uri)
-        mlflow.set_tracking_uri(uri)
+        uri = moved_to_environment(uri)
+        self._shown_uri, self._artifacts = without_secrets(uri), artifacts
+        _check_sqlite(uri, origin)
+        _set_uri(uri)
         try:
             self._client = MlflowClient(uri)
-            # This makes or migrates the tables of a SQLite store, once: two writers at a time would fail in it.
+            # This makes the tables of a new SQLite store, once: two writers at a time would fail in it.
             self._client.search_experiments(max_results=1)
         except Exception as error:
             raise UserError(
-                f"tracking.uri = {self._shown_uri}: MLflow does not answer "
-                f"({_first_line(error).replace(uri, self._shown_uri)})\n"
-                "  remedy:  start the server, mend the address, or leave tracking.uri out: SQLite in storage"
+                f"{origin} = {self._shown_uri}: MLflow does not answer ({_first_line(error)})\n"
+                f"  remedy:  start the server, mend the address, or leave {origin} out: SQLite in storage"
             ) from error
+        self._owner = this_process()
         self._run_ids: dict[str, str] = {}
+        self._rows: dict[str, _Rows] = {}
         self._parent_id: str | None = None
         self._experiment_id: str | None = None
 
-    def cell_runs(self, cells: Sequence[Cell], *, active: bool) -> dict[str, CellRun]:
+    def cell_runs(self, cells: Sequence[Cell]) -> dict[str, CellRun]:
         """Return the tracked run of each cell that has one, by key, whichever sweep ran it.
 
-        Args:
-            cells: The cells asked for.
-            active: Whether a sweep is at work on this store: if not, a run that is still open was interrupted.
+        A run that is open although its sweep is not at work any more was interrupted.
         """
         wanted = {cell.key: cell.train.epochs for cell in cells}
         found: dict[str, CellRun] = {}
         with self._answering():
+            alive = self._alive_owners()
             for run in self._search(f"tags.`{KIND}` = 'cell'"):
                 key = run.data.tags.get(KEY, "")
                 if key in wanted and (key not in found or run.info.status == "FINISHED"):
-                    found[key] = _cell_run(run, key, epochs=wanted[key], active=active)
+                    found[key] = _cell_run(run, key, epochs=wanted[key], alive=alive)
         return found
 
-    def open_sweep(self, experiment: Experiment) -> None:
-        """Open the sweep's parent run, the one of an earlier call if there is one.
+    def open_sweep(self, experiment: Experiment, runs: Mapping[str, CellRun]) -> None:
+        """Open the sweep's parent run, the one of an earlier call if there is one, and sign it.
+
+        Args:
+            experiment: The sweep.
+            runs: The known runs of its cells.
 
         Raises:
-            UserError: The MLflow experiment was deleted.
+            UserError: The MLflow experiment was deleted, or another sweep is at work on the same cells.
         """
         with self._answering():
             name = experiment.tracking.experiment or experiment.name
@@ -128,11 +165,13 @@ class Tracker:
                 experiment_id = known.experiment_id
             self._experiment_id = experiment_id
             parent = self._parent(experiment)
+            self._refuse_second_owner(parent, runs)
             if parent is None:
                 tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | git_tags()
                 parent = self._client.create_run(experiment_id, tags=tags)
             self._parent_id = parent.info.run_id
             self._client.update_run(self._parent_id, status="RUNNING")
+            self._sign()
             text = experiment.model_dump_json(indent=2, exclude={"tracking": {"uri"}})
             self._client.log_text(self._parent_id, text, "experiment.json")
             self._client.log_dict(self._parent_id, environment(), "environment.json")
@@ -141,9 +180,24 @@ class Tracker:
         """End the parent run; a store that does not answer is only logged, since what matters was said before."""
         assert self._parent_id is not None, "open_sweep comes first"
         try:
+            self._client.set_tag(self._parent_id, OWNER, "")
             self._client.set_terminated(self._parent_id, "FINISHED" if complete else "KILLED")
         except MlflowException:
             logger.exception("the sweep's run could not be closed")
+
+    def beat(self) -> None:
+        """Show that this sweep is at work."""
+        if self._parent_id is not None:
+            self._client.set_tag(self._parent_id, HEARTBEAT, now_ms())
+
+    def answers(self) -> bool:
+        """Return whether MLflow answers at all."""
+        try:
+            self._client.search_experiments(max_results=1)
+        except Exception:
+            logger.exception("MLflow does not answer")
+            return False
+        return True
 
     def mend_sweep(self, experiment: Experiment) -> None:
         """Finish the parent run of a sweep whose cells are all done, if its driver died before it could."""
@@ -159,28 +213,36 @@ class Tracker:
     def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str) -> None:
         """Open the cell's run: the one it already has, or a new child of the sweep's."""
         assert self._experiment_id is not None, "open_sweep comes first"
-        if known is None:
+        # Also if none is known: an earlier attempt may have made one although its answer got lost.
+        run_id = known.run_id if known is not None else next((run.info.run_id for run in self._runs_of(cell)), None)
+        if run_id is None:
             tags = {
                 KIND: "cell",
                 KEY: cell.key,
                 SWEEP: sweep,
+                OWNER: self._owner,
                 MLFLOW_PARENT_RUN_ID: self._parent_id,
                 # What differs most comes first: MLflow's lists cut names.
                 MLFLOW_RUN_NAME: f"{cell.augment.label} seed={cell.seed} {cell.dataset.label} {cell.model}",
             } | git_tags()
             run_id = self._client.create_run(self._experiment_id, tags=tags).info.run_id
+            self._rows[cell.key] = _Rows()
         else:
-            run_id = known.run_id
             self._client.update_run(run_id, status="RUNNING")
+            self._rows[cell.key] = self._rows_of(run_id)
         self._run_ids[cell.key] = run_id
         # Also for a run that is known: its driver may have died right after making it.
         params = [Param(name, value) for name, value in cell.params().items()]
-        marks = [RunTag(REASON, "")]
+        marks = [RunTag(REASON, ""), RunTag(OWNER, self._owner)]
         if cell.augment.is_below_gamma_min is not None:
             marks.append(RunTag(BELOW_GAMMA_MIN, str(cell.augment.is_below_gamma_min).lower()))
         self._client.log_batch(run_id, params=params, tags=marks)
         self._client.log_text(run_id, cell.model_dump_json(indent=2), "cell.json")
         self._client.log_dict(run_id, environment(), "environment.json")
+
+    def discard_cell(self, cell: Cell) -> None:
+        """Delete the cell's run; MLflow can restore it."""
+        self._client.delete_run(self._run_ids[cell.key])
 
     def log_facts(self, cell: Cell, facts: dict[str, Any], *, data_dir: Path) -> None:
         """Log what the cell runs on and with which data."""
@@ -211,23 +273,39 @@ class Tracker:
             return
         names = ("effective_num_samples", "soft_label_entropy", "ms_per_step")
         metrics = {f"audit/{name}": float(getattr(figures, name)) for name in names}
-        self._log_metrics(cell, metrics, step=0, timestamp_ms=timestamp_ms)
+        self._log_once(cell, metrics, timestamp_ms=timestamp_ms)
         self._client.log_artifacts(self._run_ids[cell.key], str(folder), audit.FOLDER)
 
     def log_epoch(self, cell: Cell, result: EpochResult) -> None:
-        """Log one epoch in one request."""
+        """Log one epoch in one request; nothing if MLflow has it already.
+
+        Raises:
+            SupersededError: MLflow has other numbers of this epoch: its checkpoint was lost, and it was trained again.
+        """
+        timestamps_ms = self._rows[cell.key].timestamps_ms
+        if timestamps_ms.get(result.epoch, result.timestamp_ms) != result.timestamp_ms:
+            if not self._has_numbers_of(cell, result):
+                raise SupersededError
+            return
         metrics = result.metrics | {"epoch": float(result.epoch)}
         self._log_metrics(cell, metrics, step=result.epoch, timestamp_ms=result.timestamp_ms)
+        timestamps_ms[result.epoch] = result.timestamp_ms
 
     def finish_cell(self, cell: Cell, result: CellResult, facts: dict[str, Any], *, checkpoint_dir: Path) -> None:
         """Log the test metrics and the best model, and end the run."""
         run_id = self._run_ids[cell.key]
-        # At step 0, so that MLflow draws them as bars, one per run, and not as curves of one point.
-        self._log_metrics(cell, result.metrics, step=0, timestamp_ms=result.timestamp_ms)
+        self._log_once(cell, result.metrics, timestamp_ms=result.timestamp_ms)
         if result.first_step_ms is not None:
             self._client.set_tag(run_id, "zetasweep.first_step_ms", str(result.first_step_ms))
-        self._log_model(cell, facts["dataset"], run_id=run_id, checkpoint_dir=checkpoint_dir)
+        with mlflow.start_run(run_id=run_id):
+            model_uri = log_model(cell.model, facts["dataset"], checkpoint_dir=checkpoint_dir)
+            # Inside: leaving the block ends the run, and a finished run has its model.
+            self._client.set_tag(run_id, MODEL_URI, model_uri)
         self._client.set_terminated(run_id, "FINISHED", end_time=result.timestamp_ms)
+        for twin in self._runs_of(cell):
+            # Made by a request that was taken for lost, and answered later.
+            if twin.info.run_id != run_id and twin.data.tags.get(OWNER) == self._owner:
+                self._client.delete_run(twin.info.run_id)
 
     def fail_cell(self, cell: Cell, reason: str) -> None:
         """End the run as failed, with its reason: the first line as a tag, the whole as an artifact."""
@@ -254,10 +332,72 @@ class Tracker:
             ) from error
         return str(model_version.version)
 
+    def _runs_of(self, cell: Cell) -> Iterator[Run]:
+        assert self._experiment_id is not None
+        return self._search(f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{cell.key}'", [self._experiment_id])
+
+    def _rows_of(self, run_id: str) -> _Rows:
+        epochs = self._client.get_metric_history(run_id, "epoch")
+        metrics = self._client.get_run(run_id).data.metrics
+        once = {name for name in metrics if name.startswith(ONCE)}
+        return _Rows({row.step: row.timestamp for row in epochs}, once)
+
+    def _has_numbers_of(self, cell: Cell, result: EpochResult) -> bool:
+        history = self._client.get_metric_history(self._run_ids[cell.key], "train/loss")
+        return any(row.step == result.epoch and row.value == result.metrics["train/loss"] for row in history)
+
+    def _alive_owners(self) -> set[str]:
+        sweeps = self._search(f"tags.`{KIND}` = 'sweep' and attributes.status = 'RUNNING'")
+        return {run.data.tags[OWNER] for run in sweeps if is_alive(run.data.tags)}
+
+    def _refuse_second_owner(self, parent: Run | None, runs: Mapping[str, CellRun]) -> None:
+        """Raise UserError if another process is at work on the sweep of `parent` or on one of the cells."""
+        others = self._alive_owners() - {self._owner}
+        owner = parent.data.tags.get(OWNER) if parent is not None else None
+        if owner not in others:
+            owner = next((run.owner for run in runs.values() if run.status == "running" and run.owner in others), None)
+        if owner is not None:
+            raise UserError(
+                f"MLflow at {self._shown_uri}: a sweep of the same cells is at work: {described(owner)}\n"
+                f"  remedy:  wait for it, or end it; if its machine is gone, this clears within {STALE_S:.0f} s"
+            )
+
+    def _sign(self) -> None:
+        """Sign the parent run.
+
+        Raises:
+            UserError: Another sweep signed it at the same time, and later.
+        """
+        assert self._parent_id is not None
+        self.beat()
+        self._client.set_tag(self._parent_id, OWNER, self._owner)
+        if self._artifacts is None:  # a store that others may write to; the one in storage has a lock
+            time.sleep(SIGNING_S)
+        owner = self._client.get_run(self._parent_id).data.tags[OWNER]
+        if owner != self._owner:
+            raise UserError(
+                f"MLflow at {self._shown_uri}: a sweep of the same cells starts, too: {described(owner)}\n"
+                "  remedy:  wait for it, or end it"
+            )
+
+    def _log_once(self, cell: Cell, metrics: dict[str, float], *, timestamp_ms: int) -> None:
+        """Log what a cell has one value of, unless MLflow has one: at another time it would be a second row.
+
+        At step 0, so that MLflow draws them as bars, one per run, and not as curves of one point.
+        """
+        once = self._rows[cell.key].once
+        self._log_metrics(
+            cell,
+            {name: value for name, value in metrics.items() if name not in once},
+            step=0,
+            timestamp_ms=timestamp_ms,
+        )
+        once |= metrics.keys()
+
     def _parent(self, experiment: Experiment) -> Run | None:
         assert self._experiment_id is not None
         query = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'"
-        return next(self._search(query, experiment_ids=[self._experiment_id]), None)
+        return next(self._search(query, [self._experiment_id]), None)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -271,29 +411,7 @@ class Tracker:
         for first in range(0, len(entities), BATCH_LIMIT):
             self._client.log_batch(self._run_ids[cell.key], metrics=entities[first : first + BATCH_LIMIT])
 
-    def _log_model(self, cell: Cell, data: dict[str, Any], *, run_id: str, checkpoint_dir: Path) -> None:
-        """Log the best weights as a graph that takes pixels in [0, 1] and needs none of this project's code."""
-        # It takes seconds to import, which the commands that only read would pay, too.
-        from torchvision.transforms import v2
-
-        network = build_model(
-            cell.model,
-            num_classes=len(data["class_names"]),
-            num_channels=data["num_channels"],
-            image_size=data["image_size"],
-        )
-        state = checkpoint.load(checkpoint_dir / checkpoint.BEST)
-        assert state is not None, "a finished cell has best weights"
-        network.load_state_dict(state["model"])
-        model = nn.Sequential(v2.Normalize(data["mean"], data["std"]), network).eval()
-        metadata = {"class_names": data["class_names"], "input": "pixels in [0, 1]", "output": "logits"}
-        options = _model_options(model, num_channels=data["num_channels"], image_size=data["image_size"])
-        with mlflow.start_run(run_id=run_id):
-            info = mlflow.pytorch.log_model(model, name="model", metadata=metadata, **options)
-            # Inside: leaving the block ends the run, and a finished run has its model.
-            self._client.set_tag(run_id, MODEL_URI, info.model_uri)
-
-    def _search(self, query: str, *, experiment_ids: list[str] | None = None) -> Iterator[Run]:
+    def _search(self, query: str, experiment_ids: list[str] | None = None) -> Iterator[Run]:
         if experiment_ids is None:
             experiment_ids = [entry.experiment_id for entry in self._client.search_experiments()]
         token = None
@@ -307,30 +425,18 @@ class Tracker:
                 return
 
 
-def warm_up() -> None:
-    """Save a tiny model to nowhere: the first one costs eight seconds of imports, every other less than one."""
-    model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1), nn.Flatten()).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        mlflow.pytorch.save_model(model, f"{folder}/model", **_model_options(model, num_channels=1, image_size=8))
+def can_pass(error: Exception) -> bool:
+    """Return whether what raised `error` may succeed later: no answer, a locked database, a full disk."""
+    if isinstance(error, MlflowException):
+        return error.error_code in PASSING_CODES
+    return isinstance(error, OSError)  # among them what the HTTP client raises
 
 
-def _model_options(model: nn.Module, *, num_channels: int, image_size: int) -> dict[str, Any]:
-    """Return how MLflow is to keep `model`: as a graph, with its signature and an example."""
-    example = np.zeros((2, num_channels, image_size, image_size), dtype=np.float32)
-    with torch.inference_mode():
-        signature = infer_signature(example, model(torch.from_numpy(example)).numpy())
-    return {
-        "signature": signature,
-        "input_example": example,
-        "pip_requirements": [f"torch=={version('torch')}", f"torchvision=={version('torchvision')}"],
-        "serialization_format": "pt2",
-    }
-
-
-def _cell_run(run: Run, key: str, *, epochs: int, active: bool) -> CellRun:
+def _cell_run(run: Run, key: str, *, epochs: int, alive: set[str]) -> CellRun:
     statuses: dict[str, CellStatus] = {"FINISHED": "done", "FAILED": "failed", "KILLED": "interrupted"}
-    status = statuses.get(run.info.status, "running" if active else "interrupted")
     tags = run.data.tags
+    owner = tags.get(OWNER)
+    status = statuses.get(run.info.status, "running" if owner in alive else "interrupted")
     return CellRun(
         key=key,
         status=status,
@@ -341,18 +447,26 @@ def _cell_run(run: Run, key: str, *, epochs: int, active: bool) -> CellRun:
         reason=tags.get(REASON) or None,
         model_uri=tags.get(MODEL_URI),
         split_hash=tags.get(SPLIT_HASH),
+        owner=owner,
     )
 
 
-def without_password(uri: str) -> str:
-    """Return `uri` as it may be shown: ``scheme://***@host/path``."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
+def _set_uri(uri: str) -> None:
+    """Have MLflow's functions that take no client use `uri`; MLflow would also tell it to Ray and all its processes."""
+    before = os.environ.get(URI_VARIABLE)
+    mlflow.set_tracking_uri(uri)
+    os.environ.pop(URI_VARIABLE, None)
+    if before is not None:
+        os.environ[URI_VARIABLE] = before
 
 
-def _check_sqlite(uri: str) -> None:
+def _check_sqlite(uri: str, origin: str) -> None:
     """Refuse a SQLite file that cannot be opened at once: MLflow would try for minutes, or make a folder for it."""
-    if not uri.startswith("sqlite:////"):
+    if not uri.startswith("sqlite:"):
         return
+    if not uri.startswith("sqlite:////"):
+        # Another folder would be another, empty store.
+        raise UserError(f"{origin} = {uri}: its path is not absolute\n  remedy:  write sqlite:////PATH")
     path = Path(uri.removeprefix("sqlite:///"))
     try:
         if not path.parent.is_dir():
@@ -364,8 +478,9 @@ def _check_sqlite(uri: str) -> None:
             f"{path}: not a SQLite database that can be opened ({error})\n"
             "  remedy:  mend or move it, or name another with -o storage=FOLDER or -o tracking.uri=URI"
         ) from error
+    check_schema(path)
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    lines = without_secrets(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -13,9 +13,14 @@ import pytest
 import torch
 from commands import ROOT, Answer, Call, Zetasweep
 
+from orchestrator.cluster import prepare_environment
+
 # Read when Ray and MLflow are imported, as the command line sets them.
-os.environ.setdefault("RAY_AUTH_MODE", "token")
+prepare_environment()
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+# No test goes to the store that the user works with.
+for _name in [name for name in os.environ if name.startswith("MLFLOW_TRACKING_")]:
+    del os.environ[_name]
 # Read when Triton is imported: without a GPU its kernels run in the interpreter.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
@@ -88,7 +93,8 @@ def zetasweep(environment: dict[str, str]) -> Zetasweep:
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Call]:
     """The command line in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    for name in ("RAY_ADDRESS", "ZETASWEEP_DATA"):
+    # MLflow sets its variable itself, in the process that is told of a store.
+    for name in ("RAY_ADDRESS", "ZETASWEEP_DATA", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     handler = signal.getsignal(signal.SIGTERM)
 

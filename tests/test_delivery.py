@@ -11,10 +11,9 @@ from sweep_samples import ERM, MIXUP, make_cells
 
 from orchestrator.cells import Cell
 from orchestrator.delivery import Delivery
-from orchestrator.records import CellRun, EpochResult
+from orchestrator.records import CellResult, CellRun, EpochResult
 from orchestrator.storage import Storage
 from orchestrator.tracking import Tracker
-from orchestrator.train import CellResult
 
 EPOCH = EpochResult(epoch=1, metrics={"val/error": 0.5}, timestamp_ms=1)
 RESULT = CellResult(metrics={"best/epoch": 1.0}, timestamp_ms=2)
@@ -29,8 +28,11 @@ class FlakyTracker:
 
     def _write(self, kind: str, cell: Cell) -> None:
         if cell == self._refused and kind == "epoch":
-            raise ConnectionError("the server went away\nwith details")
+            raise ValueError("the server refuses it\nwith details")
         self.written.append((kind, cell.augment.name))
+
+    def answers(self) -> bool:
+        return True
 
     def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str) -> None:
         assert known is None
@@ -60,7 +62,7 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callab
     storage = Storage(tmp_path)
     for cell in (refused, other):
         (storage.cells_dir / cell.key).mkdir(parents=True)
-        (storage.cells_dir / cell.key / "last.pt").touch()
+        (storage.cells_dir / cell.key / "result.pt").touch()
     delivery = Delivery(
         cast(Tracker, tracker),
         warm_up=warm_up,
@@ -85,7 +87,7 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callab
         ("epoch", "mixup"),
         ("finish", "mixup"),
     ]
-    assert delivery.undelivered == {refused.key: "the server went away"}
+    assert delivery.undelivered == {refused.key: "the server refuses it"}
     # What is not in MLflow stays on disk, complete.
-    assert (storage.cells_dir / refused.key / "last.pt").exists()
-    assert not (storage.cells_dir / other.key / "last.pt").exists()
+    assert (storage.cells_dir / refused.key / "result.pt").exists()
+    assert not (storage.cells_dir / other.key / "result.pt").exists()

@@ -24,7 +24,7 @@ async def handed_out(mailbox: Mailbox) -> Job:
 
 def test_messages_come_back_in_order() -> None:
     async def steps() -> list[Message | None]:
-        mailbox = Mailbox(max_attempts=3)
+        mailbox = Mailbox(max_failures=3)
         await mailbox.submit(CELL)
         job = await handed_out(mailbox)
         assert job.cell == CELL
@@ -37,7 +37,7 @@ def test_messages_come_back_in_order() -> None:
 
 def test_a_worker_that_waits_gets_the_next_cell() -> None:
     async def steps() -> Job | None:
-        mailbox = Mailbox(max_attempts=3)
+        mailbox = Mailbox(max_failures=3)
         waiting = asyncio.create_task(mailbox.next_job())
         await asyncio.sleep(0.01)
         await mailbox.submit(CELL)
@@ -50,7 +50,7 @@ def test_a_worker_that_waits_gets_the_next_cell() -> None:
 
 def test_a_restarted_group_gets_the_same_cell_and_the_dead_one_no_acknowledgement() -> None:
     async def steps() -> None:
-        mailbox = Mailbox(max_attempts=3)
+        mailbox = Mailbox(max_failures=3)
         await mailbox.submit(CELL)
         first = await handed_out(mailbox)
         second = await handed_out(mailbox)
@@ -66,7 +66,7 @@ def test_a_restarted_group_gets_the_same_cell_and_the_dead_one_no_acknowledgemen
 
 def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
     async def steps() -> Message | None:
-        mailbox = Mailbox(max_attempts=2)
+        mailbox = Mailbox(max_failures=2)
         await mailbox.submit(CELL)
         for _ in range(2):
             job = await handed_out(mailbox)
@@ -89,7 +89,7 @@ def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
 
 def test_a_new_cell_replaces_the_one_in_flight() -> None:
     async def steps() -> None:
-        mailbox = Mailbox(max_attempts=3)
+        mailbox = Mailbox(max_failures=3)
         await mailbox.submit(CELL)
         stale = await handed_out(mailbox)
         await mailbox.submit({"seed": 1})
@@ -102,7 +102,7 @@ def test_a_new_cell_replaces_the_one_in_flight() -> None:
 
 def test_close_ends_the_wait_and_takes_nothing_more() -> None:
     async def steps() -> None:
-        mailbox = Mailbox(max_attempts=3)
+        mailbox = Mailbox(max_failures=3)
         await mailbox.submit(CELL)
         job = await handed_out(mailbox)
         await mailbox.post(job, Message("done"))
@@ -116,12 +116,12 @@ def test_close_ends_the_wait_and_takes_nothing_more() -> None:
 
 
 def test_receive_gives_up_after_its_timeout() -> None:
-    assert run(Mailbox(max_attempts=1).receive(0.01)) is None
+    assert run(Mailbox(max_failures=1).receive(0.01)) is None
 
 
 def test_the_first_rank_to_fail_gives_the_reason_and_none_is_kept_for_the_next_cell() -> None:
     async def steps() -> list[str]:
-        mailbox = Mailbox(max_attempts=1)
+        mailbox = Mailbox(max_failures=1)
         reasons = []
         for notes in (["out of memory on rank 1", "connection closed on rank 0"], []):
             await mailbox.submit(CELL)

@@ -56,7 +56,7 @@ def test_shrink_keeps_the_best_weights(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     folder = storage.cells_dir / "key"
     folder.mkdir(parents=True)
-    for name in ("last.pt", "best.pt"):
+    for name in ("00003-00000000.pt", "result.pt", "delivery.jsonl", "best.pt"):
         (folder / name).touch()
     storage.shrink("key")
     storage.shrink("another")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +17,14 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sweep_samples import DIGITS, ERM, MIXUP, make_cells
 
-from orchestrator import checkpoint
+from orchestrator import checkpoint, ownership
 from orchestrator.audit import Figures
 from orchestrator.cells import Cell
 from orchestrator.config import AugmentSpec, Experiment
 from orchestrator.errors import UserError
 from orchestrator.models import build_model
-from orchestrator.records import EpochResult
-from orchestrator.tracking import Tracker
-from orchestrator.train import CellResult
+from orchestrator.records import CellResult, EpochResult
+from orchestrator.tracking import SupersededError, Tracker
 
 FACTS = {
     "device": "cpu",
@@ -67,7 +69,7 @@ def uri(tmp_path: Path) -> str:
 @pytest.fixture
 def tracker(uri: str, tmp_path: Path, experiment: Experiment) -> Iterator[Tracker]:
     tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
-    tracker.open_sweep(experiment)
+    tracker.open_sweep(experiment, {})
     yield tracker
     mlflow.set_tracking_uri(None)
 
@@ -91,7 +93,7 @@ def test_a_finished_cell_is_done_with_its_metrics_and_model(
         tracker.log_epoch(cell, epoch(number))
     save_weights(tmp_path)
     tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
-    run = tracker.cell_runs(cells, active=False)[cell.key]
+    run = tracker.cell_runs(cells)[cell.key]
     assert (run.status, run.epoch, run.metrics["test/error"], run.split_hash) == ("done", 2, 0.25, "0" * 64)
     assert run.model_uri is not None
     model = mlflow.pytorch.load_model(run.model_uri)
@@ -103,7 +105,7 @@ def test_telling_everything_twice_leaves_it_once(tracker: Tracker, uri: str, cel
     cell = cells[0]
     save_weights(tmp_path)
     for known in (None, "again"):
-        run = tracker.cell_runs(cells, active=False).get(cell.key)
+        run = tracker.cell_runs(cells).get(cell.key)
         assert (run is None) == (known is None)
         tracker.start_cell(cell, run, sweep="sample")
         tracker.log_facts(cell, FACTS, data_dir=tmp_path)
@@ -111,7 +113,7 @@ def test_telling_everything_twice_leaves_it_once(tracker: Tracker, uri: str, cel
             tracker.log_epoch(cell, epoch(number))
         tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
     client = MlflowClient(uri)
-    run = tracker.cell_runs(cells, active=False)[cell.key]
+    run = tracker.cell_runs(cells)[cell.key]
     assert [row.step for row in client.get_metric_history(run.run_id, "val/error")] == [1, 2]
     assert len(client.get_metric_history(run.run_id, "test/error")) == 1
     assert len(client.get_run(run.run_id).inputs.dataset_inputs) == 3
@@ -129,7 +131,7 @@ def test_the_audit_is_logged_once(tracker: Tracker, uri: str, cells: list[Cell],
     (folder / "panel.png").write_bytes(b"picture")
     for _ in range(2):
         tracker.log_audit(cell, folder, timestamp_ms=1_000)
-    client, run_id = MlflowClient(uri), tracker.cell_runs(cells, active=True)[cell.key].run_id
+    client, run_id = MlflowClient(uri), tracker.cell_runs(cells)[cell.key].run_id
     for name, value in (("effective_num_samples", 1.5), ("soft_label_entropy", 0.4), ("ms_per_step", 2.5)):
         (row,) = client.get_metric_history(run_id, f"audit/{name}")
         assert (row.value, row.step) == (value, 0)
@@ -158,14 +160,14 @@ def test_a_gamma_below_the_least_is_recorded_as_such(
 ) -> None:
     (cell,) = make_cells(spec, seeds=(0,))
     tracker.start_cell(cell, None, sweep="sample")
-    run = MlflowClient(uri).get_run(tracker.cell_runs([cell], active=True)[cell.key].run_id)
+    run = MlflowClient(uri).get_run(tracker.cell_runs([cell])[cell.key].run_id)
     assert run.data.tags.get("zetasweep.below_gamma_min") == expected
 
 
 def test_the_parent_of_a_sweep_is_found_again(tracker: Tracker, uri: str, experiment: Experiment) -> None:
     tracker.close_sweep(complete=False)
     again = Tracker(uri)
-    again.open_sweep(experiment)
+    again.open_sweep(experiment, {})
     again.close_sweep(complete=True)
     client = MlflowClient(uri)
     known = client.get_experiment_by_name("sample")
@@ -178,11 +180,9 @@ def test_states(tracker: Tracker, cells: list[Cell]) -> None:
     for cell in cells:
         tracker.start_cell(cell, None, sweep="sample")
     tracker.fail_cell(cells[0], "the loss became nan\nand more")
-    assert tracker.cell_runs(cells, active=True)[cells[1].key].status == "running"
-    # Nobody is at work: its driver was killed.
-    assert tracker.cell_runs(cells, active=False)[cells[1].key].status == "interrupted"
+    assert tracker.cell_runs(cells)[cells[1].key].status == "running"
     tracker.interrupt_cell(cells[1])
-    runs = tracker.cell_runs(cells, active=True)
+    runs = tracker.cell_runs(cells)
     assert runs[cells[1].key].status == "interrupted"
     assert runs[cells[0].key].status == "failed"
     assert runs[cells[0].key].reason == "the loss became nan"
@@ -190,8 +190,8 @@ def test_states(tracker: Tracker, cells: list[Cell]) -> None:
 
 def test_cells_of_other_experiments_are_not_confused(tracker: Tracker, cells: list[Cell]) -> None:
     tracker.start_cell(cells[0], None, sweep="sample")
-    assert set(tracker.cell_runs(cells, active=True)) == {cells[0].key}
-    assert tracker.cell_runs([cells[1]], active=True) == {}
+    assert set(tracker.cell_runs(cells)) == {cells[0].key}
+    assert tracker.cell_runs([cells[1]]) == {}
 
 
 def test_register_moves_the_alias_best(tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_register_moves_the_alias_best(tracker: Tracker, uri: str, cells: list[C
     for number, cell in enumerate(cells, start=1):
         tracker.start_cell(cell, None, sweep="sample")
         tracker.finish_cell(cell, dataclasses.replace(RESULT), FACTS, checkpoint_dir=tmp_path)
-        model_uri = tracker.cell_runs(cells, active=False)[cell.key].model_uri
+        model_uri = tracker.cell_runs(cells)[cell.key].model_uri
         assert model_uri is not None
         assert tracker.register(model_uri, "digits") == str(number)
     assert str(MlflowClient(uri).get_model_version_by_alias("digits", "best").version) == "2"
@@ -209,7 +209,7 @@ def test_a_name_that_mlflow_refuses(tracker: Tracker, cells: list[Cell], tmp_pat
     save_weights(tmp_path)
     tracker.start_cell(cells[0], None, sweep="sample")
     tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
-    model_uri = tracker.cell_runs(cells, active=False)[cells[0].key].model_uri
+    model_uri = tracker.cell_runs(cells)[cells[0].key].model_uri
     assert model_uri is not None
     with pytest.raises(UserError, match="--register a/b"):
         tracker.register(model_uri, "a/b")
@@ -225,7 +225,7 @@ def test_a_run_whose_driver_died_right_after_making_it_is_completed(
         patch.setattr(tracker._client, "log_batch", refuse)
         with pytest.raises(MlflowException):
             tracker.start_cell(cells[0], None, sweep="sample")
-    run = tracker.cell_runs(cells, active=False)[cells[0].key]
+    run = tracker.cell_runs(cells)[cells[0].key]
     tracker.start_cell(cells[0], run, sweep="sample")
     stored = MlflowClient(uri).get_run(run.run_id)
     assert stored.data.params == cells[0].params()
@@ -235,8 +235,8 @@ def test_a_run_whose_driver_died_right_after_making_it_is_completed(
 def test_an_old_reason_does_not_survive_a_new_start(tracker: Tracker, cells: list[Cell]) -> None:
     tracker.start_cell(cells[0], None, sweep="sample")
     tracker.fail_cell(cells[0], "out of memory")
-    tracker.start_cell(cells[0], tracker.cell_runs(cells, active=False)[cells[0].key], sweep="sample")
-    assert tracker.cell_runs(cells, active=True)[cells[0].key].reason is None
+    tracker.start_cell(cells[0], tracker.cell_runs(cells)[cells[0].key], sweep="sample")
+    assert tracker.cell_runs(cells)[cells[0].key].reason is None
 
 
 @pytest.mark.usefixtures("tracker")
@@ -246,7 +246,7 @@ def test_a_deleted_experiment_is_refused_with_the_way_back(uri: str, experiment:
     assert known is not None
     client.delete_experiment(known.experiment_id)
     with pytest.raises(UserError, match="restore"):
-        Tracker(uri).open_sweep(experiment)
+        Tracker(uri).open_sweep(experiment, {})
 
 
 @pytest.mark.usefixtures("tracker")
@@ -264,6 +264,95 @@ def test_credentials_in_the_uri_are_not_written_down(tmp_path: Path, experiment:
     secret = experiment.model_copy(
         update={"tracking": experiment.tracking.model_copy(update={"uri": "http://me:hunter2@host"})}
     )
-    tracker.open_sweep(secret)
+    tracker.open_sweep(secret, {})
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"hunter2" not in written
+
+
+def with_loss(number: int, *, loss: float, timestamp_ms: int) -> EpochResult:
+    return EpochResult(epoch=number, metrics={"train/loss": loss}, timestamp_ms=timestamp_ms)
+
+
+def test_an_epoch_that_was_trained_again_is_no_second_row(
+    tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path
+) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.log_epoch(cells[0], with_loss(1, loss=0.1, timestamp_ms=1_000))
+    run = tracker.cell_runs(cells)[cells[0].key]
+    later = Tracker(uri, artifacts=tmp_path / "artifacts")
+    later.open_sweep(experiment, {})
+    later.start_cell(cells[0], run, sweep="sample")
+    later.log_epoch(cells[0], with_loss(1, loss=0.1, timestamp_ms=2_000))
+    later.log_epoch(cells[0], with_loss(2, loss=0.05, timestamp_ms=3_000))
+    history = MlflowClient(uri).get_metric_history(run.run_id, "train/loss")
+    assert [(row.step, row.timestamp) for row in history] == [(1, 1_000), (2, 3_000)]
+
+
+def test_other_numbers_of_the_same_epoch_need_another_run(tracker: Tracker, cells: list[Cell]) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.log_epoch(cells[0], with_loss(1, loss=0.1, timestamp_ms=1_000))
+    with pytest.raises(SupersededError):
+        tracker.log_epoch(cells[0], with_loss(1, loss=0.2, timestamp_ms=2_000))
+    tracker.discard_cell(cells[0])
+    assert tracker.cell_runs(cells) == {}
+    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.log_epoch(cells[0], with_loss(1, loss=0.2, timestamp_ms=2_000))
+    assert tracker.cell_runs(cells)[cells[0].key].epoch == 1
+
+
+def test_a_run_whose_making_was_not_answered_is_no_second_one(tracker: Tracker, cells: list[Cell]) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    first = tracker.cell_runs(cells)[cells[0].key].run_id
+    tracker.start_cell(cells[0], None, sweep="sample")
+    assert tracker.cell_runs(cells)[cells[0].key].run_id == first
+
+
+def test_a_twin_of_a_late_answer_goes_when_the_cell_is_finished(
+    tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path
+) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    client = MlflowClient(uri)
+    own = client.get_run(tracker.cell_runs(cells)[cells[0].key].run_id)
+    twin = client.create_run(own.info.experiment_id, tags=dict(own.data.tags))
+    save_weights(tmp_path)
+    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    assert client.get_run(twin.info.run_id).info.lifecycle_stage == "deleted"
+    assert tracker.cell_runs(cells)[cells[0].key].run_id == own.info.run_id
+
+
+def test_a_second_driver_is_told_who_is_at_work(
+    tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        second = Tracker(uri, artifacts=Path("/nowhere"))
+        monkeypatch.undo()
+        runs = second.cell_runs(cells)
+        assert runs[cells[0].key].status == "running"
+        with pytest.raises(UserError, match=f"at work: process {os.getpid()} on "):
+            second.open_sweep(experiment, runs)
+        # Another sweep that has one of the cells, too.
+        renamed = experiment.model_copy(update={"name": "another"})
+        with pytest.raises(UserError, match=f"at work: process {os.getpid()} on "):
+            second.open_sweep(renamed, runs)
+        tracker.interrupt_cell(cells[0])
+        tracker.close_sweep(complete=False)
+        second.open_sweep(experiment, second.cell_runs(cells))
+        other.kill()
+
+
+def test_a_driver_that_was_killed_holds_nothing(
+    uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        killed = Tracker(uri, artifacts=tmp_path / "artifacts")
+        monkeypatch.undo()
+        killed.open_sweep(experiment, {})
+        killed.start_cell(cells[0], None, sweep="sample")
+        other.kill()
+    survivor = Tracker(uri, artifacts=tmp_path / "artifacts")
+    runs = survivor.cell_runs(cells)
+    assert runs[cells[0].key].status == "interrupted"
+    survivor.open_sweep(experiment, runs)

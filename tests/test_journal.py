@@ -1,0 +1,40 @@
+"""What waits for MLflow is on disk, whatever ends the process that wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator import journal
+from orchestrator.journal import Told
+
+TOLD = [Told("start"), Told("facts", {"device": "cpu"}), Told("epoch", {"epoch": 1, "metrics": {"val/error": 0.5}})]
+
+
+def test_what_was_told_comes_back_in_order(tmp_path: Path) -> None:
+    folder = tmp_path / "cells" / "key"
+    assert journal.read(folder) == []
+    journal.begin(folder)
+    for told in TOLD:
+        journal.append(folder, told)
+    assert journal.read(folder) == TOLD
+    journal.begin(folder)
+    assert journal.read(folder) == []
+    journal.remove(folder)
+    journal.remove(folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_line_that_a_killed_writer_left_is_left_out(tmp_path: Path) -> None:
+    journal.begin(tmp_path)
+    for told in TOLD:
+        journal.append(tmp_path, told)
+    file = tmp_path / journal.FILE
+    file.write_bytes(file.read_bytes()[:-9])
+    assert journal.read(tmp_path) == TOLD[:-1]
+
+
+def test_a_disk_that_takes_nothing_ends_nothing(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    journal.begin(blocked)
+    journal.append(blocked, TOLD[0])
