@@ -27,13 +27,13 @@ def read_datasets(findings: Findings, raw: object) -> tuple[DatasetSpec, ...]:
         name, options = named
         inside = f"{key}.{name}"
         key = inside if isinstance(item, dict) else key
+        known = DatasetSpec.options_of(name)
         if "name" in options:
-            known = [option for option in DatasetSpec.model_fields if option != "name"]
             findings.add_unknown(f"{inside}.name", options["name"], word="name", known=known, what="one of the keys")
         try:
             found.append((key, DatasetSpec.model_validate({**options, "name": name})))
         except ValidationError as error:
-            findings.add_validation(error, DatasetSpec, prefix=inside)
+            findings.add_validation(error, DatasetSpec, prefix=inside, keys=known)
     return without_repeats(findings, [(key, spec.label, spec) for key, spec in found])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # A machine without enough cores still runs a small sweep, more slowly; beyond this the layout is a mistake.
 MAX_CPU_OVERCOMMIT = 4
+ANSWER_TIMEOUT_S = 10.0
 OBJECT_STORE_BYTES = 128 * 1024**2
 
 
@@ -40,6 +42,22 @@ class Layout:
     slots: int
     nodes: tuple[Node, ...]
     warning: str = ""
+
+
+def prepare_environment() -> None:
+    """Set what Ray reads once, when it is imported: a cluster is only joined or started with a token.
+
+    A cluster that is started here is reached from this machine alone: whoever reaches one can run code in it.
+    """
+    if os.environ.get("RAY_ADDRESS", "local") not in ("", "local"):
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        return
+    os.environ.pop("RAY_ADDRESS", None)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    # By this variable Ray decides on every system whether a node is bound to the address that others reach it at, or to
+    # loopback; it is named after the two systems where loopback is the default. `ray.init` has no option for it: an
+    # address of 127.0.0.1 is replaced by the reachable one.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 
 def local_node() -> Node:
@@ -108,8 +126,7 @@ def planned_layout(resources: Resources) -> Layout:
 def joined_or_started(resources: Resources) -> Iterator[Layout]:
     """Join the cluster that ``RAY_ADDRESS`` names, or start one on this machine, and leave or stop it at the end.
 
-    Ray turns token authentication on in a cluster that it starts itself; to join one that has it,
-    ``RAY_AUTH_MODE=token`` must be set before Ray is imported (the command line does so).
+    `prepare_environment` comes before Ray is imported.
 
     Raises:
         UserError: Nobody answers at ``RAY_ADDRESS``, or the layout does not fit.
@@ -151,6 +168,7 @@ def _join(address: str) -> None:
     import ray
 
     try:
+        _check_answer(address)
         ray.init(address=address, log_to_driver=False)
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -159,6 +177,13 @@ def _join(address: str) -> None:
             "  remedy:  start it with RAY_AUTH_MODE=token ray start --head, share its token (~/.ray/auth_token), "
             "or unset RAY_ADDRESS to run on this machine"
         ) from error
+
+
+def _check_answer(address: str) -> None:
+    """Raise OSError if nothing listens at ``host:port``: Ray would try for minutes, and then end the process."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "://" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_TIMEOUT_S).close()
 
 
 def _nodes() -> list[Node]:

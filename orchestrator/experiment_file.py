@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.augment_axis import read_augments
 from orchestrator.axes import read_datasets, read_models, read_seeds
 from orchestrator.config import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
-from orchestrator.findings import Findings
+from orchestrator.credentials import NO_CREDENTIALS, PLACES, take_secrets
+from orchestrator.findings import NOT_GIVEN, Findings
 from orchestrator.yaml_file import apply_overrides, read_yaml
 
 _KEYS = [name for name in Experiment.model_fields if name != "file"]
@@ -32,6 +33,8 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     path = Path(path)
     findings = Findings(str(path))
     data = apply_overrides(read_yaml(path, findings), overrides, findings)
+    for key in take_secrets(data):
+        findings.add(key, NOT_GIVEN, allowed=NO_CREDENTIALS, remedy=PLACES)
     for key in [key for key in data if key not in _KEYS]:
         findings.add_unknown(str(key), data[key], word=str(key), known=_KEYS, what="one of the keys")
     # Each part on its own: a mistake in one hides none in another.

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+
+# What no name and no path needs: it would end a line of a log, steer a terminal, or cannot be written at all.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _printable(value: str) -> str:
+    if _CONTROL.search(value):
+        raise refuse("text without control characters", "Remove them.")
+    return value
 
 
 def _absolute(value: object) -> Path:
-    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+    if not isinstance(value, str | Path) or not str(value):
         raise ValueError("not a path")
-    return Path(os.path.abspath(os.path.expanduser(value)))
+    return Path(os.path.abspath(os.path.expanduser(_printable(str(value)))))
 
 
 def refuse(allowed: str, remedy: str) -> PydanticCustomError:
@@ -26,7 +36,7 @@ def refuse(allowed: str, remedy: str) -> PydanticCustomError:
 Integer = Annotated[int, Field(strict=True)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Bool = Annotated[bool, Field(strict=True)]
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 

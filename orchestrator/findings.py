@@ -11,6 +11,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from orchestrator.credentials import without_secrets
 from orchestrator.errors import ConfigError, Problem
 
 COMMAND_LINE = "-o"
@@ -43,8 +44,17 @@ class Findings:
         """Note that `word`, part of what stands at `key`, is none of the `known`; name the nearest."""
         self.add(key, value, allowed=f"{what}: {', '.join(known) or 'none'}", remedy=suggest(word, known))
 
-    def add_validation(self, error: ValidationError, model: type[BaseModel], *, prefix: str = "") -> None:
-        """Note what pydantic found in a section; `prefix` is the section's key."""
+    def add_validation(
+        self, error: ValidationError, model: type[BaseModel], *, prefix: str = "", keys: Sequence[str] = ()
+    ) -> None:
+        """Note what pydantic found in a section.
+
+        Args:
+            error: What it found.
+            model: The section.
+            prefix: The section's key.
+            keys: What may stand in the section, if not all that the model has.
+        """
         seen = set()
         for item in error.errors(include_url=False):
             owner, (field, *rest) = model, item["loc"]
@@ -57,16 +67,15 @@ class Findings:
             if key in seen:
                 continue
             seen.add(key)
-            self._add_item(item["type"], item.get("ctx", {}), item["input"], key=key, field=str(field), model=owner)
+            if item["type"] in ("extra_forbidden", "invalid_key"):
+                known = keys if owner is model and keys else list(owner.model_fields)
+                self.add_unknown(key, item["input"], word=str(field), known=known, what="one of the keys")
+            else:
+                self._add_item(item["type"], item.get("ctx", {}), item["input"], key=key, field=str(field), model=owner)
 
     def _add_item(
         self, kind: str, context: dict[str, Any], value: object, *, key: str, field: str, model: type[BaseModel]
     ) -> None:
-        if kind in ("extra_forbidden", "invalid_key"):
-            # The name of a data set is the key of its options and not one of them.
-            known = [name for name in model.model_fields if name != "name"]
-            self.add_unknown(key, value, word=field, known=known, what="one of the keys")
-            return
         allowed = model.model_fields[field].description or "another value"
         if kind == "missing":
             self.add(key, NOT_GIVEN, allowed=allowed, remedy="It is missing: add it.")
@@ -90,14 +99,14 @@ def suggest(word: str, known: Sequence[str]) -> str:
 
 
 def show(value: object) -> str:
-    """Return `value` as YAML on one line, shortened if it is long."""
+    """Return `value` as YAML on one line, shortened if it is long, without the credentials in it."""
     if value is NOT_GIVEN:
         return ""
     try:
         text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True)
     except yaml.YAMLError:  # not plain data, e.g. a Path
         text = str(value)
-    text = " ".join(text.removesuffix("...\n").split())
+    text = without_secrets(" ".join(text.removesuffix("...\n").split()))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 4]} ..."
 
 

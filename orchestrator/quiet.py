@@ -11,6 +11,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestrator.credentials import without_secrets
+
+
+class _Formatter(logging.Formatter):
+    """Leaves credentials out, also of tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
 
 @contextmanager
 def output_to(log: Path) -> Iterator[Console]:
@@ -23,7 +32,7 @@ def output_to(log: Path) -> Iterator[Console]:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)
     try:
         yield Console(file=console_file)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NoReturn
 
 import yaml
 
+from orchestrator.credentials import NO_CREDENTIALS, PLACES, is_secret_name, mentions_secret, without_secrets
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.findings import COMMAND_LINE, NOT_GIVEN, Findings, suggest
 
@@ -86,9 +87,9 @@ def read_yaml(path: Path, findings: Findings) -> dict[str, Any]:
     try:
         data, repeated = _parse(text)
     except yaml.YAMLError as error:
-        _refuse(path, NOT_GIVEN, allowed="YAML", remedy=f"It cannot be read {_describe(error)}")
+        _refuse(path, NOT_GIVEN, allowed="YAML", remedy=f"It cannot be read {_describe(error, text)}")
     if not isinstance(data, dict):
-        value = NOT_GIVEN if data is None else data
+        value = NOT_GIVEN if data is None or mentions_secret(text) else data
         remedy = "The file is empty: start from one in experiments/." if data is None else "Write 'key: value' lines."
         _refuse(path, value, allowed="a mapping with the keys name, dataset, model, augment ...", remedy=remedy)
     for key, first_line, line in repeated:
@@ -105,8 +106,11 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], findings: Fi
     """
     for override in overrides:
         match = _OVERRIDE.fullmatch(override)
-        if match is None:
+        if match is None and not mentions_secret(override):
             _note(findings, override, NOT_GIVEN, allowed="key=value", remedy="E.g. -o train.epochs=2 -o 'seed=[0,1]'")
+            continue
+        if match is None or any(is_secret_name(name) for _, name in _STEP.findall(match["key"])):
+            _note(findings, match["key"] if match else "", NOT_GIVEN, allowed=NO_CREDENTIALS, remedy=PLACES)
             continue
         key, text = match["key"], match["value"]
         try:
@@ -116,7 +120,7 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], findings: Fi
             steps = [int(index) if index else name for index, name in _STEP.findall(key)]
             changed = _replaced(data, steps, value, at="")
         except yaml.YAMLError as error:
-            _note(findings, key, text, allowed="a YAML value", remedy=f"It cannot be read {_describe(error)}")
+            _note(findings, key, text, allowed="a YAML value", remedy=f"It cannot be read {_describe(error, text)}")
         except LookupError as error:
             _note(findings, key, text, allowed="a key of the experiment file", remedy=str(error.args[0]))
         else:
@@ -171,12 +175,14 @@ def _parse(text: str) -> tuple[Any, list[tuple[str, int, int]]]:
         raise yaml.YAMLError(f"{type(error).__name__}: {error}") from error
 
 
-def _describe(error: yaml.YAMLError) -> str:
+def _describe(error: yaml.YAMLError, text: str) -> str:
+    """Return where and why `text` cannot be read; not why if it may hold a credential, which the reason would quote."""
+    where, why = "as YAML", " ".join(str(error).split())
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        reason = ", ".join(part for part in (error.context, error.problem) if part)
-        return f"from line {mark.line + 1}, column {mark.column + 1}: {reason}."
-    return f"as YAML: {' '.join(str(error).split())}."
+        where = f"from line {mark.line + 1}, column {mark.column + 1}"
+        why = ", ".join(part for part in (error.context, error.problem) if part)
+    return f"{where}." if mentions_secret(text) else f"{where}: {without_secrets(why)}."
 
 
 def _refuse_file(path: Path, error: OSError) -> NoReturn:
@@ -192,9 +198,12 @@ def _refuse_file(path: Path, error: OSError) -> NoReturn:
 def _refuse(path: Path, value: object, *, allowed: str, remedy: str) -> NoReturn:
     findings = Findings(str(path))
     findings.add("", value, allowed=allowed, remedy=remedy)
-    raise ConfigError(findings.problems)
+    # Not from the error that it may stem from: that one quotes the file, and --debug would print it.
+    raise ConfigError(findings.problems) from None
 
 
 def _note(findings: Findings, key: str, value: object, *, allowed: str, remedy: str) -> None:
-    shown = "" if value is NOT_GIVEN else str(value)
-    findings.problems.append(Problem(file=COMMAND_LINE, key=key, value=shown, allowed=allowed, remedy=remedy))
+    shown = "" if value is NOT_GIVEN or mentions_secret(str(value)) else without_secrets(str(value))
+    findings.problems.append(
+        Problem(file=COMMAND_LINE, key=without_secrets(key), value=shown, allowed=allowed, remedy=remedy)
+    )

@@ -180,5 +180,5 @@ def test_a_damaged_database_is_named_at_once(call: Call, good: Path, tmp_path: P
 
 def test_a_password_in_the_uri_is_not_printed(call: Call, good: Path) -> None:
     answer = call("plan", good, "-o", "tracking.uri=http://me:hunter2@127.0.0.1:1")
-    assert_refused(answer, "http://***@127.0.0.1:1")
+    assert_refused(answer, "http://***@127.0.0.1:1", "MLFLOW_TRACKING_PASSWORD")
     assert "hunter2" not in answer.err

@@ -121,7 +121,7 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
         ({"dataset": "{digits: 5}"}, "dataset.digits", "5", "options as a mapping"),
         ({"dataset": "{digits: {}, mnist: {}}"}, "dataset", "{digits: {}, mnist: {}}", "one name with its options"),
         ({"dataset": "{digits: {val: 0.5}}"}, "dataset.digits.val", "0.5", "Did you mean val_fraction?"),
-        ({"dataset": "{digits: {name: mnist}}"}, "dataset.digits.name", "mnist", "one of the keys: folder"),
+        ({"dataset": "{digits: {name: mnist}}"}, "dataset.digits.name", "mnist", "one of the keys: image_size"),
         ({"dataset": "{image_folder: }"}, "dataset.image_folder.folder", "null", "Write image_folder: {folder: PATH}"),
         ({"dataset": "{medmnist_npz: }"}, "dataset.medmnist_npz.file", "null", "Write medmnist_npz: {file: PATH}"),
         ({"dataset": "{cifar10: {file: x}}"}, "dataset.cifar10.file", "x", "for medmnist_npz only"),
