@@ -1,0 +1,155 @@
+"""The schema of a SQLite database of MLflow: whether it is that of the installed MLflow, and bringing it there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from orchestrator.diagnosis import Finding, Line
+from orchestrator.errors import UserError
+
+State = Literal["current", "older", "newer"]
+_PREFIX = "sqlite:///"
+_NEWER_REMEDY = "pip install --upgrade mlflow, or name another store: there is no way back to an older schema"
+
+
+def database_of(uri: str) -> Path | None:
+    """Return the SQLite file of a tracking URI with an absolute path; None for another store."""
+    return Path(uri.removeprefix(_PREFIX)) if uri.startswith(f"{_PREFIX}/") else None
+
+
+def check_schema(database: Path) -> None:
+    """Refuse a database whose schema is not the installed MLflow's.
+
+    Left to itself MLflow migrates some of them in place and without a copy, whichever command opens it first.
+
+    Raises:
+        UserError: It is older or newer, or the file cannot be read; says what to do.
+    """
+    state = _state(_revision(database))
+    if state == "older":
+        raise UserError(
+            f"{database}: written by an older MLflow than the installed {version('mlflow')}, which needs another "
+            "schema\n  remedy:  zetasweep doctor EXPERIMENT --fix keeps a copy of it and migrates it"
+        )
+    if state == "newer":
+        raise UserError(f"{database}: {_newer()}\n  remedy:  {_NEWER_REMEDY}")
+
+
+def examine_schema(database: Path) -> Iterator[Line]:
+    """Find a schema that is older or newer than the installed MLflow's; a file that is not there is neither."""
+    revision = _revision(database)
+    state = _state(revision)
+    if state == "older":
+        backup = _unused(database.with_name(f"{database.name}.{revision}.bak"))
+        yield Finding(
+            what=f"MLflow's database was written by an older MLflow than the installed {version('mlflow')}",
+            where=f"{database}: schema {revision}",
+            remedy=f"--fix copies it to {backup.name} beside it and runs mlflow db upgrade",
+            mend=lambda: migrate(database, backup),
+        )
+    elif state == "newer":
+        yield Finding(what=_newer(), where=f"{database}: schema {revision}", remedy=_NEWER_REMEDY)
+
+
+def migrate(database: Path, backup: Path) -> None:
+    """Bring a database to the schema of the installed MLflow.
+
+    A copy is migrated, since MLflow's migrations are not one transaction, and then written over the database in one.
+
+    Args:
+        database: Stays as it is if anything fails.
+        backup: Where it is kept as it was.
+
+    Raises:
+        UserError: MLflow cannot migrate it; says why.
+        OSError: The disk is full, or not writable.
+    """
+    work = database.with_name(f".{database.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    try:
+        try:
+            _copy(database, backup)
+            _copy(backup, work)
+            _upgrade(work, shown=database)
+        except BaseException:
+            backup.unlink(missing_ok=True)
+            raise
+        _copy(work, database)
+    finally:
+        for path in work.parent.glob(f"{work.name}*"):
+            path.unlink()
+
+
+def _upgrade(database: Path, *, shown: Path) -> None:
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade", f"{_PREFIX}{database}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise UserError(f"{shown}: mlflow db upgrade fails ({lines[-1][:300]})")
+
+
+def _newer() -> str:
+    return f"MLflow's database was written by a newer MLflow than the installed {version('mlflow')}"
+
+
+def _revision(database: Path) -> str | None:
+    """Return the revision that is written in the database; None where MLflow has not made its tables yet.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    if not database.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            if not connection.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone():
+                return None
+            row = connection.execute("select version_num from alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise UserError(f"{database}: not a SQLite database that can be read ({error})") from error
+    return str(row[0]) if row else None
+
+
+def _state(revision: str | None) -> State:
+    """Return how a revision compares with those that the installed MLflow comes with."""
+    # Half a second to import, which a store on a server need not pay.
+    from alembic.script import ScriptDirectory
+
+    if revision is None:
+        return "current"
+    found = importlib.util.find_spec("mlflow")
+    assert found is not None
+    assert found.origin is not None
+    scripts = ScriptDirectory(Path(found.origin).parent / "store" / "db_migrations")
+    if revision in scripts.get_heads():
+        return "current"
+    known = {script.revision for script in scripts.walk_revisions()}
+    return "older" if revision in known else "newer"
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a database that others may have open, in one transaction."""
+    try:
+        with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+            read.backup(written)
+    except sqlite3.Error as error:
+        raise OSError(f"{target}: {error}") from error
+
+
+def _unused(path: Path) -> Path:
+    """Return `path`, or with a number behind it if there is such a file."""
+    number = 1
+    candidate = path
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}.{number}")
+    return candidate
