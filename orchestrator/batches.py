@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from orchestrator.amounts import counted
 from orchestrator.errors import CellError
 
 ORDER, AUGMENT, MODEL = 0, 1, 2
@@ -79,8 +80,9 @@ def check_global_batch(num_samples: int, *, batch_size_per_worker: int, world_si
     """Raise CellError if the training split is smaller than one global batch."""
     if num_samples < batch_size_per_worker * world_size:
         raise CellError(
-            f"the training split has {num_samples} images, fewer than one global batch of {world_size} workers x "
-            f"{batch_size_per_worker}: lower train.batch_size_per_worker or resources.workers"
+            f"the training split has {counted(num_samples, 'image')}, fewer than one global batch of "
+            f"{counted(world_size, 'worker')} x {batch_size_per_worker}: lower train.batch_size_per_worker or "
+            "resources.workers"
         )
 
 

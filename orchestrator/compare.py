@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -117,8 +117,8 @@ def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str =
         UserError: No such metric.
         ValueError: Two cells share augmentation, data set, model and seed.
     """
-    chosen = resolve_metric(metric)
-    _check_class(chosen, runs)
+    recalls = {name for run in runs.values() for name in run.metrics if name.startswith(f"test/{RECALL}")}
+    chosen = resolve_metric(metric, recalls=recalls)
     rows = tuple(dict.fromkeys(cell.augment.label for cell in cells))
     columns = tuple(dict.fromkeys(_column(cell) for cell in cells))
     grouped: dict[tuple[str, Column], list[Cell]] = {(row, column): [] for column in columns for row in rows}
@@ -139,32 +139,32 @@ def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str =
     return Comparison(chosen, rows, columns, entries, contrasts, states, len(cells), mixed_data)
 
 
-def resolve_metric(name: str, *, default_stage: str = "test") -> Metric:
+def resolve_metric(name: str, *, default_stage: str = "test", recalls: Collection[str] = ()) -> Metric:
     """The metric meant by `name`: ``stage/metric``, or a metric alone for `default_stage`.
+
+    Args:
+        name: What the user wrote.
+        default_stage: ``test``, ``best`` or ``val``.
+        recalls: The ``test/recall/CLASS`` that the runs hold; without any, every class is taken.
 
     Raises:
         UserError: Unknown; names the nearest.
     """
     known = {f"{stage}/{base}": base for stage in ("test", "best", "val") for base in METRICS} | {"train/loss": "loss"}
     key = name if "/" in name and not name.startswith(RECALL) else f"{default_stage}/{name}"
-    if key.startswith(f"test/{RECALL}"):
+    if key.startswith(f"test/{RECALL}") and (not recalls or key in recalls):
         return Metric("test", key.removeprefix("test/"), higher_is_better=True, is_fraction=True)
     if key not in known:
-        nearest = difflib.get_close_matches(name, [*METRICS, *known], n=1, cutoff=0.5)
-        hint = f" Did you mean {nearest[0]}?" if nearest else ""
+        classes = sorted(recalls) or [f"test/{RECALL}CLASS"]
+        written = {candidate.lower(): candidate for candidate in (*METRICS, *known, *classes)}
+        nearest = difflib.get_close_matches(name.lower(), written, n=1, cutoff=0.5)
+        hint = f" Did you mean {written[nearest[0]]}?" if nearest else ""
         raise UserError(
             f"metric={name} is not tracked.{hint} Known: {', '.join(METRICS)}; with test/, best/ (validation at the "
-            "tested epoch) or val/ (validation at the last epoch) before them, train/loss and test/recall/CLASS."
+            f"tested epoch) or val/ (validation at the last epoch) before them, train/loss, {', '.join(classes)}."
         )
     info = METRICS[known[key]]
     return Metric(key.partition("/")[0], known[key], info.higher_is_better, info.is_fraction)
-
-
-def _check_class(metric: Metric, runs: Mapping[str, CellRun]) -> None:
-    """Raise UserError if `metric` is the recall of a class that none of the tested runs has."""
-    known = {name for run in runs.values() for name in run.metrics if name.startswith(f"test/{RECALL}")}
-    if metric.name.startswith(RECALL) and known and metric.key not in known:
-        raise UserError(f"metric={metric.key} is not tracked. Known: {', '.join(sorted(known))}.")
 
 
 def value_of(cell: Cell, runs: Mapping[str, CellRun], metric: Metric) -> float | None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.filesize import decimal
 
+from orchestrator.amounts import bytes_text, counted
 from orchestrator.errors import DataError, UserError
 from orchestrator.exit_codes import DONE
 from orchestrator.options import experiment_options
@@ -27,10 +27,10 @@ def list_(data_dir: Path | None, cache_dir: Path | None) -> int:
     """Show which data sets are known, where each is expected, and what is there."""
     from orchestrator.config import General
     from orchestrator.data import Cache, default_cache_dir
-    from orchestrator.prepare import render_known
+    from orchestrator.prepare import print_known
 
     found = (data_dir or General(name="any").data_dir).absolute()
-    Console().print(render_known(found, Cache((cache_dir or default_cache_dir()).absolute())))
+    print_known(found, Cache((cache_dir or default_cache_dir()).absolute()), Console())
     return DONE
 
 
@@ -75,6 +75,6 @@ def clear(dataset: str | None, cache_dir: Path | None) -> int:
         raise UserError(f"--dataset {dataset}: known are {', '.join(DATASETS)}")
     cache = Cache((cache_dir or default_cache_dir()).absolute())
     removed = cache.clear(dataset)
-    size = decimal(sum(entry.size_bytes for entry in removed))
-    click.echo(f"removed {len(removed)} decoded data sets, {size}, from {cache.dir}")
+    size = bytes_text(sum(entry.size_bytes for entry in removed))
+    click.echo(f"removed {counted(len(removed), 'decoded data set')}, {size}, from {cache.dir}")
     return DONE

@@ -17,8 +17,9 @@ VAL_FRACTION = 0.1
 
 def _inside(folder: str) -> str:
     path = PurePosixPath(folder)
-    if path.is_absolute() or ".." in path.parts:
-        raise refuse("a path below data_dir, relative and without ..", "Move the images or set data_dir.")
+    # A link below data_dir may lead anywhere: whoever can put one there can also put images there.
+    if path.is_absolute() or ".." in path.parts or folder.startswith("~"):
+        raise refuse("a path below data_dir, relative and without .. or ~", "Move the images or set data_dir.")
     return str(path)
 
 
@@ -111,7 +112,8 @@ class DatasetSpec(Frozen):
             raise refuse(f"the {option}, below data_dir, of {name}", f"Write {name}: {{{option}: PATH}}.")
         if path is not None and wanted != option:
             allowed = [name for name, known in DATASETS.items() if known.path_option == option]
-            raise refuse(f"for {', '.join(allowed)} only", f"Remove it: {name} lies in its own place below data_dir.")
+            place = f"{name} has the option {wanted}" if wanted else f"{name} lies in its own place below data_dir"
+            raise refuse(f"for {', '.join(allowed)} only", f"Remove it: {place}.")
         return path
 
     @field_validator("cache_size")
@@ -128,6 +130,12 @@ class DatasetSpec(Frozen):
         if value is not None and info.data.get("crop_padding"):
             raise refuse("null with crop_padding above 0", "Keep one of the two crops.")
         return value
+
+    @classmethod
+    def options_of(cls, name: str) -> list[str]:
+        """Return the options that a data set of the registry has: `folder` and `file` belong to one each."""
+        elsewhere = {info.path_option for info in DATASETS.values()} - {DATASETS[name].path_option}
+        return [option for option in cls.model_fields if option != "name" and option not in elsewhere]
 
     @property
     def path(self) -> str | None:

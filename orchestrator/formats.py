@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from orchestrator.amounts import counted
 from orchestrator.compare import Column, Comparison, Entry, Metric
 from orchestrator.contrast import Contrast
 
@@ -51,7 +52,8 @@ def remarks(comparison: Comparison) -> list[str]:
     columns = comparison.columns
     lines = [f"{column.label}: {sentence}" for column in columns for sentence in _verdicts(comparison, column)]
     lines += [
-        f"{column.label}: the data set was changed between these cells, they saw different images: not comparable."
+        f"{column.label}: the data set was changed between these cells, they saw different images or labels: not "
+        "comparable."
         for column in comparison.mixed_data
     ]
     if any(contrast.interval for contrasts in comparison.contrasts.values() for contrast in contrasts):
@@ -63,7 +65,7 @@ def remarks(comparison: Comparison) -> list[str]:
         names = {"done": "done without this metric"}
         states = ", ".join(f"{counts[state]} {names.get(state, state)}" for state in sorted(counts))
         lines.append(
-            f"Without a value: {sum(counts.values())} of {comparison.num_cells} cells ({states}). "
+            f"Without a value: {sum(counts.values())} of {counted(comparison.num_cells, 'cell')} ({states}). "
             "Only rows with all their seeds can be best."
         )
     return lines

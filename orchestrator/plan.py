@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Group, RenderableType
-from rich.filesize import decimal
 from rich.text import Text
 
+from orchestrator import checkpoint
+from orchestrator.amounts import bytes_text, counted
 from orchestrator.batches import check_global_batch
 from orchestrator.data import num_classes_of, open_dataset, shape_of, split_samples
 from orchestrator.errors import CellError, UserError
 from orchestrator.models import build_model
-from orchestrator.prepare import cache_bytes, check_cache_limit
+from orchestrator.prepare import cache_bytes, check_cache
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.records import CellRun
 
 # Weights are counted per copy: a resumable checkpoint has them once and the optimizer's state; the best weights and
-# MLflow's model have them once each, and a checkpoint that is being replaced exists twice.
+# MLflow's model have them once each.
 OPTIMIZER_COPIES = {"sgd": 1, "adamw": 2}
 # Only the channels of the first layer depend on the real image, hardly a byte of the whole.
 NOMINAL_CHANNELS, NOMINAL_SIZE = 3, 224
@@ -79,7 +80,7 @@ def check_inputs(experiment: Experiment) -> None:
         except ValueError as error:
             problems.append(f"model = {model} with dataset = {spec.label}: {error}")
     try:
-        check_cache_limit(experiment.dataset, experiment)
+        check_cache(experiment.dataset, experiment)
     except UserError as error:
         problems.append(str(error))
     if problems:
@@ -116,7 +117,13 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
         weights[spec, model] = _weight_bytes(model, num_classes)
     sizes = [weights[cell.dataset, cell.model] for cell in pending]
     kept = 2 * sum(sizes)
-    resumable = 2 * (1 + OPTIMIZER_COPIES[experiment.train.optimizer]) * max(sizes, default=0) * layout.slots
+    # The newest ones, that of the best epoch, and the one that is being written.
+    resumable = (
+        (checkpoint.KEPT + 2)
+        * (1 + OPTIMIZER_COPIES[experiment.train.optimizer])
+        * max(sizes, default=0)
+        * layout.slots
+    )
     return Plan(
         cells=tuple(cells),
         pending=tuple(pending),
@@ -129,18 +136,22 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
 def render_plan(plan: Plan, experiment: Experiment) -> RenderableType:
     """Return the plan's summary for the terminal."""
     resources, layout = experiment.resources, plan.layout
-    used = f"{resources.workers} workers x {resources.cpus_per_worker:g} CPUs"
+    used = f"{counted(resources.workers, 'worker')} x {counted(resources.cpus_per_worker, 'CPU')}"
     if resources.gpus_per_worker:
-        used += f" and {resources.gpus_per_worker:g} GPUs"
-    offered = ", ".join(f"{node.cpus:g} CPUs / {node.gpus:g} GPUs" for node in layout.nodes)
+        used += f" and {counted(resources.gpus_per_worker, 'GPU')}"
+    offered = ", ".join(f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}" for node in layout.nodes)
     lines = [
         f"cells:     {len(plan.cells)}: {len(plan.cells) - len(plan.pending)} done, {len(plan.pending)} to run, "
-        f"{experiment.train.epochs} epochs each",
+        f"{counted(experiment.train.epochs, 'epoch')} each",
         f"slots:     {layout.slots} at a time, {used} each, on {offered}",
-        f"disk:      at most {decimal(plan.disk_peak_bytes)} more in {experiment.storage}",
+        f"disk:      at most {bytes_text(plan.disk_peak_bytes)} more in {experiment.storage}",
     ]
     if plan.cache_bytes:
-        lines.append(f"cache:     {decimal(plan.cache_bytes)} of decoded images more in {experiment.cache.dir}")
+        lines.append(f"cache:     {bytes_text(plan.cache_bytes)} of decoded images more in {experiment.cache.dir}")
+    if experiment.train.class_weights and experiment.train.sampling:
+        lines.append(
+            "warning:   train.class_weights and train.sampling correct the same imbalance twice: drop one of them"
+        )
     if layout.warning:
         lines.append(f"warning:   {layout.warning}")
     return Group(*(Text(line, overflow="fold") for line in lines))

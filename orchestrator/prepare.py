@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.amounts import bytes_text, counted
 from orchestrator.data import (
     DATASETS,
     Cache,
@@ -58,20 +58,20 @@ def cache_bytes(specs: Iterable[DatasetSpec], experiment: Experiment) -> int:
     )
 
 
-def check_cache_limit(specs: Iterable[DatasetSpec], experiment: Experiment) -> None:
-    """Raise DataError if the cache may not hold all of these data sets at a time: they would displace each other."""
-    limit_gib = experiment.cache.limit_gib
-    if limit_gib is None:
+def check_cache(specs: Iterable[DatasetSpec], experiment: Experiment) -> None:
+    """Raise DataError if there cannot be such a cache, or if it may not hold all of these data sets at a time: they
+    would displace each other.
+    """
+    cache, cached = experiment.cache.open(), list(distinct_images(specs))
+    if cached:
+        cache.check()
+    if cache.limit_gib is None:
         return
     needed = 0
-    for spec in distinct_images(specs):
+    for spec in cached:
         with suppress(DataError):  # what is wrong with a set is said elsewhere
             needed += _entry_bytes(spec, experiment)
-    if needed > limit_gib * 2**30:
-        raise DataError(
-            f"cache.limit_gib = {limit_gib:g}: the decoded images of all data sets take {decimal(needed)}. "
-            f"Raise it to {needed / 2**30:.2g} or more, or lower dataset.image_size."
-        )
+    cache.check_limit(needed, what="the decoded images of all data sets")
 
 
 def _entry_bytes(spec: DatasetSpec, experiment: Experiment) -> int:
@@ -87,7 +87,7 @@ def decode_images(specs: Sequence[DatasetSpec], experiment: Experiment, console:
         What is wrong with those that cannot be decoded: an image cannot be read, or the cache has no room.
     """
     problems: dict[DatasetSpec, str] = {}
-    check_cache_limit(specs, experiment)
+    check_cache(specs, experiment)
     with _progress(console) as progress:
         for spec in distinct_images(specs):
             task = progress.add_task(f"decoding {spec.name}", total=None)
@@ -106,7 +106,7 @@ def decode_images(specs: Sequence[DatasetSpec], experiment: Experiment, console:
                 decoded = 0
             progress.remove_task(task)
             if decoded:
-                console.print(Text(f"decoded {decoded:,} images of {spec.name} into {cache.dir}"), soft_wrap=True)
+                _print_lines(console, [f"decoded {counted(decoded, 'image')} of {spec.name} into {cache.dir}"])
     return problems
 
 
@@ -127,7 +127,8 @@ def check_images(experiment: Experiment, console: Console) -> int:
         tables.append(report.table)
     for left, right in combinations(tables, 2):
         if shared := cross_duplicates(left, right):
-            _print_lines(console, [f"{left.name} and {right.name} share {len(shared)} pictures:", *map(str, shared)])
+            number = counted(len(shared), "picture")
+            _print_lines(console, [f"{left.name} and {right.name} share {number}:", *map(str, shared)])
     return code
 
 
@@ -156,28 +157,48 @@ def _print_lines(console: Console, texts: Iterable[str]) -> None:
         console.print(Text(text), soft_wrap=True)
 
 
-def render_known(data_dir: Path, cache: Cache) -> Table:
-    """Return which data sets are known, where each is expected, and what is there."""
-    table = Table("data set", "there", "decoded", "what it is, and where it is expected", box=SIMPLE_HEAD)
+def print_known(data_dir: Path, cache: Cache, console: Console) -> None:
+    """Print which data sets are known, what is there of them, and where they are expected."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for title in ("data set", "there", "decoded", "what it is"):
+        table.add_column(title, no_wrap=title != "what it is")
     sizes: dict[str, int] = {}
     for entry in cache.entries():
         sizes[entry.dataset] = sizes.get(entry.dataset, 0) + entry.size_bytes
+    damaged = []
     for name, info in DATASETS.items():
-        place, state = str(data_dir / name), _state(name, data_dir)
-        if info.embedded:
-            place, state = "", "embedded"
-        elif info.path_option is not None:
-            place, state = f"{data_dir}/{info.path_option.upper()}", "your own"
-        elif state == "no" and info.download:
-            state = "no; --download"
-        decoded = decimal(sizes[name]) if name in sizes else ""
-        table.add_row(name, state, decoded, Text(f"{info.description}\n{place}".strip(), overflow="fold"))
-    return table
+        state = _state(name, data_dir)
+        if state not in _STATES:
+            damaged.append(f"{name}: {state}")
+            state = "damaged"
+        table.add_row(name, state, bytes_text(sizes[name]) if name in sizes else "", Text(info.description))
+    console.print(table)
+    _print_lines(
+        console,
+        [
+            "",
+            f"data sets: {data_dir}/NAME (data_dir); your own where FOLDER or FILE says, below {data_dir}",
+            f"decoded images: {cache.dir} (cache.dir)",
+            "--download: zetasweep run --download fetches it",
+            *damaged,
+        ],
+    )
+
+
+_STATES = ("yes", "no", "--download", "embedded", "your own")
 
 
 def _state(name: str, data_dir: Path) -> str:
+    """One of `_STATES`, or what is wrong with the files that are there."""
+    info = DATASETS[name]
+    if info.embedded:
+        return "embedded"
+    if info.path_option is not None:
+        return "your own"
     try:
         check_dataset(name, data_dir)
     except DataError as error:
-        return "no" if not (data_dir / name).exists() else f"damaged: {error}"
+        if (data_dir / name).exists():
+            return str(error)
+        return "--download" if info.download else "no"
     return "yes"

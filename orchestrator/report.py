@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.amounts import counted
 from orchestrator.compare import Column, Comparison
 from orchestrator.formats import latex, long_csv, markdown, number, remarks, shown, title
 
@@ -55,7 +57,7 @@ class ComparisonTable:
         yield Text(title(self.comparison, best="* best"), style="bold")
         for columns in self._blocks(options.max_width):
             yield ""
-            yield self._table(columns)
+            yield self._table(columns, options.max_width)
         yield ""
         yield from (Text(f"- {line}") for line in remarks(self.comparison))
 
@@ -63,27 +65,36 @@ class ComparisonTable:
         """As many columns for each table as fit, at least one."""
         block: list[Column] = []
         for column in self.comparison.columns:
-            if block and LABEL_WIDTH + sum(self._width(member) + GAP for member in [*block, column]) > max_width:
+            widths = (self._width(member, max_width) + GAP for member in [*block, column])
+            if block and LABEL_WIDTH + sum(widths) > max_width:
                 yield block
                 block = []
             block.append(column)
         if block:
             yield block
 
-    def _table(self, columns: Sequence[Column]) -> Table:
+    def _table(self, columns: Sequence[Column], max_width: int) -> Table:
         table = _table()
         table.add_column("augment", overflow="fold")
         texts = [self._texts(column) for column in columns]
-        for column in columns:
+        widths = [self._width(column, max_width) for column in columns]
+        labels_width = max(map(len, ("augment", *self.comparison.rows)))
+        # What is left goes to the headers: the wider, the fewer lines does a long label take.
+        left = max(0, max_width - labels_width - sum(width + GAP for width in widths))
+        for column, width in zip(columns, widths, strict=True):
+            header = Text(f"{column.dataset}\n{column.model}", overflow="fold")
+            wider = max(width, min(_header_width(column), width + left // len(columns)))
             # A fixed width: rich would shrink it, and crop n=2/3 to n=2, before it breaks a label.
-            table.add_column(Text(f" {column.dataset}\n {column.model}"), width=self._width(column), overflow="fold")
+            table.add_column(Padding(header, (0, 0, 0, 1)), width=wider)
         for row in self.comparison.rows:
             table.add_row(Text(row), *(column_texts[row] for column_texts in texts))
         return table
 
-    def _width(self, column: Column) -> int:
-        header = 1 + max(len(column.dataset), len(column.model))
-        return max(min(header, HEADER_WIDTH), *(len(text) for text in self._texts(column).values()))
+    def _width(self, column: Column, max_width: int) -> int:
+        """Room for the values, and for a header that folds between its parameters where the terminal has that much."""
+        longest_word = 1 + max(map(len, f"{column.dataset} {column.model}".split()))
+        header = min(_header_width(column), max(HEADER_WIDTH, longest_word), max_width - LABEL_WIDTH - GAP)
+        return max(header, *(len(text) for text in self._texts(column).values()))
 
     def _texts(self, column: Column) -> dict[str, Text]:
         """The column's cells by row, with the means right-aligned and the numbers of seeds left-aligned."""
@@ -104,6 +115,11 @@ class ComparisonTable:
         }
 
 
+def _header_width(column: Column) -> int:
+    """Of a header with one line for the data set and one for the model; one more than they, like the values."""
+    return 1 + max(len(column.dataset), len(column.model))
+
+
 def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> RenderableType:
     """Each cell's state, epoch and validation error (of the tested epoch once done, else of the last), and failures."""
     table = _table()
@@ -122,7 +138,8 @@ def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Rendera
         if run and run.status in ("failed", "interrupted"):
             reasons.append(f"- {run.status}: {cell.label} (cell {cell.key}): {run.reason or 'no reason is recorded'}")
     summary = ", ".join(f"{states[state]} {state}" for state in STATE_STYLES if states[state])
-    return Group(table, "", *(Text(reason) for reason in reasons), Text(f"{len(cells)} cells: {summary or 'none'}"))
+    reasons.append(f"{counted(len(cells), 'cell')}: {summary or 'none'}")
+    return Group(table, "", *map(Text, reasons))
 
 
 def _progress(run: CellRun | None) -> tuple[str, str]:

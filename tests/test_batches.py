@@ -54,7 +54,7 @@ def test_ranks_share_the_global_batches_of_a_shuffle(num_samples: int, per_worke
     steps = num_samples // (per_worker * world_size)
     order = partial(epoch_order, num_samples, seed=0, epoch=1)
     if steps == 0:
-        with pytest.raises(CellError, match=f"has {num_samples} images"):
+        with pytest.raises(CellError, match=f"has {num_samples} image"):
             order(batch_size_per_worker=per_worker, rank=0, world_size=world_size)
         return
     ranks = [order(batch_size_per_worker=per_worker, rank=rank, world_size=world_size) for rank in range(world_size)]

@@ -201,6 +201,27 @@ def test_an_unknown_metric_names_the_nearest(name: str, nearest: str | None) -> 
         assert f"Did you mean {nearest}?" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("test/recal/mel", "test/recall/mel"),
+        ("recall/mell", "test/recall/mel"),
+        ("test/recall/NEVUS", "test/recall/nevus"),
+        ("best/recall/nevus", "test/recall/nevus"),
+        ("test/recall/wasp", None),
+    ],
+)
+def test_an_unknown_class_names_the_nearest_that_the_runs_have(name: str, nearest: str | None) -> None:
+    cells = make_cells(ERM, seeds=(0,))
+    runs = {cells[0].key: make_run(cells[0], {"test/recall/mel": 0.5, "test/recall/nevus": 0.7})}
+    assert entry(compare(cells, runs, metric="recall/mel"), "erm").mean == 0.5
+    with pytest.raises(UserError) as caught:
+        compare(cells, runs, metric=name)
+    assert "test/recall/mel, test/recall/nevus." in str(caught.value)
+    if nearest is not None:
+        assert f"Did you mean {nearest}?" in str(caught.value)
+
+
 def test_cells_that_saw_different_images_are_not_comparable() -> None:
     cells = make_cells(ERM, MIXUP)
     runs = runs_with(cells, {ERM: [0.1, 0.2, 0.3], MIXUP: [0.1, 0.2, 0.4]})

@@ -10,6 +10,8 @@ import pytest
 from commands import Call
 from PIL import Image
 
+from orchestrator.data import DATASETS
+
 EXPERIMENT = """
 name: mine
 dataset: {{image_folder: {{folder: mine, {options}}}}}
@@ -19,6 +21,11 @@ data_dir: {data_dir}
 cache: {{dir: {cache}}}
 train: {{batch_size_per_worker: 8}}
 """
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
 
 
 @pytest.fixture
@@ -57,6 +64,44 @@ def test_prepare_names_a_damaged_image(root: Path, call: Call) -> None:
     assert answer.code == 2
     assert "test/bee/3.png cannot be read" in answer.err
     assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("inside", ["", "/below"])
+def test_a_cache_that_is_no_folder_is_wrong_input(inside: str, root: Path, call: Call) -> None:
+    file = experiment(root)
+    for arguments in (
+        ("plan", file, "-o", f"cache.dir={file}{inside}"),
+        ("data", "prepare", file, "-o", f"cache.dir={file}{inside}"),
+        ("data", "list", "--cache-dir", f"{file}{inside}"),
+        ("data", "clear", "--cache-dir", f"{file}{inside}"),
+    ):
+        answer = call(*arguments)
+        assert answer.code == 2
+        assert answer.err.startswith(f"error: cache.dir = {file}{inside}: {file} is not a folder. Set cache.dir")
+
+
+def test_plan_warns_of_correcting_an_imbalance_twice(root: Path, call: Call) -> None:
+    both = ("-o", "train.class_weights=balanced", "-o", "train.sampling=balanced")
+    answer = call("plan", experiment(root), *both)
+    assert answer.code == 0
+    assert answer.out.count("\nwarning:   train.class_weights and train.sampling correct the same imbalance twice") == 1
+    assert "warning" not in call("plan", experiment(root), *both[:2]).out
+    assert "warning" not in call("plan", experiment(root), *both[2:]).out
+
+
+def test_plan_counts_one_thing_as_one(root: Path, call: Call) -> None:
+    out = call("plan", experiment(root), "-o", "train.epochs=1").out
+    assert "1 epoch each" in out
+    assert "1 worker x 1 CPU each" in out
+
+
+def test_unknown_options_name_those_of_the_data_set(root: Path, call: Call) -> None:
+    answer = call("plan", experiment(root), "-o", "dataset.image_folder.fodler=mine")
+    assert answer.code == 2
+    assert "one of the keys: folder, image_size," in answer.err
+    assert "Did you mean folder?" in answer.err
+    answer = call("plan", experiment(root), "-o", "dataset.image_folder.file=mine")
+    assert "Remove it: image_folder has the option folder." in answer.err
 
 
 def test_plan_says_what_the_cache_takes(root: Path, call: Call) -> None:
@@ -101,9 +146,23 @@ def test_list_says_where_what_is_expected(root: Path, call: Call) -> None:
     cache = root.parents[1] / "cache"
     answer = call("data", "list", "--data-dir", root.parent, "--cache-dir", cache)
     assert answer.code == 0
+    lines = answer.out.splitlines()
+    for name, info in DATASETS.items():
+        (line,) = [line for line in lines if line.startswith(f"{name} ")]
+        assert line.rstrip().endswith(info.description), "each data set takes one line"
+        assert len(line) <= 100
     assert "embedded" in answer.out
     assert "your own" in answer.out
-    assert " kB" in answer.out, "the size of what is decoded"
+    assert " kB  your own images" in answer.out, "the size of what is decoded"
+    assert f"{root.parent}/NAME" in answer.out
+    assert str(cache) in answer.out
+
+
+def test_list_says_what_is_damaged(root: Path, call: Call) -> None:
+    (root.parent / "isic2016").mkdir()
+    answer = call("data", "list", "--data-dir", root.parent, "--cache-dir", root.parents[1] / "cache")
+    missing = root.parent / "isic2016" / "ISBI2016_ISIC_Part3_Training_Data"
+    assert f"isic2016: isic2016: {missing} is missing" in answer.out
 
 
 def test_clear_removes_what_was_decoded(root: Path, call: Call) -> None:

@@ -69,6 +69,24 @@ def test_table_fits_the_width_and_never_breaks_a_value(width: int) -> None:
     assert tables.count("*") == 2
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_long_label_folds_between_its_parameters(width: int) -> None:
+    options = {"image_size": 224, "random_resized_crop": {"scale": [0.25, 1.0]}, "color_jitter": {"brightness": 0.25}}
+    long = DatasetSpec.model_validate({"name": "isic2017", "cache_size": 256, "vflip": True, **options})
+    text = text_of(render(compare(make_cells(ERM, datasets=[long]), {}), "table"), width)
+    header = [line.strip() for line in text[text.index("isic2017") : text.index("augment  ")].splitlines()]
+    assert " ".join(header) == long.label
+    assert all(line.endswith(",") for line in header[:-1]), "no line ends inside a parameter"
+    assert len(header) <= {60: 5, 80: 3, 120: 2}[width]
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_one_cell_is_no_cells() -> None:
+    cells = make_cells(ERM, seeds=(0,))
+    assert text_of(render_status(cells, {})).splitlines()[-1] == "1 cell: 1 missing"
+    assert "Without a value: 1 of 1 cell (1 missing)" in text_of(render(compare(cells, {}), "table"))
+
+
 def test_narrow_terminals_get_several_tables() -> None:
     assert text_of(render(wide_sample(), "table"), 80).count("augment") == 2
     assert text_of(render(wide_sample(), "table"), 120).count("augment") == 1

@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ import torch
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from orchestrator.amounts import bytes_text
 from orchestrator.data.dataset import ArraySamples, Decoded, Source
 from orchestrator.data.decode import OnProgress, decode_into, shape_of
 from orchestrator.errors import DataError
@@ -74,6 +76,24 @@ class Cache:
     dir: Path
     limit_gib: float | None = None
 
+    def check(self) -> None:
+        """Raise DataError if there cannot be such a folder: it, or what it lies in, is something else."""
+        nearest = next(path for path in (self.dir, *self.dir.parents) if os.path.lexists(path))
+        if not nearest.is_dir():
+            raise DataError(
+                f"cache.dir = {self.dir}: {nearest} is not a folder. "
+                "Set cache.dir (or ZETASWEEP_CACHE) to a folder on a disk of this machine."
+            )
+
+    def check_limit(self, needed_bytes: int, *, what: str) -> None:
+        """Raise DataError if `what`, of so many bytes, is more than all entries together may take."""
+        if self.limit_gib is not None and needed_bytes > self._limit_bytes:
+            enough_gib = Context(prec=2, rounding=ROUND_CEILING).create_decimal(needed_bytes / 2**30)
+            raise DataError(
+                f"cache.limit_gib = {self.limit_gib:g} ({bytes_text(int(self._limit_bytes))}): {what} take "
+                f"{bytes_text(needed_bytes)}. Raise it to {enough_gib:f} or more, or lower dataset.image_size."
+            )
+
     def path_of(self, name: str, root: Path, image_size: int | None) -> Path:
         """Return the folder of the entry of a data set whose files lie at `root`, as they are now."""
         content = [
@@ -111,8 +131,10 @@ class Cache:
         Raises:
             DataError: An image cannot be read, the cache cannot be written, or there is no room.
         """
+        self.check()
         path = self.path_of(name, root, image_size)
-        found = _opened(path)
+        # What is damaged is said under the lock: once, and only by the process that makes it again.
+        found = _opened(path, log_level=logging.DEBUG)
         if found is None:
             try:
                 self.dir.mkdir(parents=True, exist_ok=True)
@@ -128,7 +150,12 @@ class Cache:
         return found
 
     def entries(self) -> list[Entry]:
-        """Return the entries that are there, those not used for longest first."""
+        """Return the entries that are there, those not used for longest first.
+
+        Raises:
+            DataError: There cannot be such a folder.
+        """
+        self.check()
         found = []
         for path in self.dir.glob("*"):
             with suppress(FileNotFoundError, NotADirectoryError):  # another process may be removing it
@@ -138,7 +165,7 @@ class Cache:
         return [entry for _, entry in sorted(found, key=lambda pair: pair[0])]
 
     def clear(self, name: str | None = None) -> list[Entry]:
-        """Remove the entries of a data set, or all, and what a killed build left; return them.
+        """Remove the entries of a data set, or all, and what killed builds left of them; return the entries.
 
         Trainings that have mapped an entry keep it until they end.
 
@@ -146,14 +173,10 @@ class Cache:
             DataError: One cannot be removed.
         """
         removed = [entry for entry in self.entries() if name in (None, entry.dataset)]
-        unfinished = [path.name.removeprefix(_BUILDING) for path in self.dir.glob(f"{_BUILDING}*")]
         try:
             for entry in removed:
                 shutil.rmtree(entry.path)
-            for left in unfinished:
-                if _ENTRY_NAME.fullmatch(left) and name in (None, _dataset_of(left)):
-                    with FileLock(self.dir / f"{_LOCK}{left}"):
-                        shutil.rmtree(self.dir / f"{_BUILDING}{left}", ignore_errors=True)
+            self._remove_unfinished(name)
         except OSError as error:
             raise self._unwritable(error) from error
         return removed
@@ -162,45 +185,55 @@ class Cache:
         building = self.dir / f"{_BUILDING}{path.name}"
         shutil.rmtree(building, ignore_errors=True)
         shutil.rmtree(path, ignore_errors=True)
+        self._remove_unfinished()
         count, shape = shape_of(source, image_size)
-        self._make_room(count * math.prod(shape))
+        needed_bytes = count * math.prod(shape)
+        self._make_room(needed_bytes)
+        free_bytes = shutil.disk_usage(self.dir).free
         try:
             building.mkdir()
             _allocate(building / IMAGES, (count, *shape))
             sums = decode_into(building / IMAGES, source, image_size, on_progress=on_progress)
             _write_index(building, source, sums)
             building.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise DataError(
+                f"cache.dir = {self.dir}: no room for the decoded images ({error.strerror}): they take "
+                f"{bytes_text(needed_bytes)}, and {bytes_text(free_bytes)} are free there. Free some "
+                "(zetasweep data clear), set cache.dir to another disk, or lower dataset.image_size."
+            ) from error
         finally:
             shutil.rmtree(building, ignore_errors=True)
 
+    def _remove_unfinished(self, name: str | None = None) -> None:
+        """Remove what killed builds left of a data set, or of all; a build that goes on holds its lock."""
+        for path in self.dir.glob(f"{_BUILDING}*"):
+            entry_name = path.name.removeprefix(_BUILDING)
+            if _ENTRY_NAME.fullmatch(entry_name) and name in (None, _dataset_of(entry_name)):
+                with suppress(OSError), FileLock(self.dir / f"{_LOCK}{entry_name}", timeout=0):
+                    shutil.rmtree(path, ignore_errors=True)
+
+    @property
+    def _limit_bytes(self) -> float:
+        return math.inf if self.limit_gib is None else self.limit_gib * 2**30
+
     def _make_room(self, needed_bytes: int) -> None:
         """Remove entries until the limit holds with so many bytes more."""
-        if self.limit_gib is None:
-            return
-        limit_bytes = self.limit_gib * 2**30
-        if needed_bytes > limit_bytes:
-            raise DataError(
-                f"the decoded images take {needed_bytes / 2**30:.2f} GiB, and cache.limit_gib is {self.limit_gib:g}. "
-                "Raise it, or lower dataset.image_size."
-            )
+        self.check_limit(needed_bytes, what="the decoded images")
         entries = self.entries()
         taken = sum(entry.size_bytes for entry in entries)
         for entry in entries:
-            if taken + needed_bytes <= limit_bytes:
+            if taken + needed_bytes <= self._limit_bytes:
                 return
             logger.info("%s gives way to a new entry", entry.path)
             shutil.rmtree(entry.path, ignore_errors=True)
             taken -= entry.size_bytes
 
     def _unwritable(self, error: OSError) -> DataError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(self.dir).free
-            return DataError(
-                f"cache.dir = {self.dir}: no room for the decoded images ({free / 2**30:.2f} GiB are free). "
-                "Free some (zetasweep data clear), set cache.dir to another disk, or lower dataset.image_size."
-            )
         return DataError(
-            f"cache.dir = {self.dir}: not writable ({error.strerror or error}). Mend its permissions, or set cache.dir."
+            f"cache.dir = {self.dir}: not writable ({error.strerror or error}). Mend that, or set cache.dir."
         )
 
 
@@ -257,7 +290,7 @@ def _write_index(folder: Path, source: Source, sums: NDArray[np.int64]) -> None:
         os.fsync(file.fileno())
 
 
-def _opened(folder: Path) -> Decoded | None:
+def _opened(folder: Path, *, log_level: int = logging.WARNING) -> Decoded | None:
     """Return the entry in `folder`; None if it is missing, or damaged."""
     try:
         # Its archive carries a checksum for each array in it.
@@ -282,7 +315,7 @@ def _opened(folder: Path) -> Decoded | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        logger.warning("%s is damaged and is made again: %s", folder, error)
+        logger.log(log_level, "%s is damaged and is made again: %s", folder, error)
         return None
     source = Source(names, train=parts["train"], val=parts.get("val"), test=parts["test"])
     return Decoded(source=source, images=images, pixel_sums=index["pixel_sums"])

@@ -11,6 +11,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
+from orchestrator.amounts import counted
 from orchestrator.data.dataset import Samples
 from orchestrator.data.decode import num_cores
 from orchestrator.data.duplicates import SIDE_PX, Fingerprints, fingerprints, near_pairs, one_thread
@@ -342,14 +343,14 @@ def lines(report: SplitReport) -> list[str]:
         "a group in two splits": report.torn_groups,
         "the same pixels within one split (no leak)": report.exact_within,
     }
-    text = [f"{report.name}: {sum(map(sum, report.counts.values())):,} images", *_count_lines(report)]
+    text = [f"{report.name}: {counted(sum(map(sum, report.counts.values())), 'image')}", *_count_lines(report)]
     for title, findings in sections.items():
         if findings:
             text += ["", f"{title}: {len(findings):,}", *(f"  {finding}" for finding in findings)]
     if num_small:
         text += [
             "",
-            f"{num_small:,} images are smaller than {SIDE_PX} px: only the same pixels were looked for among them.",
+            f"{counted(num_small, 'image')} smaller than {SIDE_PX} px: only the same pixels were looked for.",
         ]
     verdict = "leaks between the splits" if report.leaks else "no leak between the splits was found"
     if report.unreadable:

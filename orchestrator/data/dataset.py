@@ -45,7 +45,7 @@ class Dataset:
         class_names: The names of the classes in the order of the labels.
         mean: Mean of each channel of ``train`` in units of [0, 1].
         std: Standard deviation of each channel of ``train``, likewise; 1 for a channel that is constant.
-        split_hash: SHA-256 (hex) over which samples are in which split.
+        split_hash: SHA-256 (hex) over which samples, with which labels, are in which split.
     """
 
     name: str

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from orchestrator.amounts import counted
 from orchestrator.data.dataset import Shape, Source
 from orchestrator.errors import DataError
 
@@ -38,7 +39,9 @@ def open_image_folder(root: Path) -> Source:
     listing = {split: _list_split(root, split) for split in splits}
     class_names = tuple(listing["train"])
     if len(class_names) < 2:
-        raise DataError(f"{root / 'train'} holds {len(class_names)} class: classification needs two or more folders.")
+        raise DataError(
+            f"{root / 'train'} holds {counted(len(class_names), 'class folder')}: classification needs two or more."
+        )
     for split in splits[1:]:
         if differing := sorted(listing["train"].keys() ^ listing[split].keys()):
             raise DataError(
@@ -61,6 +64,7 @@ def _list_split(root: Path, split: str) -> dict[str, list[str]]:
     files_of_class: dict[str, list[str]] = {}
     for class_folder in _visible(root / split):
         if not class_folder.is_dir():
+            _refuse_dangling(class_folder.path)
             raise DataError(f"{class_folder.path} lies among the class folders of {split}. Move it away.")
         files = [_checked(entry) for entry in _visible(Path(class_folder.path))]
         if not files:
@@ -80,7 +84,18 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
         ) from error
 
 
+def _refuse_dangling(path: str) -> None:
+    if os.path.islink(path) and not os.path.exists(path):
+        raise DataError(f"{path} is a symbolic link to {os.readlink(path)}, which is not there. Mend or remove it.")
+
+
 def _checked(entry: os.DirEntry[str]) -> str:
+    _refuse_dangling(entry.path)
+    if entry.is_dir():
+        raise DataError(
+            f"{entry.path} is a folder where an image file is expected: ROOT/{{train,test[,val]}}/CLASS/FILE. "
+            f"Move its images up into {os.path.dirname(entry.path)}, or move it away."
+        )
     if not entry.is_file() or not entry.name.lower().endswith(EXTENSIONS):
         raise DataError(f"{entry.path} is not an image file ({', '.join(EXTENSIONS)}). Move it away.")
     return entry.name

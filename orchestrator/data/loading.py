@@ -142,7 +142,11 @@ def split_dataset(name: str, decoded: Decoded, *, val_fraction: float = 0.1, num
         for part, (samples, indices) in parts.items()
     }
     # A folder's own name is no part of what is in it: the same images elsewhere are the same split.
-    digest = split_hash(name, {part: [samples.ids[i] for i in indices] for part, (samples, indices) in parts.items()})
+    contents = {
+        part: ([samples.ids[index] for index in indices], samples.labels[indices])
+        for part, (samples, indices) in parts.items()
+    }
+    digest = split_hash(name, contents)
     num_pixels = len(rows_of["train"]) * math.prod(decoded.images.shape[2:])
     mean, std = channel_statistics(decoded.pixel_sums[rows_of["train"]].sum(axis=0), num_pixels=num_pixels)
     return Dataset(

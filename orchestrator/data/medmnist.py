@@ -18,6 +18,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
 
+from orchestrator.amounts import counted
 from orchestrator.data.dataset import ArraySamples, Shape, Source
 from orchestrator.errors import DataError
 
@@ -132,7 +133,8 @@ def _labels(path: Path, array: str, num_images: int) -> NDArray[np.int64]:
         raise DataError(f"{path}: {array} is {dtype} {list(shape)}, but integers [n] or [n, 1] are expected.")
     if shape[0] != num_images:
         raise DataError(
-            f"{path}: {array} has {shape[0]} labels for {num_images} images. Every image needs one: download it again."
+            f"{path}: {array} has {counted(shape[0], 'label')} for {counted(num_images, 'image')}. Every image needs "
+            "one: download it again."
         )
     with _member(path, array) as file:
         return npy.read_array(file).reshape(-1).astype(np.int64)
@@ -163,4 +165,4 @@ def _member(path: Path, array: str) -> Iterator[IO[bytes]]:
 
 
 def _described(stored: Shape) -> str:
-    return f"{stored[1]}x{stored[2]} pixels in {stored[0]} channels"
+    return f"{stored[1]}x{stored[2]} pixels in {counted(stored[0], 'channel')}"

@@ -71,7 +71,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "cifar10": DatasetInfo(
         open=partial(open_torchvision, "CIFAR10"),
-        description="60,000 photographs in 10 classes, 32x32 RGB; torchvision's files",
+        description="60,000 photographs, 10 classes, 32x32 RGB; torchvision's files",
         num_classes=10,
         image_shape=(3, 32, 32),
         crop_padding=4,
@@ -84,7 +84,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "cifar100": DatasetInfo(
         open=partial(open_torchvision, "CIFAR100"),
-        description="60,000 photographs in 100 classes, 32x32 RGB; torchvision's files",
+        description="60,000 photographs, 100 classes, 32x32 RGB; torchvision's files",
         num_classes=100,
         image_shape=(3, 32, 32),
         crop_padding=4,
@@ -94,7 +94,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "stl10": DatasetInfo(
         open=open_stl10,
-        description="13,000 photographs in 10 classes, 96x96 RGB; torchvision's files (--download: 2.6 GB)",
+        description="13,000 photographs, 96x96 RGB; torchvision's files, 2.6 GB",
         num_classes=len(STL10_CLASSES),
         image_shape=(3, 96, 96),
         crop_padding=12,
@@ -113,7 +113,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "flowers102": DatasetInfo(
         open=open_flowers102,
-        description="8,189 flowers in 102 classes; torchvision's files",
+        description="8,189 flowers, 102 classes; torchvision's files",
         num_classes=102,
         crop_padding=4,
         hflip=True,
@@ -135,7 +135,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "imagenette": DatasetInfo(
         open=open_imagenette,
-        description="13,394 photographs in 10 classes of ImageNet; torchvision's files (--download: those of 320 px)",
+        description="13,394 photographs of ImageNet, 10 classes; torchvision's files",
         num_classes=len(IMAGENETTE_CLASSES),
         crop_padding=4,
         hflip=True,
@@ -144,7 +144,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "eurosat": DatasetInfo(
         open=open_eurosat,
-        description="27,000 satellite images in 10 classes of land use, 64x64 RGB; torchvision's files",
+        description="27,000 satellite images, 10 classes, 64x64; torchvision's files",
         num_classes=len(EUROSAT_CLASSES),
         image_shape=(3, 64, 64),
         crop_padding=8,
@@ -155,13 +155,13 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "medmnist_npz": DatasetInfo(
         open=open_medmnist_npz,
-        description="a set of MedMNIST, or your own in its format: one .npz file with train, val and test",
+        description="a set of MedMNIST, or your own in its format: one .npz file",
         path_option="file",
         check=open_medmnist_npz,
     ),
     "isic2016": DatasetInfo(
         open=open_isic2016,
-        description="1,279 skin lesions, benign or malignant; the files of the ISIC 2016 challenge, part 3",
+        description="1,279 skin lesions, 2 classes; ISIC 2016 challenge, part 3",
         num_classes=len(ISIC2016_CLASSES),
         crop_padding=4,
         hflip=True,
@@ -170,7 +170,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "isic2017": DatasetInfo(
         open=open_isic2017,
-        description="2,750 skin lesions in 3 classes; the files of the ISIC 2017 challenge, part 3",
+        description="2,750 skin lesions, 3 classes; ISIC 2017 challenge, part 3",
         num_classes=len(ISIC2017_CLASSES),
         crop_padding=4,
         hflip=True,
@@ -179,7 +179,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "isic2018": DatasetInfo(
         open=open_isic2018,
-        description="10,015 skin lesions in 7 classes (HAM10000); the files of the ISIC 2018 challenge, task 3",
+        description="10,015 skin lesions, 7 classes; ISIC 2018 challenge, task 3",
         num_classes=len(ISIC2018_CLASSES),
         crop_padding=4,
         hflip=True,
@@ -188,7 +188,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "dermofit": DatasetInfo(
         open=open_dermofit,
-        description="1,300 skin lesions in 10 classes; the folders of the DermoFit image library",
+        description="1,300 skin lesions, 10 classes; the DermoFit image library",
         num_classes=len(DERMOFIT_CLASSES),
         crop_padding=4,
         hflip=True,
@@ -197,7 +197,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "image_folder": DatasetInfo(
         open=open_image_folder,
-        description="your own image files, as FOLDER/{train,test[,val]}/CLASS/FILE",
+        description="your own images, as FOLDER/{train,test[,val]}/CLASS/FILE",
         crop_padding=4,
         hflip=True,
         files=("train", "test"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from orchestrator.amounts import counted
 from orchestrator.data.dataset import Source
 from orchestrator.data.image_folder import EXTENSIONS, FileSamples
 from orchestrator.data.splits import group_holdout
@@ -273,8 +274,8 @@ def _samples(
         )
     if unknown := sorted(by_id.keys() - labels.keys()):
         raise DataError(
-            f"{root / folder / by_id[unknown[0]]} has no label in {table} ({len(unknown)} images have none). "
-            "Remove them, or download the table again.",
+            f"{root / folder / by_id[unknown[0]]} has no label in {table} ({counted(len(unknown), 'image')} without "
+            "one). Remove them, or download the table again.",
             details=[f"{folder}/{by_id[name]}" for name in unknown],
         )
     counts = np.bincount(list(labels.values()), minlength=len(classes))

@@ -185,11 +185,20 @@ def _require_two_groups_per_class(labels: Indices, groups: Sequence[str] | None,
         )
 
 
-def split_hash(name: str, splits: Mapping[str, Sequence[str]]) -> str:
-    """SHA-256 (64 hex digits) over which samples are in which split of which data set."""
+def split_hash(name: str, splits: Mapping[str, tuple[Sequence[str], Indices]]) -> str:
+    """SHA-256 (64 hex digits) over which samples, with which labels, are in which split of which data set.
+
+    It covers the data set's name and, split by split and in order, the ids and the labels; not the pixels, the names of
+    the classes, or where the files lie.
+
+    Args:
+        name: The data set's.
+        splits: The ids of each split, and its labels: int64 [n].
+    """
     digest = hashlib.sha256(name.encode())
-    for split, ids in splits.items():
-        # The terminators keep ("a", "b") apart from ("ab",): neither occurs in a name.
+    for split, (ids, labels) in splits.items():
+        # The terminators keep ("a", "b") apart from ("ab",): neither occurs in a name. There is a label for each id.
         digest.update(f"\0\0{split}".encode())
         digest.update("".join(f"\0{sample}" for sample in ids).encode())
+        digest.update(b"\0\0" + labels.astype("<i8").tobytes())
     return digest.hexdigest()

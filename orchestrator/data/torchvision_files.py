@@ -183,7 +183,8 @@ def _pets(root: Path, split: str) -> FileSamples:
     labels: list[int] = []
     for number, line in enumerate(lines, start=1):
         words = line.split()
-        if len(words) != 4 or words[1] not in _PET_LABELS:
+        # A name with a slash would be looked for outside of the folder of the images.
+        if len(words) != 4 or words[1] not in _PET_LABELS or "/" in words[0]:
             raise DataError(
                 f"{table}:{number}: {line!r} is not IMAGE CLASS SPECIES BREED with CLASS from 1 to {len(PET_CLASSES)}. "
                 "Unpack the annotations again."

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from small_sets import write_image_folder
 
 from orchestrator.data import Cache, Decoded, Source, cache, decode_dataset, load_dataset
@@ -138,6 +141,14 @@ def test_a_damaged_entry_is_found_and_made_again(file: str, damage: str, root: P
     assert not is_built_again(root, kept)
 
 
+def test_damage_is_said_once(root: Path, kept: Cache, caplog: pytest.LogCaptureFixture) -> None:
+    load(root, kept)
+    flip(kept.entries()[0].path / cache.IMAGES)
+    load(root, kept)
+    (said,) = caplog.messages
+    assert "is damaged and is made again: images.npy does not have the checksum" in said
+
+
 def test_a_failed_build_leaves_nothing(root: Path, kept: Cache) -> None:
     (root / "test" / "bee" / "004.png").write_bytes(b"not an image")
     with pytest.raises(DataError, match=r"test/bee/004\.png"):
@@ -196,6 +207,19 @@ def test_a_killed_build_leaves_nothing_half_valid(root: Path, kept: Cache) -> No
     assert not is_built_again(root, kept)
 
 
+def test_the_next_build_removes_what_killed_ones_left_and_nothing_of_living_ones(root: Path, kept: Cache) -> None:
+    killed, living = (f"image_folder-{size}px-{'0' * 16}" for size in (8, 9))
+    for name in (killed, living):
+        (kept.dir / f".building-{name}").mkdir(parents=True)
+    with FileLock(kept.dir / f".lock-{living}"):
+        load(root, kept)
+        assert [path.name for path in kept.dir.glob(".building*")] == [f".building-{living}"]
+        kept.clear()
+        assert [path.name for path in kept.dir.glob(".building*")] == [f".building-{living}"]
+    kept.clear()
+    assert not list(kept.dir.glob(".building*"))
+
+
 def test_the_least_used_entry_gives_way(root: Path, tmp_path: Path) -> None:
     num_images = 40
     each = num_images * 3 * 64**2
@@ -209,8 +233,16 @@ def test_the_least_used_entry_gives_way(root: Path, tmp_path: Path) -> None:
     reopened(root, kept, image_size=64)  # now 63 is the one not used for longest
     load(root, kept, image_size=62)
     assert {entry.path for entry in kept.entries()} == {paths[0], kept.path_of("image_folder", root, 62)}
-    with pytest.raises(DataError, match=r"cache\.limit_gib is"):
-        load(root, kept, image_size=200)
+
+
+def test_the_limit_that_is_proposed_is_enough(root: Path, kept: Cache) -> None:
+    with pytest.raises(DataError) as refused:
+        load(root, replace(kept, limit_gib=1e-5))
+    assert "cache.limit_gib = 1e-05 (10.7 kB): the decoded images take 17.3 kB." in str(refused.value)
+    proposed = re.search(r"Raise it to (\S+) or more", str(refused.value))
+    assert proposed
+    load(root, replace(kept, limit_gib=float(proposed[1])))
+    assert len(kept.entries()) == 1
 
 
 def test_a_full_disk_is_said_and_nothing_stays(root: Path, kept: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +250,9 @@ def test_a_full_disk_is_said_and_nothing_stays(root: Path, kept: Cache, monkeypa
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(DataError, match=rf"cache\.dir = {kept.dir}: no room"):
+    with pytest.raises(
+        DataError, match=rf"cache\.dir = {kept.dir}: no room.* 17\.3 kB, and .* are free there.*data clear"
+    ):
         load(root, kept)
     assert not [path for path in kept.dir.iterdir() if not path.name.startswith(".lock")]
 
@@ -230,7 +264,7 @@ def test_a_disk_that_is_really_full(root: Path, tmp_path: Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], check=False).returncode != 0:
         pytest.skip("mounting is not allowed here")
     try:
-        with pytest.raises(DataError, match="no room"):
+        with pytest.raises(DataError, match=r"no room .* they take 7\.9 MB, and 1\.0 MB are free there"):
             load(root, Cache(small), image_size=256)
         assert not [path for path in small.iterdir() if not path.name.startswith(".lock")]
         load(root, Cache(small), image_size=32)
@@ -238,10 +272,26 @@ def test_a_disk_that_is_really_full(root: Path, tmp_path: Path) -> None:
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_a_cache_that_cannot_be_written_is_named(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"cache\.dir = .*file: not writable"):
-        load(root, Cache(tmp_path / "file"))
+@pytest.mark.parametrize("inside", ["", "below", "below/that"])
+def test_a_cache_that_is_no_folder_is_named(inside: str, root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    said = rf"cache\.dir = {file / inside}: {file} is not a folder\. Set cache\.dir"
+    for use in (lambda kept: load(root, kept), Cache.entries, Cache.clear, Cache.check):
+        with pytest.raises(DataError, match=said):
+            use(Cache(file / inside))
+
+
+def test_a_dangling_link_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(DataError, match="link is not a folder"):
+        Cache(tmp_path / "link").check()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a file system that takes no folders is needed")
+def test_a_cache_that_cannot_be_written_is_named(root: Path) -> None:
+    with pytest.raises(DataError, match=r"cache\.dir = /proc/self/cache: not writable \(No such file or directory\)"):
+        load(root, Cache(Path("/proc/self/cache")))
 
 
 def test_clear_removes_the_entries_of_one_set_or_all(root: Path, kept: Cache) -> None:

@@ -235,7 +235,7 @@ def test_small_images_are_looked_at_for_the_same_pixels_alone(image_size: int | 
     test = np.stack([pixels[0], *altered(pixels[1:3], SAME["jpeg 90"])])
     report = check_splits("mine", parts_in_arrays(pixels[:6], pixels[6:], test), CLASSES, image_size=image_size)
     assert findings(report) == {"exact_across": 1}
-    assert "13 images are smaller than 32 px: only the same pixels were looked for among them." in lines(report)
+    assert "13 images smaller than 32 px: only the same pixels were looked for." in lines(report)
 
 
 def test_an_array_that_cannot_be_read_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:

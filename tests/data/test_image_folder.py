@@ -172,11 +172,12 @@ def test_what_does_not_belong_is_named(root: Path) -> None:
     stray.unlink()
     nested = root / "train" / "ant" / "nested.png"
     nested.mkdir()
-    refused(nested, "not an image file")
+    refused(nested, "is a folder where an image file is expected", f"Move its images up into {nested.parent}")
     nested.rmdir()
-    (root / "train" / "ant" / "dangling.png").symlink_to(root / "nowhere")
-    refused(root / "train" / "ant" / "dangling.png")
-    (root / "train" / "ant" / "dangling.png").unlink()
+    for link in (root / "train" / "ant" / "dangling.png", root / "train" / "wasp"):
+        link.symlink_to(root / "nowhere")
+        refused(link, f"is a symbolic link to {root / 'nowhere'}, which is not there. Mend or remove it.")
+        link.unlink()
     check(root)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_sets import write_medmnist
 
+from orchestrator.data import load_dataset
 from orchestrator.data.medmnist import open_medmnist_npz
 from orchestrator.errors import DataError
 
@@ -64,6 +65,19 @@ def test_an_array_is_read_once_and_only_when_asked_for(tmp_path: Path, monkeypat
     assert asked == ["train_images.npy"]
 
 
+def test_relabelled_images_are_another_split(tmp_path: Path) -> None:
+    def split_hash() -> str:
+        return load_dataset("medmnist_npz", tmp_path, path="mine.npz").split_hash
+
+    with np.load(write_medmnist(tmp_path / "mine.npz")) as archive:
+        labels = archive["test_labels"]
+    before = split_hash()
+    write_medmnist(tmp_path / "mine.npz", test_labels=labels)
+    assert split_hash() == before
+    write_medmnist(tmp_path / "mine.npz", test_labels=(labels + 1) % 3)
+    assert split_hash() != before
+
+
 def test_a_file_that_is_missing_or_no_archive_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.npz"
     with pytest.raises(DataError, match=f"{path}: train_images cannot be read: No such file"):
@@ -114,7 +128,7 @@ def images(*shape: int, dtype: type = np.uint8) -> np.ndarray:
         ("train_images", images(30, 12), r"\[30, 12\]"),
         ("train_images", np.array([{}] * 30), r"train_images is object \[30\]"),
         ("val_images", images(6, 14, 14, 3), "val_images holds images of 14x14 pixels in 3 channels, but train_images"),
-        ("val_images", images(6, 12, 12), "val_images holds images of 12x12 pixels in 1 channels, but train_images"),
+        ("val_images", images(6, 12, 12), "val_images holds images of 12x12 pixels in 1 channel, but train_images"),
         ("val_images", images(0, 12, 12, 3), "val_images is empty"),
         ("val_images", images(7, 12, 12, 3), "val_labels has 6 labels for 7 images"),
         ("test_labels", np.zeros((12, 14), np.uint8), "test_labels has 14 labels for each image"),

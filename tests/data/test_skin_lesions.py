@@ -177,7 +177,7 @@ def test_all_images_without_a_label_are_in_the_details(tmp_path: Path) -> None:
     write_isic2017(tmp_path)
     table = tmp_path / TRAINING_2017
     table.write_text("\n".join(table.read_text().splitlines()[:-3]))
-    with pytest.raises(DataError, match=r"ISIC_0000017.jpg has no label in .* .3 images have none") as raised:
+    with pytest.raises(DataError, match=r"ISIC_0000017.jpg has no label in .* .3 images without one") as raised:
         open_isic2017(tmp_path)
     assert raised.value.details == tuple(f"ISIC-2017_Training_Data/ISIC_{number:07}.jpg" for number in (17, 18, 19))
 
