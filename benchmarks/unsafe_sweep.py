@@ -1,0 +1,144 @@
+"""A sweep that keeps nothing: ``zetasweep run`` without checkpoints and MLflow, for `safety_cost`.
+
+::
+
+    python benchmarks/unsafe_sweep.py EXPERIMENT OUT
+
+The slot, its workers, the mailbox and the training loop are those of every sweep. Where the loop saves, the weights of
+the best epoch are kept in memory, since the test needs them; what would go to MLflow is dropped, but for the first step
+and the end of each cell, in Unix milliseconds: they go to OUT, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from rich.console import Console
+
+from orchestrator import sweep
+from orchestrator.cells import Cell, expand
+from orchestrator.cluster import joined_or_started, prepare_environment
+from orchestrator.experiment_file import load_experiment
+from orchestrator.interruption import Interruption
+from orchestrator.progress import Progress
+from orchestrator.quiet import output_to
+from orchestrator.records import CellResult
+from orchestrator.slot import Slot
+from orchestrator.storage import Storage
+
+if TYPE_CHECKING:
+    from orchestrator.checkpoint import Point
+    from orchestrator.delivery import Delivery
+
+
+def main() -> None:
+    """Run the experiment."""
+    file, out = map(Path, sys.argv[1:])
+    prepare_environment()
+    experiment = load_experiment(file)
+    cells, storage, ends = expand(experiment), Storage(experiment.storage), Ends()
+    storage.prepare()
+    sweep.Slot = UnsafeSlot  # type: ignore[attr-defined]
+    epochs = sum(cell.train.epochs for cell in cells)
+    with (
+        output_to(storage.new_log(experiment.name)) as console,
+        Interruption() as interruption,
+        joined_or_started(experiment.resources) as layout,
+        Progress(console, total=len(cells), done=0, epochs=epochs) as progress,
+    ):
+        outcome = sweep.run_cells(
+            cells,
+            experiment=experiment,
+            storage=storage,
+            slots=layout.slots,
+            delivery=cast("Delivery", ends),
+            progress=progress,
+            interruption=interruption,
+        )
+    if len(outcome.done) != len(cells):
+        sys.exit("error: not every cell was trained")
+    out.write_text(json.dumps(ends.found), encoding="utf-8")
+
+
+class Ends:
+    """Takes what a sweep tells its delivery, and remembers when each cell began and ended."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[int | None, int]] = []
+
+    def start(self, cell: Cell) -> None:
+        """Drop it."""
+
+    def facts(self, cell: Cell, facts: dict[str, Any]) -> None:
+        """Drop it."""
+
+    def epoch(self, cell: Cell, result: Any) -> None:
+        """Drop it."""
+
+    def finish(self, cell: Cell, result: CellResult) -> None:
+        """Remember the times."""
+        self.found.append((result.first_step_ms, result.timestamp_ms))
+
+    def fail(self, cell: Cell, reason: str) -> None:
+        """Say why."""
+        Console(stderr=True).print(reason)
+
+    def interrupt(self, cell: Cell) -> None:
+        """Drop it."""
+
+
+class UnsafeSlot(Slot):
+    """A slot whose workers save nothing."""
+
+    def _start(self) -> None:
+        from orchestrator import slot
+
+        # In the slot's own process: Ray Train sends the function from here to the workers.
+        slot.work = work_unsafely
+        super()._start()
+
+
+def work_unsafely(config: dict[str, Any]) -> None:
+    """Train cells as every worker does, with checkpoints that stay in memory."""
+    from orchestrator import slot, train
+
+    train.Checkpoints = InMemory  # type: ignore[assignment, attr-defined]
+    slot.work(config)
+
+
+class InMemory:
+    """In place of `orchestrator.checkpoint.Checkpoints`: keeps a copy of the state of the best epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._best: tuple[str, dict[str, Any]] | None = None
+
+    def save(self, point: Point, state: dict[str, Any], *, best_epoch: int | None) -> None:
+        """Keep it, if it is the best."""
+        if point.epoch == best_epoch:
+            # The state holds the tensors that the next step changes.
+            model = {name: tensor.detach().clone() for name, tensor in state["model"].items()}
+            self._best = (point.file_name, {"model": model})
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """Return what was kept under this name."""
+        return self._best[1] if self._best is not None and self._best[0] == name else None
+
+    def load_newest(self) -> None:
+        """There is nothing to go on from."""
+
+    def finish(self, best: dict[str, Any], result: dict[str, Any]) -> None:
+        """Drop it."""
+
+    def forget_points(self) -> None:
+        """Drop it."""
+
+    def sweep_out(self) -> None:
+        """There is nothing to remove."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Faults: each hits a running sweep once, where a seeded generator says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import psutil
+from processes import send
+from report import Report
+from sweeps import CONTROLLER, GCS, MAILBOX, RAYLET, SLOT, Sweep
+
+# As long as an epoch of the cells and more: a fault may come at any of its moments.
+MOMENT_S = 0.5
+
+Fault = Callable[[Sweep, Random], None]
+Damage = Callable[[Path, Random], None]
+
+
+def kill_worker(sweep: Sweep, random: Random) -> None:
+    """SIGKILL to one training process."""
+    _hit([random.choice(sweep.workers())], signal.SIGKILL)
+
+
+def kill_all_workers(sweep: Sweep, _: Random) -> None:
+    """SIGKILL to all training processes of a slot."""
+    _hit(sweep.workers(), signal.SIGKILL)
+
+
+def kill_slot(sweep: Sweep, _: Random) -> None:
+    """SIGKILL to the actor of Tune's trial."""
+    _hit(sweep.actors(*SLOT), signal.SIGKILL)
+
+
+def kill_mailbox(sweep: Sweep, _: Random) -> None:
+    """SIGKILL to the actor between a slot and its workers."""
+    _hit(sweep.actors(MAILBOX), signal.SIGKILL)
+
+
+def kill_controller(sweep: Sweep, _: Random) -> None:
+    """SIGKILL to Ray Train's controller of the workers."""
+    _hit(sweep.actors(CONTROLLER), signal.SIGKILL)
+
+
+def stop_worker(sweep: Sweep, random: Random) -> None:
+    """SIGSTOP to one training process: it hangs, and the others wait for it."""
+    _hit([random.choice(sweep.workers())], signal.SIGSTOP)
+
+
+def preempt_worker(sweep: Sweep, random: Random) -> None:
+    """SIGTERM to one training process."""
+    _hit([random.choice(sweep.workers())], signal.SIGTERM)
+
+
+def kill_driver(sweep: Sweep, _: Random) -> None:
+    """SIGKILL to the driver, and the same command again at once."""
+    sweep.driver.kill()
+    sweep.driver.wait()
+    sweep.start()
+
+
+def kill_cluster(sweep: Sweep, _: Random) -> None:
+    """SIGKILL to the local cluster; the driver cannot go on without it, and is started again."""
+    _hit(sweep.actors(RAYLET, GCS), signal.SIGKILL)
+    assert sweep.driver.wait(120) != 0, sweep.output
+    sweep.start()
+
+
+def press_ctrl_c(sweep: Sweep, _: Random) -> None:
+    """Ctrl-C, and the same command again."""
+    sweep.interrupt()
+    assert sweep.wait() == 130, sweep.output
+    sweep.start()
+
+
+def terminate_driver(sweep: Sweep, _: Random) -> None:
+    """SIGTERM to the driver, and the same command again."""
+    sweep.driver.terminate()
+    assert sweep.wait() == 130, sweep.output
+    sweep.start()
+
+
+def truncate(path: Path, random: Random) -> None:
+    """Cut a file off somewhere."""
+    os.truncate(path, random.randrange(path.stat().st_size))
+
+
+def flip_bit(path: Path, random: Random) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[random.randrange(len(content))] ^= 1 << random.randrange(8)
+    path.write_bytes(content)
+
+
+def remove(path: Path, _: Random) -> None:
+    """Remove a file."""
+    path.unlink()
+
+
+def damage_newest(damage: Damage) -> Fault:
+    """Return the fault: the newest checkpoint is damaged, and the workers need it."""
+
+    def strike(sweep: Sweep, random: Random) -> None:
+        workers = sweep.workers()
+        # What is damaged is the newest until they are gone.
+        _hit(workers, signal.SIGSTOP)
+        damage(sweep.points()[0], random)
+        _hit(workers, signal.SIGKILL)
+
+    return strike
+
+
+def damage_all(damage: Damage) -> Fault:
+    """Return the fault: all checkpoints of the cells that train are damaged, and the workers need them."""
+
+    def strike(sweep: Sweep, random: Random) -> None:
+        workers = sweep.workers()
+        _hit(workers, signal.SIGSTOP)
+        for path in sweep.points():
+            damage(path, random)
+        _hit(workers, signal.SIGKILL)
+
+    return strike
+
+
+FAULTS: dict[str, Fault] = {
+    "SIGKILL of a worker": kill_worker,
+    "SIGKILL of all workers of a slot": kill_all_workers,
+    "SIGKILL of the trial's actor": kill_slot,
+    "SIGKILL of the mailbox": kill_mailbox,
+    "SIGKILL of Ray Train's controller": kill_controller,
+    "SIGSTOP of a worker": stop_worker,
+    "SIGTERM of a worker": preempt_worker,
+    "SIGKILL of the driver": kill_driver,
+    "SIGKILL of the local cluster": kill_cluster,
+    "SIGTERM of the driver": terminate_driver,
+    "Ctrl-C": press_ctrl_c,
+    "newest checkpoint truncated": damage_newest(truncate),
+    "newest checkpoint with a flipped bit": damage_newest(flip_bit),
+    "newest checkpoint missing": damage_newest(remove),
+    "all checkpoints truncated": damage_all(truncate),
+    "all checkpoints missing": damage_all(remove),
+}
+
+
+def strike(name: str, sweep: Sweep, random: Random, report: Report) -> None:
+    """Hit the sweep at some moment from now on, and wait until it has finished another epoch, or has ended."""
+    time.sleep(random.uniform(0, MOMENT_S))
+    before, since = sweep.workers(), time.time()
+    FAULTS[name](sweep, random)
+    report.injected(name)
+    # Of a run that ended, how long it takes from the same command.
+    seconds = sweep.seconds_to_resume(max(since, sweep.started_at), before)
+    if seconds is not None:
+        report.resumed(name, seconds)
+
+
+def _hit(processes: list[psutil.Process], number: signal.Signals) -> None:
+    assert processes, "there is nothing to hit"
+    send(processes, number)

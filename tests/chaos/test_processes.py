@@ -1,0 +1,119 @@
+"""Processes of a sweep are killed, stopped and told to end."""
+
+from __future__ import annotations
+
+import signal
+import time
+from random import Random
+
+import pytest
+from conftest import MakeSweep, Undisturbed
+from mlflow import MlflowClient
+from processes import is_alive, send
+from report import Report
+from results import cell_runs
+from strikes import MOMENT_S, strike
+from sweeps import NAME, TWO_CELLS, Sweep
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
+# A cell is not to be given up, however often it is hit.
+PATIENT = "resources.max_failures=1000"
+# Longer than anything takes here that is alive.
+STALL = "resources.stall_timeout_s=8"
+
+
+def hit_with(faults: list[str], sweep: Sweep, random: Random, report: Report) -> None:
+    """Start the sweep and hit it with each of the faults, spread over its epochs."""
+    sweep.start()
+    total = sweep.epochs * len(sweep.keys)
+    for number, fault in enumerate(faults):
+        sweep.until_epoch(2 + number * (total - 4) // len(faults))
+        strike(fault, sweep, random, report)
+
+
+WORKERS = ["SIGKILL of a worker", "SIGKILL of all workers of a slot"]
+ACTORS = ["SIGKILL of the trial's actor", "SIGKILL of the mailbox", "SIGKILL of Ray Train's controller"]
+SIGTERM = "SIGTERM of a worker"
+WARNED = [SIGTERM, "SIGSTOP of a worker"]
+
+
+@pytest.mark.parametrize("faults", [WORKERS * 3, ACTORS * 2, WARNED * 2], ids=["killed", "actors", "warned-or-hung"])
+def test_what_dies_beside_the_driver(
+    faults: list[str], make_sweep: MakeSweep, undisturbed: Undisturbed, random: Random, report: Report
+) -> None:
+    sweep = make_sweep(TWO_CELLS, PATIENT, *([STALL] if faults[0] in WARNED else []))
+    hit_with(random.sample(faults, len(faults)), sweep, random, report)
+    assert sweep.wait() == 0, sweep.output
+    undisturbed.assert_same(sweep, report, faults)
+
+
+def test_a_warned_worker_stops_in_the_middle_of_an_epoch(
+    make_sweep: MakeSweep, undisturbed: Undisturbed, random: Random, report: Report
+) -> None:
+    """Several tries: a moment may lie in the validation, after the last step of an epoch."""
+    sweep = make_sweep(TWO_CELLS, PATIENT)
+    sweep.start()
+    steps = []
+    for epoch in (3, 15, 27):
+        sweep.until_epoch(epoch)
+        steps.append(step_after_warning(sweep, random, report))
+    assert any(steps), "no checkpoint has a part of an epoch"
+    assert sweep.wait() == 0, sweep.output
+    undisturbed.assert_same(sweep, report, [SIGTERM])
+
+
+def step_after_warning(sweep: Sweep, random: Random, report: Report) -> int:
+    """Warn a worker, and return how many steps of an epoch were done in the checkpoint that its group left."""
+    time.sleep(random.uniform(0, MOMENT_S))
+    before, since = sweep.workers(), time.time()
+    send([random.choice(before)], signal.SIGTERM)
+    report.injected(SIGTERM)
+    sweep.until(lambda: not any(map(is_alive, before)), "end of the workers")
+    step = int(sweep.points()[0].stem.partition("-")[2])
+    seconds = sweep.seconds_to_resume(since, before)
+    assert seconds is not None, sweep.output
+    report.resumed(SIGTERM, seconds)
+    return step
+
+
+DRIVER = ["SIGKILL of the driver", "SIGKILL of the local cluster", "SIGKILL of the driver"]
+ASKED = ["Ctrl-C", "SIGTERM of the driver"]
+
+
+@pytest.mark.parametrize("faults", [DRIVER, ASKED], ids=["killed", "asked"])
+def test_the_same_command_goes_on(
+    faults: list[str], make_sweep: MakeSweep, undisturbed: Undisturbed, random: Random, report: Report
+) -> None:
+    sweep = make_sweep(TWO_CELLS, PATIENT)
+    hit_with(faults, sweep, random, report)
+    assert sweep.wait() == 0, sweep.output
+    undisturbed.assert_same(sweep, report, faults)
+
+
+def test_ctrl_c_closes_the_runs_and_twice_ends_at_once(
+    make_sweep: MakeSweep, undisturbed: Undisturbed, report: Report
+) -> None:
+    sweep = make_sweep(TWO_CELLS)
+    sweep.start()
+    sweep.until_epoch(5)
+    sweep.interrupt()
+    assert sweep.wait() == 130, sweep.output
+    assert "Traceback" not in sweep.output
+    assert statuses(sweep) == ["KILLED"]
+    assert list(sweep.storage.rglob("*.tmp")) + list(sweep.storage.glob("ray-*")) == []
+    sweep.start()
+    sweep.until_epoch(15)
+    sweep.interrupt()
+    time.sleep(0.3)
+    sweep.interrupt()
+    assert sweep.wait() == 130, sweep.output
+    assert "Traceback" not in sweep.output
+    for _ in range(2):
+        report.injected("Ctrl-C")
+    sweep.start()
+    assert sweep.wait() == 0, sweep.output
+    undisturbed.assert_same(sweep, report, ["Ctrl-C"])
+
+
+def statuses(sweep: Sweep) -> list[str]:
+    return [run.info.status for run in cell_runs(MlflowClient(sweep.uri), NAME)]

@@ -1,0 +1,55 @@
+"""A Ray cluster with a head without CPUs and other nodes, all on this machine, for as long as its input is open.
+
+Each line on its input is answered with a line of JSON: ``address``; ``add`` starts a node with two CPUs and gives the
+process of its raylet; ``groups`` gives the number of placement groups that hold anything.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.cluster_utils import Cluster
+from ray.util.placement_group import placement_group_table
+
+NODE: dict[str, Any] = {"object_store_memory": 100 * 1024**2}
+
+
+def main() -> None:
+    """Serve the input."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": True, **NODE})
+    answers: dict[str, Callable[[Cluster], Any]] = {"address": address, "add": add, "groups": groups}
+    try:
+        for line in sys.stdin:
+            sys.stdout.write(json.dumps(answers[line.strip()](cluster)) + "\n")
+            sys.stdout.flush()
+    finally:
+        cluster.shutdown()
+
+
+def address(cluster: Cluster) -> str:
+    """Return what a driver joins it by."""
+    return str(cluster.address)
+
+
+def add(cluster: Cluster) -> int:
+    """Start a node; return its raylet's process."""
+    node = cluster.add_node(num_cpus=2, **NODE)
+    (raylet,) = node.all_processes["raylet"]
+    return int(raylet.process.pid)
+
+
+def groups(cluster: Cluster) -> int:
+    """Return how many placement groups are there that were not removed."""
+    ray.init(address=cluster.address, log_to_driver=False)
+    try:
+        return sum(group["state"] != "REMOVED" for group in placement_group_table().values())
+    finally:
+        ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()
