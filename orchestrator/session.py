@@ -110,7 +110,7 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
     tracker.open_sweep(experiment, runs)
     complete = False
     try:
-        delivery = _delivery(experiment, storage, tracker, runs, console.print)
+        delivery = _delivery(experiment, storage, tracker, runs, lambda line: console.print(Text(line), soft_wrap=True))
         with delivery:
             for cell, entries in waiting.items():
                 for entry in entries:
