@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from sweep_samples import ERM, MIXUP, make_cells
 
+from orchestrator import journal
 from orchestrator.cells import Cell
 from orchestrator.delivery import Delivery
 from orchestrator.records import CellResult, CellRun, EpochResult
@@ -91,3 +92,54 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callab
     # What is not in MLflow stays on disk, complete.
     assert (storage.cells_dir / refused.key / "result.pt").exists()
     assert not (storage.cells_dir / other.key / "result.pt").exists()
+
+
+class AbsentTracker(FlakyTracker):
+    """Stands in for a store that does not answer for a while, and not at all before that."""
+
+    def __init__(self, *, refusals: int) -> None:
+        super().__init__(make_cells(MIXUP, seeds=(9,))[0])
+        self.refusals = refusals
+
+    def answers(self) -> bool:
+        return False
+
+    def _write(self, kind: str, cell: Cell) -> None:
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise ConnectionError("nobody answers")
+        super()._write(kind, cell)
+
+
+@pytest.mark.parametrize("refusals", [3, 10**9], ids=["comes back", "stays away"])
+def test_while_nobody_answers_everything_waits_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    monkeypatch.setattr("orchestrator.delivery.FIRST_PAUSE_S", 0.01)
+    cells = make_cells(ERM, MIXUP, seeds=(0,))
+    tracker, said = AbsentTracker(refusals=refusals), list[str]()
+    delivery = Delivery(
+        cast(Tracker, tracker),
+        warm_up=lambda: None,
+        known={},
+        data_dir=tmp_path,
+        storage=Storage(tmp_path),
+        sweep="sample",
+        say=said.append,
+    )
+    delivery.closing_grace_s = 1.0
+    with delivery:
+        for cell in cells:
+            delivery.start(cell)
+            delivery.facts(cell, {})
+            delivery.finish(cell, RESULT)
+    waiting = {cell.key: [told.kind for told in journal.read(tmp_path / "cells" / cell.key)] for cell in cells}
+    if refusals == 3:
+        assert tracker.written == [(kind, name) for name in ("erm", "mixup") for kind in ("start", "facts", "finish")]
+        assert not delivery.undelivered
+        assert waiting == {cell.key: [] for cell in cells}
+        assert ["does not take" in said[0], "takes results again" in said[-1]] == [True, True]
+    else:
+        assert delivery.undelivered == {cell.key: "nobody answers" for cell in cells}
+        assert waiting == {cell.key: ["start", "facts", "done"] for cell in cells}
+        assert len(said) == 1
