@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
-from orchestrator.credentials import without_secrets
+from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.records import CellResult, EpochResult
 from orchestrator.slot import Slot, SlotSettings
 
@@ -77,6 +78,9 @@ def run_cells(
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", str(int(joined)))
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # Tune hands the keys of AWS to its actors in a way that Ray logs, and has no option against it. Slots need none:
+    # MLflow's artifacts are uploaded from here.
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not is_secret_name(name)}
     scratch = Path(tempfile.mkdtemp(prefix="ray-", dir=storage.root))
     settings = SlotSettings(
         data_dir=str(experiment.data_dir),

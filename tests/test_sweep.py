@@ -266,6 +266,7 @@ def interrupted(environment: dict[str, str], small: Path, storage: Path, signal_
     return run
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_sweep_and_leaves_nothing(environment: dict[str, str], small: Path, tmp_path: Path) -> None:
     interrupted(environment, small, tmp_path / "runs", signal.SIGINT)
 
