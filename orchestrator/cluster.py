@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UserError
@@ -152,6 +153,10 @@ def joined_or_started(resources: Resources) -> Iterator[Layout]:
 def _start(node: Node) -> None:
     import ray
 
+    # Where Ray keeps a token that it makes, which it lets every user of the machine read.
+    token = Path.home() / ".ray" / "auth_token"
+    with suppress(OSError):  # Ray says it, if it needs the folder
+        token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     ray.init(
         address="local",
         num_cpus=int(-(-node.cpus // 1)),
@@ -162,6 +167,8 @@ def _start(node: Node) -> None:
         object_store_memory=OBJECT_STORE_BYTES,
         log_to_driver=False,
     )
+    with suppress(OSError):  # the token is in a variable, or elsewhere
+        token.chmod(0o600)
 
 
 def _join(address: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import ipaddress
+import pickle
 import re
 import shutil
 import subprocess
@@ -12,19 +13,23 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+import numpy as np
 import psutil
 import pytest
+import torch
 import yaml
 from commands import ROOT
 from mlflow import MlflowClient
 from PIL import Image
 
-from orchestrator.errors import ConfigError
+from orchestrator import checkpoint
+from orchestrator.data import load_dataset
+from orchestrator.errors import ConfigError, DataError
 from orchestrator.experiment_file import load_experiment
 from orchestrator.yaml_file import _StrictLoader
 
@@ -114,6 +119,47 @@ def test_a_tag_of_python_is_refused(tmp_path: Path, tag: str) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+class _Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self._path,)
+
+
+def test_what_is_touched_when_it_is_unpickled(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(_Touch(tmp_path / "ran")))
+    assert (tmp_path / "ran").exists()
+
+
+def test_the_pickles_of_cifar_are_read_only_where_they_are_the_published_ones(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar10" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for name in ("batches.meta", *(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        (folder / name).write_bytes(pickle.dumps(_Touch(tmp_path / "ran")))
+    with pytest.raises(DataError, match="corrupted"):
+        load_dataset("cifar10", tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
+    objects = np.array([_Touch(tmp_path / "ran")], dtype=object)
+    names = [f"{split}_{kind}" for split in ("train", "val", "test") for kind in ("images", "labels")]
+    np.savez(tmp_path / "mine.npz", **dict.fromkeys(names, objects))
+    with pytest.raises(DataError, match="object"):
+        load_dataset("medmnist_npz", tmp_path, path="mine.npz")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_is_not_unpickled(tmp_path: Path) -> None:
+    torch.save({"model": _Touch(tmp_path / "ran")}, tmp_path / checkpoint.BEST)
+    with pytest.raises((pickle.UnpicklingError, DataError)):
+        checkpoint.load(tmp_path / checkpoint.BEST)
+    assert not (tmp_path / "ran").exists()
+
+
 # Paths
 
 
@@ -141,6 +187,18 @@ def test_a_path_has_no_control_characters(tmp_path: Path, key: str, path: str) -
     said = refused(tmp_path, SMALL, f'{key}="{path}"')
     assert f"-o: {key}" in said
     assert "control characters" in said
+
+
+def test_a_link_below_data_dir_is_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            (elsewhere / split / name).mkdir(parents=True)
+            for number in range(8):
+                Image.new("RGB", (8, 8), (number, 0, 0)).save(elsewhere / split / name / f"{number}.png")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine").symlink_to(elsewhere)
+    assert load_dataset("image_folder", tmp_path / "data", path="mine", val_fraction=0.25).class_names == ("a", "b")
 
 
 def test_places_are_the_users_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -267,7 +325,7 @@ def sweep(environment: dict[str, str], checkout: Path) -> Iterator[Sweep]:
             process = psutil.Process(driver.pid)
             while driver.poll() is None:
                 seen.look(process)
-                time.sleep(0.1)
+                time.sleep(0.5)
         finally:
             driver.terminate()
             driver.wait(60)
@@ -311,6 +369,19 @@ def test_a_sweep_listens_to_this_machine_alone(sweep: Sweep) -> None:
         if not all(ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback for address, _ in addresses)
     }
     assert reachable == {}
+
+
+@pytest.mark.slow
+def test_a_token_that_ray_makes_is_private(environment: dict[str, str], tmp_path: Path) -> None:
+    start = (
+        "from orchestrator.cluster import joined_or_started, prepare_environment\nprepare_environment()\n"
+        "from orchestrator.config import Resources\nwith joined_or_started(Resources()): pass"
+    )
+    own = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", start], env=environment | own, check=True, timeout=120, capture_output=True)
+    token = tmp_path / ".ray" / "auth_token"
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert token.parent.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.slow

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+import pytest
 from conftest import MakeSweep, Undisturbed
 from report import Report
 from strikes import strike
 
+# Two sweeps: half a minute each to start, on a busy machine two.
+pytestmark = pytest.mark.timeout(900)
 CHOICE = ("augment={zeta_mixup: {gamma: 2.8, num_mixed: 4}}", "seed=0", "train.epochs=16")
 FAULTS = {3: "SIGKILL of a worker", 9: "newest checkpoint truncated"}
 

@@ -136,6 +136,7 @@ def test_oxford_pets_is_read_as_torchvision_reads_it(tmp_path: Path) -> None:
         (lambda text: text.replace("beagle_0 5 2 1", "beagle_0 38 2 1"), "with CLASS from 1 to 37"),
         (lambda text: text.replace("beagle_0 5 2 1", "beagle_0 0 2 1"), "'beagle_0 0 2 1' is not"),
         (lambda text: text.replace("beagle_0 5 2 1", "beagle_0 five 2 1"), "'beagle_0 five 2 1' is not"),
+        (lambda text: text.replace("beagle_0 5 2 1", "../../beagle_0 5 2 1"), "'../../beagle_0 5 2 1' is not"),
         (lambda text: text[: len(text) // 2], "is not IMAGE|names no image of class"),
         (lambda text: text.replace(" 5 2 1", " 6 2 1"), "names no image of class 'beagle'"),
         (lambda _: "", "names no image of class 'Abyssinian'"),
