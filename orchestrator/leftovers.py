@@ -28,7 +28,6 @@ EARLIER = "last.pt"
 # What is there until MLflow has it.
 WAITING = (checkpoint.RESULT, journal.FILE)
 _KEY = re.compile(r"[0-9a-f]{16}")
-_SCRATCH = re.compile(r"ray-[a-z0-9_]{8}")
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
 
@@ -44,9 +43,8 @@ def examine_storage(
             cannot be read, or the store is new, or another one.
         finished: The keys of the cells whose run is finished.
     """
-    for path in _below(storage.root):
-        if _SCRATCH.fullmatch(path.name) and path.is_dir():
-            yield _killed(path)
+    for path in storage.scratch_folders():
+        yield _killed(path)
     for path in _below(storage.cells_dir):
         if _is_abandoned(path):
             yield _killed(path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from orchestrator.errors import UserError
 
 # Outlasts the moment for which `Storage.is_locked` takes the lock to see whether it is free.
 LOCK_TIMEOUT_S = 2
+_SCRATCH = re.compile(r"ray-[a-z0-9_]{8}")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,16 @@ class Storage:
         folder = self.root / "logs"
         folder.mkdir(exist_ok=True)
         return folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+
+    def new_scratch(self) -> Path:
+        """Return a new folder for Ray's own files; those of killed sweeps go. The folder must be `locked`."""
+        for folder in self.scratch_folders():
+            shutil.rmtree(folder, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix="ray-", dir=self.root))
+
+    def scratch_folders(self) -> list[Path]:
+        """Return the folders that `new_scratch` made and that are still there."""
+        return [path for path in sorted(self.root.glob("ray-*")) if _SCRATCH.fullmatch(path.name) and path.is_dir()]
 
     def prepare(self) -> None:
         """Make the folder and check that it can be written to.

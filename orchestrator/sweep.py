@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -81,7 +79,7 @@ def run_cells(
     # Tune hands the keys of AWS to its actors in a way that Ray logs, and has no option against it. Slots need none:
     # MLflow's artifacts are uploaded from here.
     class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not is_secret_name(name)}
-    scratch = Path(tempfile.mkdtemp(prefix="ray-", dir=storage.root))
+    scratch = storage.new_scratch()
     settings = SlotSettings(
         data_dir=str(experiment.data_dir),
         cells_dir=str(storage.cells_dir),

@@ -15,6 +15,8 @@ from commands import ROOT, Answer, Call, Zetasweep
 
 from orchestrator.cluster import prepare_environment
 
+# Helpers of the chaos suite whose assertions shall say what they compare.
+pytest.register_assert_rewrite("results", "sweeps")
 # Read when Ray and MLflow are imported, as the command line sets them.
 prepare_environment()
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")

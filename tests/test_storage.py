@@ -61,3 +61,13 @@ def test_shrink_keeps_the_best_weights(tmp_path: Path) -> None:
     storage.shrink("key")
     storage.shrink("another")
     assert [path.name for path in folder.iterdir()] == ["best.pt"]
+
+
+def test_scratch_of_killed_sweeps_goes_and_nothing_else(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    (tmp_path / "ray-notes").mkdir()
+    left = storage.new_scratch()
+    (left / "file").touch()
+    new = storage.new_scratch()
+    assert storage.scratch_folders() == [new]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["ray-notes", new.name])
