@@ -392,7 +392,7 @@ class Tracker:
             step=0,
             timestamp_ms=timestamp_ms,
         )
-        once |= metrics.keys()
+        once.update(metrics)
 
     def _parent(self, experiment: Experiment) -> Run | None:
         assert self._experiment_id is not None

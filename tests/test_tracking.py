@@ -129,8 +129,9 @@ def test_the_audit_is_logged_once(tracker: Tracker, uri: str, cells: list[Cell],
     )
     (folder / "audit.json").write_text(json.dumps(dataclasses.asdict(figures)))
     (folder / "panel.png").write_bytes(b"picture")
-    for _ in range(2):
-        tracker.log_audit(cell, folder, timestamp_ms=1_000)
+    # Told again, and made again after the training began anew.
+    for timestamp_ms in (1_000, 1_000, 2_000):
+        tracker.log_audit(cell, folder, timestamp_ms=timestamp_ms)
     client, run_id = MlflowClient(uri), tracker.cell_runs(cells)[cell.key].run_id
     for name, value in (("effective_num_samples", 1.5), ("soft_label_entropy", 0.4), ("ms_per_step", 2.5)):
         (row,) = client.get_metric_history(run_id, f"audit/{name}")
