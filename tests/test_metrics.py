@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing
+from rank_processes import run_ranks
 from torch import Tensor
 
 from orchestrator.errors import CellError
@@ -132,7 +131,6 @@ def test_outputs_that_are_not_finite_fail_the_cell(value: float) -> None:
 
 def evaluate_shards(rank: int, folder: Path) -> None:
     """One of two ranks: unequal shards, an empty shard, and an output that is not finite on the other rank."""
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2)
     logits, labels = predictions(101, 5)
     own = slice(0, 60) if rank == 0 else slice(60, None)
     unequal = compute_metrics(logits[own], labels[own], num_classes=5)
@@ -147,13 +145,10 @@ def evaluate_shards(rank: int, folder: Path) -> None:
     except CellError as error:
         failure = str(error)
     (folder / f"{rank}.json").write_text(json.dumps({"unequal": unequal, "empty": empty, "failure": failure}))
-    # Without it a rank that leaves first can take gloo's threads of the other down with it.
-    dist.barrier()
-    dist.destroy_process_group()
 
 
 def test_two_ranks_report_the_values_of_all_samples(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(evaluate_shards, args=(tmp_path,), nprocs=2)
+    run_ranks(evaluate_shards, tmp_path, world_size=2)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first == second
     logits, labels = predictions(101, 5)

@@ -17,6 +17,7 @@ from trainings import (
     EPOCHS,
     FEW,
     InterruptedTrainingError,
+    PollUntil,
     Trained,
     interrupt,
     make_cell,
@@ -97,18 +98,6 @@ def test_checkpoint_of_other_data_is_refused(few_digits: Dataset, tmp_path: Path
     interrupt(cell, few_digits, tmp_path, after=1)
     with pytest.raises(CellError, match="consisted of other files"):
         run(cell, replace(few_digits, split_hash="changed"), tmp_path)
-
-
-class PollUntil:
-    """Lets a training go on until it has been asked so often."""
-
-    def __init__(self, last: int | None = None, demand: Demand = Demand.STOP) -> None:
-        self._last, self._demand = last, demand
-        self.asked = 0
-
-    def __call__(self) -> Demand:
-        self.asked += 1
-        return self._demand if self.asked == self._last else Demand.GO_ON
 
 
 @pytest.fixture

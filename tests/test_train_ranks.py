@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
+from rank_processes import run_ranks
 from torch import Tensor
-from trainings import FEW, Trained, evaluate, interrupt, make_cell, numbers, run, same_weights
+from trainings import FEW, PollUntil, Trained, evaluate, interrupt, make_cell, numbers, run, same_weights
 
-from orchestrator import train_cli, trainer
+from orchestrator import lookout, train_cli, trainer
+from orchestrator.checkpoint import Checkpoints, Point
 from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import UserError
+from orchestrator.lookout import StoppedError
 from orchestrator.metrics import compute_metrics
 
 
@@ -52,6 +53,7 @@ class RankReport:
     Attributes:
         whole: A training that nothing disturbed.
         resumed: The same, interrupted after its first epoch.
+        stopped: The same, stopped in the middle of its second epoch since the last rank was asked to, and resumed.
         num_evaluated: Samples of this rank in each evaluation of `whole`, then of `resumed`.
         losses: This rank's loss in each step of `whole`, then of `resumed`.
         problem: What this rank raised when another one could not prepare.
@@ -59,6 +61,7 @@ class RankReport:
 
     whole: Trained
     resumed: Trained
+    stopped: Trained
     num_evaluated: list[int]
     losses: list[float]
     problem: str
@@ -66,7 +69,6 @@ class RankReport:
 
 def train_on_rank(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=WORLD_SIZE)
     dataset = torch.load(folder / "few_digits.pt", weights_only=False)
     num_evaluated: list[int] = []
 
@@ -91,13 +93,25 @@ def train_on_rank(rank: int, folder: Path) -> None:
         whole = run(RANKS_CELL, dataset, folder / f"whole-{rank}")
         interrupt(RANKS_CELL, dataset, folder / f"resumed-{rank}", after=1)
         resumed = run(RANKS_CELL, dataset, folder / f"resumed-{rank}")
+        seen = list(num_evaluated), list(losses)
+        patch.setattr(lookout, "LOOK_EVERY_S", 0)
+        stopped = stop_and_resume(rank, dataset, folder / f"stopped-{rank}")
     problem = ""
     try:
         train_cli._agreed(lambda: fail_on_rank_1(rank))
     except UserError as error:
         problem = str(error)
-    torch.save(RankReport(whole, resumed, num_evaluated, losses, problem), folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    torch.save(RankReport(whole, resumed, stopped, *seen, problem), folder / f"{rank}.pt")
+
+
+def stop_and_resume(rank: int, dataset: Dataset, folder: Path) -> Trained:
+    """Asked of one rank only, all leave at the same step; the folder of rank 0 alone knows where to go on."""
+    interrupt(RANKS_CELL, dataset, folder, after=1)
+    with pytest.raises(StoppedError):
+        run(RANKS_CELL, dataset, folder, poll=PollUntil(2 if rank == WORLD_SIZE - 1 else None))
+    if rank == 0:
+        assert Checkpoints(folder).points()[0] == Point(1, 2)
+    return run(RANKS_CELL, dataset, folder)
 
 
 def fail_on_rank_1(rank: int) -> str:
@@ -110,9 +124,7 @@ def fail_on_rank_1(rank: int) -> str:
 def ranks(few_digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[RankReport]:
     folder = tmp_path_factory.mktemp("ranks")
     torch.save(few_digits, folder / "few_digits.pt")
-    # One process imports what takes seconds, and the ranks are copies of it.
-    mp.set_forkserver_preload([__name__, "torch._dynamo", "torchmetrics.functional.classification"])
-    mp.start_processes(train_on_rank, (folder,), nprocs=WORLD_SIZE, start_method="forkserver")
+    run_ranks(train_on_rank, folder, world_size=WORLD_SIZE)
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(WORLD_SIZE)]
 
 
@@ -130,6 +142,14 @@ def test_ranks_interrupted_and_resumed_end_the_same(ranks: list[RankReport]) -> 
     # The other ranks had empty folders of their own: they learned from rank 0 where to go on.
     assert [report.resumed.history for report in ranks] == [resumed.history] * WORLD_SIZE
     assert not any(report.resumed.folder.exists() for report in ranks[1:])
+
+
+def test_ranks_stopped_in_the_middle_of_an_epoch_end_the_same(ranks: list[RankReport]) -> None:
+    whole, stopped = ranks[0].whole, ranks[0].stopped
+    assert numbers(stopped.history) == numbers(whole.history)
+    assert stopped.result.metrics == whole.result.metrics
+    assert same_weights(stopped.best_weights, whole.best_weights)
+    assert [report.stopped.history for report in ranks] == [stopped.history] * WORLD_SIZE
 
 
 def test_training_loss_is_the_mean_over_ranks(ranks: list[RankReport]) -> None:

@@ -18,7 +18,7 @@ from orchestrator.checkpoint import Point
 from orchestrator.config import AugmentSpec, TrainSettings
 from orchestrator.data import Dataset, Split
 from orchestrator.dataset_spec import DatasetSpec
-from orchestrator.lookout import Poll
+from orchestrator.lookout import Demand, Poll
 from orchestrator.metrics import compute_metrics
 from orchestrator.models import build_model
 from orchestrator.records import CellResult, EpochResult
@@ -39,6 +39,18 @@ FEW = 300
 
 class InterruptedTrainingError(Exception):
     """What ends a training between two epochs."""
+
+
+class PollUntil:
+    """Lets a training go on until it has been asked so often."""
+
+    def __init__(self, last: int | None = None, demand: Demand = Demand.STOP) -> None:
+        self._last, self._demand = last, demand
+        self.asked = 0
+
+    def __call__(self) -> Demand:
+        self.asked += 1
+        return self._demand if self.asked == self._last else Demand.GO_ON
 
 
 @dataclass(frozen=True)
