@@ -47,9 +47,9 @@ MAX_GROUP_RESTARTS = 100
 REMEDY_OUT_OF_MEMORY = (
     "lower train.batch_size_per_worker, dataset.image_size or resources.resident_share; it is not tried again by itself"
 )
-# The first optimizer, the first metric and the first image of a process import these, which takes seconds; better while
-# the slot warms up than in its first cell.
-IMPORTED_AT_FIRST_USE = ("torch._dynamo", "torchmetrics.classification", "torchvision")
+# The first optimizer of a process imports it, which takes seconds; better while the slot warms up than in an epoch whose
+# images per second count. What the first evaluation imports waits for it: workers that replace others train at once.
+IMPORTED_BY_OPTIMIZERS = "torch._dynamo"
 # A worker may wait this long for the next cell; gloo's default of 30 minutes would end a slot that idles.
 CONTROL_TIMEOUT = timedelta(days=7)
 _Value = TypeVar("_Value")
@@ -188,8 +188,7 @@ def work(config: dict[str, Any]) -> None:
     """Take cells from the mailbox and train them until it is closed: the train function of every worker of a slot."""
     settings: SlotSettings = config["settings"]
     torch.set_num_threads(max(1, int(settings.cpus_per_worker)))
-    for module in IMPORTED_AT_FIRST_USE:
-        importlib.import_module(module)
+    importlib.import_module(IMPORTED_BY_OPTIMIZERS)
     worker = _Worker(config["mailbox"], settings)
     while (job := worker.next_job()) is not None:
         worker.run(job)
