@@ -4,6 +4,8 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 STORE := runs
+# Every worker of a sweep imports Ray and torch anew, which takes three times as long without their bytecode in .venv.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: quickstart test test-slow chaos lint ui lock clean
 
@@ -43,10 +45,8 @@ $(VENV)/.uv:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	touch $@
 
-# Compiled once and here: every worker of a sweep imports Ray and torch anew, which takes three times as long from source
-# where Python may not write its bytecode (PYTHONDONTWRITEBYTECODE, a read-only installation).
 $(VENV)/.installed: $(VENV)/.uv requirements.lock pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 

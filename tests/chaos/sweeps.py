@@ -33,6 +33,9 @@ resources: {workers: 2}
 """
 # Two cells of it: what most scenarios run.
 TWO_CELLS = ("augment=[{zeta_mixup: {gamma: 2.8, num_mixed: 4}}, erm]", "seed=0")
+# A training is saved with its first step, then once a second: what is killed goes on in the middle of an epoch, and how
+# long until a checkpoint appears is how long until the next step.
+SAVES_OFTEN = "resources.checkpoint_every_s=0"
 NUM_WORKERS = 2
 WORKER, MAILBOX, CONTROLLER = "ray::RayTrainWorker", "ray::Mailbox", "ray::TrainController"
 # With resources, Tune wraps the class, and names the actor after the wrapper.
@@ -159,7 +162,9 @@ class Sweep:
         return sorted(found, key=_modified, reverse=True)
 
     def seconds_to_resume(self, since: float, before: list[psutil.Process]) -> float | None:
-        """Wait until new workers have finished an epoch and return how long that took; None if none was left to do.
+        """Wait until new workers have saved something and return how long that took; None if nothing was left to do.
+
+        They save after an epoch; with `SAVES_OFTEN` after their first step.
 
         Args:
             since: When the fault happened, Unix seconds.

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import MakeSweep, Undisturbed
 from report import Report
-from sweeps import TWO_CELLS
+from sweeps import SAVES_OFTEN, TWO_CELLS
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 LOST = "SIGKILL of a second node's raylet"
@@ -62,7 +62,7 @@ def cluster(chaos_environment: dict[str, str], tmp_path: Path) -> Iterator[Clust
 def test_a_cell_goes_on_on_another_node(
     make_sweep: MakeSweep, undisturbed: Undisturbed, report: Report, cluster: Cluster
 ) -> None:
-    sweep = make_sweep(TWO_CELLS, "resources.slots=1", RAY_ADDRESS=cluster.ask("address"))
+    sweep = make_sweep(TWO_CELLS, "resources.slots=1", SAVES_OFTEN, RAY_ADDRESS=cluster.ask("address"))
     sweep.hosts.add(cluster.process.pid)
     raylet = cluster.ask("add")
     sweep.start()

@@ -13,13 +13,15 @@ from processes import is_alive, send
 from report import Report
 from results import cell_runs
 from strikes import MOMENT_S, strike
-from sweeps import NAME, TWO_CELLS, Sweep
+from sweeps import NAME, SAVES_OFTEN, TWO_CELLS, Sweep
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 # A cell is not to be given up, however often it is hit.
 PATIENT = "resources.max_failures=1000"
 # Longer than anything takes here that is alive.
 STALL = "resources.stall_timeout_s=8"
+# After Ctrl-C, in seconds.
+EXIT_WITHIN_S = 20.0
 
 
 def hit_with(faults: list[str], sweep: Sweep, random: Random, report: Report) -> None:
@@ -41,7 +43,7 @@ WARNED = [SIGTERM, "SIGSTOP of a worker"]
 def test_what_dies_beside_the_driver(
     faults: list[str], make_sweep: MakeSweep, undisturbed: Undisturbed, random: Random, report: Report
 ) -> None:
-    sweep = make_sweep(TWO_CELLS, PATIENT, *([STALL] if faults[0] in WARNED else []))
+    sweep = make_sweep(TWO_CELLS, PATIENT, SAVES_OFTEN, *([STALL] if faults[0] in WARNED else []))
     hit_with(random.sample(faults, len(faults)), sweep, random, report)
     assert sweep.wait() == 0, sweep.output
     undisturbed.assert_same(sweep, report, faults)
@@ -84,7 +86,7 @@ ASKED = ["Ctrl-C", "SIGTERM of the driver"]
 def test_the_same_command_goes_on(
     faults: list[str], make_sweep: MakeSweep, undisturbed: Undisturbed, random: Random, report: Report
 ) -> None:
-    sweep = make_sweep(TWO_CELLS, PATIENT)
+    sweep = make_sweep(TWO_CELLS, PATIENT, SAVES_OFTEN)
     hit_with(faults, sweep, random, report)
     assert sweep.wait() == 0, sweep.output
     undisturbed.assert_same(sweep, report, faults)
@@ -96,7 +98,12 @@ def test_ctrl_c_closes_the_runs_and_twice_ends_at_once(
     sweep = make_sweep(TWO_CELLS)
     sweep.start()
     sweep.until_epoch(5)
+    since = time.monotonic()
     sweep.interrupt()
+    assert sweep.driver.wait(2 * EXIT_WITHIN_S) == 130, sweep.output
+    seconds = time.monotonic() - since
+    report.notes.append(f"Ctrl-C: exit 130 after {seconds:.1f} s")
+    assert seconds < EXIT_WITHIN_S
     assert sweep.wait() == 130, sweep.output
     assert "Traceback" not in sweep.output
     assert statuses(sweep) == ["KILLED"]

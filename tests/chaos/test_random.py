@@ -8,6 +8,7 @@ import pytest
 from conftest import MakeSweep, Undisturbed
 from report import Report
 from strikes import strike
+from sweeps import SAVES_OFTEN
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 NUM_FAULTS = 50
@@ -29,7 +30,7 @@ LAST_EPOCHS = 5
 def test_fifty_faults_cost_nothing(
     make_sweep: MakeSweep, undisturbed: Undisturbed, random: Random, report: Report
 ) -> None:
-    sweep = make_sweep((), "resources.max_failures=1000", "resources.stall_timeout_s=8")
+    sweep = make_sweep((), SAVES_OFTEN, "resources.max_failures=1000", "resources.stall_timeout_s=8")
     total = sweep.epochs * len(sweep.keys)
     moments = sorted(random.sample(range(1, total - LAST_EPOCHS), NUM_FAULTS))
     faults = random.choices([*WEIGHTS], [*WEIGHTS.values()], k=NUM_FAULTS)
