@@ -47,8 +47,8 @@ MAX_GROUP_RESTARTS = 100
 REMEDY_OUT_OF_MEMORY = (
     "lower train.batch_size_per_worker, dataset.image_size or resources.resident_share; it is not tried again by itself"
 )
-# The first optimizer of a process imports it, which takes seconds; better while the slot warms up than in an epoch whose
-# images per second count. What the first evaluation imports waits for it: workers that replace others train at once.
+# The first optimizer of a process imports it, which takes seconds: not while images per second are counted. What the
+# first evaluation imports waits for it, so workers that replace others train at once.
 IMPORTED_BY_OPTIMIZERS = "torch._dynamo"
 # A worker may wait this long for the next cell; gloo's default of 30 minutes would end a slot that idles.
 CONTROL_TIMEOUT = timedelta(days=7)
