@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import pickle
 import re
 import shutil
 import socket
@@ -32,7 +33,16 @@ _NAME = re.compile(r"(\d{5})-(\d{8})\.pt")
 _ZIP_MAGIC = b"PK\x03\x04"
 # What a flipped bit in a header makes zipfile, zlib and torch raise; zipfile documents only the first. OSError is a
 # seek to before the file's begin (EINVAL).
-_SIGNS_OF_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError)
+_SIGNS_OF_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    pickle.UnpicklingError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    OSError,
+)
 
 
 class DamagedError(Exception):

@@ -65,6 +65,7 @@ class _Opened:
 
     def runs(self) -> dict[str, CellRun]:
         """Return the known runs of the cells; a store that is not there yet is not made, it has none."""
+        self.storage.check()
         if not self._tracking_uri and not self.storage.database.exists():
             return {}
         return self.tracker().cell_runs(self.cells)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.amounts import counted
 from orchestrator.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def local_layout(resources: Resources, node: Node) -> Layout:
     return Layout(
         slots=overcommitted.slots,
         nodes=overcommitted.nodes,
-        warning=f"{resources.workers} workers x {resources.cpus_per_worker:g} CPUs share {node.cpus:g} CPUs: "
+        warning=f"{counted(resources.workers, 'worker')} x {counted(resources.cpus_per_worker, 'CPU')} share "
+        f"{counted(node.cpus, 'CPU')}: "
         "it works, but more slowly than fewer workers would",
     )
 
@@ -103,13 +105,13 @@ def layout(resources: Resources, nodes: Sequence[Node]) -> Layout:
     slots = fit if resources.slots == "auto" else resources.slots
     if 1 <= slots <= fit:
         return Layout(slots=slots, nodes=tuple(nodes))
-    each = f"{resources.cpus_per_worker:g} CPUs"
-    each += f" and {resources.gpus_per_worker:g} GPUs" if resources.gpus_per_worker else ""
-    offered = ", ".join(f"{node.cpus:g} CPUs / {node.gpus:g} GPUs" for node in nodes) or "no node"
+    each = counted(resources.cpus_per_worker, "CPU")
+    each += f" and {counted(resources.gpus_per_worker, 'GPU')}" if resources.gpus_per_worker else ""
+    offered = ", ".join(f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}" for node in nodes) or "no node"
     slots = max(1, slots)
     raise UserError(
-        f"resources: {slots} slot(s) x {resources.workers} workers = {slots * resources.workers} workers "
-        f"of {each} each, but there is room for {workers} ({offered})\n"
+        f"resources: {counted(slots, 'slot')} x {counted(resources.workers, 'worker')} = "
+        f"{counted(slots * resources.workers, 'worker')} of {each} each, but there is room for {workers} ({offered})\n"
         "  remedy:  lower resources.workers, resources.slots, resources.cpus_per_worker or resources.gpus_per_worker, "
         "or join a larger cluster (RAY_ADDRESS)"
     )
@@ -157,16 +159,22 @@ def _start(node: Node) -> None:
     token = Path.home() / ".ray" / "auth_token"
     with suppress(OSError):  # Ray says it, if it needs the folder
         token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ray.init(
-        address="local",
-        num_cpus=int(-(-node.cpus // 1)),
-        num_gpus=int(node.gpus),
-        # Ray Train frees the placement group of a killed slot through the dashboard's state service.
-        include_dashboard=True,
-        dashboard_host="127.0.0.1",
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=int(-(-node.cpus // 1)),
+            num_gpus=int(node.gpus),
+            # Ray Train frees the placement group of a killed slot through the dashboard's state service.
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+        )
+    except Exception as error:
+        raise UserError(
+            f"Ray does not start on this machine ({_first_line(error)})\n"
+            "  remedy:  again, when the machine is less busy; Ray's own logs are in /tmp/ray, or in RAY_TMPDIR"
+        ) from error
     with suppress(OSError):  # the token is in a variable, or elsewhere
         token.chmod(0o600)
 
@@ -178,12 +186,16 @@ def _join(address: str) -> None:
         _check_answer(address)
         ray.init(address=address, log_to_driver=False)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"RAY_ADDRESS = {address}: the cluster cannot be joined ({lines[0][:300]})\n"
+            f"RAY_ADDRESS = {address}: the cluster cannot be joined ({_first_line(error)})\n"
             "  remedy:  start it with RAY_AUTH_MODE=token ray start --head, share its token (~/.ray/auth_token), "
             "or unset RAY_ADDRESS to run on this machine"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]
 
 
 def _check_answer(address: str) -> None:

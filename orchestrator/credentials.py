@@ -19,9 +19,10 @@ PLACES = (
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
 _WORDS = (
-    r"passw|passphrase|pwd|secret|token|credential|bearer|authori[sz]ation|(?:api|access|account|auth|private)[_.-]?key"
+    r"passw|passphrase|pwd|secret|token|credential|bearer|authori[sz]ation|connection[_.-]?string|"
+    r"(?:api|access|account|auth|private)[_.-]?key"
 )
-_NAME = re.compile(rf"{_WORDS}|^(?:auth|pass|pw)$", re.IGNORECASE)
+_NAME = re.compile(rf"{_WORDS}|(?:^|[_.-]|ssh)(?:auth|pass|pw)$", re.IGNORECASE)
 _MENTION = re.compile(rf"{_WORDS}|\b(?:auth|pass|pw)\b", re.IGNORECASE)
 # Variables that say where a secret or a shell is.
 _PLACE_NAME = re.compile(r"_(?:PATH|FILE|DIR)$|^(?:OLD)?PWD$", re.IGNORECASE)
@@ -104,11 +105,19 @@ def moved_to_environment(uri: str) -> str:
     MLflow prints the address of every run that ends, and of every request that fails.
 
     Raises:
-        UserError: There is a user without a password, which MLflow would not send.
+        UserError: It is none, or there is a user without a password, which MLflow would not send.
     """
-    if not uri.lower().startswith(("http://", "https://")) or "@" not in urlsplit(uri).netloc:
+    if not uri.lower().startswith(("http://", "https://")):
         return uri
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise UserError(
+            f"{URI_VARIABLE} = {without_secrets(uri)}: no web address ({error})\n"
+            "  remedy:  mend it; in a user and a password, write [ as %5B, ] as %5D and @ as %40"
+        ) from error
+    if "@" not in parts.netloc:
+        return uri
     user, _, host = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")
     if not name or not password:

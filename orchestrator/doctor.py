@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,7 +144,8 @@ def examine(
             # Read anew: what was deleted above is not finished any more.
             ledger = Ledger(labels) if tracker else None
             tracked, finished = (ledger.keys, ledger.finished) if ledger else (frozenset(), frozenset())
-            report.take(examine_storage(storage, labels, tracked=tracked, finished=finished))
+            here = storage.stores() == [tracker.shown_uri] if tracker else False
+            report.take(examine_storage(storage, labels, tracked=tracked, finished=finished, only_store=here))
     return report.close()
 
 
@@ -164,7 +164,8 @@ def _dead_holder(holder: str, storage: Storage) -> Finding:
         what="left by a process that was killed",
         where=f"{storage.holder}: {holder}",
         remedy="--fix removes it",
-        mend=partial(storage.holder.unlink, missing_ok=True),
+        # Who mends has written it anew, and removes it when the lock is released: nobody may miss it before.
+        mend=lambda: None,
     )
 
 

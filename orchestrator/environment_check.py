@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from rich.filesize import decimal
 
+from orchestrator.amounts import bytes_text, counted
 from orchestrator.cluster import Layout, joined_or_started, layout, local_layout, local_node
 from orchestrator.config import Resources
 from orchestrator.diagnosis import Finding, Line
@@ -98,10 +98,11 @@ def examine_placement(resources: Resources, storage: Storage) -> tuple[Layout | 
     try:
         if not address:
             placed = local_layout(resources, local_node())
-            lines.append(f"Ray: RAY_ADDRESS is not set, run starts its own on this machine; {placed.slots} slots fit")
+            room = counted(placed.slots, "slot")
+            lines.append(f"Ray: RAY_ADDRESS is not set, run starts its own on this machine, with room for {room}")
         else:
             with joined_or_started(_ANYTHING) as everything:
-                lines.append(f"Ray: {address} answers, {len(everything.nodes)} nodes")
+                lines.append(f"Ray: {address} answers, {counted(len(everything.nodes), 'node')}")
                 lines += examine_nodes(storage.root)
             placed = layout(resources, everything.nodes)
     except UserError as error:
@@ -144,7 +145,7 @@ def examine_disk(
     for paths in devices.values():
         free = shutil.disk_usage(_existing(paths[0])).free
         wanted = sum(needed[path] for path in paths) + FREE_BYTES
-        where = f"{', '.join(map(str, paths))}: {decimal(free)} free, at most {decimal(wanted)} needed"
+        where = f"{', '.join(map(str, paths))}: {bytes_text(free)} free, at most {bytes_text(wanted)} needed"
         yield f"disk: {where}"
         if free < wanted:
             yield Finding("the disk may become full", where, "make room, or name others with -o storage= or cache.dir=")

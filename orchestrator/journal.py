@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -32,16 +33,19 @@ def begin(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE).write_bytes(b"")
     except OSError:
-        logger.exception("%s: not written", folder / FILE)
+        _give_up(folder)
 
 
 def append(folder: Path, told: Told) -> None:
-    """Add a line; on a full disk only the log has an error: the checkpoint holds the results, too."""
+    """Add a line. Where it does not fit, all are forgotten: ``zetasweep run`` tells everything from the checkpoint."""
+    path = folder / FILE
+    if not path.exists():
+        return
     try:
-        with (folder / FILE).open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": told.kind, "body": told.body}) + "\n")
     except OSError:
-        logger.exception("%s: not written", folder / FILE)
+        _give_up(folder)
 
 
 def read(folder: Path) -> list[Told]:
@@ -62,3 +66,10 @@ def read(folder: Path) -> list[Told]:
 def remove(folder: Path) -> None:
     """Forget it: MLflow has it."""
     (folder / FILE).unlink(missing_ok=True)
+
+
+def _give_up(folder: Path) -> None:
+    """Rather nothing than a part: what is delivered later must not have gaps."""
+    logger.exception("%s: not written", folder / FILE)
+    with suppress(OSError):
+        remove(folder)

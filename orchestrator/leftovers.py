@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 
 import psutil
-from rich.filesize import decimal
 
 from orchestrator import audit, checkpoint, journal
+from orchestrator.amounts import bytes_text
 from orchestrator.diagnosis import Finding, Line
 from orchestrator.storage import Storage
 
@@ -32,7 +32,7 @@ _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
 
 def examine_storage(
-    storage: Storage, labels: Mapping[str, str], *, tracked: Set[str], finished: Set[str]
+    storage: Storage, labels: Mapping[str, str], *, tracked: Set[str], finished: Set[str], only_store: bool
 ) -> Iterator[Line]:
     """Find what nobody needs any more, and damaged checkpoints; no sweep may be at work.
 
@@ -42,6 +42,7 @@ def examine_storage(
         tracked: The keys of all cells that have a run. If there is none, no checkpoint counts as orphaned: MLflow
             cannot be read, or the store is new, or another one.
         finished: The keys of the cells whose run is finished.
+        only_store: Whether no other MLflow store can know cells of the folder.
     """
     for path in storage.scratch_folders():
         yield _killed(path)
@@ -50,7 +51,7 @@ def examine_storage(
             yield _killed(path)
         elif _KEY.fullmatch(path.name) and path.is_dir():
             if tracked and path.name not in tracked | labels.keys():
-                yield _orphaned(path)
+                yield _orphaned(path, storage, only_store=only_store)
             else:
                 label = f"cell {path.name}, {labels[path.name]}" if path.name in labels else f"cell {path.name}"
                 needless = _needless(path) if path.name in finished else []
@@ -74,7 +75,8 @@ def _examine_cell(folder: Path, label: str, *, needless: list[Path], storage: St
             remedy="zetasweep sync delivers them, and so does zetasweep run",
             severity="note",
         )
-    for path in sorted(folder.glob("[!.]*.pt")):
+    points = [point.file_name for point in checkpoint.Checkpoints(folder).points()]
+    for path in (folder / name for name in (checkpoint.BEST, checkpoint.RESULT, *points)):
         if path not in needless and (damage := _damage(path)):
             yield Finding(
                 what="a damaged checkpoint",
@@ -89,7 +91,7 @@ def _shrink(storage: Storage, folder: Path) -> None:
     journal.remove(folder)
 
 
-def _orphaned(folder: Path) -> Finding:
+def _orphaned(folder: Path, storage: Storage, *, only_store: bool) -> Finding:
     what = "checkpoints of a cell that neither MLflow nor the experiment knows"
     paths = list(_below(folder))
     where = f"{folder}: {_size(paths)}"
@@ -105,6 +107,9 @@ def _orphaned(folder: Path) -> Finding:
         return Finding(
             what, where, f"written to within the last {QUIET_S // 60} minutes: perhaps it is trained", severity="note"
         )
+    if not only_store:
+        others = ", ".join(storage.stores()) or "none is on record"
+        return Finding(what, where, f"another MLflow store may know it ({others}): see for yourself", severity="note")
     return Finding(what, where, "--fix removes it", mend=_removing(folder))
 
 
@@ -167,4 +172,4 @@ def _below(folder: Path) -> list[Path]:
 
 def _size(paths: list[Path]) -> str:
     files = [entry for path in paths for entry in (path, *path.rglob("*")) if entry.is_file()]
-    return decimal(sum(entry.stat().st_size for entry in files))
+    return bytes_text(sum(entry.stat().st_size for entry in files))

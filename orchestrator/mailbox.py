@@ -70,6 +70,7 @@ class Mailbox:
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._closed = False
+        self._num_asked = 0
 
     async def submit(self, cell: dict[str, Any]) -> None:
         """Hand out `cell` next, in place of one that is still in flight."""
@@ -88,9 +89,14 @@ class Mailbox:
         self._alive_at = None
 
     async def next_job(self) -> Job | None:
-        """Wait for a cell and return it; None when the slot is closed. Rank 0 of a worker group calls it."""
+        """Wait for a cell and return it; None when the slot is closed. Rank 0 of a worker group calls it.
+
+        Also None if another group has asked since: whoever waits here is dead, and must not be handed a cell.
+        """
+        self._num_asked += 1
+        number = self._num_asked
         async with self._changed:
-            while not self._closed:
+            while not self._closed and number == self._num_asked:
                 if self._job is not None and (failures := self._failures(self._job)) >= self._max_failures:
                     self._finish(Message("failed", {"reason": f"{self._last_error} ({failures} attempts)"}))
                 if self._job is not None:

@@ -5,10 +5,13 @@ The lock of a storage folder keeps two sweeps apart on one file system; this doe
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
 import psutil
 
@@ -19,11 +22,12 @@ STALE_S = 120.0
 
 
 def this_process() -> str:
-    """Return this process as an owner: ``host:pid:start``, the start so that a later process with the same id differs.
+    """Return this process as an owner: ``host:place:pid:start``.
 
-    The start is in seconds since 1970, hexadecimal.
+    The place tells apart what shares a host's name and counts processes for itself: containers, two machines, the same
+    one after it was started anew. The start, in seconds since 1970, hexadecimal, tells apart processes with one id.
     """
-    return f"{socket.gethostname()}:{os.getpid()}:{_start_of(os.getpid()):08x}"
+    return f"{socket.gethostname()}:{_place()}:{os.getpid()}:{_start_of(os.getpid()):08x}"
 
 
 def is_alive(tags: Mapping[str, str]) -> bool:
@@ -35,21 +39,33 @@ def is_alive(tags: Mapping[str, str]) -> bool:
     owner = tags.get(OWNER, "")
     if not owner:
         return False
-    host, pid, start = owner.rsplit(":", 2)
-    if host == socket.gethostname():
-        return _start_of(int(pid)) == int(start, 16)
+    host, place, pid, start = owner.rsplit(":", 3)
+    if (host, place) == (socket.gethostname(), _place()):
+        found = _start_of(int(pid))
+        if found in (0, int(start, 16)):
+            return found != 0
+        # Another process with its id, or the machine's clock was set since.
     return time.time() - int(tags.get(HEARTBEAT) or 0) / 1000 < STALE_S
 
 
 def described(owner: str) -> str:
     """Return an owner for people."""
-    host, pid, _ = owner.rsplit(":", 2)
+    host, _, pid, _ = owner.rsplit(":", 3)
     return f"process {pid} on {host}"
 
 
 def now_ms() -> str:
     """Return the value of a sign of life."""
     return str(time.time_ns() // 1_000_000)
+
+
+@cache
+def _place() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        return hashlib.sha256(f"{boot}{Path('/proc/self/ns/pid').readlink()}".encode()).hexdigest()[:8]
+    except OSError:
+        return "0"  # no Linux: the name must do
 
 
 def _start_of(pid: int) -> int:

@@ -71,18 +71,22 @@ def migrate(database: Path, backup: Path) -> None:
         backup: Where it is kept as it was.
 
     Raises:
-        UserError: MLflow cannot migrate it; says why.
+        UserError: MLflow cannot migrate it, or somebody has written to it meanwhile; says why.
         OSError: The disk is full, or not writable.
     """
     work = database.with_name(f".{database.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
-        try:
-            _copy(database, backup)
-            _copy(backup, work)
-            _upgrade(work, shown=database)
-        except BaseException:
-            backup.unlink(missing_ok=True)
-            raise
+        with closing(sqlite3.connect(database)) as watching:
+            before = _data_version(watching)
+            try:
+                _copy(database, backup)
+                _copy(backup, work)
+                _upgrade(work, shown=database)
+                if _data_version(watching) != before:
+                    raise UserError(f"{database}: a server or a sweep writes to it: end it first")
+            except BaseException:
+                backup.unlink(missing_ok=True)
+                raise
         _copy(work, database)
     finally:
         for path in work.parent.glob(f"{work.name}*"):
@@ -95,6 +99,11 @@ def _upgrade(database: Path, *, shown: Path) -> None:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise UserError(f"{shown}: mlflow db upgrade fails ({lines[-1][:300]})")
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Return a number that changes whenever somebody else has written to the database."""
+    return int(connection.execute("pragma data_version").fetchone()[0])
 
 
 def _newer() -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestrator import journal
+from orchestrator.amounts import counted
 from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED
 from orchestrator.interruption import Interruption
@@ -69,8 +70,9 @@ def _run(
         if "RAY_ADDRESS" not in os.environ:
             # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
             _decode(pending, experiment, console)
-        tracker.open_sweep(experiment, runs)
         try:
+            tracker.open_sweep(experiment, runs)
+            storage.note_store(tracker.shown_uri)
             with joined_or_started(experiment.resources) as layout:
                 console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
                 _warn_of_lost_storage(console, storage)
@@ -100,29 +102,38 @@ def _run(
 
 def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> int:
     """Deliver to MLflow what it did not take while the cells were trained, and return the exit code."""
+    from orchestrator.quiet import output_to
+
     told = {cell: journal.read(storage.cells_dir / cell.key) for cell in cells}
+    runs = tracker.cell_runs([cell for cell, entries in told.items() if entries])
+    for key in [key for key, run in runs.items() if run.status == "done"]:
+        # Finished meanwhile, from another storage: MLflow needs nothing more of it.
+        storage.shrink(key)
+        told = {cell: entries for cell, entries in told.items() if cell.key != key}
     waiting = {cell: entries for cell, entries in told.items() if entries}
-    console = Console()
     if not waiting:
-        console.print("nothing waits to be delivered")
+        Console().print("nothing waits to be delivered")
         return DONE
-    runs = tracker.cell_runs(list(waiting))
-    tracker.open_sweep(experiment, runs)
     complete = False
-    try:
-        delivery = _delivery(experiment, storage, tracker, runs, lambda line: console.print(Text(line), soft_wrap=True))
-        with delivery:
-            for cell, entries in waiting.items():
-                for entry in entries:
-                    delivery.deliver(cell, entry)
-                if entries[-1].kind not in ("done", "failed", "interrupted"):
-                    delivery.interrupt(cell)
-        console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {len(waiting)} cells")
-        _say_undelivered(console, delivery.undelivered)
-        after = tracker.cell_runs(cells)
-        complete = not delivery.undelivered and not pending_cells(cells, after)
-    finally:
-        tracker.close_sweep(complete=complete)
+    with output_to(storage.new_log(experiment.name)) as console:
+        try:
+            tracker.open_sweep(experiment, runs)
+            storage.note_store(tracker.shown_uri)
+            delivery = _delivery(
+                experiment, storage, tracker, runs, lambda line: console.print(Text(line), soft_wrap=True)
+            )
+            with delivery:
+                for cell, entries in waiting.items():
+                    for entry in entries:
+                        delivery.deliver(cell, entry)
+                    if entries[-1].kind not in ("done", "failed", "interrupted"):
+                        delivery.interrupt(cell)
+            console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {counted(len(waiting), 'cell')}")
+            _say_undelivered(console, delivery.undelivered)
+            after = tracker.cell_runs(cells)
+            complete = not delivery.undelivered and not pending_cells(cells, after)
+        finally:
+            tracker.close_sweep(complete=complete)
     return INCOMPLETE if delivery.undelivered else DONE
 
 
@@ -161,7 +172,8 @@ def _say_undelivered(console: Console, undelivered: dict[str, str]) -> None:
         console.print(Text(f"not in MLflow: cell {key}: {reason}", style="red"), soft_wrap=True)
     if undelivered:
         console.print(
-            "their results are in storage: zetasweep sync delivers them, with the same options", soft_wrap=True
+            "their results are in storage: zetasweep sync delivers them, with the same options, or the same run again",
+            soft_wrap=True,
         )
 
 

@@ -10,7 +10,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,19 @@ class Storage:
         """The SQLite MLflow store, used unless ``tracking.uri`` says otherwise."""
         return self.root / "mlflow.db"
 
+    @property
+    def _stores(self) -> Path:
+        return self.root / "stores.json"
+
+    def note_store(self, uri: str) -> None:
+        """Remember that an MLflow store, named without credentials, knows cells of this folder."""
+        if uri not in (known := self.stores()):
+            self._stores.write_text(json.dumps([*known, uri], indent=2), encoding="utf-8")
+
+    def stores(self) -> list[str]:
+        """Return the MLflow stores that know cells of this folder."""
+        return list(json.loads(self._stores.read_text(encoding="utf-8"))) if self._stores.exists() else []
+
     def new_log(self, name: str) -> Path:
         """Return the path of a log file for a sweep that starts now."""
         folder = self.root / "logs"
@@ -71,22 +84,39 @@ class Storage:
         """Return the folders that `new_scratch` made and that are still there."""
         return [path for path in sorted(self.root.glob("ray-*")) if _SCRATCH.fullmatch(path.name) and path.is_dir()]
 
+    def check(self) -> None:
+        """Raise UserError if there cannot be such a folder: it, or what it lies in, is something else, or locked."""
+        try:
+            nearest = next(path for path in (self.root, *self.root.parents) if os.path.lexists(path))
+            if not nearest.is_dir():
+                raise UserError(
+                    f"storage = {self.root}: {nearest} is not a folder\n  remedy:  name another with -o storage=PATH"
+                )
+            with suppress(FileNotFoundError):
+                self.database.stat()
+        except OSError as error:
+            raise self._unusable("cannot be used", error) from error
+
     def prepare(self) -> None:
         """Make the folder and check that it can be written to.
 
         Raises:
             UserError: It cannot.
         """
+        self.check()
         probe = self.root / f".probe-{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise UserError(
-                f"storage = {self.root}: not writable ({error.strerror or error})\n"
-                "  remedy:  mend its permissions, or name another folder with -o storage=PATH"
-            ) from error
+            raise self._unusable("not writable", error) from error
+
+    def _unusable(self, how: str, error: OSError) -> UserError:
+        return UserError(
+            f"storage = {self.root}: {how} ({error.strerror or error})\n"
+            "  remedy:  mend its permissions, or name another folder with -o storage=PATH"
+        )
 
     @contextmanager
     def locked(self, sweep: str) -> Iterator[None]:

@@ -99,6 +99,9 @@ class Tracker:
         artifacts: Where a new experiment keeps its artifacts; None leaves it to the server.
         origin: What the user gave `uri` in.
 
+    Attributes:
+        shown_uri: `uri` without credentials.
+
     Raises:
         UserError: Nobody answers at `uri`, within 30 s.
     """
@@ -107,7 +110,7 @@ class Tracker:
         for name, value in HTTP_LIMITS.items():
             os.environ.setdefault(name, value)
         uri = moved_to_environment(uri)
-        self._shown_uri, self._artifacts = without_secrets(uri), artifacts
+        self.shown_uri, self._artifacts = without_secrets(uri), artifacts
         _check_sqlite(uri, origin)
         _set_uri(uri)
         try:
@@ -116,7 +119,7 @@ class Tracker:
             self._client.search_experiments(max_results=1)
         except Exception as error:
             raise UserError(
-                f"{origin} = {self._shown_uri}: MLflow does not answer ({_first_line(error)})\n"
+                f"{origin} = {self.shown_uri}: MLflow does not answer ({_first_line(error)})\n"
                 f"  remedy:  start the server, mend the address, or leave {origin} out: SQLite in storage"
             ) from error
         self._owner = this_process()
@@ -171,14 +174,25 @@ class Tracker:
                 parent = self._client.create_run(experiment_id, tags=tags)
             self._parent_id = parent.info.run_id
             self._client.update_run(self._parent_id, status="RUNNING")
-            self._sign()
-            text = experiment.model_dump_json(indent=2, exclude={"tracking": {"uri"}})
+            self._sign(experiment)
+            self._log_files(experiment)
+
+    def _log_files(self, experiment: Experiment) -> None:
+        assert self._parent_id is not None
+        text = experiment.model_dump_json(indent=2, exclude={"tracking": {"uri"}})
+        try:
             self._client.log_text(self._parent_id, text, "experiment.json")
             self._client.log_dict(self._parent_id, environment(), "environment.json")
+        except Exception as error:
+            # Which errors, is the artifact store's: a bucket's library may be missing, or its credentials.
+            raise TrackingError(
+                f"MLflow at {self.shown_uri}: its artifacts cannot be written ({_first_line(error)})"
+            ) from error
 
     def close_sweep(self, *, complete: bool) -> None:
-        """End the parent run; a store that does not answer is only logged, since what matters was said before."""
-        assert self._parent_id is not None, "open_sweep comes first"
+        """End the parent run, if it was opened; a store that does not answer is only logged: what matters was said."""
+        if self._parent_id is None:
+            return
         try:
             self._client.set_tag(self._parent_id, OWNER, "")
             self._client.set_terminated(self._parent_id, "FINISHED" if complete else "KILLED")
@@ -211,11 +225,17 @@ class Tracker:
                 self._client.set_terminated(parent.info.run_id, "FINISHED")
 
     def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str) -> None:
-        """Open the cell's run: the one it already has, or a new child of the sweep's."""
+        """Open the cell's run: the one it already has, or a new child of the sweep's.
+
+        Raises:
+            TrackingError: Another sweep works on the cell, or has finished it.
+        """
         assert self._experiment_id is not None, "open_sweep comes first"
         # Also if none is known: an earlier attempt may have made one although its answer got lost.
-        run_id = known.run_id if known is not None else next((run.info.run_id for run in self._runs_of(cell)), None)
-        if run_id is None:
+        run = self._client.get_run(known.run_id) if known is not None else next(self._runs_of(cell), None)
+        if run is not None:
+            self._refuse_taken_run(run)
+        if run is None:
             tags = {
                 KIND: "cell",
                 KEY: cell.key,
@@ -228,6 +248,7 @@ class Tracker:
             run_id = self._client.create_run(self._experiment_id, tags=tags).info.run_id
             self._rows[cell.key] = _Rows()
         else:
+            run_id = run.info.run_id
             self._client.update_run(run_id, status="RUNNING")
             self._rows[cell.key] = self._rows_of(run_id)
         self._run_ids[cell.key] = run_id
@@ -358,27 +379,42 @@ class Tracker:
             owner = next((run.owner for run in runs.values() if run.status == "running" and run.owner in others), None)
         if owner is not None:
             raise UserError(
-                f"MLflow at {self._shown_uri}: a sweep of the same cells is at work: {described(owner)}\n"
+                f"MLflow at {self.shown_uri}: a sweep of the same cells is at work: {described(owner)}\n"
                 f"  remedy:  wait for it, or end it; if its machine is gone, this clears within {STALE_S:.0f} s"
             )
 
-    def _sign(self) -> None:
+    def _refuse_taken_run(self, run: Run) -> None:
+        """Raise TrackingError if this sweep may not write to a cell's run: never two do."""
+        owner = run.data.tags.get(OWNER, "")
+        if run.info.status == "FINISHED":
+            raise TrackingError(f"another sweep has finished it meanwhile: run {run.info.run_id}")
+        if run.info.status == "RUNNING" and owner != self._owner and owner in self._alive_owners():
+            raise TrackingError(f"another sweep trains it, too: {described(owner)}, run {run.info.run_id}")
+
+    def _sign(self, experiment: Experiment) -> None:
         """Sign the parent run.
 
         Raises:
-            UserError: Another sweep signed it at the same time, and later.
+            UserError: Another sweep signed it, or a parent of its own, at the same time.
         """
         assert self._parent_id is not None
         self.beat()
         self._client.set_tag(self._parent_id, OWNER, self._owner)
         if self._artifacts is None:  # a store that others may write to; the one in storage has a lock
             time.sleep(SIGNING_S)
-        owner = self._client.get_run(self._parent_id).data.tags[OWNER]
-        if owner != self._owner:
-            raise UserError(
-                f"MLflow at {self._shown_uri}: a sweep of the same cells starts, too: {described(owner)}\n"
-                "  remedy:  wait for it, or end it"
-            )
+        # Of one parent the later signature stands, of several, which a first start at the same time made, the first.
+        parents = [run for run in self._parents(experiment) if is_alive(run.data.tags)]
+        first = min(parents, key=lambda run: (run.info.start_time, run.info.run_id))
+        owner = first.data.tags[OWNER]
+        if owner == self._owner:
+            return
+        if first.info.run_id != self._parent_id:
+            self._client.delete_run(self._parent_id)
+        self._parent_id = None
+        raise UserError(
+            f"MLflow at {self.shown_uri}: a sweep of the same cells starts, too: {described(owner)}\n"
+            "  remedy:  wait for it, or end it"
+        )
 
     def _log_once(self, cell: Cell, metrics: dict[str, float], *, timestamp_ms: int) -> None:
         """Log what a cell has one value of, unless MLflow has one: at another time it would be a second row.
@@ -395,16 +431,19 @@ class Tracker:
         once.update(metrics)
 
     def _parent(self, experiment: Experiment) -> Run | None:
+        return next(self._parents(experiment), None)
+
+    def _parents(self, experiment: Experiment) -> Iterator[Run]:
         assert self._experiment_id is not None
         query = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'"
-        return next(self._search(query, [self._experiment_id]), None)
+        return self._search(query, [self._experiment_id])
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
         try:
             yield
         except MlflowException as error:
-            raise TrackingError(f"MLflow at {self._shown_uri}: {_first_line(error)}") from error
+            raise TrackingError(f"MLflow at {self.shown_uri}: {_first_line(error)}") from error
 
     def _log_metrics(self, cell: Cell, metrics: dict[str, float], *, step: int, timestamp_ms: int) -> None:
         entities = [Metric(name, value, timestamp_ms, step) for name, value in metrics.items()]
@@ -413,7 +452,7 @@ class Tracker:
 
     def _search(self, query: str, experiment_ids: list[str] | None = None) -> Iterator[Run]:
         if experiment_ids is None:
-            experiment_ids = [entry.experiment_id for entry in self._client.search_experiments()]
+            experiment_ids = [entry.experiment_id for entry in mlflow.search_experiments()]
         token = None
         while True:
             page = self._client.search_runs(

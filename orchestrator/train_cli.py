@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 import torch.distributed as dist
 
+from orchestrator.amounts import counted
 from orchestrator.errors import CellError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.records import EpochResult
@@ -147,8 +148,8 @@ def _check_world_size(cell: Cell, options: argparse.Namespace) -> None:
     command += [word for override in options.override for word in ("-o", override)]
     command += ["--checkpoint-dir", str(options.checkpoint_dir)] if options.checkpoint_dir else []
     raise UserError(
-        f"cell {cell.key} has {cell.workers} workers, but the number of processes started is {started}: it changes the "
-        "result and belongs to the cell\n"
+        f"cell {cell.key} has {counted(cell.workers, 'worker')}, but the number of processes started is {started}: it "
+        "changes the result and belongs to the cell\n"
         f"  remedy:  {shlex.join([*command, '--cell', cell.key])}\n"
         f"           or -o resources.workers={started}, which makes it another cell with another key"
     )

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+import mlflow
 from mlflow import MlflowClient, get_tracking_uri
 from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
+from orchestrator.amounts import counted
 from orchestrator.credentials import without_secrets
 from orchestrator.diagnosis import Finding, Line
 from orchestrator.errors import TrackingError
@@ -24,6 +26,8 @@ from orchestrator.tracking import KEY, KIND, PAGE_SIZE
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 EPOCHS = "train.epochs"
+# It may be about to go on with a run, also with one that it has not opened yet.
+BUSY = "a sweep is at work in this store: look again when it has ended"
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Ledger:
         with self._answering():
             epochs = {run.info.run_id: self._epochs_of(run) for run in self._runs if _is_cell(run)}
         kept, doubled = self._told_apart(epochs)
-        yield f"MLflow: {self._shown_uri} answers, {len(self._runs)} runs"
+        yield f"MLflow: {self._shown_uri} answers, {counted(len(self._runs), 'run')}"
         if self._alive:
             yield f"at work, as MLflow says: {', '.join(described(owner) for owner in sorted(self._alive))}"
         if not at_work:
@@ -119,8 +123,8 @@ class Ledger:
     def _doubled(self, run: Run, best: Run) -> Finding:
         what = "more than one run of the same cell"
         where = f"{self._named(run)}, {run.info.status}, beside run {best.info.run_id}, {best.info.status}"
-        if self._is_at_work(run) or self._is_at_work(best):
-            return Finding(what, where, "a sweep is at work on it: look again when it has ended")
+        if self._alive:
+            return Finding(what, where, BUSY)
         return Finding(what, where, f"--fix deletes it; {self._way_back()}", mend=self._deleting(run))
 
     def _incomplete(self, runs: Iterable[Run], epochs: Mapping[str, Epochs]) -> Iterator[Finding]:
@@ -129,8 +133,8 @@ class Ledger:
             if not wrong:
                 continue
             what, where = "a run that does not have each epoch once", f"{self._named(run)}: {wrong}"
-            if self._is_at_work(run):
-                yield Finding(what, where, "a sweep is at work on it: look again when it has ended")
+            if self._alive:
+                yield Finding(what, where, BUSY)
             else:
                 again = "--fix deletes it, and zetasweep run delivers or trains the cell again"
                 yield Finding(what, where, f"{again}; {self._way_back()}", mend=self._deleting(run))
@@ -159,15 +163,18 @@ class Ledger:
         return self._mending(MlflowClient.delete_run, run)
 
     def _mending(self, change: Callable[[MlflowClient, str], None], run: Run) -> Callable[[], None]:
-        return partial(self._change, change, run.info.run_id)
+        return partial(self._change, change, run)
 
-    def _change(self, change: Callable[[MlflowClient, str], None], run_id: str) -> None:
+    def _change(self, change: Callable[[MlflowClient, str], None], run: Run) -> None:
         with self._answering():
-            change(self._client, run_id)
+            now = self._client.get_run(run.info.run_id)
+            if (now.info.status, now.data.tags.get(OWNER)) != (run.info.status, run.data.tags.get(OWNER)):
+                raise TrackingError("a sweep has taken it up meanwhile")
+            change(self._client, run.info.run_id)
 
     def _search(self) -> Iterator[Run]:
         """Every run of zetasweep, those that were deleted, too."""
-        experiments = [entry.experiment_id for entry in self._client.search_experiments(ViewType.ALL)]
+        experiments = [entry.experiment_id for entry in mlflow.search_experiments(ViewType.ALL)]
         token = None
         while True:
             page = self._client.search_runs(

@@ -16,7 +16,7 @@ from commands import ROOT, Answer, Call, Zetasweep
 from orchestrator.cluster import prepare_environment
 
 # Helpers of the chaos suite whose assertions shall say what they compare.
-pytest.register_assert_rewrite("results", "sweeps")
+pytest.register_assert_rewrite("results", "sweeps", "undisturbed")
 # Read when Ray and MLflow are imported, as the command line sets them.
 prepare_environment()
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -61,6 +61,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder of the tests' own: Ray keeps its token there."""
     return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite store of MLflow's without a run, to be copied: making one takes seconds."""
+    from mlflow import MlflowClient  # seconds to import, and most tests do without
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
 
 
 @pytest.fixture(scope="session", autouse=True)

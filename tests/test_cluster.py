@@ -30,8 +30,8 @@ def test_slots(resources: dict[str, object], nodes: list[Node], slots: int) -> N
 @pytest.mark.parametrize(
     ("resources", "nodes", "arithmetic"),
     [
-        ({"workers": 3}, [Node(2, 0)], "1 slot(s) x 3 workers = 3 workers"),
-        ({"workers": 2, "slots": 3}, [Node(4, 0)], "3 slot(s) x 2 workers = 6 workers"),
+        ({"workers": 3}, [Node(2, 0)], "1 slot x 3 workers = 3 workers"),
+        ({"workers": 2, "slots": 3}, [Node(4, 0)], "3 slots x 2 workers = 6 workers"),
         ({"workers": 1, "gpus_per_worker": 1}, [Node(64, 0)], "room for 0"),
         ({"workers": 1}, [], "no node"),
     ],
@@ -49,7 +49,7 @@ def test_one_core_runs_two_workers_with_a_warning() -> None:
     placed = local_layout(Resources(workers=2), Node(1, 0))
     assert placed.slots == 1
     assert placed.nodes == (Node(2, 0),)
-    assert "2 workers x 1 CPUs share 1 CPUs" in placed.warning
+    assert "2 workers x 1 CPU share 1 CPU" in placed.warning
 
 
 def test_enough_cores_need_no_warning() -> None:
@@ -62,5 +62,5 @@ def test_overcommitting_has_a_limit() -> None:
 
 
 def test_gpus_are_never_overcommitted() -> None:
-    with pytest.raises(UserError, match="GPUs"):
+    with pytest.raises(UserError, match="1 GPU"):
         local_layout(Resources(workers=2, gpus_per_worker=1), Node(1, 1))

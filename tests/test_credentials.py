@@ -61,6 +61,8 @@ def refused(tmp_path: Path, text: str, *overrides: str) -> str:
         ("storage: {{s3: [{{apiKey: {c}}}]}}", "storage.s3[0].apiKey"),
         ("seed: [0, {{credentials: {{user: me, pw: {c}}}}}]", "seed[1].credentials"),
         ("train: &a {{passwd: {c}, again: *a}}", "train.passwd"),
+        ("mail: {{SMTP_PASS: {c}}}", "mail.SMTP_PASS"),
+        ("mail: {{sshpass: {c}, AZURE_STORAGE_CONNECTION_STRING: x}}", "mail.sshpass"),
         ("train: {{<<: {{db-password: {c}}}}}", "train.db-password"),
         ("dataset: {{digits: {{private_key: {c}}}, mnist: {{}}}}", "dataset.digits.private_key"),
     ],
@@ -313,6 +315,9 @@ def test_a_password_leaves_the_address_of_a_server(monkeypatch: pytest.MonkeyPat
     assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == ("me@home", "p:/w")
     for uri in ("http://host/a@b", "postgresql://me:pw@host/db", "sqlite:////a@b/c.db"):
         assert moved_to_environment(uri) == uri
+    with pytest.raises(UserError, match="no web address") as caught:
+        moved_to_environment("https://me:canary[x@host")
+    assert "canary" not in str(caught.value)
     with pytest.raises(UserError, match="MLFLOW_TRACKING_TOKEN") as caught:
         moved_to_environment(f"https://{CANARY.replace('/', '')}@host")
     assert "canary" not in str(caught.value)

@@ -80,6 +80,23 @@ def test_a_cache_that_is_no_folder_is_wrong_input(inside: str, root: Path, call:
         assert answer.err.startswith(f"error: cache.dir = {file}{inside}: {file} is not a folder. Set cache.dir")
 
 
+@pytest.mark.parametrize("inside", ["", "/below"])
+@pytest.mark.parametrize("command", ["plan", "status", "compare", "sync"])
+def test_a_storage_that_is_no_folder_is_wrong_input(command: str, inside: str, root: Path, call: Call) -> None:
+    file = experiment(root)
+    answer = call(command, file, "-o", f"storage={file}{inside}")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"error: storage = {file}{inside}: {file} is not a folder\n  remedy:")
+
+
+def test_a_cache_whose_name_is_too_long_is_wrong_input(root: Path, call: Call) -> None:
+    file, name = experiment(root), "x" * 300
+    for arguments in (("plan", file, "-o", f"cache.dir={name}"), ("data", "list", "--cache-dir", name)):
+        answer = call(*arguments)
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.startswith("error: cache.dir = ")
+
+
 def test_plan_warns_of_correcting_an_imbalance_twice(root: Path, call: Call) -> None:
     both = ("-o", "train.class_weights=balanced", "-o", "train.sampling=balanced")
     answer = call("plan", experiment(root), *both)

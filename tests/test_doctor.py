@@ -24,7 +24,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, ViewType
 from mlflow.store.tracking.dbmodels.initial_models import Base
 
-from orchestrator import checkpoint, environment_check
+from orchestrator import checkpoint, doctor, environment_check, schema
 from orchestrator.cells import Cell, expand
 from orchestrator.checkpoint import Point
 from orchestrator.experiment_file import load_experiment
@@ -73,6 +73,7 @@ class Scene:
         kind = {"zetasweep.kind": "cell", "zetasweep.cell": key, "mlflow.runName": f"run of {key}"}
         run_id = self.client.create_run(experiment_id, tags={**kind, **tags}).info.run_id
         rows = [Metric("epoch", float(epoch), 1_000 + row, epoch) for row, epoch in enumerate(epochs)]
+        self.storage.note_store(f"sqlite:///{self.storage.database}")
         self.client.log_batch(run_id, metrics=rows, params=[Param("train.epochs", "2")])
         if status != "RUNNING":
             self.client.set_terminated(run_id, status)
@@ -110,14 +111,6 @@ class Scene:
         assert answer.out.endswith("nothing is wrong\n")
 
 
-@pytest.fixture(scope="module")
-def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow store without a run: making one takes seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
 def scene(tmp_path: Path, call: Call, new_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -152,7 +145,7 @@ def test_wrong_input(scene: Scene) -> None:
 
 
 def test_open_runs_of_a_dead_driver_are_killed(scene: Scene) -> None:
-    dead = {OWNER: "elsewhere:1:0123abcd", HEARTBEAT: str(int((time.time() - 600) * 1000))}
+    dead = {OWNER: "elsewhere:0badcafe:1:0123abcd", HEARTBEAT: str(int((time.time() - 600) * 1000))}
     cell = scene.add_run(scene.cells[0].key, status="RUNNING", epochs=(1,), **{OWNER: dead[OWNER]})
     unsigned = scene.add_run(scene.cells[1].key, status="RUNNING", epochs=())
     parent = scene.add_run("", status="RUNNING", epochs=(), **{"zetasweep.kind": "sweep"}, **dead)
@@ -161,7 +154,7 @@ def test_open_runs_of_a_dead_driver_are_killed(scene: Scene) -> None:
 
 
 def test_runs_of_a_living_driver_are_left_alone(scene: Scene) -> None:
-    alive = {OWNER: "elsewhere:1:0123abcd", HEARTBEAT: str(int(time.time() * 1000))}
+    alive = {OWNER: "elsewhere:0badcafe:1:0123abcd", HEARTBEAT: str(int(time.time() * 1000))}
     scene.add_run("", status="RUNNING", epochs=(), **{"zetasweep.kind": "sweep"}, **alive)
     scene.add_run(scene.cells[0].key, status="RUNNING", epochs=(1,), **{OWNER: alive[OWNER]})
     scene.assert_well()
@@ -169,7 +162,7 @@ def test_runs_of_a_living_driver_are_left_alone(scene: Scene) -> None:
     second = scene.add_run(scene.cells[0].key, status="KILLED", epochs=(1,))
     answer = scene.doctor("--fix")
     assert answer.code == 1
-    assert "a sweep is at work on it" in answer.out
+    assert "a sweep is at work in this store" in answer.out
     assert second in scene.active()
 
 
@@ -263,6 +256,32 @@ def test_a_store_without_runs_does_not_make_orphans(scene: Scene) -> None:
     assert path.exists()
 
 
+def test_what_another_store_may_know_is_not_removed(scene: Scene) -> None:
+    scene.add_run(scene.cells[0].key)
+    path = scene.add_file(STRANGER, Point(1).file_name)
+    scene.storage.note_store("http://server:5000")
+    answer = scene.doctor("--fix")
+    assert answer.code == 0, answer.out
+    assert "http://server:5000): see for yourself" in answer.out
+    assert path.exists()
+
+
+def test_a_run_that_a_sweep_took_up_meanwhile_is_left_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = scene.add_run(scene.cells[0].key, status="FAILED", epochs=(1, 1))
+    print_line = doctor.Report._print
+
+    def take_up(report: doctor.Report, text: str, style: str = "") -> None:
+        if "each epoch once" in text:
+            scene.client.update_run(run_id, status="RUNNING")
+        print_line(report, text, style)
+
+    monkeypatch.setattr(doctor.Report, "_print", take_up)
+    answer = scene.doctor("--fix")
+    assert answer.code == 1
+    assert "not mended: a sweep has taken it up meanwhile" in answer.out
+    assert run_id in scene.active()
+
+
 def test_what_is_not_a_cell_is_left_alone(scene: Scene, tmp_path: Path) -> None:
     scene.add_run(scene.cells[0].key)
     elsewhere = scene.add_file(STRANGER, Point(1).file_name).parent.rename(tmp_path / "elsewhere")
@@ -295,6 +314,16 @@ def test_a_damaged_checkpoint_is_removed(scene: Scene) -> None:
     damaged.write_bytes(content)
     scene.assert_mended(str(damaged), "a damaged checkpoint")
     assert (good.exists(), damaged.exists()) == (True, False)
+
+
+def test_files_of_the_user_beside_checkpoints_are_left_alone(scene: Scene) -> None:
+    scene.add_run(scene.cells[0].key, status="KILLED", epochs=(1,))
+    folder = scene.add_file(scene.cells[0].key, Point(1).file_name).parent
+    torch.save(torch.nn.Linear(1, 1), folder / "mine.pt")
+    (folder / "old.pt").write_bytes(b"no checkpoint")
+    scene.assert_well()
+    assert scene.doctor("--fix").code == 0
+    assert {path.name for path in folder.iterdir()} == {Point(1).file_name, "mine.pt", "old.pt"}
 
 
 def test_results_that_wait_are_told(scene: Scene) -> None:
@@ -375,6 +404,26 @@ def test_a_database_of_an_older_mlflow_is_migrated(scene: Scene, call: Call) -> 
     assert {path.name for path in scene.storage.root.iterdir()} - {".lock"} == {database.name, backup.name}
     assert scene.client.get_experiment_by_name("of old") is not None
     assert call("status", scene.file).code == 1
+
+
+def test_a_database_that_somebody_writes_to_is_not_migrated(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = scene.storage.database
+    old = make_old_store(database)
+    upgrade = schema._upgrade
+
+    def interfere(work: Path, *, shown: Path) -> None:
+        upgrade(work, shown=shown)
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("insert into experiments (name, lifecycle_stage) values ('newer', 'active')")
+            connection.commit()
+
+    monkeypatch.setattr(schema, "_upgrade", interfere)
+    answer = scene.doctor("--fix")
+    assert answer.code == 1
+    assert "a server or a sweep writes to it" in answer.out
+    assert revision_of(database) == old
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("select count(*) from experiments where name = 'newer'").fetchone() == (1,)
 
 
 def test_a_migration_that_fails_changes_nothing(scene: Scene) -> None:

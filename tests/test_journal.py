@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from pathlib import Path
 
 from orchestrator import journal
@@ -31,6 +33,23 @@ def test_a_line_that_a_killed_writer_left_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / journal.FILE
     file.write_bytes(file.read_bytes()[:-9])
     assert journal.read(tmp_path) == TOLD[:-1]
+
+
+def test_what_has_a_gap_is_forgotten(tmp_path: Path) -> None:
+    """Delivered later, the cell would be finished without the epoch that did not fit."""
+    journal.begin(tmp_path)
+    journal.append(tmp_path, TOLD[0])
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / journal.FILE).stat().st_size + 9, limit[1]))
+        journal.append(tmp_path, TOLD[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    journal.append(tmp_path, TOLD[2])
+    assert journal.read(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_that_takes_nothing_ends_nothing(tmp_path: Path) -> None:

@@ -48,6 +48,24 @@ def test_a_worker_that_waits_gets_the_next_cell() -> None:
     assert job.cell == CELL
 
 
+def test_a_dead_group_that_waited_takes_nothing() -> None:
+    """Its call is still pending in the actor when the next group asks."""
+
+    async def steps() -> tuple[Job | None, Job | None]:
+        mailbox = Mailbox(max_failures=1)
+        dead = asyncio.create_task(mailbox.next_job())
+        await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(mailbox.next_job())
+        await asyncio.sleep(0.01)
+        await mailbox.submit(CELL)
+        return await dead, await waiting
+
+    nothing, job = run(steps())
+    assert nothing is None
+    assert job is not None
+    assert job.attempt == 1
+
+
 def test_a_restarted_group_gets_the_same_cell_and_the_dead_one_no_acknowledgement() -> None:
     async def steps() -> None:
         mailbox = Mailbox(max_failures=3)

@@ -304,6 +304,7 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, call: Call, small: Path, tmp_path: Path) -> None:
     storage, data = tmp_path / "runs", tmp_path / "data"
     for split in ("train", "test"):

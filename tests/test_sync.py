@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from commands import Call
+from commands import Call, Zetasweep
 from mlflow import MlflowClient
 from test_tracking import FACTS, RESULT, epoch, save_weights
 
@@ -68,11 +68,34 @@ def test_delivers_what_waits_once(call: Call, file: Path, cells: list[Cell], tmp
     assert "nothing waits" in call("sync", file).out
 
 
-def test_a_cell_that_cannot_be_delivered_stays(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
+def test_a_cell_that_was_finished_elsewhere_stays_finished(
+    call: Call, file: Path, cells: list[Cell], tmp_path: Path
+) -> None:
+    """Its driver died here; another storage with the same MLflow store finished it."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    here, elsewhere = tmp_path / "runs", tmp_path / "others"
+    for storage, last in ((here, ()), (elsewhere, (Told("done", asdict(RESULT)),))):
+        leave(storage / "cells" / cells[0].key, *last)
+    options = ("-o", f"tracking.uri={uri}", "-o")
+    assert call("sync", file, *options, f"storage={elsewhere}").code == 0
+    answer = call("sync", file, *options, f"storage={here}")
+    assert (answer.code, answer.out) == (0, "nothing waits to be delivered\n"), answer.err
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`zetasweep.kind` = 'cell'")
+    assert [run.info.status for run in runs] == ["FINISHED"]
+    assert [path.name for path in (here / "cells" / cells[0].key).iterdir()] == [checkpoint.BEST]
+
+
+def test_a_cell_that_cannot_be_delivered_stays(
+    zetasweep: Zetasweep, file: Path, cells: list[Cell], tmp_path: Path
+) -> None:
     folder = tmp_path / "runs" / "cells" / cells[0].key
     leave(folder, Told("done", asdict(RESULT)))
     (folder / checkpoint.BEST).unlink()
-    answer = call("sync", file)
-    assert answer.code == 1
-    assert f"not in MLflow: cell {cells[0].key}" in answer.out
+    answer = zetasweep("sync", file)
+    assert (answer.returncode, answer.stderr) == (1, "")
+    assert f"not in MLflow: cell {cells[0].key}" in answer.stdout
+    assert "Traceback" not in answer.stdout
     assert len(journal.read(folder)) == 5

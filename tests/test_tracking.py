@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,11 +18,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sweep_samples import DIGITS, ERM, MIXUP, make_cells
 
-from orchestrator import checkpoint, ownership
+from orchestrator import checkpoint, ownership, tracking
 from orchestrator.audit import Figures
 from orchestrator.cells import Cell
 from orchestrator.config import AugmentSpec, Experiment
-from orchestrator.errors import UserError
+from orchestrator.errors import TrackingError, UserError
 from orchestrator.models import build_model
 from orchestrator.records import CellResult, EpochResult
 from orchestrator.tracking import SupersededError, Tracker
@@ -62,7 +63,8 @@ def experiment(tmp_path: Path) -> Experiment:
 
 
 @pytest.fixture
-def uri(tmp_path: Path) -> str:
+def uri(tmp_path: Path, new_store: Path) -> str:
+    shutil.copyfile(new_store, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
@@ -111,6 +113,9 @@ def test_telling_everything_twice_leaves_it_once(tracker: Tracker, uri: str, cel
         tracker.log_facts(cell, FACTS, data_dir=tmp_path)
         for number in (1, 2):
             tracker.log_epoch(cell, epoch(number))
+        if known is None:
+            tracker.interrupt_cell(cell)
+    for _ in range(2):
         tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
     client = MlflowClient(uri)
     run = tracker.cell_runs(cells)[cell.key]
@@ -319,6 +324,70 @@ def test_a_twin_of_a_late_answer_goes_when_the_cell_is_finished(
     tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
     assert client.get_run(twin.info.run_id).info.lifecycle_stage == "deleted"
     assert tracker.cell_runs(cells)[cells[0].key].run_id == own.info.run_id
+
+
+def test_a_run_that_another_sweep_has_finished_is_not_opened_again(
+    tracker: Tracker, cells: list[Cell], tmp_path: Path
+) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    before = tracker.cell_runs(cells)[cells[0].key]
+    save_weights(tmp_path)
+    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    for known in (before, None):
+        with pytest.raises(TrackingError, match=f"finished it meanwhile: run {before.run_id}"):
+            tracker.start_cell(cells[0], known, sweep="sample")
+    assert tracker.cell_runs(cells)[cells[0].key].status == "done"
+
+
+def test_two_sweeps_that_share_a_cell_never_write_to_one_run(
+    tracker: Tracker,
+    uri: str,
+    cells: list[Cell],
+    experiment: Experiment,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second starts before the first has opened the run of their common cell."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        second = Tracker(uri, artifacts=Path("/nowhere"))
+        monkeypatch.undo()
+        monkeypatch.setattr(second, "_log_files", lambda _: None)
+        settings = experiment.tracking.model_copy(update={"experiment": "sample"})
+        second.open_sweep(experiment.model_copy(update={"name": "another", "tracking": settings}), {})
+        tracker.start_cell(cells[0], None, sweep="sample")
+        with pytest.raises(TrackingError, match=f"trains it, too: process {os.getpid()} on "):
+            second.start_cell(cells[0], None, sweep="another")
+        other.kill()
+
+
+def test_of_two_sweeps_that_start_at_once_one_goes_on(
+    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both found no parent and made one; the first to have made its own goes on, and one parent is left."""
+    monkeypatch.setattr(tracking, "SIGNING_S", 0)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        first = Tracker(uri, artifacts=tmp_path / "artifacts")
+        monkeypatch.undo()
+        second = Tracker(uri, artifacts=tmp_path / "artifacts")
+        monkeypatch.setattr(second, "_parent", lambda _: None)
+        monkeypatch.setattr(second, "_refuse_second_owner", lambda *_: None)
+        first.open_sweep(experiment, {})
+        with pytest.raises(UserError, match=f"starts, too: process {other.pid} on "):
+            second.open_sweep(experiment, {})
+        second.close_sweep(complete=False)
+        (parent,) = first._parents(experiment)
+        assert (parent.info.status, parent.data.tags[ownership.OWNER]) == ("RUNNING", first._owner)
+        other.kill()
+
+
+def test_artifacts_that_cannot_be_written_are_said(uri: str, experiment: Experiment, tmp_path: Path) -> None:
+    (tmp_path / "artifacts").write_text("in the way")
+    tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
+    with pytest.raises(TrackingError, match="artifacts cannot be written"):
+        tracker.open_sweep(experiment, {})
+    tracker.close_sweep(complete=False)
+    assert [run.info.status for run in tracker._parents(experiment)] == ["KILLED"]
 
 
 def test_a_second_driver_is_told_who_is_at_work(

@@ -77,13 +77,20 @@ class Cache:
     limit_gib: float | None = None
 
     def check(self) -> None:
-        """Raise DataError if there cannot be such a folder: it, or what it lies in, is something else."""
+        """Raise DataError if there cannot be such a folder: it, or what it lies in, is something else, or locked."""
         nearest = next(path for path in (self.dir, *self.dir.parents) if os.path.lexists(path))
         if not nearest.is_dir():
             raise DataError(
                 f"cache.dir = {self.dir}: {nearest} is not a folder. "
                 "Set cache.dir (or ZETASWEEP_CACHE) to a folder on a disk of this machine."
             )
+        try:
+            # Whether it is there does not matter, but asking must be allowed.
+            (self.dir / "entry").stat()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def check_limit(self, needed_bytes: int, *, what: str) -> None:
         """Raise DataError if `what`, of so many bytes, is more than all entries together may take."""
@@ -199,10 +206,12 @@ class Cache:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            # A quota, or a disk that has no room for names, leaves bytes free.
+            free = f", and {bytes_text(free_bytes)} are free there" if free_bytes < needed_bytes else ""
             raise DataError(
                 f"cache.dir = {self.dir}: no room for the decoded images ({error.strerror}): they take "
-                f"{bytes_text(needed_bytes)}, and {bytes_text(free_bytes)} are free there. Free some "
-                "(zetasweep data clear), set cache.dir to another disk, or lower dataset.image_size."
+                f"{bytes_text(needed_bytes)}{free}. Free some (zetasweep data clear --cache-dir {self.dir}), "
+                "set cache.dir to another disk, or lower dataset.image_size."
             ) from error
         finally:
             shutil.rmtree(building, ignore_errors=True)

@@ -21,6 +21,8 @@ from orchestrator.errors import DataError
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
+SPLITS = ("train", "test", "val")
+VAL_ELSEWHERE = ("valid", "validation", "dev")
 _DEEP_MODES = ("I", "F")  # 16 and 32 bits per channel: Pillow's conversion to RGB would clip them without a word
 _FAILURES = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """What Pillow raises for a file that is missing, not an image, or damaged."""
@@ -35,7 +37,9 @@ def open_image_folder(root: Path) -> Source:
     Raises:
         DataError: A folder is missing or empty, the classes of two splits differ, or a file's name is not an image's.
     """
-    splits = [split for split in ("train", "test", "val") if split != "val" or (root / split).is_dir()]
+    _refuse_other_names_of_val(root)
+    # Also where val is a link to a disk that is not there: a part of train instead would be another experiment.
+    splits = [split for split in SPLITS if split != "val" or os.path.lexists(root / split)]
     listing = {split: _list_split(root, split) for split in splits}
     class_names = tuple(listing["train"])
     if len(class_names) < 2:
@@ -53,6 +57,13 @@ def open_image_folder(root: Path) -> Source:
     return Source(class_names, train=found["train"], test=found["test"], val=found.get("val"))
 
 
+def _refuse_other_names_of_val(root: Path) -> None:
+    """Raise DataError if the validation images would be passed over, and a part of train taken in their place."""
+    for entry in _visible(root):
+        if entry.name.lower() in VAL_ELSEWHERE:
+            raise DataError(f"{entry.path} is not read: validation images are expected in {root / 'val'}. Rename it.")
+
+
 def _samples(root: Path, files_of_class: dict[str, list[str]], reference: str) -> FileSamples:
     ids = [name for files in files_of_class.values() for name in files]
     labels = np.repeat(np.arange(len(files_of_class)), [len(files) for files in files_of_class.values()])
@@ -61,10 +72,11 @@ def _samples(root: Path, files_of_class: dict[str, list[str]], reference: str) -
 
 def _list_split(root: Path, split: str) -> dict[str, list[str]]:
     """The files of each class, both sorted; paths are relative to ``root`` with forward slashes."""
+    refuse_dangling(root / split)
     files_of_class: dict[str, list[str]] = {}
     for class_folder in _visible(root / split):
         if not class_folder.is_dir():
-            _refuse_dangling(class_folder.path)
+            refuse_dangling(class_folder.path)
             raise DataError(f"{class_folder.path} lies among the class folders of {split}. Move it away.")
         files = [_checked(entry) for entry in _visible(Path(class_folder.path))]
         if not files:
@@ -84,13 +96,14 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
         ) from error
 
 
-def _refuse_dangling(path: str) -> None:
+def refuse_dangling(path: str | os.PathLike[str]) -> None:
+    """Raise DataError if `path` is a symbolic link that leads nowhere."""
     if os.path.islink(path) and not os.path.exists(path):
         raise DataError(f"{path} is a symbolic link to {os.readlink(path)}, which is not there. Mend or remove it.")
 
 
 def _checked(entry: os.DirEntry[str]) -> str:
-    _refuse_dangling(entry.path)
+    refuse_dangling(entry.path)
     if entry.is_dir():
         raise DataError(
             f"{entry.path} is a folder where an image file is expected: ROOT/{{train,test[,val]}}/CLASS/FILE. "
@@ -199,4 +212,5 @@ def _resized(image: Image.Image, size: int) -> Image.Image:
 
 
 def _unreadable(path: Path, error: BaseException) -> DataError:
-    return DataError(f"{path} cannot be read as an image: {error}. Replace it or remove it.")
+    remedy = "Mend its permissions" if isinstance(error, PermissionError) else "Replace it or remove it"
+    return DataError(f"{path} cannot be read as an image: {error}. {remedy}.")

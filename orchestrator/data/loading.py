@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from orchestrator.data.cache import Cache
 from orchestrator.data.dataset import Dataset, DatasetInfo, Decoded, Samples, Source, Split
 from orchestrator.data.decode import OnProgress, decode_in_memory
+from orchestrator.data.image_folder import refuse_dangling
 from orchestrator.data.registry import DATASETS
 from orchestrator.data.splits import Indices, split_hash, training_indices, validation_indices
 from orchestrator.errors import DataError
@@ -41,6 +42,8 @@ def check_dataset(name: str, data_dir: Path, *, path: str | None = None) -> None
     info, root = _info(name), root_of(name, data_dir, path)
     missing = [file for file in info.files if not (root / file).exists()]
     if missing:
+        refuse_dangling(root)
+        refuse_dangling(root / missing[0])
         fetch = f", or let `--download` fetch it to {root}" if info.download else ""
         raise DataError(
             f"{name}: {root / missing[0]} is missing ({info.description}). Put it there{fetch}; or change data_dir. "

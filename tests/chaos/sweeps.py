@@ -247,6 +247,9 @@ class Sweep:
         return [sys.executable, "-m", "orchestrator", command, str(self._file), *arguments, *options]
 
 
+MakeSweep = Callable[..., Sweep]
+
+
 def _modified(path: Path) -> float:
     """Return when the file was written, Unix seconds; 0 if it is gone by now."""
     try:

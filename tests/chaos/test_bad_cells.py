@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import MakeSweep, Undisturbed
 from mlflow import MlflowClient
 from report import Report
 from results import cell_runs
-from sweeps import NAME, Sweep
+from sweeps import NAME, MakeSweep, Sweep
+from undisturbed import Undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 INJECTED = Path(__file__).with_name("injected")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from conftest import MakeSweep, Undisturbed
 from report import Report
 from strikes import flip_bit, remove, strike, truncate
-from sweeps import TWO_CELLS
+from sweeps import TWO_CELLS, MakeSweep
+from undisturbed import Undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 ONE = ["newest checkpoint truncated", "newest checkpoint with a flipped bit", "newest checkpoint missing"]

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeSweep, Undisturbed
 from disk import SmallDisk, small_disk
 from report import Report
-from sweeps import TWO_CELLS, Sweep
+from sweeps import TWO_CELLS, MakeSweep, Sweep
+from undisturbed import Undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 FULL = "disk full"

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import psutil
 import pytest
-from conftest import MakeSweep
 from report import Report
 from results import BEST
-from sweeps import Sweep
+from sweeps import MakeSweep, Sweep
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 NUM_CELLS = 200

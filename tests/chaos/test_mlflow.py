@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeSweep, Undisturbed
 from report import Report
 from servers import MlflowServer, Proxy, locked
-from sweeps import TWO_CELLS, Sweep
+from sweeps import TWO_CELLS, MakeSweep, Sweep
+from undisturbed import Undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 KILLED, ERRORS, LATE, LOCKED = (

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeSweep, Undisturbed
 from report import Report
-from sweeps import SAVES_OFTEN, TWO_CELLS
+from sweeps import SAVES_OFTEN, TWO_CELLS, MakeSweep
+from undisturbed import Undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 LOST = "SIGKILL of a second node's raylet"

@@ -7,13 +7,13 @@ import time
 from random import Random
 
 import pytest
-from conftest import MakeSweep, Undisturbed
 from mlflow import MlflowClient
 from processes import is_alive, send
 from report import Report
 from results import cell_runs
 from strikes import MOMENT_S, strike
-from sweeps import NAME, SAVES_OFTEN, TWO_CELLS, Sweep
+from sweeps import NAME, SAVES_OFTEN, TWO_CELLS, MakeSweep, Sweep
+from undisturbed import Undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 # A cell is not to be given up, however often it is hit.

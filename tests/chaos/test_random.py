@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from conftest import MakeSweep, Undisturbed
 from report import Report
 from strikes import strike
-from sweeps import SAVES_OFTEN
+from sweeps import SAVES_OFTEN, MakeSweep
+from undisturbed import Undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 NUM_FAULTS = 50

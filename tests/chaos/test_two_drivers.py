@@ -6,9 +6,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import MakeSweep, Undisturbed
 from report import Report
-from sweeps import TWO_CELLS
+from sweeps import TWO_CELLS, MakeSweep
+from undisturbed import Undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 STORAGE, STORE = "second driver on one storage", "second driver on one MLflow"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,24 @@ def test_what_does_not_belong_is_named(root: Path) -> None:
         refused(link, f"is a symbolic link to {root / 'nowhere'}, which is not there. Mend or remove it.")
         link.unlink()
     check(root)
+
+
+@pytest.mark.parametrize("name", ["val", "test", ""])
+def test_a_split_on_a_disk_that_is_not_there_is_named(root: Path, name: str) -> None:
+    """Without its val, a part of train would be taken instead: another experiment, and nobody told."""
+    link = root / name
+    if link.exists():
+        link.rename(root.parent / "moved")
+    link.symlink_to(root.parent / "nowhere")
+    with pytest.raises(DataError, match=re.escape(f"{link} is a symbolic link to {root.parent / 'nowhere'}")):
+        check(root)
+
+
+@pytest.mark.parametrize("name", ["valid", "Validation", "dev"])
+def test_a_validation_folder_of_another_name_is_not_passed_over(root: Path, name: str) -> None:
+    (root / name).mkdir()
+    with pytest.raises(DataError, match=f"{name} is not read: .*val. Rename it"):
+        check(root)
 
 
 def test_the_classes_of_the_splits_must_agree(root: Path) -> None:
