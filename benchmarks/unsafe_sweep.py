@@ -103,10 +103,10 @@ class UnsafeSlot(Slot):
 
 def work_unsafely(config: dict[str, Any]) -> None:
     """Train cells as every worker does, with checkpoints that stay in memory."""
-    from orchestrator import slot, train
+    from orchestrator import train, worker
 
     train.Checkpoints = InMemory  # type: ignore[assignment, attr-defined]
-    slot.work(config)
+    worker.work(config)
 
 
 class InMemory:

@@ -14,7 +14,7 @@ from ray.tune.experiment import Trial
 
 from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.records import CellResult, EpochResult
-from orchestrator.slot import Slot, SlotSettings
+from orchestrator.slot import Slot
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.mailbox import Message
     from orchestrator.progress import Progress
     from orchestrator.storage import Storage
+from orchestrator.worker import SlotSettings
 
 # A slot's own actor reserves memory and no CPU: all CPUs are for its workers, which Ray Train places by itself.
 SLOT_MEMORY_BYTES = 256 * 1024**2
