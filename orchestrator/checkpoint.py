@@ -33,16 +33,7 @@ _NAME = re.compile(r"(\d{5})-(\d{8})\.pt")
 _ZIP_MAGIC = b"PK\x03\x04"
 # What a flipped bit in a header makes zipfile, zlib and torch raise; zipfile documents only the first. OSError is a
 # seek to before the file's begin (EINVAL).
-_SIGNS_OF_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    pickle.UnpicklingError,
-    NotImplementedError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    OSError,
-)
+_SIGNS_OF_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError)
 
 
 class DamagedError(Exception):
@@ -167,7 +158,7 @@ def load(path: Path) -> dict[str, Any] | None:
     """Return what `save` wrote to `path`, or None if there is no such file.
 
     Raises:
-        DamagedError: Its bytes are others than those that were written.
+        DamagedError: Its bytes are others than those that were written, or it holds what would have to be executed.
     """
     if not path.exists():
         return None
@@ -183,6 +174,9 @@ def load(path: Path) -> dict[str, Any] | None:
             file.seek(0)
             # What no checksum covers, the table of contents, torch reads by itself, and more strictly.
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            # Not torch's words: they end with how to execute it all the same.
+            raise DamagedError(f"{path}: damaged (it holds more than tensors and plain values)") from error
         except _SIGNS_OF_DAMAGE as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
