@@ -190,20 +190,6 @@ def test_reading_commands(call: Call, storage: Path, arguments: list[str], expec
     assert answer.err == ""
 
 
-@pytest.mark.usefixtures("quickstart")
-def test_a_further_seed_runs_exactly_six_more_cells(zetasweep: Zetasweep, storage: Path) -> None:
-    before = {run.info.run_id for run in cell_runs(storage, "quickstart")}
-    extended = zetasweep("run", QUICKSTART, "-o", f"storage={storage}", "-o", "seed=[0, 1, 2, 3]")
-    assert extended.returncode == 0, extended.stdout + extended.stderr
-    assert "18 done, 6 to run" in extended.stdout
-    after = cell_runs(storage, "quickstart")
-    new = [run for run in after if run.info.run_id not in before]
-    assert len(after) == 24
-    assert len(new) == 6
-    assert {run.data.params["seed"] for run in new} == {"3"}
-    assert len({run.data.tags["mlflow.parentRunId"] for run in after}) == 1
-
-
 def start(environment: dict[str, str], experiment: Path, storage: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "orchestrator", "run", str(experiment), "-o", f"storage={storage}", *options],
@@ -266,6 +252,66 @@ def interrupted(environment: dict[str, str], small: Path, storage: Path, signal_
     return run
 
 
+@pytest.mark.usefixtures("quickstart")
+@pytest.mark.timeout(600)  # the workers start twice
+def test_a_further_seed_runs_exactly_six_more_cells_and_a_worker_that_dies_costs_nothing(
+    environment: dict[str, str], storage: Path, tmp_path: Path
+) -> None:
+    """The fast part of the chaos suite: the cell that was hit has the numbers of the plain loop."""
+    before = {run.info.run_id for run in cell_runs(storage, "quickstart")}
+    seeds = "seed=[0, 1, 2, 3]"
+    new = {cell.key for cell in expand(load_experiment(QUICKSTART, [seeds])) if cell.seed == 3}
+    process = start(environment, QUICKSTART, storage, "-o", seeds)
+    hit = until_saved(storage, new, process)
+    os.kill(workers_of(process)[-1], signal.SIGKILL)
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    assert "18 done, 6 to run" in output
+    after = cell_runs(storage, "quickstart")
+    assert len(after) == 24
+    assert {run.data.tags["zetasweep.cell"] for run in after if run.info.run_id not in before} == new
+    assert len({run.data.tags["mlflow.parentRunId"] for run in after}) == 1
+    for run in after:
+        assert_each_epoch_once(storage, run, epochs=EPOCHS)
+
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    command += ["-m", "orchestrator.train", str(QUICKSTART), "--cell", hit, "-o", seeds, "-o", f"storage={tmp_path}"]
+    plain = subprocess.run(
+        command, cwd=ROOT, env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
+    assert plain.returncode == 0, plain.stderr
+    told = torch.load(tmp_path / "cells" / hit / "result.pt", weights_only=True)
+    (run,) = [run for run in after if run.data.tags["zetasweep.cell"] == hit]
+    for entry in told["history"]:
+        values = {row.step: row.value for row in client_of(storage).get_metric_history(run.info.run_id, "val/loss")}
+        assert values[entry["epoch"]] == entry["metrics"]["val/loss"]
+    for name, value in told["result"]["metrics"].items():
+        assert run.data.metrics[name] == value, name
+    alone = torch.load(tmp_path / "cells" / hit / "best.pt", weights_only=True)["model"]
+    swept = torch.load(storage / "cells" / hit / "best.pt", weights_only=True)["model"]
+    assert alone.keys() == swept.keys()
+    for name in alone:
+        assert torch.equal(alone[name], swept[name]), name
+
+
+def until_saved(storage: Path, keys: set[str], process: subprocess.Popen[str], timeout_s: float = 250) -> str:
+    """Wait until one of these cells has something to go on from, and return its key."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        for key in keys:
+            if list((storage / "cells" / key).glob("0*.pt")):
+                return key
+        time.sleep(0.05)
+    raise AssertionError(f"no cell was saved in {timeout_s} s")
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    workers = [pid for pid, title in children_of(process.pid) if "RayTrainWorker" in title]
+    assert len(workers) == 2
+    return workers
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_a_sweep_and_leaves_nothing(environment: dict[str, str], small: Path, tmp_path: Path) -> None:
     interrupted(environment, small, tmp_path / "runs", signal.SIGINT)
@@ -284,9 +330,7 @@ def test_what_dies_costs_no_row(
 
     process = start(environment, small, storage, "-o", "train.epochs=24")
     until_tracked(storage, reached + 5, process)
-    workers = [pid for pid, title in children_of(process.pid) if "RayTrainWorker" in title]
-    assert len(workers) == 2
-    os.kill(workers[-1], signal.SIGKILL)
+    os.kill(workers_of(process)[-1], signal.SIGKILL)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     finished = cell_runs(storage, "small")
@@ -330,24 +374,3 @@ def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, call: Call, smal
     status = call("status", small, *options)
     assert status.code == 1
     assert "1.png" in status.out
-
-
-@pytest.mark.usefixtures("quickstart")
-def test_a_cell_in_the_sweep_has_the_numbers_of_the_plain_loop(
-    environment: dict[str, str],
-    storage: Path,
-    cells: list[Cell],
-    tmp_path: Path,
-) -> None:
-    cell = cells[0]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
-    command += ["-m", "orchestrator.train", str(QUICKSTART), "--cell", cell.key, "-o", f"storage={tmp_path}"]
-    plain = subprocess.run(
-        command, cwd=ROOT, env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
-    )
-    assert plain.returncode == 0, plain.stderr
-    alone = torch.load(tmp_path / "cells" / cell.key / "best.pt", weights_only=True)["model"]
-    swept = torch.load(storage / "cells" / cell.key / "best.pt", weights_only=True)["model"]
-    assert alone.keys() == swept.keys()
-    for name in alone:
-        assert torch.equal(alone[name], swept[name]), name

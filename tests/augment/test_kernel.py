@@ -176,9 +176,8 @@ def test_each_output_can_have_weights_of_its_own(num_mixed: int, device: str) ->
     )
 
 
-@pytest.mark.parametrize(
-    "shape", [(130, 3, 5, 5), (150, 1, 3, 1), pytest.param((257, 2, 4, 4), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # in the interpreter; test_fuzzed_shapes has smaller ones that no tile divides
+@pytest.mark.parametrize("shape", [(130, 3, 5, 5), (150, 1, 3, 1), (257, 2, 4, 4)])
 @on_each_device
 def test_batches_that_no_tile_divides(shape: tuple[int, ...], device: str) -> None:
     for num_mixed in (7, shape[0]):

@@ -81,6 +81,9 @@ def test_what_mlflow_did_not_take_is_delivered_later(
     assert sweep.wait() == 1, sweep.output
     assert "sync" in sweep.output
     assert "Traceback" not in sweep.output
+    refused = sweep.ask("sync")
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stdout + refused.stderr
     server.start()
     synced = sweep.ask("sync")
     assert synced.returncode == 0, synced.stdout + synced.stderr

@@ -251,7 +251,7 @@ def test_a_full_disk_is_said_and_nothing_stays(root: Path, kept: Cache, monkeypa
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(
-        DataError, match=rf"cache\.dir = {kept.dir}: no room.* 17\.3 kB, and .* are free there.*data clear"
+        DataError, match=rf"cache\.dir = {kept.dir}: no room.* 17\.3 kB\. Free some .*data clear --cache-dir {kept.dir}"
     ):
         load(root, kept)
     assert not [path for path in kept.dir.iterdir() if not path.name.startswith(".lock")]
