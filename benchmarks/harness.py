@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -30,10 +29,11 @@ def scratch_folder() -> Iterator[Path]:
     """Yield a temporary folder that also holds what Ray writes, until the end.
 
     Raises:
-        SystemExit: ``RAY_ADDRESS`` is set: what is measured would run elsewhere.
+        SystemExit: ``RAY_ADDRESS`` or ``MLFLOW_TRACKING_URI`` is set: what is measured would run elsewhere.
     """
-    if "RAY_ADDRESS" in os.environ:
-        sys.exit("error: RAY_ADDRESS is set, but the benchmark measures this machine: unset it")
+    for variable in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
+        if variable in os.environ:
+            sys.exit(f"error: {variable} is set, but the benchmark measures this machine: unset it")
     # By default it would end the process at once, with the folder left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Ray puts Unix sockets there, whose paths may have 107 bytes: a long TMPDIR would not do.
@@ -55,7 +55,7 @@ def run_sweep(experiment: Mapping[str, Any], folder: Path) -> list[Run]:
         folder: Is made, for the experiment file and the results.
 
     Returns:
-        One run per cell, in the order of their first steps. MLflow's default store is the sweep's from here on.
+        One run per cell, in the order of their first steps; `client_of` has their store.
 
     Raises:
         SystemExit: A cell is missing; the sweep's log and output are printed.
@@ -65,12 +65,16 @@ def run_sweep(experiment: Mapping[str, Any], folder: Path) -> list[Run]:
     file.write_text(yaml.safe_dump({**experiment, "storage": str(storage)}), encoding="utf-8")
     logs = storage / "logs"
     run_quietly([sys.executable, "-m", "orchestrator", "run", str(file)], logs=logs)
-    mlflow.set_tracking_uri(f"sqlite:///{storage / 'mlflow.db'}")
-    client = MlflowClient()
+    client = client_of(folder)
     known = client.get_experiment_by_name(experiment["name"])
     assert known is not None, "a sweep that ended well has its experiment"
     finished = "tags.`zetasweep.kind` = 'cell' and attributes.status = 'FINISHED'"
     return sorted(client.search_runs([known.experiment_id], finished), key=first_step_ms)
+
+
+def client_of(folder: Path) -> MlflowClient:
+    """Return the MLflow store of a sweep that `run_sweep` ran in `folder`. No variable says so: the next has its own."""
+    return MlflowClient(f"sqlite:///{folder / 'runs' / 'mlflow.db'}")
 
 
 def run_quietly(command: Sequence[str], *, logs: Path | None = None) -> None:

@@ -30,8 +30,7 @@ from typing import Any
 
 import numpy as np
 from figures import Spread, origin, say, show, write_json
-from harness import run_quietly, run_sweep, scratch_folder
-from mlflow import MlflowClient
+from harness import client_of, run_quietly, run_sweep, scratch_folder
 from PIL import Image
 
 BAR = 0.95
@@ -109,7 +108,7 @@ def sweep_images_per_s(folder: Path, number: int, *, epochs: int) -> list[float]
         "data_dir": str(folder / "data"),
     }
     runs = run_sweep(experiment, folder / f"sweep-{number}")
-    client = MlflowClient()
+    client = client_of(folder / f"sweep-{number}")
     histories = [client.get_metric_history(run.info.run_id, "train/images_per_s") for run in runs]
     return [metric.value for history in histories for metric in history if metric.step > 1]
 
