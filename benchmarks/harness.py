@@ -73,7 +73,7 @@ def run_sweep(experiment: Mapping[str, Any], folder: Path) -> list[Run]:
 
 
 def client_of(folder: Path) -> MlflowClient:
-    """Return the MLflow store of a sweep that `run_sweep` ran in `folder`. No variable says so: the next has its own."""
+    """Return the MLflow store of a sweep that `run_sweep` ran in `folder`; no variable says so to the next sweep."""
     return MlflowClient(f"sqlite:///{folder / 'runs' / 'mlflow.db'}")
 
 
