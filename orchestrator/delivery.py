@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.storage import Storage
     from orchestrator.tracking import Tracker
 
-# About a tenth of the share of a worker on the same core.
-NICENESS = 10
+# Half the share of a worker on the same core, which Ray gives 15.
+NICENESS = 19
 # How long a write that failed is left alone: at first, and at most.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 # A write that fails so often although MLflow answers will not succeed: it holds up the others no longer.
