@@ -263,6 +263,7 @@ def test_a_further_seed_runs_exactly_six_more_cells_and_a_worker_that_dies_costs
     new = {cell.key for cell in expand(load_experiment(QUICKSTART, [seeds])) if cell.seed == 3}
     process = start(environment, QUICKSTART, storage, "-o", seeds)
     hit = until_saved(storage, new, process)
+    assert not [title for _, title in children_of(process.pid) if "DatasetManager" in title], "Ray Data is not used"
     os.kill(workers_of(process)[-1], signal.SIGKILL)
     output, _ = process.communicate(timeout=400)
     assert process.returncode == 0, output
