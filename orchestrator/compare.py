@@ -152,12 +152,14 @@ def resolve_metric(name: str, *, default_stage: str = "test", recalls: Collectio
     """
     known = {f"{stage}/{base}": base for stage in ("test", "best", "val") for base in METRICS} | {"train/loss": "loss"}
     key = name if "/" in name and not name.startswith(RECALL) else f"{default_stage}/{name}"
-    if key.startswith(f"test/{RECALL}") and (not recalls or key in recalls):
+    if key.startswith(f"test/{RECALL}") and (key in recalls or (not recalls and key != f"test/{RECALL}")):
         return Metric("test", key.removeprefix("test/"), higher_is_better=True, is_fraction=True)
     if key not in known:
         classes = sorted(recalls) or [f"test/{RECALL}CLASS"]
         written = {candidate.lower(): candidate for candidate in (*METRICS, *known, *classes)}
-        nearest = difflib.get_close_matches(name.lower(), written, n=1, cutoff=0.5)
+        # A beginning says more than letters in common: acc is no auroc.
+        begun = [candidate for candidate in written if name and candidate.startswith(name.lower())]
+        nearest = begun[:1] or difflib.get_close_matches(name.lower(), written, n=1, cutoff=0.5)
         hint = f" Did you mean {written[nearest[0]]}?" if nearest else ""
         raise UserError(
             f"metric={name} is not tracked.{hint} Known: {', '.join(METRICS)}; with test/, best/ (validation at the "

@@ -184,6 +184,9 @@ def test_metric_names(name: str, key: str, higher_is_better: bool, is_fraction: 
     [
         ("eror", "error"),
         ("test/acuracy", "test/accuracy"),
+        ("test/acc", "test/accuracy"),
+        ("f1", "f1_micro"),
+        ("test/recall/", "test/recall/CLASS"),
         ("train/error", None),
         ("tset/error", "test/error"),
         ("best/epoch", None),
