@@ -30,7 +30,8 @@ def head(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]
     subprocess.run([ray, "get-auth-token", "--generate"], env=with_token, check=True, capture_output=True)
     command = [ray, "start", "--head", "--num-cpus", "2", "--port", str(port), "--dashboard-port", str(dashboard)]
     command += ["--dashboard-host", "127.0.0.1", "--disable-usage-stats", "--object-store-memory", "100000000"]
-    command += ["--block"]
+    # By default all heads of a machine have the same: beside another one's, this one's agent would not come up.
+    command += ["--dashboard-agent-listen-port", str(free_port()), "--block"]
     with (tmp_path / "head.log").open("w") as log:
         process = subprocess.Popen(command, env=with_token, stdout=log, stderr=log)
         try:
