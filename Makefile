@@ -15,7 +15,7 @@ quickstart: $(VENV)/.installed
 test: lint
 	$(BIN)/python -m pytest
 
-# What takes a quarter of an hour more: a job submitted to a cluster of its own, sweeps that go on after a signal, large images
+# What takes half an hour more: a job submitted to a cluster of its own, sweeps that go on after a signal, large images
 # in the interpreter, benchmarks.
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

@@ -39,8 +39,9 @@ def is_alive(tags: Mapping[str, str]) -> bool:
     owner = tags.get(OWNER, "")
     if not owner:
         return False
-    host, place, pid, start = owner.rsplit(":", 3)
-    if (host, place) == (socket.gethostname(), _place()):
+    here = f"{socket.gethostname()}:{_place()}:"
+    if owner.startswith(here):
+        pid, start = owner.removeprefix(here).split(":")
         found = _start_of(int(pid))
         if found in (0, int(start, 16)):
             return found != 0
@@ -50,7 +51,7 @@ def is_alive(tags: Mapping[str, str]) -> bool:
 
 def described(owner: str) -> str:
     """Return an owner for people."""
-    host, _, pid, _ = owner.rsplit(":", 3)
+    host, *_, pid, _ = owner.split(":")
     return f"process {pid} on {host}"
 
 

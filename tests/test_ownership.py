@@ -27,6 +27,13 @@ def test_where_the_clock_was_set_the_last_sign_counts() -> None:
     assert not is_alive({OWNER: earlier, HEARTBEAT: "1000"})
 
 
+def test_who_signed_before_places_were_told_apart_is_known_by_the_last_sign() -> None:
+    owner = f"{socket.gethostname()}:{os.getpid()}:00000001"
+    assert is_alive({OWNER: owner, HEARTBEAT: now_ms()})
+    assert not is_alive({OWNER: owner})
+    assert described(owner) == f"process {os.getpid()} on {socket.gethostname()}"
+
+
 def test_a_container_of_the_same_name_is_another_machine() -> None:
     owner = f"{socket.gethostname()}:0badcafe:{os.getpid()}:00000001"
     assert is_alive({OWNER: owner, HEARTBEAT: now_ms()})

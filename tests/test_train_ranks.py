@@ -134,22 +134,17 @@ def test_all_ranks_have_the_same_results(ranks: list[RankReport]) -> None:
         assert report.whole.result == ranks[0].whole.result
 
 
-def test_ranks_interrupted_and_resumed_end_the_same(ranks: list[RankReport]) -> None:
-    whole, resumed = ranks[0].whole, ranks[0].resumed
-    assert numbers(resumed.history) == numbers(whole.history)
-    assert resumed.result.metrics == whole.result.metrics
-    assert same_weights(resumed.weights, whole.weights)
+@pytest.mark.parametrize("name", ["resumed", "stopped"])
+def test_ranks_that_went_on_end_the_same(ranks: list[RankReport], name: str) -> None:
+    """Interrupted between two epochs, or stopped in the middle of one."""
+    whole, others = ranks[0].whole, [getattr(report, name) for report in ranks]
+    assert numbers(others[0].history) == numbers(whole.history)
+    assert others[0].result.metrics == whole.result.metrics
+    assert same_weights(others[0].weights, whole.weights)
+    assert same_weights(others[0].best_weights, whole.best_weights)
     # The other ranks had empty folders of their own: they learned from rank 0 where to go on.
-    assert [report.resumed.history for report in ranks] == [resumed.history] * WORLD_SIZE
-    assert not any(report.resumed.folder.exists() for report in ranks[1:])
-
-
-def test_ranks_stopped_in_the_middle_of_an_epoch_end_the_same(ranks: list[RankReport]) -> None:
-    whole, stopped = ranks[0].whole, ranks[0].stopped
-    assert numbers(stopped.history) == numbers(whole.history)
-    assert stopped.result.metrics == whole.result.metrics
-    assert same_weights(stopped.best_weights, whole.best_weights)
-    assert [report.stopped.history for report in ranks] == [stopped.history] * WORLD_SIZE
+    assert [other.history for other in others] == [others[0].history] * WORLD_SIZE
+    assert not any(other.folder.exists() for other in others[1:])
 
 
 def test_training_loss_is_the_mean_over_ranks(ranks: list[RankReport]) -> None:

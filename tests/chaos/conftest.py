@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -84,26 +84,16 @@ def make_sweep(chaos_environment: dict[str, str], experiment_file: Path, tmp_pat
 
 
 @pytest.fixture(scope="session")
-def run_undisturbed(
+def undisturbed(
     chaos_environment: dict[str, str], experiment_file: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Undisturbed]]:
-    """Runs sweeps that nothing happens to."""
-    made: list[Sweep] = []
-
-    def run(*choice: str) -> Undisturbed:
-        scratch = tmp_path_factory.mktemp("undisturbed")
-        made.append(Sweep(experiment_file, scratch / "runs", chaos_environment, scratch, choice=choice))
-        return Undisturbed(made[-1])
-
-    yield run
-    for sweep in made:
-        sweep.close()
-
-
-@pytest.fixture(scope="session")
-def undisturbed(run_undisturbed: Callable[..., Undisturbed]) -> Undisturbed:
+) -> Iterator[Undisturbed]:
     """All cells of the experiment, run once for all scenarios."""
-    return run_undisturbed()
+    scratch = tmp_path_factory.mktemp("undisturbed")
+    sweep = Sweep(experiment_file, scratch / "runs", chaos_environment, scratch)
+    try:
+        yield Undisturbed(sweep)
+    finally:
+        sweep.close()
 
 
 def _seed() -> str:

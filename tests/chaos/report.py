@@ -40,7 +40,7 @@ class Report:
         self._rows.setdefault(fault, _Row()).injected += 1
 
     def resumed(self, fault: str, seconds: float) -> None:
-        """Note how long it took from a fault to the end of the next epoch."""
+        """Note how long it took from a fault to what was saved next."""
         self._rows[fault].seconds.append(seconds)
 
     def cost(self, faults: Sequence[str], *, lost: Sequence[Place], twice: Sequence[Place]) -> None:
