@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import audit, journal
 from orchestrator.credentials import without_secrets
 from orchestrator.journal import Told
-from orchestrator.ownership import BEAT_EVERY_S
+from orchestrator.mlflow_store import can_pass
 from orchestrator.records import CellResult, CellRun, EpochResult
-from orchestrator.tracking import SupersededError, can_pass
+from orchestrator.tracking import SupersededError
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
@@ -75,7 +75,6 @@ class Delivery:
         self._closing = threading.Event()
         self._gives_up_at = float("inf")
         self._given_up: str | None = None
-        self._beaten_at = time.monotonic()
         self.closing_grace_s = CLOSING_GRACE_S
         self.undelivered: dict[str, str] = {}
 
@@ -141,28 +140,14 @@ class Delivery:
                 self._deliver(cell, told)
 
     def _next(self) -> tuple[Cell, Told] | None:
-        """Wait for what comes next, and meanwhile show others that this sweep is at work."""
-        while not self._redo:
-            try:
-                return self._queue.get(timeout=max(0.1, self._beaten_at + BEAT_EVERY_S - time.monotonic()))
-            except queue.Empty:
-                self._beat()
-        return self._redo.popleft()
-
-    def _beat(self) -> None:
-        self._beaten_at = time.monotonic()
-        try:
-            self._tracker.beat()
-        except Exception:
-            # Whatever it is, the next write meets it, too.
-            logger.exception("no sign of life was left in MLflow")
+        return self._redo.popleft() if self._redo else self._queue.get()
 
     def _deliver(self, cell: Cell, told: Told) -> None:
         """Write something, again and again while MLflow does not answer."""
         pause_s, refusals, said = FIRST_PAUSE_S, 0, False
         while (problem := self._tried(cell, told)) is not None:
             reason, passes = problem
-            refusals += self._tracker.answers()
+            refusals += self._tracker.store.answers()
             late = time.monotonic() + pause_s > self._gives_up_at
             if not passes or late or refusals > MAX_REFUSALS:
                 self.undelivered[cell.key] = reason
@@ -179,8 +164,6 @@ class Delivery:
 
     def _tried(self, cell: Cell, told: Told) -> tuple[str, bool] | None:
         """Write something; return what went wrong, if something did, and whether it can pass."""
-        if time.monotonic() - self._beaten_at > BEAT_EVERY_S:
-            self._beat()
         try:
             self._write(cell, told)
         except Exception as error:

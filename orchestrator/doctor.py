@@ -135,16 +135,16 @@ def examine(
         report.take(examine_disk(experiment, cells, runs, placed))
         labels = {cell.key: cell.label for cell in cells}
         if tracker:
-            report.take(Ledger(labels).examine(at_work=at_work))
+            report.take(Ledger(tracker.store, labels).examine(at_work=at_work))
         if at_work:
             report.take([f"storage: a sweep is at work, its files are not looked at: {holder}"])
         else:
             if holder:
                 report.take([_dead_holder(holder, storage)])
             # Read anew: what was deleted above is not finished any more.
-            ledger = Ledger(labels) if tracker else None
+            ledger = Ledger(tracker.store, labels) if tracker else None
             tracked, finished = (ledger.keys, ledger.finished) if ledger else (frozenset(), frozenset())
-            here = storage.stores() == [tracker.shown_uri] if tracker else False
+            here = storage.stores() == [tracker.store.shown_uri] if tracker else False
             report.take(examine_storage(storage, labels, tracked=tracked, finished=finished, only_store=here))
     return report.close()
 

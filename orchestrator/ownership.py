@@ -6,10 +6,13 @@ The lock of a storage folder keeps two sweeps apart on one file system; this doe
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +22,8 @@ OWNER, HEARTBEAT = "zetasweep.owner", "zetasweep.heartbeat_ms"
 BEAT_EVERY_S = 20.0
 # So long after its last sign a driver of another machine counts as dead.
 STALE_S = 120.0
+
+logger = logging.getLogger(__name__)
 
 
 def this_process() -> str:
@@ -58,6 +63,27 @@ def described(owner: str) -> str:
 def now_ms() -> str:
     """Return the value of a sign of life."""
     return str(time.time_ns() // 1_000_000)
+
+
+@contextmanager
+def signs_of_life(give: Callable[[], None]) -> Iterator[None]:
+    """Call `give` now and then, from a thread of its own: whatever else the driver does may take minutes."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_EVERY_S):
+            try:
+                give()
+            except Exception:
+                # Whatever it is, the next write meets it, too.
+                logger.exception("no sign of life was left in MLflow")
+
+    # Not waited for at the end: it may be waiting for a server, and a sign more does no harm.
+    threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 @cache

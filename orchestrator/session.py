@@ -72,7 +72,7 @@ def _run(
             _decode(pending, experiment, console)
         try:
             tracker.open_sweep(experiment, runs)
-            storage.note_store(tracker.shown_uri)
+            storage.note_store(tracker.store.shown_uri)
             with joined_or_started(experiment.resources) as layout:
                 console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
                 _warn_of_lost_storage(console, storage)
@@ -118,7 +118,7 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
     with output_to(storage.new_log(experiment.name)) as console:
         try:
             tracker.open_sweep(experiment, runs)
-            storage.note_store(tracker.shown_uri)
+            storage.note_store(tracker.store.shown_uri)
             delivery = _delivery(
                 experiment, storage, tracker, runs, lambda line: console.print(Text(line), soft_wrap=True)
             )

@@ -1,5 +1,4 @@
-"""MLflow: one parent run per sweep, one child run per cell, found again by the cell's key. The only module that
-imports it.
+"""MLflow's runs: one parent per sweep, one child per cell, found again by the cell's key.
 
 Every write can be repeated: a metric row is (run, name, timestamp, step, value), and the timestamps come from the
 checkpoint.
@@ -10,42 +9,27 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, redirect_stderr
+from contextlib import ExitStack, redirect_stderr
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
-from mlflow import MlflowClient
 from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag, ViewType
+from mlflow.entities import DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import (
-    ABORTED,
-    INTERNAL_ERROR,
-    REQUEST_LIMIT_EXCEEDED,
-    RESOURCE_EXHAUSTED,
-    TEMPORARILY_UNAVAILABLE,
-    ErrorCode,
-)
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_DATASET_CONTEXT,
-    MLFLOW_PARENT_RUN_ID,
-    MLFLOW_RUN_NAME,
-)
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from orchestrator import audit
-from orchestrator.credentials import URI_VARIABLE, moved_to_environment, without_secrets
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.logged_model import log_model
-from orchestrator.ownership import HEARTBEAT, OWNER, STALE_S, described, is_alive, now_ms, this_process
+from orchestrator.mlflow_store import Store, first_line
+from orchestrator.ownership import HEARTBEAT, OWNER, STALE_S, described, is_alive, now_ms, signs_of_life, this_process
 from orchestrator.provenance import environment, git_tags
 from orchestrator.records import CellResult, CellRun, CellStatus, EpochResult
-from orchestrator.schema import check_schema
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
@@ -56,16 +40,8 @@ logger = logging.getLogger(__name__)
 KIND, KEY, SWEEP, REASON, MODEL_URI, SPLIT_HASH, BELOW_GAMMA_MIN = (
     f"zetasweep.{name}" for name in ("kind", "cell", "sweep", "reason", "model_uri", "split_hash", "below_gamma_min")
 )
-# A reply that may be another one later.
-PASSING_CODES = frozenset(
-    ErrorCode.Name(code)
-    for code in (INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE, REQUEST_LIMIT_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED)
-)
 # So long two sweeps that start at the same time wait until both have signed: the later signature stands.
 SIGNING_S = 2.0
-# MLflow's defaults (7 retries of 120 s) would block for minutes when a server does not answer.
-HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-PAGE_SIZE = 1000
 # The metrics that a run has one value of.
 ONCE = ("audit/", "test/", "best/")
 # What `log_batch` takes at once: a data set of 1,000 classes has more metrics.
@@ -100,33 +76,21 @@ class Tracker:
         origin: What the user gave `uri` in.
 
     Attributes:
-        shown_uri: `uri` without credentials.
+        store: They are in it.
 
     Raises:
         UserError: Nobody answers at `uri`, within 30 s.
     """
 
     def __init__(self, uri: str, *, artifacts: Path | None = None, origin: str = "tracking.uri") -> None:
-        for name, value in HTTP_LIMITS.items():
-            os.environ.setdefault(name, value)
-        uri = moved_to_environment(uri)
-        self.shown_uri, self._artifacts = without_secrets(uri), artifacts
-        _check_sqlite(uri, origin)
-        _set_uri(uri)
-        try:
-            self._client = MlflowClient(uri)
-            # This makes the tables of a new SQLite store, once: two writers at a time would fail in it.
-            self._client.search_experiments(max_results=1)
-        except Exception as error:
-            raise UserError(
-                f"{origin} = {self.shown_uri}: MLflow does not answer ({_first_line(error)})\n"
-                f"  remedy:  start the server, mend the address, or leave {origin} out: SQLite in storage"
-            ) from error
+        self.store = Store(uri, origin=origin)
+        self._client, self._artifacts = self.store.client, artifacts
         self._owner = this_process()
         self._run_ids: dict[str, str] = {}
         self._rows: dict[str, _Rows] = {}
         self._parent_id: str | None = None
         self._experiment_id: str | None = None
+        self._at_work = ExitStack()
 
     def cell_runs(self, cells: Sequence[Cell]) -> dict[str, CellRun]:
         """Return the tracked run of each cell that has one, by key, whichever sweep ran it.
@@ -135,9 +99,9 @@ class Tracker:
         """
         wanted = {cell.key: cell.train.epochs for cell in cells}
         found: dict[str, CellRun] = {}
-        with self._answering():
+        with self.store.answering():
             alive = self._alive_owners()
-            for run in self._search(f"tags.`{KIND}` = 'cell'"):
+            for run in self.store.search(f"tags.`{KIND}` = 'cell'"):
                 key = run.data.tags.get(KEY, "")
                 if key in wanted and (key not in found or run.info.status == "FINISHED"):
                     found[key] = _cell_run(run, key, epochs=wanted[key], alive=alive)
@@ -153,7 +117,7 @@ class Tracker:
         Raises:
             UserError: The MLflow experiment was deleted, or another sweep is at work on the same cells.
         """
-        with self._answering():
+        with self.store.answering():
             name = experiment.tracking.experiment or experiment.name
             known = self._client.get_experiment_by_name(name)
             if known is None:
@@ -175,6 +139,7 @@ class Tracker:
             self._parent_id = parent.info.run_id
             self._client.update_run(self._parent_id, status="RUNNING")
             self._sign(experiment)
+            self._at_work.enter_context(signs_of_life(partial(self._beat, self._parent_id)))
             self._log_files(experiment)
 
     def _log_files(self, experiment: Experiment) -> None:
@@ -186,11 +151,12 @@ class Tracker:
         except Exception as error:
             # Which errors, is the artifact store's: a bucket's library may be missing, or its credentials.
             raise TrackingError(
-                f"MLflow at {self.shown_uri}: its artifacts cannot be written ({_first_line(error)})"
+                f"MLflow at {self.store.shown_uri}: its artifacts cannot be written ({first_line(error)})"
             ) from error
 
     def close_sweep(self, *, complete: bool) -> None:
         """End the parent run, if it was opened; a store that does not answer is only logged: what matters was said."""
+        self._at_work.close()
         if self._parent_id is None:
             return
         try:
@@ -199,23 +165,9 @@ class Tracker:
         except MlflowException:
             logger.exception("the sweep's run could not be closed")
 
-    def beat(self) -> None:
-        """Show that this sweep is at work."""
-        if self._parent_id is not None:
-            self._client.set_tag(self._parent_id, HEARTBEAT, now_ms())
-
-    def answers(self) -> bool:
-        """Return whether MLflow answers at all."""
-        try:
-            self._client.search_experiments(max_results=1)
-        except Exception:
-            logger.exception("MLflow does not answer")
-            return False
-        return True
-
     def mend_sweep(self, experiment: Experiment) -> None:
         """Finish the parent run of a sweep whose cells are all done, if its driver died before it could."""
-        with self._answering():
+        with self.store.answering():
             known = self._client.get_experiment_by_name(experiment.tracking.experiment or experiment.name)
             if known is None or known.lifecycle_stage == LifecycleStage.DELETED:
                 return
@@ -349,13 +301,13 @@ class Tracker:
             self._client.set_registered_model_alias(name, "best", model_version.version)
         except MlflowException as error:
             raise UserError(
-                f"--register {name}: MLflow refuses it ({_first_line(error)})\n  remedy:  use another name"
+                f"--register {name}: MLflow refuses it ({first_line(error)})\n  remedy:  use another name"
             ) from error
         return str(model_version.version)
 
     def _runs_of(self, cell: Cell) -> Iterator[Run]:
         assert self._experiment_id is not None
-        return self._search(f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{cell.key}'", [self._experiment_id])
+        return self.store.search(f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{cell.key}'", [self._experiment_id])
 
     def _rows_of(self, run_id: str) -> _Rows:
         epochs = self._client.get_metric_history(run_id, "epoch")
@@ -368,7 +320,7 @@ class Tracker:
         return any(row.step == result.epoch and row.value == result.metrics["train/loss"] for row in history)
 
     def _alive_owners(self) -> set[str]:
-        sweeps = self._search(f"tags.`{KIND}` = 'sweep' and attributes.status = 'RUNNING'")
+        sweeps = self.store.search(f"tags.`{KIND}` = 'sweep' and attributes.status = 'RUNNING'")
         return {run.data.tags[OWNER] for run in sweeps if is_alive(run.data.tags)}
 
     def _refuse_second_owner(self, parent: Run | None, runs: Mapping[str, CellRun]) -> None:
@@ -379,7 +331,7 @@ class Tracker:
             owner = next((run.owner for run in runs.values() if run.status == "running" and run.owner in others), None)
         if owner is not None:
             raise UserError(
-                f"MLflow at {self.shown_uri}: a sweep of the same cells is at work: {described(owner)}\n"
+                f"MLflow at {self.store.shown_uri}: a sweep of the same cells is at work: {described(owner)}\n"
                 f"  remedy:  wait for it, or end it; if its machine is gone, this clears within {STALE_S:.0f} s"
             )
 
@@ -391,6 +343,10 @@ class Tracker:
         if run.info.status == "RUNNING" and owner != self._owner and owner in self._alive_owners():
             raise TrackingError(f"another sweep trains it, too: {described(owner)}, run {run.info.run_id}")
 
+    def _beat(self, parent_id: str) -> None:
+        """Show that this sweep is at work."""
+        self._client.set_tag(parent_id, HEARTBEAT, now_ms())
+
     def _sign(self, experiment: Experiment) -> None:
         """Sign the parent run.
 
@@ -398,7 +354,7 @@ class Tracker:
             UserError: Another sweep signed it, or a parent of its own, at the same time.
         """
         assert self._parent_id is not None
-        self.beat()
+        self._beat(self._parent_id)
         self._client.set_tag(self._parent_id, OWNER, self._owner)
         if self._artifacts is None:  # a store that others may write to; the one in storage has a lock
             time.sleep(SIGNING_S)
@@ -412,7 +368,7 @@ class Tracker:
             self._client.delete_run(self._parent_id)
         self._parent_id = None
         raise UserError(
-            f"MLflow at {self.shown_uri}: a sweep of the same cells starts, too: {described(owner)}\n"
+            f"MLflow at {self.store.shown_uri}: a sweep of the same cells starts, too: {described(owner)}\n"
             "  remedy:  wait for it, or end it"
         )
 
@@ -436,39 +392,12 @@ class Tracker:
     def _parents(self, experiment: Experiment) -> Iterator[Run]:
         assert self._experiment_id is not None
         query = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'"
-        return self._search(query, [self._experiment_id])
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except MlflowException as error:
-            raise TrackingError(f"MLflow at {self.shown_uri}: {_first_line(error)}") from error
+        return self.store.search(query, [self._experiment_id])
 
     def _log_metrics(self, cell: Cell, metrics: dict[str, float], *, step: int, timestamp_ms: int) -> None:
         entities = [Metric(name, value, timestamp_ms, step) for name, value in metrics.items()]
         for first in range(0, len(entities), BATCH_LIMIT):
             self._client.log_batch(self._run_ids[cell.key], metrics=entities[first : first + BATCH_LIMIT])
-
-    def _search(self, query: str, experiment_ids: list[str] | None = None) -> Iterator[Run]:
-        if experiment_ids is None:
-            experiment_ids = [entry.experiment_id for entry in mlflow.search_experiments()]
-        token = None
-        while True:
-            page = self._client.search_runs(
-                experiment_ids, query, ViewType.ACTIVE_ONLY, max_results=PAGE_SIZE, page_token=token
-            )
-            yield from page
-            token = page.token
-            if not token:
-                return
-
-
-def can_pass(error: Exception) -> bool:
-    """Return whether what raised `error` may succeed later: no answer, a locked database, a full disk."""
-    if isinstance(error, MlflowException):
-        return error.error_code in PASSING_CODES
-    return isinstance(error, OSError)  # among them what the HTTP client raises
 
 
 def _cell_run(run: Run, key: str, *, epochs: int, alive: set[str]) -> CellRun:
@@ -488,38 +417,3 @@ def _cell_run(run: Run, key: str, *, epochs: int, alive: set[str]) -> CellRun:
         split_hash=tags.get(SPLIT_HASH),
         owner=owner,
     )
-
-
-def _set_uri(uri: str) -> None:
-    """Have MLflow's functions that take no client use `uri`; MLflow would also tell it to Ray and all its processes."""
-    before = os.environ.get(URI_VARIABLE)
-    mlflow.set_tracking_uri(uri)
-    os.environ.pop(URI_VARIABLE, None)
-    if before is not None:
-        os.environ[URI_VARIABLE] = before
-
-
-def _check_sqlite(uri: str, origin: str) -> None:
-    """Refuse a SQLite file that cannot be opened at once: MLflow would try for minutes, or make a folder for it."""
-    if not uri.startswith("sqlite:"):
-        return
-    if not uri.startswith("sqlite:////"):
-        # Another folder would be another, empty store.
-        raise UserError(f"{origin} = {uri}: its path is not absolute\n  remedy:  write sqlite:////PATH")
-    path = Path(uri.removeprefix("sqlite:///"))
-    try:
-        if not path.parent.is_dir():
-            raise sqlite3.OperationalError(f"{path.parent} is no folder")
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("pragma schema_version")
-    except (sqlite3.Error, OSError) as error:
-        raise UserError(
-            f"{path}: not a SQLite database that can be opened ({error})\n"
-            "  remedy:  mend or move it, or name another with -o storage=FOLDER or -o tracking.uri=URI"
-        ) from error
-    check_schema(path)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = without_secrets(str(error)).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import mlflow
-from mlflow import MlflowClient, get_tracking_uri
+from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run, ViewType
-from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from orchestrator.amounts import counted
-from orchestrator.credentials import without_secrets
 from orchestrator.diagnosis import Finding, Line
 from orchestrator.errors import TrackingError
+from orchestrator.mlflow_store import Store
 from orchestrator.ownership import OWNER, described, is_alive
-from orchestrator.tracking import KEY, KIND, PAGE_SIZE
+from orchestrator.tracking import KEY, KIND
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 EPOCHS = "train.epochs"
@@ -48,9 +45,8 @@ class Epochs:
 class Ledger:
     """What an MLflow store has of zetasweep, whichever experiment it belongs to; read once.
 
-    It is the store on which a `Tracker` was opened last.
-
     Args:
+        store: The store.
         labels: What cells are called, by key; another is called as its run is.
 
     Attributes:
@@ -61,11 +57,11 @@ class Ledger:
         TrackingError: It does not answer any more.
     """
 
-    def __init__(self, labels: Mapping[str, str]) -> None:
-        self._shown_uri, self._labels = without_secrets(get_tracking_uri()), labels
-        self._client = MlflowClient()
-        with self._answering():
-            every = list(self._search())
+    def __init__(self, store: Store, labels: Mapping[str, str]) -> None:
+        self._store, self._client, self._labels = store, store.client, labels
+        with store.answering():
+            # Those that were deleted, too.
+            every = list(store.search(f"tags.`{KIND}` != ''", view=ViewType.ALL))
         self._runs = [run for run in every if run.info.lifecycle_stage == LifecycleStage.ACTIVE]
         self._alive = {run.data.tags[OWNER] for run in self._runs if is_alive(run.data.tags)}
         self.keys = frozenset(_key(run) for run in every if _is_cell(run))
@@ -80,10 +76,10 @@ class Ledger:
         Raises:
             TrackingError: The store does not answer any more.
         """
-        with self._answering():
+        with self._store.answering():
             epochs = {run.info.run_id: self._epochs_of(run) for run in self._runs if _is_cell(run)}
         kept, doubled = self._told_apart(epochs)
-        yield f"MLflow: {self._shown_uri} answers, {counted(len(self._runs), 'run')}"
+        yield f"MLflow: {self._store.shown_uri} answers, {counted(len(self._runs), 'run')}"
         if self._alive:
             yield f"at work, as MLflow says: {', '.join(described(owner) for owner in sorted(self._alive))}"
         if not at_work:
@@ -157,7 +153,8 @@ class Ledger:
         return f"run {run.info.run_id} ({called})"
 
     def _way_back(self) -> str:
-        return f"MLFLOW_TRACKING_URI={self._shown_uri} mlflow runs restore --run-id ID brings it back, until mlflow gc"
+        command = f"MLFLOW_TRACKING_URI={self._store.shown_uri} mlflow runs restore --run-id ID"
+        return f"{command} brings it back, until mlflow gc"
 
     def _deleting(self, run: Run) -> Callable[[], None]:
         return self._mending(MlflowClient.delete_run, run)
@@ -166,32 +163,11 @@ class Ledger:
         return partial(self._change, change, run)
 
     def _change(self, change: Callable[[MlflowClient, str], None], run: Run) -> None:
-        with self._answering():
+        with self._store.answering():
             now = self._client.get_run(run.info.run_id)
             if (now.info.status, now.data.tags.get(OWNER)) != (run.info.status, run.data.tags.get(OWNER)):
                 raise TrackingError("a sweep has taken it up meanwhile")
             change(self._client, run.info.run_id)
-
-    def _search(self) -> Iterator[Run]:
-        """Every run of zetasweep, those that were deleted, too."""
-        experiments = [entry.experiment_id for entry in mlflow.search_experiments(ViewType.ALL)]
-        token = None
-        while True:
-            page = self._client.search_runs(
-                experiments, f"tags.`{KIND}` != ''", ViewType.ALL, max_results=PAGE_SIZE, page_token=token
-            )
-            yield from page
-            token = page.token
-            if not token:
-                return
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except MlflowException as error:
-            lines = without_secrets(str(error)).strip().splitlines() or [type(error).__name__]
-            raise TrackingError(f"MLflow at {self._shown_uri}: {lines[0][:300]}") from error
 
 
 def _is_cell(run: Run) -> bool:

@@ -68,6 +68,7 @@ ORDER = [
     "orchestrator.ownership",
     "orchestrator.logged_model",
     "orchestrator.schema",
+    "orchestrator.mlflow_store",
     "orchestrator.tracking",
     "orchestrator.delivery",
     "orchestrator.mailbox",
@@ -181,7 +182,10 @@ def test_augment_needs_torch_only(module: str) -> None:
 @pytest.mark.parametrize(
     ("library", "importers"),
     [
-        ("mlflow", {"orchestrator.logged_model", "orchestrator.tracking", "orchestrator.upkeep"}),
+        (
+            "mlflow",
+            {"orchestrator.logged_model", "orchestrator.mlflow_store", "orchestrator.tracking", "orchestrator.upkeep"},
+        ),
         (
             "ray",
             {

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -410,6 +411,28 @@ def test_a_second_driver_is_told_who_is_at_work(
         tracker.close_sweep(complete=False)
         second.open_sweep(experiment, second.cell_runs(cells))
         other.kill()
+
+
+def test_a_sweep_that_has_nothing_to_write_gives_signs_of_life_until_it_is_closed(
+    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One upload may take longer than it takes others to think that the sweep is dead."""
+    monkeypatch.setattr(ownership, "BEAT_EVERY_S", 0.05)
+    tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
+    tracker.open_sweep(experiment, {})
+
+    def signs_in_a_while() -> int:
+        signs = set()
+        for _ in range(20):
+            (parent,) = tracker._parents(experiment)
+            signs.add(parent.data.tags[ownership.HEARTBEAT])
+            time.sleep(0.05)
+        return len(signs)
+
+    assert signs_in_a_while() > 2
+    tracker.close_sweep(complete=False)
+    time.sleep(0.5)
+    assert signs_in_a_while() == 1
 
 
 def test_a_driver_that_was_killed_holds_nothing(
