@@ -145,9 +145,12 @@ def _decoded_by_processes(
 ) -> Iterator[tuple[slice, NDArray[np.int64]]]:
     """Yield the rows of each chunk as soon as they are filled, with their sums."""
     # Not forked from here: a worker of Ray, and PyTorch's own threads, do not survive that.
+    context = multiprocessing.get_context("forkserver")
+    # PyTorch is imported once, and not by each process.
+    context.set_forkserver_preload([__name__])
     pool = ProcessPoolExecutor(
         processes,
-        mp_context=multiprocessing.get_context("forkserver"),
+        mp_context=context,
         initializer=_begin,
         initargs=(path, parts, image_size),
     )
