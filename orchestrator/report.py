@@ -121,25 +121,33 @@ def _header_width(column: Column) -> int:
 
 
 def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> RenderableType:
-    """Each cell's state, epoch and validation error (of the tested epoch once done, else of the last), and failures."""
-    table = _table()
-    for name in ("data set", "model", "augment"):
-        table.add_column(name, overflow="fold", min_width=6)
-    for name in ("seed", "state", "epoch", "val error"):
-        table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
+    """Each cell's state, epoch and validation error (of the tested epoch once done, else of the last), and failures.
+
+    One table per data set and model, whose labels are too long for a column.
+    """
+    tables: dict[str, Table] = {}
     states: Counter[str] = Counter()
     reasons = []
     for cell in cells:
         run = runs.get(cell.key)
         state = run.status if run else "missing"
         states[state] += 1
-        what = (Text(cell.dataset.label), Text(cell.model), Text(cell.augment.label), str(cell.seed))
-        table.add_row(*what, Text(state, style=STATE_STYLES[state]), *_progress(run))
+        table = tables.setdefault(f"{cell.dataset.label} / {cell.model}", _status_table())
+        table.add_row(Text(cell.augment.label), str(cell.seed), Text(state, style=STATE_STYLES[state]), *_progress(run))
         if run and run.status in ("failed", "interrupted"):
             reasons.append(f"- {run.status}: {cell.label} (cell {cell.key}): {run.reason or 'no reason is recorded'}")
     summary = ", ".join(f"{states[state]} {state}" for state in STATE_STYLES if states[state])
     reasons.append(f"{counted(len(cells), 'cell')}: {summary or 'none'}")
-    return Group(table, "", *map(Text, reasons))
+    titled = (Group(Text(name, style="bold"), table, "") for name, table in tables.items())
+    return Group(*titled, *map(Text, reasons))
+
+
+def _status_table() -> Table:
+    table = _table()
+    table.add_column("augment", overflow="fold", min_width=6)
+    for name in ("seed", "state", "epoch", "val error"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
+    return table
 
 
 def _progress(run: CellRun | None) -> tuple[str, str]:

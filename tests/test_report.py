@@ -227,13 +227,14 @@ def test_status_shows_each_cell(width: int) -> None:
     }
     text = text_of(render_status(cells, runs), width)
     lines = [words(line).strip() for line in text.splitlines()]
-    assert lines[2:8] == [
-        "digits convnet erm 0 done 5/5 12.50 %",
-        "digits convnet mixup(alpha=1.0) 0 running 3/5 25.00 %",
-        "digits convnet erm 1 failed",
-        "digits convnet mixup(alpha=1.0) 1 interrupted 1/5 20.00 %",
-        "digits convnet erm 2 missing",
-        "digits convnet mixup(alpha=1.0) 2 missing",
+    assert lines[0] == "digits / convnet"
+    assert lines[3:9] == [
+        "erm 0 done 5/5 12.50 %",
+        "mixup(alpha=1.0) 0 running 3/5 25.00 %",
+        "erm 1 failed",
+        "mixup(alpha=1.0) 1 interrupted 1/5 20.00 %",
+        "erm 2 missing",
+        "mixup(alpha=1.0) 2 missing",
     ]
     failures = words(text)
     assert f"failed: {cells[2].label} (cell {cells[2].key}): cannot read [b]/data/x.png" in failures
