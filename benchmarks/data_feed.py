@@ -300,7 +300,8 @@ def build_figures(folder: Path) -> dict[str, Any]:
             rates[way].append(build_images_per_s(root, folder, processes))
     share = statistics.median(every / one / cores for one, every in zip(*rates.values(), strict=True))
     notes = [
-        f"share of {cores} times one process, median of the rounds: {share:.3f}; bar {SHARE_OF_CORES}: {said(share >= SHARE_OF_CORES)}"
+        f"share of {cores} times one process, median of the rounds: {share:.3f}; "
+        f"bar {SHARE_OF_CORES}: {said(share >= SHARE_OF_CORES)}"
     ]
     show("images decoded per second", {way: Spread.of(values) for way, values in rates.items()}, digits=1, notes=notes)
     return {"images_per_s": rates, "share_of_cores": share, "cores": cores}
