@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import audit, journal
-from orchestrator.credentials import without_secrets
 from orchestrator.journal import Told
-from orchestrator.mlflow_store import can_pass
+from orchestrator.mlflow_store import can_pass, message_of
 from orchestrator.records import CellResult, CellRun, EpochResult
 from orchestrator.tracking import SupersededError
 
@@ -169,7 +168,7 @@ class Delivery:
         except Exception as error:
             # Whatever goes wrong with one cell's tracking must not end the sweep; it is said at the end.
             logger.exception("MLflow did not take a result of %s", cell.label)
-            return (without_secrets(str(error)).splitlines() or [type(error).__name__])[0], can_pass(error)
+            return message_of(error), can_pass(error)
         return None
 
     def _pause(self, seconds: float) -> None:

@@ -112,10 +112,17 @@ def can_pass(error: Exception) -> bool:
     return isinstance(error, OSError)  # among them what the HTTP client raises
 
 
+def message_of(error: BaseException) -> str:
+    """Return the first line of what an error says, without credentials; its kind if it says nothing."""
+    # Before what the database said, SQLAlchemy puts advice to programmers.
+    said = getattr(error.__cause__, "orig", None) or error
+    return (without_secrets(str(said)).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
 def first_line(error: BaseException) -> str:
-    """Return what to say of an error of MLflow's: its kind, and its first line without credentials."""
-    lines = without_secrets(str(error)).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    """Return the kind of an error and `message_of` it."""
+    kind, message = type(error).__name__, message_of(error)
+    return message if message == kind else f"{kind}: {message}"
 
 
 def _every(search: Callable[..., Any]) -> Iterator[Any]:

@@ -335,13 +335,25 @@ class Trainer:
         Raises:
             StoppedError: The training is to end, although it could not be saved.
         """
-        while (problem := self._ranks.from_rank_0(_full_disk(write) if self._rank == 0 else None)) is not None:
+        while (problem := self._ranks.from_rank_0(self._full_disk(write) if self._rank == 0 else None)) is not None:
             if self._rank == 0:
                 self._on_full_disk(problem)
             demand = self._lookout.ask()
             if demand >= Demand.STOP:
                 raise StoppedError(demand)
             time.sleep(SPACE_POLL_S)
+
+    def _full_disk(self, write: Callable[[], None]) -> str | None:
+        """Write something and return None, or what to tell the user if there is no space for it."""
+        try:
+            write()
+        except OSError as error:
+            if error.errno not in FULL_DISK:
+                raise
+            # The error names a file only where one could not even be made.
+            folder = self._checkpoints.folder
+            return f"the disk of {folder} is full ({error.strerror}): training waits until there is space again"
+        return None
 
     def _order(self, *, epoch: int) -> Tensor:
         """Return this rank's batches of an epoch, int64 ``[steps, batch_size_per_worker]`` on the CPU."""
@@ -354,17 +366,6 @@ class Trainer:
             world_size=self._world_size,
             sample_weights=self._sample_weights,
         )
-
-
-def _full_disk(write: Callable[[], None]) -> str | None:
-    """Write something and return None, or what to tell the user if there is no space for it."""
-    try:
-        write()
-    except OSError as error:
-        if error.errno not in FULL_DISK:
-            raise
-        return f"the disk is full ({error}): training waits until there is space again"
-    return None
 
 
 def _now_ms() -> int:

@@ -280,7 +280,7 @@ def test_on_a_full_disk_it_waits_and_goes_on(
 
     def save_when_told(path: Path, state: dict[str, Any]) -> None:
         if len(said) < 3:
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+            raise OSError(errno.ENOSPC, "No space left on device")  # a write does not name its file
         save(path, state)
 
     monkeypatch.setattr(checkpoint, "save", save_when_told)

@@ -6,10 +6,12 @@ import dataclasses
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -24,6 +26,7 @@ from orchestrator.audit import Figures
 from orchestrator.cells import Cell
 from orchestrator.config import AugmentSpec, Experiment
 from orchestrator.errors import TrackingError, UserError
+from orchestrator.mlflow_store import message_of
 from orchestrator.models import build_model
 from orchestrator.records import CellResult, EpochResult
 from orchestrator.tracking import SupersededError, Tracker
@@ -237,6 +240,15 @@ def test_a_run_whose_driver_died_right_after_making_it_is_completed(
     stored = MlflowClient(uri).get_run(run.run_id)
     assert stored.data.params == cells[0].params()
     assert {item.path for item in MlflowClient(uri).list_artifacts(run.run_id)} == {"cell.json", "environment.json"}
+
+
+def test_what_the_database_says_is_said(tracker: Tracker, uri: str, cells: list[Cell]) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database:
+        database.execute("drop table metrics")
+    with pytest.raises(MlflowException) as refusal:
+        tracker.log_epoch(cells[0], epoch(1))
+    assert message_of(refusal.value) == "no such table: metrics"
 
 
 def test_an_old_reason_does_not_survive_a_new_start(tracker: Tracker, cells: list[Cell]) -> None:

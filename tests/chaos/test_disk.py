@@ -46,7 +46,7 @@ def complaints(sweep: Sweep) -> list[str]:
 
 
 def test_a_sweep_waits_for_space(
-    make_sweep: MakeSweep, undisturbed: Undisturbed, report: Report, disk: SmallDisk
+    disk: SmallDisk, make_sweep: MakeSweep, undisturbed: Undisturbed, report: Report
 ) -> None:
     sweep = make_sweep(TWO_CELLS, storage=disk.root / "runs")
     sweep.start()
