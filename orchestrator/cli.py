@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -66,9 +67,14 @@ class _Opened:
     def runs(self) -> dict[str, CellRun]:
         """Return the known runs of the cells; a store that is not there yet is not made, it has none."""
         self.storage.check()
-        if not self._tracking_uri and not self.storage.database.exists():
-            return {}
-        return self.tracker().cell_runs(self.cells)
+        if self.database is None or self.database.exists():
+            return self.tracker().cell_runs(self.cells)
+        if self._tracking_uri:
+            from orchestrator.schema import check_place
+
+            check_place(self.database, self._origin)
+            click.echo(f"{self._origin}: {self.database} is not there yet, run makes it", err=True)
+        return {}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -212,10 +218,17 @@ def _coverage(cells: Sequence[Cell], runs: dict[str, CellRun]) -> int:
     return DONE if done else INCOMPLETE
 
 
+def _like_ctrl_c(number: int, frame: FrameType | None) -> None:
+    on_ctrl_c = signal.getsignal(signal.SIGINT)
+    if not callable(on_ctrl_c):  # ignored, as a shell has it for what it starts in the background
+        raise KeyboardInterrupt
+    on_ctrl_c(number, frame)
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
     # A job that is stopped gets SIGTERM; it ends like Ctrl-C, with its runs closed.
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    signal.signal(signal.SIGTERM, _like_ctrl_c)
     prepare_environment()
     # Read once, when MLflow is imported.
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")

@@ -22,6 +22,11 @@ from orchestrator.fields import AbsolutePath, Count, Frozen, Integer, Real, Text
 DATA_DIR_VARIABLE = "ZETASWEEP_DATA"
 
 
+def is_sqlite(uri: str) -> bool:
+    """Return whether a tracking URI names a SQLite file, with whichever driver."""
+    return uri.partition(":")[0].partition("+")[0].lower() == "sqlite"
+
+
 class TrainSettings(Frozen):
     """How every cell of an experiment is trained.
 
@@ -33,7 +38,7 @@ class TrainSettings(Frozen):
         sampling: ``balanced`` draws images with replacement, so that each class is as frequent as any other.
     """
 
-    epochs: Count = Field(default=5, description="an integer, at least 1")
+    epochs: Count = Field(default=5, le=1_000_000, description="an integer from 1 to 1000000")
     batch_size_per_worker: Count = Field(default=64, description="an integer, at least 1")
     optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="sgd or adamw")
     lr: Real = Field(default=0.1, gt=0, description="a finite number above 0")
@@ -143,12 +148,14 @@ class Tracking(Frozen):
         default=None,
         description="an MLflow tracking URI without a password; null for MLFLOW_TRACKING_URI or else sqlite in storage",
     )
-    experiment: Text | None = Field(default=None, description="a name, or null for the name of the experiment")
+    experiment: Text | None = Field(
+        default=None, max_length=500, description="a name of at most 500 characters, or null for that of the experiment"
+    )
 
     @field_validator("uri")
     @classmethod
     def _absolute_database(cls, uri: str | None) -> str | None:
-        if uri is not None and uri.startswith("sqlite:") and not uri.startswith("sqlite:////"):
+        if uri is not None and is_sqlite(uri) and not uri.startswith("sqlite:////"):
             # Another folder would be another, empty store: everything would look missing.
             raise refuse("a SQLite file with an absolute path", "Write sqlite:////PATH, with four slashes.")
         return uri

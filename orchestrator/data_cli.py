@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from orchestrator.amounts import bytes_text, counted
 from orchestrator.errors import DataError, UserError
@@ -44,7 +45,7 @@ def prepare(experiment: str, overrides: tuple[str, ...]) -> int:
     opened, console = load_experiment(Path(experiment), overrides), Console()
     if problems := decode_images(opened.dataset, opened, console):
         raise DataError("\n".join(problems.values()))
-    console.print(f"all images are decoded, in {opened.cache.dir}", soft_wrap=True)
+    console.print(Text(f"all images are decoded, in {opened.cache.dir}"), soft_wrap=True)
     return DONE
 
 

@@ -26,6 +26,9 @@ def _inside(folder: str) -> str:
 _PathInside = Annotated[Text, AfterValidator(_inside)]
 
 _Range = tuple[Real, Real]
+# In pixels: photographs of skin have up to 6,000.
+_LARGEST = 8192
+_Side = Annotated[int, Field(strict=True, ge=1, le=_LARGEST)]
 _Strength = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False, description="a finite number, at least 0")]
 
 
@@ -71,13 +74,17 @@ class DatasetSpec(Frozen):
     file: _PathInside | None = Field(
         default=None, validate_default=True, description="a path below data_dir, for medmnist_npz only"
     )
-    image_size: Count | None = Field(default=None, description="the side in pixels to resize to; null to keep it")
-    cache_size: Count | None = Field(
-        default=None, description="the side in pixels to decode to, at least image_size; null for image_size"
+    image_size: _Side | None = Field(
+        default=None, description=f"the side in pixels to resize to, 1 to {_LARGEST}; null to keep it"
+    )
+    cache_size: _Side | None = Field(
+        default=None, description=f"the side in pixels to decode to, image_size to {_LARGEST}; null for image_size"
     )
     val_fraction: Real = Field(default=VAL_FRACTION, gt=0, lt=1, description="a number above 0 and below 1")
     num_train: Count | None = Field(default=None, description="an integer, at least 1, or null for all images")
-    crop_padding: Integer = Field(ge=0, description="an integer, at least 0; 0 with random_resized_crop")
+    crop_padding: Integer = Field(
+        ge=0, le=_LARGEST, description=f"an integer from 0 to {_LARGEST}; 0 with random_resized_crop"
+    )
     padding_mode: Literal["constant", "reflect"] = Field(default="constant", description="constant or reflect")
     hflip: Bool = Field(description="true or false")
     vflip: Bool = Field(default=False, description="true or false")

@@ -90,7 +90,7 @@ class Delivery:
     def start(self, cell: Cell) -> None:
         """Open the cell's run."""
         journal.begin(self._folder(cell))
-        self.tell(cell, Told("start"))
+        self.tell(cell, Told("start", {"timestamp_ms": time.time_ns() // 1_000_000}))
 
     def facts(self, cell: Cell, facts: dict[str, Any]) -> None:
         """Log what the cell runs on and with which data."""
@@ -197,7 +197,8 @@ class Delivery:
     def _write_once(self, cell: Cell, told: Told, earlier: Sequence[Told]) -> None:
         tracker, folder, body = self._tracker, self._folder(cell), told.body
         if told.kind == "start":
-            tracker.start_cell(cell, self._known.get(cell.key), sweep=self._sweep)
+            started_ms = body.get("timestamp_ms")  # a journal of earlier versions has none
+            tracker.start_cell(cell, self._known.get(cell.key), sweep=self._sweep, timestamp_ms=started_ms)
         elif told.kind == "facts":
             tracker.log_facts(cell, body, data_dir=self._data_dir)
         elif told.kind == "epoch":

@@ -23,7 +23,7 @@ from orchestrator.environment_check import (
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE
 from orchestrator.leftovers import examine_storage
-from orchestrator.schema import examine_schema
+from orchestrator.schema import check_place, examine_schema
 from orchestrator.upkeep import Ledger
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def examine(
     with storage.locked("doctor --fix") if fix and storage.root.is_dir() else nullcontext():
         at_work = not fix and storage.is_locked()
         placed = _examine_environment(experiment, storage, report)
-        tracker = _open_store(database, connect, report)
+        tracker = _open_store(database, storage, connect, report)
         runs = tracker.cell_runs(cells) if tracker else {}
         report.take(examine_disk(experiment, cells, runs, placed))
         labels = {cell.key: cell.label for cell in cells}
@@ -169,7 +169,9 @@ def _dead_holder(holder: str, storage: Storage) -> Finding:
     )
 
 
-def _open_store(database: Path | None, connect: Callable[[], Tracker], report: Report) -> Tracker | None:
+def _open_store(
+    database: Path | None, storage: Storage, connect: Callable[[], Tracker], report: Report
+) -> Tracker | None:
     """Return the MLflow store, brought to the right schema if need be; None if it cannot be used, or is not there."""
     if database is not None:
         left = report.left
@@ -177,7 +179,7 @@ def _open_store(database: Path | None, connect: Callable[[], Tracker], report: R
         if report.left > left:
             return None
         if not database.exists():
-            report.take([f"MLflow: {database} is not there yet, run makes it"])
+            report.take(_not_there(database, storage))
             return None
     try:
         tracker = connect()
@@ -185,3 +187,9 @@ def _open_store(database: Path | None, connect: Callable[[], Tracker], report: R
         report.take([Finding("MLflow cannot be used", str(error), "")])
         return None
     return tracker
+
+
+def _not_there(database: Path, storage: Storage) -> Iterator[Line]:
+    if database != storage.database:  # whose folder run makes, too
+        check_place(database, "tracking.uri")
+    yield f"MLflow: {database} is not there yet, run makes it"

@@ -12,8 +12,9 @@ from orchestrator.augment_axis import read_augments
 from orchestrator.axes import read_datasets, read_models, read_seeds
 from orchestrator.config import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
 from orchestrator.credentials import NO_CREDENTIALS, PLACES, take_secrets
+from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.findings import NOT_GIVEN, Findings
-from orchestrator.yaml_file import apply_overrides, read_yaml
+from orchestrator.yaml_file import Key, apply_overrides, read_yaml
 
 _KEYS = [name for name in Experiment.model_fields if name != "file"]
 _Section = TypeVar("_Section", bound=BaseModel)
@@ -32,7 +33,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """
     path = Path(path)
     findings = Findings(str(path))
-    data = apply_overrides(read_yaml(path, findings), overrides, findings)
+    data = apply_overrides(read_yaml(path, findings), overrides, findings, written_out=_with_dataset_name)
     for key in take_secrets(data):
         findings.add(key, NOT_GIVEN, allowed=NO_CREDENTIALS, remedy=PLACES)
     for key in [key for key in data if key not in _KEYS]:
@@ -52,6 +53,15 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     findings.raise_if_any()
     assert general is not None, "a section that could not be read has left a problem"
     return Experiment(**general.model_dump(), **parts, file=path)
+
+
+def _with_dataset_name(data: dict[str, Any], key: Key) -> Key:
+    """Write ``dataset.image_size`` out as ``dataset.NAME.image_size``, where there is one data set."""
+    dataset = data.get("dataset")
+    names = [dataset] if isinstance(dataset, str) else list(dataset) if isinstance(dataset, dict) else []
+    if key[0] == "dataset" and len(key) > 1 and key[1] in DatasetSpec.model_fields and len(names) == 1:
+        return ["dataset", names[0], *key[1:]]
+    return key
 
 
 def _section(findings: Findings, model: type[_Section], raw: object, *, key: str = "") -> _Section | None:

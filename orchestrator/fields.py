@@ -14,6 +14,9 @@ from pydantic_core import PydanticCustomError
 # What no name and no path needs: it would end a line of a log, steer a terminal, or cannot be written at all.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
+# What would become folders of these names below the present one.
+_ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*:/")
+
 
 def _printable(value: str) -> str:
     if _CONTROL.search(value):
@@ -21,9 +24,17 @@ def _printable(value: str) -> str:
     return value
 
 
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise refuse("text that is not blank", "Write something, or leave it out.")
+    return value
+
+
 def _absolute(value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError("not a path")
+    if _ADDRESS.match(str(value)):
+        raise refuse("a path, no address", "Write the path of a folder; mount what lies elsewhere.")
     return Path(os.path.abspath(os.path.expanduser(_printable(str(value)))))
 
 
@@ -36,7 +47,7 @@ def refuse(allowed: str, remedy: str) -> PydanticCustomError:
 Integer = Annotated[int, Field(strict=True)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Bool = Annotated[bool, Field(strict=True)]
-Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(_printable), AfterValidator(_not_blank)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 

@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -24,9 +23,10 @@ from mlflow.protos.databricks_pb2 import (
     ErrorCode,
 )
 
+from orchestrator.config import is_sqlite
 from orchestrator.credentials import URI_VARIABLE, moved_to_environment, without_secrets
 from orchestrator.errors import TrackingError, UserError
-from orchestrator.schema import check_schema
+from orchestrator.schema import check_place, check_schema, database_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ PASSING_CODES = frozenset(
 # MLflow's defaults (7 retries of 120 s) would block for minutes when a server does not answer.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 PAGE_SIZE = 1000
+# Servers, databases, and Databricks; MLflow's folders of files are read no more.
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 
 
 class Store:
@@ -60,6 +62,7 @@ class Store:
             os.environ.setdefault(name, value)
         uri = moved_to_environment(uri)
         self.shown_uri = without_secrets(uri)
+        _check_scheme(uri, origin)
         _check_sqlite(uri, origin)
         _set_uri(uri)
         try:
@@ -145,22 +148,31 @@ def _set_uri(uri: str) -> None:
         os.environ[URI_VARIABLE] = before
 
 
+def _check_scheme(uri: str, origin: str) -> None:
+    scheme = uri.partition(":")[0].partition("+")[0].lower()
+    if scheme not in SCHEMES:
+        raise UserError(
+            f"{origin} = {without_secrets(uri)}: no address of an MLflow store\n"
+            f"  allowed: {', '.join(SCHEMES)}, e.g. http://HOST:5000 or sqlite:////PATH\n"
+            f"  remedy:  mend it, or leave {origin} out: SQLite in storage"
+        )
+
+
 def _check_sqlite(uri: str, origin: str) -> None:
     """Refuse a SQLite file that cannot be opened at once: MLflow would try for minutes, or make a folder for it."""
-    if not uri.startswith("sqlite:"):
+    if not is_sqlite(uri):
         return
-    if not uri.startswith("sqlite:////"):
+    path = database_of(uri)
+    if path is None:
         # Another folder would be another, empty store.
         raise UserError(f"{origin} = {uri}: its path is not absolute\n  remedy:  write sqlite:////PATH")
-    path = Path(uri.removeprefix("sqlite:///"))
+    check_place(path, origin)
     try:
-        if not path.parent.is_dir():
-            raise sqlite3.OperationalError(f"{path.parent} is no folder")
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("pragma schema_version")
     except (sqlite3.Error, OSError) as error:
         raise UserError(
-            f"{path}: not a SQLite database that can be opened ({error})\n"
+            f"{origin} = {uri}: {path} is no SQLite database that can be opened ({error})\n"
             "  remedy:  mend or move it, or name another with -o storage=FOLDER or -o tracking.uri=URI"
         ) from error
     check_schema(path)

@@ -24,7 +24,20 @@ _NEWER_REMEDY = "pip install --upgrade mlflow, or name another store: there is n
 
 def database_of(uri: str) -> Path | None:
     """Return the SQLite file of a tracking URI with an absolute path; None for another store."""
-    return Path(uri.removeprefix(_PREFIX)) if uri.startswith(f"{_PREFIX}/") else None
+    return Path(uri.removeprefix(_PREFIX).partition("?")[0]) if uri.startswith(f"{_PREFIX}/") else None
+
+
+def check_place(database: Path, origin: str) -> None:
+    """Refuse a file that MLflow could not make: it would make folders, too, also for a mistyped one.
+
+    Raises:
+        UserError: There is no folder that it would lie in; says what `origin` is to be.
+    """
+    if not database.parent.is_dir():
+        raise UserError(
+            f"{origin} = {_PREFIX}{database}: {database.parent} is no folder\n"
+            f"  remedy:  make it, or name another file; {origin} may be left out: SQLite in storage"
+        )
 
 
 def check_schema(database: Path) -> None:

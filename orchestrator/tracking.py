@@ -176,8 +176,14 @@ class Tracker:
             if parent is not None and parent.info.status != "FINISHED":
                 self._client.set_terminated(parent.info.run_id, "FINISHED")
 
-    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str) -> None:
+    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int | None = None) -> None:
         """Open the cell's run: the one it already has, or a new child of the sweep's.
+
+        Args:
+            cell: The cell.
+            known: Its run, as far as that is known.
+            sweep: The sweep's name.
+            timestamp_ms: When the cell was started, which may be long ago if MLflow did not answer; None for now.
 
         Raises:
             TrackingError: Another sweep works on the cell, or has finished it.
@@ -197,7 +203,7 @@ class Tracker:
                 # What differs most comes first: MLflow's lists cut names.
                 MLFLOW_RUN_NAME: f"{cell.augment.label} seed={cell.seed} {cell.dataset.label} {cell.model}",
             } | git_tags()
-            run_id = self._client.create_run(self._experiment_id, tags=tags).info.run_id
+            run_id = self._client.create_run(self._experiment_id, start_time=timestamp_ms, tags=tags).info.run_id
             self._rows[cell.key] = _Rows()
         else:
             run_id = run.info.run_id

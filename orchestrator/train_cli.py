@@ -70,7 +70,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="Start as many processes as the cell has workers: torchrun --nproc-per-node N -m orchestrator.train ...",
     )
     parser.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="a YAML file, see experiments/")
-    parser.add_argument("--cell", metavar="KEY", help="the cell's key or how it begins; without it the keys are listed")
+    parser.add_argument("--cell", metavar="KEY", help="the cell's key or how it begins; not needed if there is one")
     parser.add_argument(
         "-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="override a key of the file"
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -11,10 +12,14 @@ import yaml
 
 from orchestrator.credentials import NO_CREDENTIALS, PLACES, is_secret_name, mentions_secret, without_secrets
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.findings import COMMAND_LINE, NOT_GIVEN, Findings, suggest
+from orchestrator.findings import COMMAND_LINE, NOT_GIVEN, Findings
 
-_OVERRIDE = re.compile(r"(?P<key>\w[\w-]*(?:\[\d+\]|\.\w[\w-]*)*)=(?P<value>.*)", re.DOTALL)
+_OVERRIDE = re.compile(r"\s*(?P<key>\w[\w-]*(?:\[\d+\]|\.\w[\w-]*)*)\s*=(?P<value>.*)", re.DOTALL)
 _STEP = re.compile(r"\[(\d+)\]|([\w-]+)")
+
+Key = list[int | str]
+"""The steps of a dotted key, from the outermost mapping or list."""
+WrittenOut = Callable[[dict[str, Any], Key], Key]
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -98,11 +103,19 @@ def read_yaml(path: Path, findings: Findings) -> dict[str, Any]:
     return data
 
 
-def apply_overrides(data: dict[str, Any], overrides: Sequence[str], findings: Findings) -> dict[str, Any]:
+def apply_overrides(
+    data: dict[str, Any], overrides: Sequence[str], findings: Findings, *, written_out: WrittenOut = lambda _, key: key
+) -> dict[str, Any]:
     """Return a copy of `data` with each ``key=value`` set, the last winning; what is wrong is noted in `findings`.
 
     A key is dotted as the messages print it: ``train.epochs``, ``augment[2].zeta_mixup.gamma``. The value is YAML.
     Whether an experiment has such a key is checked later, with the file.
+
+    Args:
+        data: What stands in the file.
+        overrides: What to set.
+        findings: Takes what is wrong.
+        written_out: Returns the whole of a key that may be short for another, given what is set so far.
     """
     for override in overrides:
         match = _OVERRIDE.fullmatch(override)
@@ -117,7 +130,7 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], findings: Fi
             value, repeated = _parse(text)
             if repeated:
                 raise yaml.YAMLError(f"the key {repeated[0][0]} stands there twice")
-            steps = [int(index) if index else name for index, name in _STEP.findall(key)]
+            steps = written_out(data, [int(index) if index else name for index, name in _STEP.findall(key)])
             changed = _replaced(data, steps, value, at="")
         except yaml.YAMLError as error:
             _note(findings, key, text, allowed="a YAML value", remedy=f"It cannot be read {_describe(error, text)}")
@@ -190,8 +203,10 @@ def _refuse_file(path: Path, error: OSError) -> NoReturn:
         _refuse(path, NOT_GIVEN, allowed="an experiment file", remedy="It is a folder: name one of the files in it.")
     if path.exists():
         _refuse(path, NOT_GIVEN, allowed="a readable file", remedy=f"It cannot be read: {error.strerror}.")
-    known = sorted(str(sibling) for sibling in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-    hint = suggest(str(path), known) if known else "Check the path."
+    known = sorted(sibling.name for sibling in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+    nearest = difflib.get_close_matches(path.name, known, n=1)
+    hint = f"Did you mean {path.with_name(nearest[0])}?" if nearest else f"There are: {', '.join(known)}."
+    hint = hint if known else "Check the path."
     _refuse(path, NOT_GIVEN, allowed="an experiment file", remedy=f"There is no such file. {hint}")
 
 

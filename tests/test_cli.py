@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from commands import Answer, Call
+from commands import ROOT, Answer, Call
 
 from orchestrator.cli import FORMATS, main
 from orchestrator.report import Format
@@ -61,7 +64,7 @@ def test_syntax_error_names_file_and_line(call: Call, tmp_path: Path) -> None:
         ("augment={zeta_mixup: {gamma: .nan, num_mixed: 4}}", ["gamma", "nan"]),
         ("augment={zeta_mixup: {gamma: 2.8, num_mixed: 33}}", ["num_mixed", "33", "batch_size_per_worker", "32"]),
         ("augment={mixup: {alpha: 0}}", ["alpha", "0"]),
-        ("train.epochs=0", ["train.epochs", "0", "at least 1"]),
+        ("train.epochs=0", ["train.epochs", "0", "from 1"]),
         ("seed=[0, 0]", ["seed"]),
         ("resources={workers: 2, gpus_per_worker: 0.5}", ["gpus_per_worker", "0.5"]),
         ("resources.workers=40", ["40", "workers", "CPUs"]),
@@ -139,6 +142,26 @@ def test_nothing_is_there_yet(call: Call, good: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("command", ["plan", "status", "compare", "select"])
+def test_who_only_looks_makes_no_store(call: Call, good: Path, tmp_path: Path, command: str) -> None:
+    answer = call(command, good, "-o", f"tracking.uri=sqlite:///{tmp_path / 'typo.db'}?timeout=5")
+    assert answer.code == (0 if command == "plan" else 1)
+    assert f"{tmp_path / 'typo.db'} is not there yet" in answer.err
+    assert [path.name for path in tmp_path.iterdir()] == [good.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_sigterm_ends_also_what_ignores_ctrl_c(tmp_path: Path) -> None:
+    """A shell has what it starts in the background ignore SIGINT."""
+    path = tmp_path / "pipe.yaml"
+    os.mkfifo(path)
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from orchestrator.cli import main; main()"
+    command = [sys.executable, "-c", code, "plan", str(path)]
+    with subprocess.Popen(command, cwd=ROOT) as process, path.open("w"):  # opened when it is read
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 130
+
+
 def test_sweep_in_use_names_its_holder(call: Call, good: Path, tmp_path: Path) -> None:
     from orchestrator.storage import Storage
 
@@ -164,6 +187,9 @@ def test_select_refuses_a_relative_database(call: Call, good: Path) -> None:
         (["storage=" + 300 * "x"], "too long"),
         (["tracking.uri=sqlite:////no/such/folder/x.db"], "/no/such/folder"),
         (["tracking.uri=sqlite://"], "four slashes"),
+        (["tracking.uri=/mlruns"], "allowed: http, https, sqlite"),
+        (["tracking.uri=mongodb://host"], "tracking.uri = mongodb://host"),
+        (["dataset=cifar10", "data_dir=/no/such"], "data_dir = /no/such is not there; cifar10: /no/such/cifar10"),
         (['storage="a\\0b"'], "storage"),
         (["resources={workers: 1, cpus_per_worker: 1.0e-9}"], "cpus_per_worker"),
     ],

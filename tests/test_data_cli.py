@@ -188,3 +188,10 @@ def test_clear_removes_what_was_decoded(root: Path, call: Call) -> None:
     assert "removed 0" in call("data", "clear", "--dataset", "cifar10", "--cache-dir", cache).out
     assert "removed 1" in call("data", "clear", "--cache-dir", cache).out
     assert "decoded 48" in call("data", "prepare", experiment(root)).out
+
+
+def test_a_path_is_shown_as_it_is(root: Path, call: Call) -> None:
+    cache = root.parents[1] / "[old] cache"
+    answer = call("data", "prepare", experiment(root), "-o", f"cache.dir={cache}")
+    assert answer.code == 0
+    assert f"all images are decoded, in {cache}" in answer.out

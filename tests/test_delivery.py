@@ -39,7 +39,7 @@ class FlakyTracker:
     def answers(self) -> bool:
         return True
 
-    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str) -> None:
+    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int) -> None:
         assert known is None
         self._write("start", cell)
 

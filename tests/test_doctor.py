@@ -472,6 +472,7 @@ def test_mlflow_that_nobody_answers(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
+        ("tracking.uri=sqlite:////no/such/x.db", "/no/such is no folder"),
         ("resources={workers: 1, gpus_per_worker: 99}", "99 GPUs"),
         ("resources={workers: 40}", "40 workers"),
         ("dataset=cifar10", "cifar10"),

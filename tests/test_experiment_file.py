@@ -82,7 +82,7 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
         ({"train": "{epohs: 3}"}, "train.epohs", "3", "Did you mean epochs?"),
         ({"train": "{1: 3}"}, "train.1", "1", "one of the keys: epochs"),
         ({"train": "[1]"}, "train", "[1]", "a mapping with the keys epochs"),
-        ({"train": "{epochs: 0}"}, "train.epochs", "0", "an integer, at least 1"),
+        ({"train": "{epochs: 0}"}, "train.epochs", "0", "an integer from 1 to 1000000"),
         ({"train": "{epochs: '5'}"}, "train.epochs", "'5'", "without quotes"),
         ({"train": "{optimizer: adam}"}, "train.optimizer", "adam", "Did you mean adamw?"),
         ({"train": "{lr: .nan}"}, "train.lr", ".nan", "a finite number above 0"),
@@ -115,6 +115,14 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
         ({"name": None}, "name", "", "It is missing"),
         ({"name": "2024"}, "name", "2024", "letters, digits"),
         ({"storage": "[a]"}, "storage", "[a]", "the path of the folder"),
+        ({"storage": "s3://bucket/x"}, "storage", "s3://bucket/x", "a path, no address"),
+        ({"data_dir": "file:///x"}, "data_dir", "file:///x", "a path, no address"),
+        ({"cache": "{dir: 'gs://b/x'}"}, "cache.dir", "gs://b/x", "a path, no address"),
+        ({"tracking": "{experiment: '  '}"}, "tracking.experiment", "' '", "not blank"),
+        ({"tracking": "{experiment: " + "x" * 501 + "}"}, "tracking.experiment", "x" * 96 + " ...", "at most 500"),
+        ({"tracking": "{uri: 'sqlite+pysqlite:///x.db'}"}, "tracking.uri", "sqlite+pysqlite:///x.db", "four slashes"),
+        ({"dataset": "{digits: {image_size: 100000}}"}, "dataset.digits.image_size", "100000", "1 to 8192"),
+        ({"dataset": "{digits: {crop_padding: 9000}}"}, "dataset.digits.crop_padding", "9000", "from 0 to 8192"),
         ({"dataset": None}, "dataset", "", "At least one is needed"),
         ({"dataset": "cifar"}, "dataset", "cifar", "Did you mean cifar10?"),
         ({"dataset": "[digits, 5]"}, "dataset[1]", "5", "one of: cifar10"),
@@ -293,8 +301,8 @@ def test_overrides_change_any_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "key", "words"),
     [
-        ("train.epochs=0", "train.epochs", "an integer, at least 1"),
-        ("train={epochs: 0}", "train.epochs", "an integer, at least 1"),
+        ("train.epochs=0", "train.epochs", "an integer from 1 to 1000000"),
+        ("train={epochs: 0}", "train.epochs", "an integer from 1 to 1000000"),
         ("trian.epochs=1", "trian", "Did you mean train?"),
         ("resources.slots=0", "resources.slots", "auto, or an integer"),
         ("train.schedule=multistep", "train.milestones", "at least one epoch"),
@@ -315,3 +323,14 @@ def test_only_what_an_override_set_is_blamed_on_it(tmp_path: Path) -> None:
         "train.lr": "-o",
         "train.lr_decay": str(tmp_path / "x.yaml"),
     }
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "{cifar10: {val_fraction: 0.2}}"])
+def test_an_option_of_the_only_data_set_needs_no_name(tmp_path: Path, dataset: str) -> None:
+    (spec,) = load(tmp_path, "dataset.image_size=64", dataset=dataset).dataset
+    assert (spec.name, spec.image_size) == ("cifar10", 64)
+
+
+def test_an_option_of_one_of_several_data_sets_needs_its_name(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, "dataset.image_size=64", dataset="[cifar10, digits]")
+    assert "dataset[0]" in problem.remedy

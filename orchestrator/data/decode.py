@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -17,9 +18,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 
+from orchestrator.amounts import bytes_text
 from orchestrator.data.dataset import ArraySamples, Decoded, Samples, Shape, Source
 from orchestrator.errors import DataError
 
@@ -93,7 +96,18 @@ def decode_into(
 
 
 def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
-    """Decode a source that is small and embedded, so that a cache of it would save nothing."""
+    """Decode a source that is small and embedded, so that a cache of it would save nothing.
+
+    Raises:
+        DataError: It does not fit into the memory that is free, at this size.
+    """
+    count, shape = shape_of(source, image_size)
+    needed, free = count * math.prod(shape), psutil.virtual_memory().available
+    if needed > free:
+        raise DataError(
+            f"its images take {bytes_text(needed)} of memory at dataset.image_size={image_size}, and "
+            f"{bytes_text(free)} are free. Lower it."
+        )
     samples = [ArraySamples(part.ids, part.labels, part.read(np.arange(len(part.labels)), image_size), part.groups)
                for part in source.parts.values()]  # fmt: skip
     images = torch.cat([part.images for part in samples])

@@ -45,9 +45,11 @@ def check_dataset(name: str, data_dir: Path, *, path: str | None = None) -> None
         refuse_dangling(root)
         refuse_dangling(root / missing[0])
         fetch = f", or let `--download` fetch it to {root}" if info.download else ""
+        state = "no folder" if data_dir.exists() else "not there"
+        where = "" if data_dir.is_dir() else f"data_dir = {data_dir} is {state}; "
         raise DataError(
-            f"{name}: {root / missing[0]} is missing ({info.description}). Put it there{fetch}; or change data_dir. "
-            "What belongs where is in docs/data-sets.md."
+            f"{where}{name}: {root / missing[0]} is missing ({info.description}). Put it there{fetch}; or change "
+            "data_dir. What belongs where is in docs/data-sets.md."
         )
     if info.check:
         info.check(root)

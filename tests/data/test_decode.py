@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from small_sets import write_image_folder
 
-from orchestrator.data import decode
+from orchestrator.data import decode, load_dataset
 from orchestrator.data.decode import decode_in_memory, decode_into, shape_of
 from orchestrator.data.image_folder import open_image_folder
 from orchestrator.errors import DataError
@@ -77,7 +79,8 @@ def test_a_damaged_image_is_named(root: Path, tmp_path: Path, processes: int) ->
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from orchestrator.data import decode
+from types import SimpleNamespace
+from orchestrator.data import decode, load_dataset
 from orchestrator.data.decode import decode_into
 from orchestrator.data.image_folder import FileSamples, open_image_folder
 class Slow(FileSamples):
@@ -119,3 +122,9 @@ def members(group: int) -> list[str]:
             except (ProcessLookupError, FileNotFoundError):
                 continue
     return found
+
+
+def test_images_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
+    with pytest.raises(DataError, match=r"take .* GB of memory at dataset.image_size=4000, and 1.0 MB are free"):
+        load_dataset("digits", Path("unused"), image_size=4000)
