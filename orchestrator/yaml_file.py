@@ -195,6 +195,8 @@ def _describe(error: yaml.YAMLError, text: str) -> str:
         mark = error.problem_mark
         where = f"from line {mark.line + 1}, column {mark.column + 1}"
         why = ", ".join(part for part in (error.context, error.problem) if part)
+        if "'\\t'" in why:
+            why += ": YAML indents with spaces"
     return f"{where}." if mentions_secret(text) else f"{where}: {without_secrets(why)}."
 
 

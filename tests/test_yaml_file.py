@@ -71,6 +71,7 @@ def test_nan_is_a_number(tmp_path: Path) -> None:
     [
         ("name: x\ntrain: {epochs: 5\nseed: 0\n", "line 3, column 5"),
         ("name: x\n\tseed: 0\n", "line 2, column 1"),
+        ("name: x\n\tseed: 0\n", "indents with spaces"),
         ("a: !!python/object:os.system {}\n", "line 1, column 4"),
         ("a: 1\nb: !!timestamp 2024-01-01\n", "line 2, column 4"),
         ("a: 1\n---\nb: 2\n", "line 2, column 1"),
