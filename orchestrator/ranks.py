@@ -44,10 +44,12 @@ class Ranks:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
-    def sum(self, tensor: Tensor) -> None:
-        """Replace `tensor` by its sum over the ranks."""
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Return the sum of `tensor` over the ranks; each keeps its own."""
+        total = tensor.clone()
         if self.world_size > 1:
-            dist.all_reduce(tensor)
+            dist.all_reduce(total)
+        return total
 
     def largest(self, numbers: Sequence[int]) -> list[int]:
         """Return the largest of each number over the ranks."""

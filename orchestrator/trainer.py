@@ -177,9 +177,7 @@ class Trainer:
             self._to_disk(lambda: self._audit(order[0], underway.generator))
         self._first_step_ms = self._first_step_ms or _now_ms()
         self._train(order, underway)
-        loss_sum = underway.loss_sum
-        self._ranks.sum(loss_sum)
-        mean_loss = float(loss_sum) / (len(order) * self._world_size)
+        mean_loss = float(self._ranks.sum(underway.loss_sum)) / (len(order) * self._world_size)
         if not math.isfinite(mean_loss):
             raise CellError(
                 f"the training loss became {mean_loss} in epoch {epoch}: lower train.lr (now {self._cell.train.lr:g}) "

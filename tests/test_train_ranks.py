@@ -43,7 +43,9 @@ def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 # Three: with two, sums do not depend on their order, and no split here can be cut into three equal parts and two, too.
 WORLD_SIZE = 3
-RANKS_CELL = make_cell(workers=WORLD_SIZE, epochs=2, batch_size_per_worker=16, num_train=FEW)
+# Small enough that every rank has a whole batch of the validation, too.
+BATCH_SIZE = 8
+RANKS_CELL = make_cell(workers=WORLD_SIZE, epochs=2, batch_size_per_worker=BATCH_SIZE, num_train=FEW)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class RankReport:
     Attributes:
         whole: A training that nothing disturbed.
         resumed: The same, interrupted after its first epoch.
-        stopped: The same, stopped in the middle of its second epoch since the last rank was asked to, and resumed.
+        stopped: The same, stopped among the steps of its second epoch since the last rank was asked to, and resumed.
+        stopped_late: The same, stopped while its second epoch was validated.
         num_evaluated: Samples of this rank in each evaluation of `whole`, then of `resumed`.
         losses: This rank's loss in each step of `whole`, then of `resumed`.
         problem: What this rank raised when another one could not prepare.
@@ -62,6 +65,7 @@ class RankReport:
     whole: Trained
     resumed: Trained
     stopped: Trained
+    stopped_late: Trained
     num_evaluated: list[int]
     losses: list[float]
     problem: str
@@ -95,22 +99,24 @@ def train_on_rank(rank: int, folder: Path) -> None:
         resumed = run(RANKS_CELL, dataset, folder / f"resumed-{rank}")
         seen = list(num_evaluated), list(losses)
         patch.setattr(lookout, "LOOK_EVERY_S", 0)
-        stopped = stop_and_resume(rank, dataset, folder / f"stopped-{rank}")
+        stopped = stop_and_resume(rank, dataset, folder / f"stopped-{rank}", look=2, saved_step=2)
+        num_steps = len(dataset.train) // (BATCH_SIZE * WORLD_SIZE)
+        late = stop_and_resume(rank, dataset, folder / f"late-{rank}", look=num_steps + 1, saved_step=num_steps)
     problem = ""
     try:
         train_cli._agreed(lambda: fail_on_rank_1(rank))
     except UserError as error:
         problem = str(error)
-    torch.save(RankReport(whole, resumed, stopped, *seen, problem), folder / f"{rank}.pt")
+    torch.save(RankReport(whole, resumed, stopped, late, *seen, problem), folder / f"{rank}.pt")
 
 
-def stop_and_resume(rank: int, dataset: Dataset, folder: Path) -> Trained:
+def stop_and_resume(rank: int, dataset: Dataset, folder: Path, *, look: int, saved_step: int) -> Trained:
     """Asked of one rank only, all leave at the same step; the folder of rank 0 alone knows where to go on."""
     interrupt(RANKS_CELL, dataset, folder, after=1)
     with pytest.raises(StoppedError):
-        run(RANKS_CELL, dataset, folder, poll=PollUntil(2 if rank == WORLD_SIZE - 1 else None))
+        run(RANKS_CELL, dataset, folder, poll=PollUntil(look if rank == WORLD_SIZE - 1 else None))
     if rank == 0:
-        assert Checkpoints(folder).points()[0] == Point(1, 2)
+        assert Checkpoints(folder).points()[0] == Point(1, saved_step)
     return run(RANKS_CELL, dataset, folder)
 
 
@@ -134,9 +140,9 @@ def test_all_ranks_have_the_same_results(ranks: list[RankReport]) -> None:
         assert report.whole.result == ranks[0].whole.result
 
 
-@pytest.mark.parametrize("name", ["resumed", "stopped"])
+@pytest.mark.parametrize("name", ["resumed", "stopped", "stopped_late"])
 def test_ranks_that_went_on_end_the_same(ranks: list[RankReport], name: str) -> None:
-    """Interrupted between two epochs, or stopped in the middle of one."""
+    """Interrupted between two epochs, or stopped in the middle of one: in its training or its validation."""
     whole, others = ranks[0].whole, [getattr(report, name) for report in ranks]
     assert numbers(others[0].history) == numbers(whole.history)
     assert others[0].result.metrics == whole.result.metrics
