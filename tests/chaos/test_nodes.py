@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -64,14 +62,14 @@ def test_a_cell_goes_on_on_another_node(
 ) -> None:
     sweep = make_sweep(TWO_CELLS, "resources.slots=1", SAVES_OFTEN, RAY_ADDRESS=cluster.ask("address"))
     sweep.hosts.add(cluster.process.pid)
-    raylet = cluster.ask("add")
+    cluster.ask("add")
     sweep.start()
     for moment in (5, 45):
         sweep.until_epoch(moment)
         before, since = sweep.workers(), time.time()
-        os.kill(raylet, signal.SIGKILL)
+        cluster.ask("lose")
         report.injected(LOST)
-        raylet = cluster.ask("add")
+        cluster.ask("add")
         seconds = sweep.seconds_to_resume(since, before)
         assert seconds is not None, sweep.output
         report.resumed(LOST, seconds)

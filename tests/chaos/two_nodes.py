@@ -1,7 +1,7 @@
 """A Ray cluster with a head without CPUs and other nodes, all on this machine, for as long as its input is open.
 
-Each line on its input is answered with a line of JSON: ``address``; ``add`` starts a node with two CPUs and gives the
-process of its raylet; ``groups`` gives the number of placement groups that hold anything.
+Each line on its input is answered with a line of JSON: ``address``; ``add`` starts a node with two CPUs; ``lose`` ends
+the raylet of that node with SIGKILL; ``groups`` gives the number of placement groups that hold anything.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NODE: dict[str, Any] = {"object_store_memory": 100 * 1024**2}
 def main() -> None:
     """Serve the input."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": True, **NODE})
-    answers: dict[str, Callable[[Cluster], Any]] = {"address": address, "add": add, "groups": groups}
+    answers: dict[str, Callable[[Cluster], Any]] = {"address": address, "add": add, "lose": lose, "groups": groups}
     try:
         for line in sys.stdin:
             sys.stdout.write(json.dumps(answers[line.strip()](cluster)) + "\n")
@@ -35,11 +35,15 @@ def address(cluster: Cluster) -> str:
     return str(cluster.address)
 
 
-def add(cluster: Cluster) -> int:
-    """Start a node; return its raylet's process."""
-    node = cluster.add_node(num_cpus=2, **NODE)
-    (raylet,) = node.all_processes["raylet"]
-    return int(raylet.process.pid)
+def add(cluster: Cluster) -> None:
+    """Start a node."""
+    cluster.add_node(num_cpus=2, **NODE)
+
+
+def lose(cluster: Cluster) -> None:
+    """Kill the node, and wait for its raylet: while it is a zombie, its workers live on."""
+    (node,) = cluster.worker_nodes
+    cluster.remove_node(node, allow_graceful=False)
 
 
 def groups(cluster: Cluster) -> int:
