@@ -209,6 +209,11 @@ def _register(tracker: Tracker, selections: Sequence[Any], name: str) -> None:
             f"--register {name}: needs exactly one data set with a finished selection, got {len(chosen)} of "
             f"{len(selections)}\n  remedy:  name one with -o dataset=NAME, or run what is missing"
         )
+    if chosen[0].mixed_data:
+        raise UserError(
+            f"--register {name}: the cells of {chosen[0].dataset} saw different images or labels: not comparable\n"
+            "  remedy:  restore the data set, or train the cells again with another storage and tracking.experiment"
+        )
     version = tracker.register(chosen[0].model_uri, name)
     click.echo(f"registered as {name}, version {version}, alias 'best'")
 

@@ -135,7 +135,9 @@ def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str =
             entries[row, column] = replace(in_column[row], best=in_column[row].mean == in_column[ranked[0]].mean)
     without_value = [cell for cell in cells if value_of(cell, runs, chosen) is None]
     states = Counter(runs[cell.key].status if cell.key in runs else "missing" for cell in without_value)
-    mixed_data = tuple(column for column in columns if len(_split_hashes(cells, column, runs)) > 1)
+    mixed_data = tuple(
+        column for column in columns if saw_different_data([cell for cell in cells if _column(cell) == column], runs)
+    )
     return Comparison(chosen, rows, columns, entries, contrasts, states, len(cells), mixed_data)
 
 
@@ -175,13 +177,14 @@ def value_of(cell: Cell, runs: Mapping[str, CellRun], metric: Metric) -> float |
     return run.metrics.get(metric.key) if run is not None and run.status == "done" else None
 
 
+def saw_different_data(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> bool:
+    """Whether the finished ones of `cells`, of one data set, saw different images or labels: it was changed between."""
+    done = [runs[cell.key] for cell in cells if cell.key in runs and runs[cell.key].status == "done"]
+    return len({run.split_hash for run in done if run.split_hash is not None}) > 1
+
+
 def _column(cell: Cell) -> Column:
     return Column(cell.dataset.label, cell.model)
-
-
-def _split_hashes(cells: Sequence[Cell], column: Column, runs: Mapping[str, CellRun]) -> set[str]:
-    done = [runs[cell.key] for cell in cells if _column(cell) == column and cell.key in runs]
-    return {run.split_hash for run in done if run.status == "done" and run.split_hash is not None}
 
 
 def _entry(members: Sequence[Cell], runs: Mapping[str, CellRun], metric: Metric) -> Entry:

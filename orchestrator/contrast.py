@@ -11,6 +11,8 @@ from typing import Literal
 from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
+# Values that differ by less are the same but for rounding: one image of a million is more.
+RESOLUTION = 1e-6
 Verdict = Literal["separated", "not separated", "cannot tell"]
 
 
@@ -54,7 +56,7 @@ def contrast(
         if seed in other_values and math.isfinite(value - other_values[seed])
     }
     seeds = tuple(margins)
-    margin = statistics.fmean(margins.values()) if margins else None
+    margin = mean_and_std(margins.values())[0] if margins else None
     interval = t_interval(list(margins.values()))
     if interval is None:
         return Contrast(best, other, seeds, margin, None, "cannot tell")
@@ -68,7 +70,7 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
     Equal differences come from a small test set (counts out of a few hundred), not from a spread of zero, and an
     interval without width would call anything separated.
     """
-    if len(values) < 2 or math.isclose(min(values), max(values), rel_tol=1e-9, abs_tol=1e-12):
+    if len(values) < 2 or max(values) - min(values) < RESOLUTION:
         return None
     mean = statistics.fmean(values)
     quantile = float(stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2))
@@ -81,5 +83,6 @@ def mean_and_std(values: Iterable[float]) -> tuple[float, float | None]:
     known = list(values)
     if not known or not all(map(math.isfinite, known)):
         return math.nan, None
-    # The sums of `statistics` are exact: the same values in another order have the same mean, so that ties are ties.
-    return statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None
+    # Rounded far below `RESOLUTION`, so that ties are ties: shares of a test set are no binary fractions, and the means
+    # of the same number of errors, spread differently over the seeds, would differ in the last bit.
+    return round(statistics.fmean(known), 9), statistics.stdev(known) if len(known) > 1 else None

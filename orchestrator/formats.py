@@ -12,6 +12,11 @@ from orchestrator.amounts import counted
 from orchestrator.compare import Column, Comparison, Entry, Metric
 from orchestrator.contrast import Contrast
 
+MIXED_DATA = (
+    "the data set was changed between these cells, they saw different images or labels: not comparable. Restore it, or "
+    "train them again in another storage."
+)
+
 
 def number(value: float, metric: Metric) -> str:
     """A metric's value as shown: fractions in percent with two decimals, others with four."""
@@ -51,11 +56,7 @@ def remarks(comparison: Comparison) -> list[str]:
     """What must be said beside the numbers: the verdict for each column, its limits, and what is missing."""
     columns = comparison.columns
     lines = [f"{column.label}: {sentence}" for column in columns for sentence in _verdicts(comparison, column)]
-    lines += [
-        f"{column.label}: the data set was changed between these cells, they saw different images or labels: not "
-        "comparable."
-        for column in comparison.mixed_data
-    ]
+    lines += [f"{column.label}: {MIXED_DATA}" for column in comparison.mixed_data]
     if any(contrast.interval for contrasts in comparison.contrasts.values() for contrast in contrasts):
         lines.append(
             "In brackets: 95 % interval of the difference (Student's t, paired over seeds). The best row was picked "
@@ -78,7 +79,9 @@ def _verdicts(comparison: Comparison, column: Column) -> Iterator[str]:
     elif any(comparison.entries[row, column].complete for row in comparison.rows):
         yield "no other row is complete, so there is nothing to compare the best with."
     else:
-        yield "no row has all its seeds, so none is best."
+        entries = (comparison.entries[row, column] for row in comparison.rows)
+        finite = " with a finite value" if any(entry.n and not math.isfinite(entry.mean) for entry in entries) else ""
+        yield f"no row has all its seeds{finite}, so none is best."
 
 
 def _sentence(contrast: Contrast, metric: Metric) -> str:

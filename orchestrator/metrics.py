@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,8 @@ def compute_metrics(
     A collective: where a default process group is initialised, every rank must call it. Shards may differ in length and
     may be empty; none is padded. The shards are gathered whole, because AUROC and the calibration error need every
     score anyway, so each rank computes the same values from the same samples. They are computed on the CPU, in one
-    order: the CUDA versions of some of the sums involved are not deterministic.
+    order: the CUDA versions of some of the sums involved are not deterministic. What counts say is computed in float64:
+    two models that are wrong equally often are equal, and equal differences between pairs of models are, too.
 
     Args:
         logits: Floating, [n, num_classes]: this rank's shard, on the device that the group's backend works on.
@@ -86,10 +88,12 @@ def compute_metrics(
 
 def recall_names(class_names: Sequence[str]) -> list[str]:
     """The name of each class's recall: ``recall/<class>``, in the characters that MLflow allows, no two alike."""
-    plain = [re.sub(r"[^\w -]", "_", name) for name in class_names]
-    return [
-        f"{RECALL}{name}" if plain.count(name) == 1 else f"{RECALL}{name}_{label}" for label, name in enumerate(plain)
-    ]
+    names = [re.sub(r"[^\w -]", "_", name) for name in class_names]
+    # Again, since a label may make a name that another class has.
+    while len(set(names)) < len(names):
+        counts = Counter(names)
+        names = [name if counts[name] == 1 else f"{name}_{label}" for label, name in enumerate(names)]
+    return [f"{RECALL}{name}" for name in names]
 
 
 def class_recalls(logits: Tensor, labels: Tensor, class_names: Sequence[str]) -> dict[str, float]:
@@ -103,7 +107,7 @@ def class_recalls(logits: Tensor, labels: Tensor, class_names: Sequence[str]) ->
     support = labels.bincount(minlength=len(class_names))
     hits = labels[logits.argmax(dim=1) == labels].bincount(minlength=len(class_names))
     return {
-        name: float(hits[label] / support[label])
+        name: int(hits[label]) / int(support[label])
         for label, name in enumerate(recall_names(class_names))
         if support[label] > 0
     }
@@ -122,33 +126,61 @@ def _metrics_of(logits: Tensor, labels: Tensor, num_classes: int) -> dict[str, f
     # Imported here: torchmetrics takes seconds to import, and the command line only reads METRICS.
     from torchmetrics.functional import classification as tm
 
-    probabilities = logits.softmax(dim=1)
-    counts = tm.multiclass_stat_scores(logits, labels, num_classes=num_classes, average=None)
-    support = counts[:, 4]
+    # torchmetrics counts; the ratios of the counts, as it has them, would be float32.
+    hits, false_positives, _, misses, support = tm.multiclass_stat_scores(
+        logits, labels, num_classes=num_classes, average=None
+    ).T.double()
     present = support > 0
-    accuracy = float(tm.multiclass_accuracy(logits, labels, num_classes=num_classes, average="micro"))
+    occurs = present | (false_positives > 0)
+    accuracy = float(hits.sum() / support.sum())
+    f1 = 2 * hits / (2 * hits + false_positives + misses)
     values = {
         # float64: a sum over all samples in float32 would depend on how many there are.
         "loss": float(torch.nn.functional.cross_entropy(logits.double(), labels)),
         "accuracy": accuracy,
-        "error": 1.0 - accuracy,
-        "f1_micro": float(tm.multiclass_f1_score(logits, labels, num_classes=num_classes, average="micro")),
-        "f1_macro": float(tm.multiclass_f1_score(logits, labels, num_classes=num_classes, average="macro")),
+        "error": float(misses.sum() / support.sum()),
+        # Each sample has one label and one prediction: a miss of one class is a false positive of another.
+        "f1_micro": accuracy,
+        "f1_macro": float(f1[occurs].mean()),
         # torchmetrics' macro recall counts a class that is predicted but never occurs as 0; it has no recall at all.
-        "balanced_accuracy": float((counts[present, 0] / support[present]).mean()),
-        "auroc": _auroc(probabilities, labels, present),
-        "ece": float(tm.multiclass_calibration_error(probabilities, labels, num_classes=num_classes, n_bins=_ECE_BINS)),
+        "balanced_accuracy": float((hits / support)[present].mean()),
+        "auroc": _auroc(logits, labels, present),
+        "ece": _calibration_error(logits, labels, num_classes),
     }
     assert values.keys() == METRICS.keys()
     return values
 
 
-def _auroc(probabilities: Tensor, labels: Tensor, present: Tensor) -> float:
+def _auroc(logits: Tensor, labels: Tensor, present: Tensor) -> float:
     """Mean area under the ROC curve of each class that occurs against the rest; NaN if only one occurs."""
     from torchmetrics.functional import classification as tm
 
     if int(present.sum()) < 2:
         return float("nan")
+    log_odds = _log_odds(logits)
+    areas = []
     # Class by class: multiclass_auroc counts a class without a positive sample as 0 instead of leaving it out.
-    areas = [tm.binary_auroc(probabilities[:, k], (labels == k).long()) for k in present.nonzero().flatten().tolist()]
+    for label in present.nonzero().flatten().tolist():
+        # The area depends on the order alone. A confident model's probabilities round to 1: ties it does not have.
+        _, places = torch.unique(log_odds[:, label], return_inverse=True)
+        places = places.double() / len(labels)
+        areas.append(tm.binary_auroc(places, (labels == label).long()))
     return float(torch.stack(areas).mean())
+
+
+def _log_odds(logits: Tensor) -> Tensor:
+    """Logarithm of p / (1 - p) for each class, float64 like `logits` in shape, exact also where p rounds to 1."""
+    logits = logits.double()
+    log_p = logits.log_softmax(dim=1)
+    top = logits.argmax(dim=1, keepdim=True)
+    # Only one class can have more than a half; for the others 1 - p loses nothing.
+    rest = logits.scatter(1, top, -torch.inf).logsumexp(dim=1, keepdim=True)
+    return (log_p - torch.log1p(-log_p.exp())).scatter(1, top, logits.gather(1, top) - rest)
+
+
+def _calibration_error(logits: Tensor, labels: Tensor, num_classes: int) -> float:
+    from torchmetrics.functional import classification as tm
+
+    # torchmetrics' bins are open above: a probability of 1 would be in a bin of its own.
+    probabilities = logits.softmax(dim=1).clamp(max=1 - torch.finfo(logits.dtype).eps)
+    return float(tm.multiclass_calibration_error(probabilities, labels, num_classes=num_classes, n_bins=_ECE_BINS))

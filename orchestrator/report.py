@@ -15,7 +15,7 @@ from rich.text import Text
 
 from orchestrator.amounts import counted
 from orchestrator.compare import Column, Comparison
-from orchestrator.formats import latex, long_csv, markdown, number, remarks, shown, title
+from orchestrator.formats import MIXED_DATA, latex, long_csv, markdown, number, remarks, shown, title
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
@@ -182,6 +182,8 @@ def _selection_lines(selection: Selection) -> Iterator[str]:
             yield f"  its model: {selection.model_uri}"
         for second in selection.ranked[1:2]:
             yield f"  next of {len(selection.ranked)} on validation: {second.label}: {amount(second.mean, second.std)}"
+    if selection.mixed_data:
+        yield f"  {MIXED_DATA}"
     for candidate in selection.not_eligible:
         n, planned = len(candidate.values), len(candidate.cells)
         reason = f"{n} of {planned} seeds done" if n < planned else "its metric is not finite"

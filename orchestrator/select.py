@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.compare import Metric, resolve_metric, value_of
+from orchestrator.compare import Metric, resolve_metric, saw_different_data, value_of
 from orchestrator.contrast import mean_and_std
 from orchestrator.errors import UserError
 
@@ -52,6 +52,7 @@ class Selection:
         metric: ``best/<metric>``: validation, at the epoch that was tested.
         ranked: The eligible configurations, best first; equal ones in the experiment's order.
         not_eligible: Configurations with seeds that are not done, in the experiment's order.
+        mixed_data: Its cells did not see the same images: the data set was changed between them.
         cell: The chosen configuration's cell with the best seed on validation; None if nothing is eligible.
         run_id: MLflow's run of that cell.
         model_uri: The model that run logged.
@@ -63,6 +64,7 @@ class Selection:
     metric: Metric
     ranked: tuple[Candidate, ...]
     not_eligible: tuple[Candidate, ...]
+    mixed_data: bool
     cell: Cell | None = None
     run_id: str | None = None
     model_uri: str | None = None
@@ -106,13 +108,16 @@ def _selection(dataset: str, cells: Sequence[Cell], runs: Mapping[str, CellRun],
     sign = _sign(metric)
     ranked = tuple(sorted((c for c in candidates if c.eligible), key=lambda candidate: sign * candidate.mean))
     not_eligible = tuple(candidate for candidate in candidates if not candidate.eligible)
+    mixed_data = saw_different_data(cells, runs)
     if not ranked:
-        return Selection(dataset, metric, ranked, not_eligible)
+        return Selection(dataset, metric, ranked, not_eligible, mixed_data)
     best = ranked[0]
     cell = min(best.cells, key=lambda member: sign * best.values[member.seed])
     test_mean, test_std = _test(best, runs, metric)
     run = runs[cell.key]
-    return Selection(dataset, metric, ranked, not_eligible, cell, run.run_id, run.model_uri, test_mean, test_std)
+    return Selection(
+        dataset, metric, ranked, not_eligible, mixed_data, cell, run.run_id, run.model_uri, test_mean, test_std
+    )
 
 
 def _candidate(members: Sequence[Cell], runs: Mapping[str, CellRun], metric: Metric) -> Candidate:

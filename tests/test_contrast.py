@@ -43,6 +43,35 @@ def test_verdicts(best: list[float], other: list[float], verdict: str) -> None:
     assert (result.interval is None) == (verdict == "cannot tell")
 
 
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_equally_many_more_errors_with_each_seed_cannot_tell(precision: type[np.floating]) -> None:
+    """379 test images, five more errors of one than of the other with each seed, also where a store rounds."""
+    best, other = ([float(precision(wrong / 379)) for wrong in counts] for counts in ([89, 99, 105], [94, 104, 110]))
+    result = contrast(
+        "a",
+        "b",
+        best_values=dict(enumerate(best)),
+        other_values=dict(enumerate(other)),
+        higher_is_better=False,
+    )
+    assert (result.interval, result.verdict) == (None, "cannot tell")
+
+
+def test_the_same_number_of_errors_is_the_same_mean() -> None:
+    """However they are spread over the seeds."""
+    rng = np.random.default_rng(3)
+    spread = [rng.multinomial(300, [1 / 3] * 3) for _ in range(200)]
+    assert len({mean_and_std((counts / 379).tolist())[0] for counts in spread}) == 1
+    result = contrast(
+        "a",
+        "b",
+        best_values={0: 90 / 379, 1: 104 / 379, 2: 106 / 379},
+        other_values={0: 101 / 379, 1: 98 / 379, 2: 101 / 379},
+        higher_is_better=False,
+    )
+    assert result.margin == 0
+
+
 def test_only_seeds_of_both_are_paired_and_by_seed_not_by_position() -> None:
     result = contrast(
         "a",

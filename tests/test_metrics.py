@@ -11,7 +11,7 @@ from rank_processes import run_ranks
 from torch import Tensor
 
 from orchestrator.errors import CellError
-from orchestrator.metrics import METRICS, compute_metrics
+from orchestrator.metrics import METRICS, compute_metrics, recall_names
 
 
 def predictions(num: int, num_classes: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -73,6 +73,36 @@ def test_a_single_class_has_no_area_under_the_curve() -> None:
     values = compute_metrics(logits, torch.zeros(20, dtype=torch.int64), num_classes=3)
     assert math.isnan(values.pop("auroc"))
     assert all(math.isfinite(value) for value in values.values())
+
+
+@pytest.mark.parametrize("scale", [1, 12, 30])
+def test_confidence_does_not_change_the_ranking(scale: int) -> None:
+    """In float32 a gap of 17 between two outputs is a probability of 1: ties that the model does not have."""
+    logits, labels = predictions(600, 2)
+    values = compute_metrics(scale * logits, labels, num_classes=2)
+    assert values["auroc"] == pytest.approx(compute_metrics(logits, labels, num_classes=2)["auroc"], abs=2e-6)
+
+
+def test_certainty_is_in_the_uppermost_bin() -> None:
+    """Half of the samples at a probability of 1, of which nine tenths are right; half at 0.95, of which all are."""
+    certain, sure = torch.tensor([100.0, 0.0]), torch.tensor([math.log(19), 0.0])
+    logits = torch.cat([certain.expand(50, 2), sure.expand(50, 2)])
+    labels = torch.tensor([1] * 5 + [0] * 95)
+    assert compute_metrics(logits, labels, num_classes=2)["ece"] == pytest.approx(0.025, abs=1e-6)
+
+
+def test_shares_are_as_exact_as_floats_are() -> None:
+    logits = torch.nn.functional.one_hot(torch.tensor([0] * 200 + [1] * 179), 3).float()
+    labels = torch.tensor([0] * 111 + [1] * 268)
+    values = compute_metrics(logits, labels, num_classes=3, class_names=["a", "b", "c"])
+    assert (values["error"], values["accuracy"], values["f1_micro"]) == (89 / 379, 290 / 379, 290 / 379)
+    assert (values["recall/a"], values["recall/b"]) == (1.0, 179 / 268)
+    assert values["balanced_accuracy"] == (1 + 179 / 268) / 2
+
+
+def test_no_two_recalls_have_the_same_name() -> None:
+    assert recall_names(["a", "b+", "b*", "c"]) == ["recall/a", "recall/b__1", "recall/b__2", "recall/c"]
+    assert len(set(recall_names(["c+", "c*", "c__0"]))) == 3
 
 
 def test_a_perfect_model() -> None:

@@ -129,6 +129,9 @@ def test_remarks_without_a_complete_row_and_with_a_single_one() -> None:
     cells = make_cells(MIXUP, ZETA)
     none = text_of(render(compare(cells, {}), "table"))
     assert "digits / convnet: no row has all its seeds, so none is best." in none
+    undefined = {MIXUP: (0.1, math.nan, 0.2), ZETA: (math.nan,) * 3}
+    nan = text_of(render(compare(cells, runs_with(cells, undefined)), "table"))
+    assert "digits / convnet: no row has all its seeds with a finite value, so none is best." in nan
     one = text_of(render(compare(cells, runs_with(cells, {ZETA: (0.1, 0.1, 0.2)})), "table"))
     assert "digits / convnet: no other row is complete, so there is nothing to compare the best with." in one
 

@@ -1,15 +1,21 @@
 """Selection looks at validation over all seeds, and at nothing else."""
 
+import io
 import math
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
+from rich.console import Console
 from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_with
 
+from orchestrator import cli
 from orchestrator.dataset_spec import DatasetSpec
 from orchestrator.errors import UserError
 from orchestrator.records import CellStatus
+from orchestrator.report import render_selection
 from orchestrator.select import select
+from orchestrator.tracking import Tracker
 
 VALUES = {ERM: (0.30, 0.30, 0.30), MIXUP: (0.20, 0.10, 0.24), ZETA: (0.25, 0.05, 0.30)}
 
@@ -125,3 +131,19 @@ def test_any_stage_but_validation_at_the_tested_epoch_is_refused(metric: str) ->
 def test_an_unknown_metric_names_the_nearest() -> None:
     with pytest.raises(UserError, match=r"Did you mean accuracy\?"):
         select(make_cells(ERM), {}, metric="acuracy")
+
+
+def test_cells_that_saw_different_images_are_said_to_be_not_comparable() -> None:
+    cells = make_cells(ERM, MIXUP)
+    runs = runs_with(cells, {ERM: (0.1, 0.2, 0.3), MIXUP: (0.3, 0.2, 0.2)}, metric="best/error")
+    same = {key: replace(run, split_hash="a") for key, run in runs.items()}
+    assert not select(cells, same)[0].mixed_data
+    (changed,) = select(cells, same | {cells[-1].key: replace(same[cells[-1].key], split_hash="b")})
+    assert changed.mixed_data
+    console = Console(width=200, file=io.StringIO())
+    console.print(render_selection([changed]))
+    assert "they saw different images or labels: not comparable" in console.file.getvalue()
+    tracker = Mock(spec=Tracker)
+    with pytest.raises(UserError, match="--register best: the cells of digits saw different images"):
+        cli._register(tracker, [changed], "best")
+    tracker.register.assert_not_called()
