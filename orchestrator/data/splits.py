@@ -17,30 +17,35 @@ from orchestrator.errors import DataError
 Indices = NDArray[np.int64]
 
 
-def stratified_counts(class_counts: Indices, total: int, *, minimum: int) -> Indices:
+def stratified_counts(class_counts: Indices, total: int, *, minimum: int, left: int = 0) -> Indices:
     """How many samples of each class make up a part of ``total`` samples.
 
-    Proportional to the classes' sizes by largest remainders, but at least ``minimum`` of each.
+    Proportional to the classes' sizes by largest remainders, but at least ``minimum`` of each, and not the last
+    ``left`` of any.
 
     Args:
-        class_counts: int64 [K]: the size of each class, each at least ``minimum``.
-        total: From ``K * minimum`` to the sum of ``class_counts``.
+        class_counts: int64 [K]: the size of each class, each at least ``minimum + left``.
+        total: From ``K * minimum`` to the sum of ``class_counts - left``.
         minimum: At least 0.
+        left: At least 0.
 
     Returns:
-        int64 [K], summing to ``total``, each at most the size of its class.
+        int64 [K], summing to ``total``, each at most the size of its class less ``left``.
     """
-    assert minimum * len(class_counts) <= total <= class_counts.sum(), (class_counts, total, minimum)
+    most = class_counts - left
+    assert minimum * len(class_counts) <= total <= most.sum(), (class_counts, total, minimum, left)
     quota = total * class_counts / class_counts.sum()
-    counts: Indices = np.maximum(np.floor(quota).astype(np.int64), minimum)
+    counts: Indices = np.clip(np.floor(quota).astype(np.int64), minimum, most)
     while counts.sum() > total:
         counts[np.argmax(np.where(counts > minimum, counts - quota, -np.inf))] -= 1
     while counts.sum() < total:
-        counts[np.argmax(np.where(counts < class_counts, quota - counts, -np.inf))] += 1
+        counts[np.argmax(np.where(counts < most, quota - counts, -np.inf))] += 1
     return counts
 
 
-def stratified_part(ids: Sequence[str], labels: Indices, total: int, *, minimum: int, salt: str) -> Indices:
+def stratified_part(
+    ids: Sequence[str], labels: Indices, total: int, *, minimum: int, salt: str, left: int = 0
+) -> Indices:
     """The indices of a stratified part of ``total`` samples, ascending.
 
     Args:
@@ -48,6 +53,7 @@ def stratified_part(ids: Sequence[str], labels: Indices, total: int, *, minimum:
         labels: int64 [n]; every class from 0 to the largest label occurs.
         total: The size of the part, see ``stratified_counts``.
         minimum: At least this many of each class.
+        left: So many of each class are not in it.
         salt: What the part is for: parts for different purposes are independent of each other.
 
     Returns:
@@ -55,7 +61,7 @@ def stratified_part(ids: Sequence[str], labels: Indices, total: int, *, minimum:
     """
     keys = [hashlib.sha256(f"{salt}/{name}".encode()).digest() for name in ids]
     order = np.array(sorted(range(len(ids)), key=keys.__getitem__))
-    counts = stratified_counts(np.bincount(labels), total, minimum=minimum)
+    counts = stratified_counts(np.bincount(labels), total, minimum=minimum, left=left)
     chosen = [order[labels[order] == label][:count] for label, count in enumerate(counts)]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
@@ -66,7 +72,7 @@ def grouped_part(
     """The indices of a stratified part of about ``total`` samples that tears no group apart, ascending.
 
     Each class gives whole groups, in the order of their hashes, as long as they fit into its share; at least one, the
-    smallest if need be.
+    smallest if need be, and never all.
 
     Args:
         ids: The samples' ids.
@@ -79,11 +85,11 @@ def grouped_part(
         int64, of at most ``total`` samples unless a class has only larger groups.
     """
     if groups is None:
-        return stratified_part(ids, labels, total, minimum=1, salt=salt)
+        return stratified_part(ids, labels, total, minimum=1, left=1, salt=salt)
     members: dict[str, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
-    shares = stratified_counts(np.bincount(labels), total, minimum=1)
+    shares = stratified_counts(np.bincount(labels), total, minimum=1, left=1)
     keys = {group: hashlib.sha256(f"{salt}/{group}".encode()).digest() for group in members}
     chosen: list[int] = []
     for label, share in enumerate(shares):
@@ -111,9 +117,11 @@ def group_holdout(
         The indices of what stays, and of what is split off; both ascending, and both with every class.
 
     Raises:
-        DataError: A class has a single group, or a group has two labels.
+        DataError: A class has a single sample or group, or a group has two labels.
     """
-    _require_two_groups_per_class(labels, groups, class_names)
+    _require_two_per_class(labels, class_names)
+    if groups is not None:
+        _require_two_groups_per_class(labels, groups, class_names)
     num_classes = len(class_names)
     total = min(max(round(fraction * len(labels)), num_classes), len(labels) - num_classes)
     part = grouped_part(ids, labels, groups, total, salt=salt)
@@ -154,7 +162,6 @@ def validation_indices(
     Raises:
         DataError: A class has a single sample, or a single group.
     """
-    _require_two_per_class(labels, class_names)
     return group_holdout(ids, labels, groups, class_names, fraction=fraction, salt="validation")[1]
 
 
@@ -163,13 +170,11 @@ def _require_two_per_class(labels: Indices, class_names: Sequence[str]) -> None:
     if counts.min() < 2:
         raise DataError(
             f"class {class_names[int(counts.argmin())]!r} has {counts.min()} training image: part of the training set "
-            "becomes the validation set, so each class needs two. Add images, or ship the set with its own val folder."
+            "becomes another split, so each class needs two. Add images, or ship the set with splits of its own."
         )
 
 
-def _require_two_groups_per_class(labels: Indices, groups: Sequence[str] | None, class_names: Sequence[str]) -> None:
-    if groups is None:
-        return
+def _require_two_groups_per_class(labels: Indices, groups: Sequence[str], class_names: Sequence[str]) -> None:
     label_of: dict[str, int] = {}
     for group, label in zip(groups, labels.tolist(), strict=True):
         if label_of.setdefault(group, label) != label:
@@ -181,7 +186,8 @@ def _require_two_groups_per_class(labels: Indices, groups: Sequence[str] | None,
     if counts.min() < 2:
         raise DataError(
             f"class {class_names[int(counts.argmin())]!r} has {counts.min()} group of images that belong together: "
-            "part of the training set becomes another split, so each class needs two. Add images."
+            "part of the training set becomes another split, so each class needs two. Add images, or raise "
+            "dataset.num_train if it is set."
         )
 
 

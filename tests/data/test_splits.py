@@ -11,25 +11,26 @@ from numpy.typing import NDArray
 
 from orchestrator.data import load_dataset
 from orchestrator.data.loading import channel_statistics
-from orchestrator.data.splits import split_hash, stratified_counts, stratified_part
+from orchestrator.data.splits import group_holdout, split_hash, stratified_counts, stratified_part
+from orchestrator.errors import DataError
 
 
 @st.composite
-def allotments(draw: st.DrawFn) -> tuple[list[int], int, int]:
-    """Sizes of classes, a total and a minimum that can be met."""
-    minimum = draw(st.integers(0, 2))
-    sizes = draw(st.lists(st.integers(minimum, 200), min_size=1, max_size=12).filter(any))
-    return sizes, draw(st.integers(minimum * len(sizes), sum(sizes))), minimum
+def allotments(draw: st.DrawFn) -> tuple[list[int], int, int, int]:
+    """Sizes of classes, and a total, a minimum and a rest that can be met."""
+    minimum, left = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+    sizes = draw(st.lists(st.integers(minimum + left, 200), min_size=1, max_size=12).filter(any))
+    return sizes, draw(st.integers(minimum * len(sizes), sum(sizes) - left * len(sizes))), minimum, left
 
 
 @given(allotments())
-def test_counts_meet_the_total_and_the_bounds(allotment: tuple[list[int], int, int]) -> None:
-    sizes, total, minimum = allotment
-    counts = stratified_counts(np.array(sizes), total, minimum=minimum)
+def test_counts_meet_the_total_and_the_bounds(allotment: tuple[list[int], int, int, int]) -> None:
+    sizes, total, minimum, left = allotment
+    counts = stratified_counts(np.array(sizes), total, minimum=minimum, left=left)
     assert counts.sum() == total
     assert (counts >= minimum).all()
-    assert (counts <= sizes).all()
-    if minimum == 0:
+    assert (counts <= np.array(sizes) - left).all()
+    if minimum == left == 0:
         assert (np.abs(counts - total * np.array(sizes) / sum(sizes)) < 1).all()
 
 
@@ -40,6 +41,21 @@ def test_a_part_depends_on_the_ids_not_on_their_order(order: list[int], total: i
     shuffled = stratified_part([ids[i] for i in order], labels[order], total, minimum=1, salt="test")
     assert part.tolist() == sorted(set(part.tolist()))
     assert {ids[i] for i in part} == {ids[order[i]] for i in shuffled}
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.8, 0.99])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_both_parts_have_every_class(fraction: float, grouped: bool) -> None:
+    ids, labels = [str(i) for i in range(104)], np.array([0] * 98 + [1] * 2 + [2] * 4)
+    groups = [f"pair {i // 2}" if i >= 100 else name for i, name in enumerate(ids)] if grouped else None
+    kept, held_out = group_holdout(ids, labels, groups, "abc", fraction=fraction, salt="test")
+    assert sorted([*kept, *held_out]) == list(range(104))
+    assert set(labels[kept]) == set(labels[held_out]) == {0, 1, 2}
+
+
+def test_a_class_of_one_cannot_be_split() -> None:
+    with pytest.raises(DataError, match="class 'b' has 1 training image"):
+        group_holdout(["x", "y", "z"], np.array([0, 0, 1]), None, "ab", fraction=0.2, salt="test")
 
 
 def test_parts_for_different_purposes_are_independent() -> None:
