@@ -131,7 +131,7 @@ def _launch(
     # A pointer that is not read must be one nevertheless.
     padding, top, left, mirrored = window or (0, indices, indices, indices)
     scale, shift = normalization or (weights, weights)
-    arguments = [scale, shift, top, left, mirrored]
+    arguments = [tensor.contiguous() for tensor in (scale, shift, top, left, mirrored)]
     sizes = {"batch_size": batch_size, "size": channels * height * width, "padding": padding}
     names = ("sample_stride", "channel_stride", "row_stride", "column_stride")
     is_row = channels == height == 1 and window is None and normalization is None

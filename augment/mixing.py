@@ -21,6 +21,8 @@ Backend = Literal["auto", "torch", "triton"]
 BACKENDS: tuple[Backend, ...] = ("auto", "torch", "triton")
 
 _HAS_TRITON = find_spec("triton") is not None
+# Compute capability. Triton supports no earlier one, and those have less shared memory than the dense kernel takes.
+_TRITON_FROM = (8, 0)
 
 # From here on one matrix product takes less time on a CPU than gathering the samples one by one (benchmarks/mixing.py,
 # --crossover).
@@ -28,17 +30,25 @@ DENSE_FROM = 24
 
 
 def backend_on(device: torch.device, backend: Backend = "auto") -> Literal["torch", "triton"]:
-    """Return what mixes on `device`: Triton on a GPU wherever it is installed, else PyTorch, unless one is forced.
+    """Return what mixes on `device`: Triton on a GPU that it supports, if it is installed, else PyTorch.
+
+    Args:
+        device: Where the images are.
+        backend: ``auto``, or the one that is forced.
 
     Raises:
         ValueError: The forced one cannot run there, or there is none of that name.
     """
     check_backend_name(backend)
     if backend == "auto":
-        return "triton" if device.type == "cuda" and _HAS_TRITON else "torch"
+        return "triton" if device.type == "cuda" and _HAS_TRITON and _is_supported(device) else "torch"
     if backend == "triton":
         _check_triton(device)
     return backend
+
+
+def _is_supported(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= _TRITON_FROM
 
 
 def _check_triton(device: torch.device) -> None:

@@ -87,7 +87,7 @@ class Normalization:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Return ``(pixels / 255 - mean) / std``, float32 ``[B, C, H, W]``, channels_last; `pixels` of any dtype."""
-        normalized = pixels.to(torch.float32).mul_(self.scale.view(-1, 1, 1)).sub_(self.shift.view(-1, 1, 1))
+        normalized = pixels.to(torch.float32, copy=True).mul_(self.scale.view(-1, 1, 1)).sub_(self.shift.view(-1, 1, 1))
         return normalized.contiguous(memory_format=torch.channels_last)
 
     def inverse(self, images: Tensor) -> Tensor:

@@ -259,6 +259,18 @@ def test_bytes_are_exact(device: str) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for the interpreter")
+def test_a_window_of_strided_offsets() -> None:
+    pixels, indices, weights = random_pixels((20, 3, 6, 5)), *operator_arguments("cpu")[1:]
+    offsets = torch.randint(0, 5, (20, 3), generator=seeded())
+    window = Window(2, offsets[:, 0], offsets[:, 1], offsets[:, 2] > 2)
+    normalization = Normalization(MEAN, STD, device=torch.device("cpu"))
+    settings: dict[str, Any] = {"window": window, "normalization": normalization, "dtype": torch.float32}
+    by_kernel, by_torch = (
+        mix_pixels(pixels, indices, weights, backend=backend, **settings) for backend in ("triton", "torch")
+    )
+    torch.testing.assert_close(by_kernel, by_torch, rtol=1e-5, atol=1e-5)
+
+
 def test_fuzzed_shapes() -> None:
     hypothesis = pytest.importorskip("hypothesis")
     strategies = hypothesis.strategies

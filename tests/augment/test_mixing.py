@@ -157,9 +157,12 @@ def test_mix_pixels_refuses_what_is_not_pixels(wrong: Tensor) -> None:
         mix_pixels(wrong, indices, p_series_weights(2, 2.0), window=None, normalization=normalization)
 
 
-def test_the_backend_follows_the_device() -> None:
+def test_the_backend_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend_on(torch.device("cpu")) == "torch"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     assert backend_on(torch.device("cuda")) == "triton"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    assert backend_on(torch.device("cuda")) == "torch", "Triton does not support it"
     assert backend_on(torch.device("cuda"), "torch") == "torch"
 
 

@@ -94,3 +94,11 @@ def test_the_inverse_gives_the_pixels_back(dtype: torch.dtype) -> None:
     assert found.dtype == torch.uint8
     # bfloat16 keeps 8 bits of a number of up to 4 standard deviations.
     assert (found.int() - pixels.int()).abs().max() <= (0 if dtype == torch.float32 else 2)
+
+
+def test_normalization_leaves_what_it_is_given() -> None:
+    pixels = random_images(2, 3, 4, 4).float()
+    before = pixels.clone()
+    normalized = Normalization((0.4, 0.5, 0.6), (0.2, 0.3, 0.4), device=torch.device("cpu"))(pixels)
+    assert torch.equal(pixels, before)
+    assert not torch.equal(normalized, before)
