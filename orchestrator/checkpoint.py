@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -29,11 +29,13 @@ BEST = "best.pt"
 # History and result of a finished cell, until MLflow has them.
 RESULT = "result.pt"
 KEPT = 2
-_NAME = re.compile(r"(\d{5})-(\d{8})\.pt")
+_NAME = re.compile(r"(\d{5,})-(\d{8,})\.pt")
 _ZIP_MAGIC = b"PK\x03\x04"
 # What a flipped bit in a header makes zipfile, zlib and torch raise; zipfile documents only the first. OSError is a
 # seek to before the file's begin (EINVAL).
 _SIGNS_OF_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError)
+# In torch's RuntimeError where there is no memory to read into.
+_NO_MEMORY = "DefaultCPUAllocator"
 
 
 class DamagedError(Exception):
@@ -80,9 +82,9 @@ class Checkpoints:
             OSError: As `save`; everything that was there stays.
         """
         save(self.folder / point.file_name, state)
-        points = self.points()
-        # A file newer than the one just written is of a lineage that was given up: its successor was damaged.
-        newest = [other for other in points if other <= point][:KEPT]
+        # Newer ones are of a process that took over while this one was thought dead: damaged ones were removed before.
+        points = [other for other in self.points() if other <= point]
+        newest = points[:KEPT]
         for other in points:
             if other not in newest and other != Point(best_epoch or 0):
                 (self.folder / other.file_name).unlink(missing_ok=True)
@@ -145,13 +147,23 @@ def save(path: Path, state: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            torch.save(state, file)
+            _write(state, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write(state: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        # Where a write fails, torch goes on to write the end of the archive, and complains of that instead.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def load(path: Path) -> dict[str, Any] | None:
@@ -178,7 +190,7 @@ def load(path: Path) -> dict[str, Any] | None:
             # Not torch's words: they end with how to execute it all the same.
             raise DamagedError(f"{path}: damaged (it holds more than tensors and plain values)") from error
         except _SIGNS_OF_DAMAGE as error:
-            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            if _NO_MEMORY in str(error) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
                 raise
             raise DamagedError(f"{path}: damaged ({(str(error).splitlines() or [type(error).__name__])[0]})") from error
     return state

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -93,13 +94,20 @@ class StreamingFeed:
     def batches(self, rows: Sequence[Tensor]) -> Iterator[Tensor]:
         """See `Feed`."""
         pending: deque[Future[tuple[Tensor, torch.cuda.Event | None]]] = deque()
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="feed") as pool:
+        with self._pool() as pool:
             for of_batch in rows:
                 pending.append(pool.submit(self._fetch, of_batch))
                 if len(pending) > BATCHES_AHEAD:
                     yield self._arrived(pending.popleft())
             while pending:
                 yield self._arrived(pending.popleft())
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._stream is None:
+            return ThreadPoolExecutor(THREADS, thread_name_prefix="feed")
+        # Else a thread that leaves the side stream would go back to, and occupy memory on, the first GPU of the node.
+        start = partial(torch.cuda.set_device, self.device)
+        return ThreadPoolExecutor(THREADS, thread_name_prefix="feed", initializer=start)
 
     def _fetch(self, rows: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
         pinned = self._stream is not None

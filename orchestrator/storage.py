@@ -62,7 +62,9 @@ class Storage:
     def note_store(self, uri: str) -> None:
         """Remember that an MLflow store, named without credentials, knows cells of this folder."""
         if uri not in (known := self.stores()):
-            self._stores.write_text(json.dumps([*known, uri], indent=2), encoding="utf-8")
+            temporary = self._stores.with_suffix(".tmp")
+            temporary.write_text(json.dumps([*known, uri], indent=2), encoding="utf-8")
+            temporary.replace(self._stores)
 
     def stores(self) -> list[str]:
         """Return the MLflow stores that know cells of this folder."""

@@ -90,6 +90,8 @@ def train_cell(
             return trainer.run(report)
         except BestLostError as error:
             logger.warning("%s: the cell is trained from the start", error)
+            # Its model would stay on the GPU beside the next one's.
+            del trainer
 
 
 if __name__ == "__main__":

@@ -152,13 +152,22 @@ class Trainer:
         return newest[1] if newest is not None else None
 
     def _taken_up(self, state: dict[str, Any]) -> _Underway:
-        """Return the epoch that was under way, with this rank's generators where they were."""
+        """Return the epoch that was under way, with this rank's generators where they were.
+
+        Those of another kind of device have no such place: there the rest of the epoch is drawn anew.
+        """
         own = state["ranks"][self._rank]
         generator = torch.Generator(self._device)
-        generator.set_state(own["generator"])
-        torch.set_rng_state(own["torch"])
-        if self._device.type == "cuda":
-            torch.cuda.set_rng_state(own["cuda"], self._device)
+        on_cuda = self._device.type == "cuda"
+        if on_cuda == (own["cuda"] is not None):
+            generator.set_state(own["generator"])
+            torch.set_rng_state(own["torch"])
+            if on_cuda:
+                torch.cuda.set_rng_state(own["cuda"], self._device)
+        else:
+            place = self._epoch + 1, self._rank, state["step"]
+            generator.manual_seed(derive_seed(self._cell.seed, AUGMENT, *place))
+            torch.manual_seed(derive_seed(self._cell.seed, MODEL, *place))
         return _Underway(
             lr=state["lr"],
             generator=generator,

@@ -100,7 +100,7 @@ class _Worker:
         # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
         self._control = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT))
         self._data: tuple[tuple[str, str | None, int | None], Decoded, Feed] | None = None
-        self._saved_for_notice = False
+        self._noticed_in: int | None = None
         context = ray.get_runtime_context()
         ray.get(mailbox.join.remote(self._rank, Member(context.get_node_id(), os.getpid())))
         # Signals are the main thread's, and this function runs in another: the actor runs it there.
@@ -174,8 +174,10 @@ class _Worker:
         """Give a sign of life and return what is wanted of this rank."""
         demand = Demand.GO_ON
         # All ranks ask, or none: the answer is agreed on.
-        if self._settings.preemptible and ray.train.get_preemption_info() is not None and not self._saved_for_notice:
-            self._saved_for_notice = True
+        preempted = self._settings.preemptible and ray.train.get_preemption_info() is not None
+        # Once for each cell: the group goes on until its node is gone.
+        if preempted and self._noticed_in != job.number:
+            self._noticed_in = job.number
             ray.get(self._mailbox.excuse.remote(job))
             demand = Demand.SAVE
         if self._rank == 0 and not ray.get(self._mailbox.alive.remote(job)):
@@ -187,6 +189,9 @@ class _Worker:
         spec, settings = cell.dataset, self._settings
         if self._data is None or self._data[0] != spec.images_id:
             self._data = None
+            if self._device.type == "cuda":
+                # Given back to the driver: what is free decides how the next images are fed.
+                torch.cuda.empty_cache()
             decoded = decode_dataset(spec.name, Path(settings.data_dir), **spec.decode_options(), cache=settings.cache)
             feed = make_feed(decoded.images, self._device, mode=settings.feed, resident_share=settings.resident_share)
             self._data = (spec.images_id, decoded, feed)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,56 @@ def test_interrupted_write_changes_nothing(path: Path, old: Any, monkeypatch: py
         assert_holds(path, old)
     else:
         assert list(path.parent.iterdir()) == []
+
+
+class FullFile(io.FileIO):
+    """A file on a disk with space for `left` bytes."""
+
+    left = 0
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > self.left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
+
+
+@pytest.mark.parametrize("left", [0, 100, 5_000, 500_000, 1_000_500])
+def test_a_disk_that_fills_up_anywhere_is_a_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+    """torch hides the error of a write behind one of its own."""
+    checkpoint.save(path, OLD)
+    with monkeypatch.context() as patch:
+        patch.setattr(FullFile, "left", left)
+        patch.setattr(Path, "open", lambda file, mode: FullFile(file, mode))
+        with pytest.raises(OSError, match="No space left") as caught:
+            checkpoint.save(path, {"model": torch.zeros(250_000)})
+    assert caught.value.errno == errno.ENOSPC
+    assert_holds(path, OLD)
+
+
+def test_what_there_is_no_memory_for_is_not_damaged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: Any, **__: Any) -> None:
+        # As torch puts it.
+        raise RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
+            "allocate 4000000 bytes. Error code 12 (Cannot allocate memory)"
+        )
+
+    checkpoint.save(path, OLD)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", load)
+        with pytest.raises(RuntimeError, match="can't allocate memory"):
+            checkpoint.Checkpoints(path.parent).load(path.name)
+    assert_holds(path, OLD)
+
+
+def test_a_late_write_removes_nothing_newer(tmp_path: Path) -> None:
+    """Of a process that was thought dead while another went on."""
+    points = checkpoint.Checkpoints(tmp_path)
+    for epoch in (1, 2, 3, 100_000):
+        points.save(checkpoint.Point(epoch), OLD, best_epoch=2)
+    points.save(checkpoint.Point(2, 500), OLD, best_epoch=1)
+    kept = [checkpoint.Point(100_000), checkpoint.Point(3), checkpoint.Point(2, 500), checkpoint.Point(2)]
+    assert points.points() == kept
 
 
 def test_reader_sees_the_old_file_until_the_new_one_is_on_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -292,6 +292,21 @@ def test_on_a_full_disk_it_waits_and_goes_on(
     assert str(tmp_path / "cell") in said[0]
 
 
+@pytest.mark.usefixtures("_looks_after_every_step")
+def test_the_middle_of_an_epoch_on_a_gpu_is_taken_up_on_the_cpu(few_digits: Dataset, tmp_path: Path) -> None:
+    """The generators of a GPU have another state, so what is left of the epoch is drawn anew."""
+    cell = make_cell(num_train=FEW, epochs=2, batch_size_per_worker=32)
+    with pytest.raises(StoppedError):
+        run(cell, few_digits, tmp_path, poll=PollUntil(3))
+    point, state = Checkpoints(tmp_path).load_newest() or pytest.fail("it was not saved")
+    assert point == Point(0, 3)
+    for own in state["underway"]["ranks"]:
+        own |= {"generator": torch.zeros(16, dtype=torch.uint8), "cuda": torch.zeros(16, dtype=torch.uint8)}
+    checkpoint.save(tmp_path / point.file_name, state)
+    trained = run(cell, few_digits, tmp_path)
+    assert [entry.epoch for entry in trained.history] == [1, 2]
+
+
 def test_waiting_for_space_can_be_ended(few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, _: dict[str, Any]) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded", str(path))
