@@ -56,7 +56,7 @@ class Point:
 
     @property
     def file_name(self) -> str:
-        """Sorts as points do."""
+        """Sorts as points do, up to epoch 99,999."""
         return f"{self.epoch:05d}-{self.step:08d}.pt"
 
 

@@ -94,20 +94,15 @@ class StreamingFeed:
     def batches(self, rows: Sequence[Tensor]) -> Iterator[Tensor]:
         """See `Feed`."""
         pending: deque[Future[tuple[Tensor, torch.cuda.Event | None]]] = deque()
-        with self._pool() as pool:
+        # A thread that leaves the side stream would else go back to, and take memory on, the node's first GPU.
+        start = partial(torch.cuda.set_device, self.device) if self._stream is not None else None
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="feed", initializer=start) as pool:
             for of_batch in rows:
                 pending.append(pool.submit(self._fetch, of_batch))
                 if len(pending) > BATCHES_AHEAD:
                     yield self._arrived(pending.popleft())
             while pending:
                 yield self._arrived(pending.popleft())
-
-    def _pool(self) -> ThreadPoolExecutor:
-        if self._stream is None:
-            return ThreadPoolExecutor(THREADS, thread_name_prefix="feed")
-        # Else a thread that leaves the side stream would go back to, and occupy memory on, the first GPU of the node.
-        start = partial(torch.cuda.set_device, self.device)
-        return ThreadPoolExecutor(THREADS, thread_name_prefix="feed", initializer=start)
 
     def _fetch(self, rows: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
         pinned = self._stream is not None

@@ -71,3 +71,17 @@ def test_scratch_of_killed_sweeps_goes_and_nothing_else(tmp_path: Path) -> None:
     new = storage.new_scratch()
     assert storage.scratch_folders() == [new]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["ray-notes", new.name])
+
+
+def test_the_list_of_stores_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Storage(tmp_path)
+    storage.note_store("http://first")
+
+    def write_half(path: Path, text: str, **_: object) -> None:
+        path.write_bytes(text[:3].encode())
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", write_half)
+    with pytest.raises(OSError, match="No space left"):
+        storage.note_store("http://second")
+    assert storage.stores() == ["http://first"]

@@ -271,6 +271,7 @@ def test_a_window_of_strided_offsets() -> None:
     torch.testing.assert_close(by_kernel, by_torch, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for the interpreter")
 def test_fuzzed_shapes() -> None:
     hypothesis = pytest.importorskip("hypothesis")
     strategies = hypothesis.strategies
