@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from orchestrator.amounts import counted
+
 
 @dataclass(frozen=True)
 class Job:
@@ -17,7 +19,7 @@ class Job:
 
     Attributes:
         number: Counts the submitted cells; a message with another number is stale.
-        attempt: 1 for the first worker group that gets it, 2 after that group died, and so on.
+        attempt: Counts how often it was handed out: 1 for the first worker group, 2 after that group died, and so on.
         cell: The cell as plain data.
     """
 
@@ -55,7 +57,8 @@ class Mailbox:
     """Holds the cell in flight until a message says that it is done or failed.
 
     A worker group that was restarted is handed the same cell again, until `max_failures` groups have died over it. The
-    mailbox lives and dies with the slot that owns it: workers whose slot is gone get no acknowledgement, and stop.
+    group is the one whose rank 0 joined last: another may outlive its node's raylet, and is handed nothing. The mailbox
+    lives and dies with the slot that owns it: workers whose slot is gone get no acknowledgement, and stop.
     """
 
     def __init__(self, *, max_failures: int) -> None:
@@ -66,11 +69,11 @@ class Mailbox:
         self._noted: Job | None = None
         self._members: dict[int, Member] = {}
         self._alive_at: float | None = None
+        self._accepted: set[int] = set()
         self._excused: set[int] = set()
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._closed = False
-        self._num_asked = 0
 
     async def submit(self, cell: dict[str, Any]) -> None:
         """Hand out `cell` next, in place of one that is still in flight."""
@@ -79,32 +82,38 @@ class Mailbox:
             self._job = Job(number=self._number, attempt=0, cell=cell)
             self._last_error = NO_MESSAGE
             self._alive_at = None
-            self._excused = set()
+            self._accepted, self._excused = set(), set()
             self._outbox = asyncio.Queue()
             self._changed.notify_all()
 
     async def join(self, rank: int, member: Member) -> None:
         """Make a process known as this rank of the worker group."""
-        self._members[rank] = member
-        self._alive_at = None
+        async with self._changed:
+            self._members[rank] = member
+            self._alive_at = None
+            self._changed.notify_all()
 
-    async def next_job(self) -> Job | None:
+    async def next_job(self, member: Member) -> Job | None:
         """Wait for a cell and return it; None when the slot is closed. Rank 0 of a worker group calls it.
 
-        Also None if another group has asked since: whoever waits here is dead, and must not be handed a cell.
+        Also None once another group has joined: whoever waits here is dead or forgotten, and must not take its cell.
         """
-        self._num_asked += 1
-        number = self._num_asked
         async with self._changed:
-            while not self._closed and number == self._num_asked:
-                if self._job is not None and (failures := self._failures(self._job)) >= self._max_failures:
-                    self._finish(Message("failed", {"reason": f"{self._last_error} ({failures} attempts)"}))
+            while not self._closed and self._members.get(0) == member:
+                if self._job is not None and (failures := self._failures()) >= self._max_failures:
+                    reason = f"{self._last_error} ({counted(failures, 'attempt')})"
+                    self._finish(Message("failed", {"reason": reason}))
                 if self._job is not None:
                     self._job = Job(self._job.number, self._job.attempt + 1, self._job.cell)
                     self._alive_at = None
                     return self._job
                 await self._changed.wait()
         return None
+
+    async def accept(self, job: Job) -> None:
+        """Count this attempt from now on: all ranks of the group have the cell, none died while they waited for it."""
+        if job == self._job:
+            self._accepted.add(job.attempt)
 
     async def post(self, job: Job, message: Message) -> bool:
         """Take a message about `job`; drop it and return False if that is not the cell in flight any more."""
@@ -160,8 +169,8 @@ class Mailbox:
             self._closed = True
             self._changed.notify_all()
 
-    def _failures(self, job: Job) -> int:
-        return job.attempt - len(self._excused)
+    def _failures(self) -> int:
+        return len(self._accepted - self._excused)
 
     def _finish(self, message: Message) -> None:
         self._job = None

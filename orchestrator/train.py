@@ -11,6 +11,7 @@ not differ for that: the number of threads per rank, since it decides in which o
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 
 from orchestrator.checkpoint import Checkpoints
 from orchestrator.data import Dataset
+from orchestrator.errors import CellError
 from orchestrator.feed import Feed, make_feed
 from orchestrator.lookout import Demand, Lookout, Poll
 from orchestrator.ranks import Ranks
@@ -69,12 +71,13 @@ def train_cell(
         checkpoint_every_s: An epoch that takes longer is saved so often.
 
     Raises:
-        CellError: The loss is not finite, the model or the batch does not suit the data, or the checkpoint was made
-            from other data; raised on every rank at once.
+        CellError: The loss is not finite, the model or the batch does not suit the data, the ranks have different data,
+            or the checkpoint was made from other data; raised on every rank at once.
         StoppedError: `poll` asked for it; raised on every rank at once, after a checkpoint.
     """
     feed = feed or make_feed(dataset.images, device)
     ranks = Ranks(feed.device)
+    _require_same_data(dataset, ranks)
     while True:
         trainer = Trainer(
             cell,
@@ -92,6 +95,20 @@ def train_cell(
             logger.warning("%s: the cell is trained from the start", error)
             # Its model would stay on the GPU beside the next one's.
             del trainer
+
+
+def _require_same_data(dataset: Dataset, ranks: Ranks) -> None:
+    """Raise CellError on all ranks if one of them has other data: nodes may have copies of their own."""
+    found = ranks.of_all((dataset.split_hash, socket.gethostname()))
+    hosts: dict[str, set[str]] = {}
+    for split_hash, host in found:
+        hosts.setdefault(split_hash, set()).add(host)
+    if len(hosts) > 1:
+        copies = "\n".join(f"  {split_hash[:16]}: {', '.join(sorted(names))}" for split_hash, names in hosts.items())
+        raise CellError(
+            f"{dataset.name} does not consist of the same files and labels everywhere (hash of the splits: machines):\n"
+            f"{copies}\n  remedy:  copy the whole data set anew to where it is wrong, or share one data_dir"
+        )
 
 
 if __name__ == "__main__":

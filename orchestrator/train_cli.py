@@ -24,13 +24,13 @@ import torch.distributed as dist
 from orchestrator.amounts import counted
 from orchestrator.errors import CellError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
+from orchestrator.feed import Feed, make_feed
 from orchestrator.records import EpochResult
 
 # What reads the experiment is imported when it is called: a training itself needs neither pydantic nor PyYAML.
 if TYPE_CHECKING:
-    from augment import Backend
     from orchestrator.cells import Cell
-    from orchestrator.config import Experiment
+    from orchestrator.config import Experiment, Resources
     from orchestrator.data import Dataset
 
 _Value = TypeVar("_Value")
@@ -84,15 +84,25 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(train_cell: Callable[..., Any], options: argparse.Namespace) -> int:
-    cell, dataset, device, checkpoint_dir, backend = _agreed(lambda: _prepare(options))
+    cell, dataset, feed, checkpoint_dir, resources = _agreed(lambda: _prepare(options))
     if _rank() == 0:
-        _say(f"{cell.key} {cell.label}: {cell.workers} x {device.type}, {cell.train.precision}, in {checkpoint_dir}")
+        ranks = f"{cell.workers} x {feed.device.type}"
+        _say(f"{cell.key} {cell.label}: {ranks}, {cell.train.precision}, in {checkpoint_dir}")
 
     def report(result: EpochResult) -> None:
         if _rank() == 0:
             _say(_epoch_line(result, epochs=cell.train.epochs))
 
-    result = train_cell(cell, dataset, checkpoint_dir=checkpoint_dir, device=device, report=report, backend=backend)
+    result = train_cell(
+        cell,
+        dataset,
+        checkpoint_dir=checkpoint_dir,
+        device=feed.device,
+        report=report,
+        feed=feed,
+        backend=resources.backend,
+        checkpoint_every_s=resources.checkpoint_every_s,
+    )
     if _rank() == 0:
         _say(f"tested with the weights of epoch {result.metrics['best/epoch']:.0f}, the best on validation:")
         for name, value in result.metrics.items():
@@ -101,11 +111,12 @@ def _run(train_cell: Callable[..., Any], options: argparse.Namespace) -> int:
     return DONE
 
 
-def _prepare(options: argparse.Namespace) -> tuple[Cell, Dataset, torch.device, Path, Backend]:
+def _prepare(options: argparse.Namespace) -> tuple[Cell, Dataset, Feed, Path, Resources]:
     """Return what `train_cell` needs.
 
     Raises:
         UserError: The experiment, the choice of the cell, the number of processes or the data is wrong.
+        CellError: The images do not fit where they are to be kept.
     """
     from orchestrator.cells import expand
     from orchestrator.data import load_dataset
@@ -120,8 +131,10 @@ def _prepare(options: argparse.Namespace) -> tuple[Cell, Dataset, torch.device, 
     spec = cell.dataset
     wanted = {**spec.decode_options(), **spec.split_options()}
     dataset = load_dataset(spec.name, experiment.data_dir, **wanted, cache=experiment.cache.open())
+    resources = experiment.resources
+    feed = make_feed(dataset.images, device, mode=resources.feed, resident_share=resources.resident_share)
     checkpoint_dir = _cells_dir(experiment, options.checkpoint_dir) / cell.key
-    return cell, dataset, device, checkpoint_dir, experiment.resources.backend
+    return cell, dataset, feed, checkpoint_dir, resources
 
 
 def _chosen(cells: Sequence[Cell], key: str | None) -> Cell:
@@ -190,19 +203,22 @@ def _cells_dir(experiment: Experiment, checkpoint_dir: Path | None) -> Path:
 
 
 def _agreed(prepare: Callable[[], _Value]) -> _Value:
-    """Return what `prepare` returns on this rank; if it raises a `UserError` on any rank, raise that on all."""
-    result, problem = None, None
+    """Return what `prepare` returns on this rank; if it raises a known error on any rank, raise that on all."""
+    result: _Value | None = None
+    problem: UserError | CellError | None = None
     try:
         result = prepare()
     except UserError as error:
-        problem = str(error)
+        problem = UserError(str(error))
+    except CellError as error:
+        problem = error
     problems = [problem]
     if dist.is_initialized():
         problems = [None] * dist.get_world_size()
         dist.all_gather_object(problems, problem)
     for found in problems:
         if found is not None:
-            raise UserError(found)
+            raise found
     assert result is not None
     return result
 

@@ -102,13 +102,18 @@ class _Worker:
         self._data: tuple[tuple[str, str | None, int | None], Decoded, Feed] | None = None
         self._noticed_in: int | None = None
         context = ray.get_runtime_context()
-        ray.get(mailbox.join.remote(self._rank, Member(context.get_node_id(), os.getpid())))
+        self._member = Member(context.get_node_id(), os.getpid())
+        ray.get(mailbox.join.remote(self._rank, self._member))
         # Signals are the main thread's, and this function runs in another: the actor runs it there.
         ray.get(context.current_actor.execute.remote(preemption.watch))
 
     def next_job(self) -> Job | None:
         """Wait for the next cell; the same on every rank."""
-        job: Job | None = self._from_rank_0(lambda: ray.get(self._mailbox.next_job.remote()))
+        job: Job | None = self._from_rank_0(lambda: ray.get(self._mailbox.next_job.remote(self._member)))
+        if job is not None:
+            # If a rank died while it waited, this raises, and the cell is not to blame.
+            dist.barrier(group=self._control)
+            self._from_rank_0(lambda: ray.get(self._mailbox.accept.remote(job)))
         return job
 
     def run(self, job: Job) -> None:

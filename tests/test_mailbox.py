@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from orchestrator.mailbox import Job, Mailbox, Message
+from orchestrator.mailbox import Job, Mailbox, Member, Message
 
 T = TypeVar("T")
 CELL = {"seed": 0}
@@ -16,9 +16,18 @@ def run(steps: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(asyncio.wait_for(steps, 10))
 
 
-async def handed_out(mailbox: Mailbox) -> Job:
-    job = await mailbox.next_job()
+async def joined(mailbox: Mailbox, pid: int = 1) -> Member:
+    """Return rank 0 of a group that is new to `mailbox`."""
+    member = Member("node", pid)
+    await mailbox.join(0, member)
+    return member
+
+
+async def handed_out(mailbox: Mailbox, pid: int = 1) -> Job:
+    """Return the cell that a new group gets and accepts."""
+    job = await mailbox.next_job(await joined(mailbox, pid))
     assert job is not None
+    await mailbox.accept(job)
     return job
 
 
@@ -38,7 +47,7 @@ def test_messages_come_back_in_order() -> None:
 def test_a_worker_that_waits_gets_the_next_cell() -> None:
     async def steps() -> Job | None:
         mailbox = Mailbox(max_failures=3)
-        waiting = asyncio.create_task(mailbox.next_job())
+        waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox)))
         await asyncio.sleep(0.01)
         await mailbox.submit(CELL)
         return await waiting
@@ -49,16 +58,16 @@ def test_a_worker_that_waits_gets_the_next_cell() -> None:
 
 
 def test_a_dead_group_that_waited_takes_nothing() -> None:
-    """Its call is still pending in the actor when the next group asks."""
+    """Its call is still pending in the actor when the next group joins."""
 
     async def steps() -> tuple[Job | None, Job | None]:
         mailbox = Mailbox(max_failures=1)
-        dead = asyncio.create_task(mailbox.next_job())
+        dead = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=1)))
         await asyncio.sleep(0.01)
-        waiting = asyncio.create_task(mailbox.next_job())
-        await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=2)))
+        nothing = await dead
         await mailbox.submit(CELL)
-        return await dead, await waiting
+        return nothing, await waiting
 
     nothing, job = run(steps())
     assert nothing is None
@@ -66,12 +75,52 @@ def test_a_dead_group_that_waited_takes_nothing() -> None:
     assert job.attempt == 1
 
 
+def test_a_group_that_outlives_its_successors_start_takes_nothing() -> None:
+    """Its node was given up for dead; told to stop, it asks for the next cell."""
+
+    async def steps() -> None:
+        mailbox = Mailbox(max_failures=3)
+        await mailbox.submit(CELL)
+        forgotten = Member("node", 1)
+        old = await handed_out(mailbox, pid=1)
+        new = await handed_out(mailbox, pid=2)
+        assert not await mailbox.alive(old)
+        assert await mailbox.next_job(forgotten) is None
+        assert await mailbox.alive(new)
+
+    run(steps())
+
+
+def test_a_group_that_died_while_it_waited_is_not_counted() -> None:
+    """It is handed the cell before anybody has noticed; only the groups that accepted it have failed."""
+
+    async def steps() -> Message | None:
+        mailbox = Mailbox(max_failures=1)
+        dead = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=1)))
+        await asyncio.sleep(0.01)
+        await mailbox.submit(CELL)
+        lost = await dead
+        assert lost is not None
+        job = await handed_out(mailbox, pid=2)
+        assert job.cell == CELL
+        await mailbox.accept(lost)
+        asking = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=3)))
+        message = await mailbox.receive(1)
+        asking.cancel()
+        return message
+
+    message = run(steps())
+    assert message is not None
+    assert message.kind == "failed"
+    assert "(1 attempt)" in message.body["reason"]
+
+
 def test_a_restarted_group_gets_the_same_cell_and_the_dead_one_no_acknowledgement() -> None:
     async def steps() -> None:
         mailbox = Mailbox(max_failures=3)
         await mailbox.submit(CELL)
-        first = await handed_out(mailbox)
-        second = await handed_out(mailbox)
+        first = await handed_out(mailbox, pid=1)
+        second = await handed_out(mailbox, pid=2)
         assert (first.number, second.number) == (1, 1)
         assert second.cell == CELL
         assert not await mailbox.post(first, Message("epoch"))
@@ -89,7 +138,7 @@ def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
         for _ in range(2):
             job = await handed_out(mailbox)
             await mailbox.note_error(job, "out of memory")
-        waiting = asyncio.create_task(mailbox.next_job())
+        waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox)))
         message = await mailbox.receive(1)
         # The group is free for the next cell.
         await mailbox.submit({"seed": 1})
@@ -124,7 +173,7 @@ def test_close_ends_the_wait_and_takes_nothing_more() -> None:
         await mailbox.submit(CELL)
         job = await handed_out(mailbox)
         await mailbox.post(job, Message("done"))
-        waiting = asyncio.create_task(mailbox.next_job())
+        waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox)))
         await asyncio.sleep(0.01)
         await mailbox.close()
         assert await waiting is None
@@ -146,7 +195,7 @@ def test_the_first_rank_to_fail_gives_the_reason_and_none_is_kept_for_the_next_c
             job = await handed_out(mailbox)
             for note in notes:
                 await mailbox.note_error(job, note)
-            waiting = asyncio.create_task(mailbox.next_job())
+            waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox)))
             message = await mailbox.receive(1)
             waiting.cancel()
             assert message is not None
@@ -154,5 +203,5 @@ def test_the_first_rank_to_fail_gives_the_reason_and_none_is_kept_for_the_next_c
         return reasons
 
     first, second = run(steps())
-    assert first == "out of memory on rank 1 (1 attempts)"
+    assert first == "out of memory on rank 1 (1 attempt)"
     assert second.startswith("the workers died without a message")

@@ -6,11 +6,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trainings import FEW
 
-from orchestrator import audit, checkpoint, train_cli
+from orchestrator import audit, checkpoint, feed, train_cli
+from orchestrator.feed import StreamingFeed
+from orchestrator.records import CellResult
 from orchestrator.train import train_cell
 
 ROOT = Path(__file__).parents[1]
@@ -114,6 +117,30 @@ def test_missing_file_is_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_failed_cell_is_said_without_a_traceback(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(experiment, "-o", "augment=erm", "-o", "train.lr=1.0e+12") == 1
     assert re.match(r"error: .*train\.lr", capsys.readouterr().err)
+
+
+def test_resources_of_the_experiment_count(experiment: Path) -> None:
+    seen: dict[str, Any] = {}
+
+    def remembering(*arguments: Any, **options: Any) -> CellResult:
+        seen.update(options)
+        return train_cell(*arguments, **options)
+
+    resources = {"feed": "streaming", "checkpoint_every_s": "7.5", "backend": "torch"}
+    words = [word for key, value in resources.items() for word in ("-o", f"resources.{key}={value}")]
+    assert train_cli.main(remembering, [str(experiment), "-o", "augment=erm", *words]) == 0
+    assert isinstance(seen["feed"], StreamingFeed)
+    assert (seen["checkpoint_every_s"], seen["backend"]) == (7.5, "torch")
+
+
+def test_images_that_do_not_fit_are_said_without_a_traceback(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(feed, "free_memory_bytes", lambda _: 1000)
+    assert call(experiment, "-o", "augment=erm", "-o", "resources.feed=resident") == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: the decoded images take ")
+    assert "Traceback" not in captured.err
 
 
 def test_storage_of_a_sweep_at_work_is_left_alone(

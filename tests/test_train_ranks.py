@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,7 +19,7 @@ from trainings import FEW, PollUntil, Trained, evaluate, interrupt, make_cell, n
 from orchestrator import lookout, train_cli, trainer
 from orchestrator.checkpoint import Checkpoints, Point
 from orchestrator.data import Dataset, load_dataset
-from orchestrator.errors import UserError
+from orchestrator.errors import CellError, UserError
 from orchestrator.lookout import StoppedError
 from orchestrator.metrics import compute_metrics
 
@@ -60,6 +61,7 @@ class RankReport:
         num_evaluated: Samples of this rank in each evaluation of `whole`, then of `resumed`.
         losses: This rank's loss in each step of `whole`, then of `resumed`.
         problem: What this rank raised when another one could not prepare.
+        other_data: What it raised when the last rank had other data.
     """
 
     whole: Trained
@@ -69,6 +71,7 @@ class RankReport:
     num_evaluated: list[int]
     losses: list[float]
     problem: str
+    other_data: str
 
 
 def train_on_rank(rank: int, folder: Path) -> None:
@@ -107,7 +110,11 @@ def train_on_rank(rank: int, folder: Path) -> None:
         train_cli._agreed(lambda: fail_on_rank_1(rank))
     except UserError as error:
         problem = str(error)
-    torch.save(RankReport(whole, resumed, stopped, late, *seen, problem), folder / f"{rank}.pt")
+    copy = replace(dataset, split_hash="f" * 64) if rank == WORLD_SIZE - 1 else dataset
+    with pytest.raises(CellError) as raised:
+        run(RANKS_CELL, copy, folder / f"other-{rank}")
+    report = RankReport(whole, resumed, stopped, late, *seen, problem, str(raised.value))
+    torch.save(report, folder / f"{rank}.pt")
 
 
 def stop_and_resume(rank: int, dataset: Dataset, folder: Path, *, look: int, saved_step: int) -> Trained:
@@ -181,3 +188,10 @@ def test_ranks_evaluate_the_weights_that_are_saved(ranks: list[RankReport], few_
 
 def test_error_of_one_rank_is_raised_on_all(ranks: list[RankReport]) -> None:
     assert [report.problem for report in ranks] == ["only rank 1 knows this"] * WORLD_SIZE
+
+
+def test_ranks_with_different_copies_of_the_data_do_not_train(ranks: list[RankReport], few_digits: Dataset) -> None:
+    (message,) = {report.other_data for report in ranks}
+    host = socket.gethostname()
+    assert message.startswith("digits does not consist of the same files and labels everywhere")
+    assert f"\n  {few_digits.split_hash[:16]}: {host}\n  {'f' * 16}: {host}\n  remedy: " in message
