@@ -44,7 +44,7 @@ def run_missing(experiment: Experiment, cells: Sequence[Cell], storage: Storage,
         with Interruption() as interruption:
             code = _run(experiment, cells, storage, tracker, runs, interruption)
     else:
-        tracker.mend_sweep(experiment)
+        tracker.sweep.mend(experiment)
         Console().print(f"nothing is missing: all {len(cells)} cells are done")
     _print_comparison(cells, tracker)
     return code
@@ -71,7 +71,7 @@ def _run(
             # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
             _decode(pending, experiment, console)
         try:
-            tracker.open_sweep(experiment, runs)
+            tracker.sweep.open(experiment, runs)
             storage.note_store(tracker.store.shown_uri)
             with joined_or_started(experiment.resources) as layout:
                 console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
@@ -94,7 +94,7 @@ def _run(
                 _say_undelivered(console, delivery.undelivered)
                 complete = not outcome.interrupted and not outcome.failed and not delivery.undelivered
         finally:
-            tracker.close_sweep(complete=complete)
+            tracker.sweep.close(complete=complete)
     if outcome.interrupted:
         return INTERRUPTED
     return DONE if complete else INCOMPLETE
@@ -117,7 +117,7 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
     complete = False
     with output_to(storage.new_log(experiment.name)) as console:
         try:
-            tracker.open_sweep(experiment, runs)
+            tracker.sweep.open(experiment, runs)
             storage.note_store(tracker.store.shown_uri)
             delivery = _delivery(
                 experiment, storage, tracker, runs, lambda line: console.print(Text(line), soft_wrap=True)
@@ -133,7 +133,7 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
             after = tracker.cell_runs(cells)
             complete = not delivery.undelivered and not pending_cells(cells, after)
         finally:
-            tracker.close_sweep(complete=complete)
+            tracker.sweep.close(complete=complete)
     return INCOMPLETE if delivery.undelivered else DONE
 
 

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, redirect_stderr
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
@@ -27,27 +24,21 @@ from orchestrator import audit
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.logged_model import log_model
 from orchestrator.mlflow_store import Store, first_line
-from orchestrator.ownership import HEARTBEAT, OWNER, STALE_S, described, is_alive, now_ms, signs_of_life, this_process
+from orchestrator.ownership import OWNER, described
 from orchestrator.provenance import environment, git_tags
 from orchestrator.records import CellResult, CellRun, CellStatus, EpochResult
+from orchestrator.sweep_run import KIND, SWEEP, SweepRun, alive_owners
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
-    from orchestrator.config import Experiment
 
-logger = logging.getLogger(__name__)
-
-KIND, KEY, SWEEP, REASON, MODEL_URI, SPLIT_HASH, BELOW_GAMMA_MIN = (
-    f"zetasweep.{name}" for name in ("kind", "cell", "sweep", "reason", "model_uri", "split_hash", "below_gamma_min")
+KEY, REASON, MODEL_URI, SPLIT_HASH, BELOW_GAMMA_MIN = (
+    f"zetasweep.{name}" for name in ("cell", "reason", "model_uri", "split_hash", "below_gamma_min")
 )
-# So long two sweeps that start at the same time wait until both have signed: the later signature stands.
-SIGNING_S = 2.0
 # The metrics that a run has one value of.
 ONCE = ("audit/", "test/", "best/")
 # What `log_batch` takes at once: a data set of 1,000 classes has more metrics.
 BATCH_LIMIT = 1000
-# Without it MLflow's UI guesses, and opens the experiment as one of a language model.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class SupersededError(Exception):
@@ -68,7 +59,7 @@ class _Rows:
 
 
 class Tracker:
-    """The runs of one MLflow store.
+    """The runs of the cells in one MLflow store; they are written once `sweep` is open.
 
     Args:
         uri: Tracking URI; a SQLite file in it must be absolute.
@@ -77,6 +68,7 @@ class Tracker:
 
     Attributes:
         store: They are in it.
+        sweep: The run that new ones are children of.
 
     Raises:
         UserError: Nobody answers at `uri`, within 30 s.
@@ -84,13 +76,10 @@ class Tracker:
 
     def __init__(self, uri: str, *, artifacts: Path | None = None, origin: str = "tracking.uri") -> None:
         self.store = Store(uri, origin=origin)
-        self._client, self._artifacts = self.store.client, artifacts
-        self._owner = this_process()
+        self.sweep = SweepRun(self.store, artifacts=artifacts)
+        self._client = self.store.client
         self._run_ids: dict[str, str] = {}
         self._rows: dict[str, _Rows] = {}
-        self._parent_id: str | None = None
-        self._experiment_id: str | None = None
-        self._at_work = ExitStack()
 
     def cell_runs(self, cells: Sequence[Cell]) -> dict[str, CellRun]:
         """Return the tracked run of each cell that has one, by key, whichever sweep ran it.
@@ -100,81 +89,12 @@ class Tracker:
         wanted = {cell.key: cell.train.epochs for cell in cells}
         found: dict[str, CellRun] = {}
         with self.store.answering():
-            alive = self._alive_owners()
+            alive = alive_owners(self.store)
             for run in self.store.search(f"tags.`{KIND}` = 'cell'"):
                 key = run.data.tags.get(KEY, "")
                 if key in wanted and (key not in found or run.info.status == "FINISHED"):
                     found[key] = _cell_run(run, key, epochs=wanted[key], alive=alive)
         return found
-
-    def open_sweep(self, experiment: Experiment, runs: Mapping[str, CellRun]) -> None:
-        """Open the sweep's parent run, the one of an earlier call if there is one, and sign it.
-
-        Args:
-            experiment: The sweep.
-            runs: The known runs of its cells.
-
-        Raises:
-            UserError: The MLflow experiment was deleted, or another sweep is at work on the same cells.
-        """
-        with self.store.answering():
-            name = experiment.tracking.experiment or experiment.name
-            known = self._client.get_experiment_by_name(name)
-            if known is None:
-                location = (self._artifacts / experiment.name).as_uri() if self._artifacts else None
-                experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
-            elif known.lifecycle_stage == LifecycleStage.DELETED:
-                raise UserError(
-                    f"tracking.experiment = {name}: it was deleted in MLflow\n  remedy:  restore it (mlflow "
-                    f"experiments restore -x {known.experiment_id}) or name another with -o tracking.experiment=NAME"
-                )
-            else:
-                experiment_id = known.experiment_id
-            self._experiment_id = experiment_id
-            parent = self._parent(experiment)
-            self._refuse_second_owner(parent, runs)
-            if parent is None:
-                tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | git_tags()
-                parent = self._client.create_run(experiment_id, tags=tags)
-            self._parent_id = parent.info.run_id
-            self._client.update_run(self._parent_id, status="RUNNING")
-            self._sign(experiment)
-            self._at_work.enter_context(signs_of_life(partial(self._beat, self._parent_id)))
-            self._log_files(experiment)
-
-    def _log_files(self, experiment: Experiment) -> None:
-        assert self._parent_id is not None
-        text = experiment.model_dump_json(indent=2, exclude={"tracking": {"uri"}})
-        try:
-            self._client.log_text(self._parent_id, text, "experiment.json")
-            self._client.log_dict(self._parent_id, environment(), "environment.json")
-        except Exception as error:
-            # Which errors, is the artifact store's: a bucket's library may be missing, or its credentials.
-            raise TrackingError(
-                f"MLflow at {self.store.shown_uri}: its artifacts cannot be written ({first_line(error)})"
-            ) from error
-
-    def close_sweep(self, *, complete: bool) -> None:
-        """End the parent run, if it was opened; a store that does not answer is only logged: what matters was said."""
-        self._at_work.close()
-        if self._parent_id is None:
-            return
-        try:
-            self._client.set_tag(self._parent_id, OWNER, "")
-            self._client.set_terminated(self._parent_id, "FINISHED" if complete else "KILLED")
-        except MlflowException:
-            logger.exception("the sweep's run could not be closed")
-
-    def mend_sweep(self, experiment: Experiment) -> None:
-        """Finish the parent run of a sweep whose cells are all done, if its driver died before it could."""
-        with self.store.answering():
-            known = self._client.get_experiment_by_name(experiment.tracking.experiment or experiment.name)
-            if known is None or known.lifecycle_stage == LifecycleStage.DELETED:
-                return
-            self._experiment_id = known.experiment_id
-            parent = self._parent(experiment)
-            if parent is not None and parent.info.status != "FINISHED":
-                self._client.set_terminated(parent.info.run_id, "FINISHED")
 
     def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int | None = None) -> None:
         """Open the cell's run: the one it already has, or a new child of the sweep's.
@@ -188,7 +108,6 @@ class Tracker:
         Raises:
             TrackingError: Another sweep works on the cell, or has finished it.
         """
-        assert self._experiment_id is not None, "open_sweep comes first"
         # Also if none is known: an earlier attempt may have made one although its answer got lost.
         run = self._client.get_run(known.run_id) if known is not None else next(self._runs_of(cell), None)
         if run is not None:
@@ -198,12 +117,12 @@ class Tracker:
                 KIND: "cell",
                 KEY: cell.key,
                 SWEEP: sweep,
-                OWNER: self._owner,
-                MLFLOW_PARENT_RUN_ID: self._parent_id,
+                OWNER: self.sweep.owner,
+                MLFLOW_PARENT_RUN_ID: self.sweep.run_id,
                 # What differs most comes first: MLflow's lists cut names.
                 MLFLOW_RUN_NAME: f"{cell.augment.label} seed={cell.seed} {cell.dataset.label} {cell.model}",
             } | git_tags()
-            run_id = self._client.create_run(self._experiment_id, start_time=timestamp_ms, tags=tags).info.run_id
+            run_id = self._client.create_run(self.sweep.experiment_id, start_time=timestamp_ms, tags=tags).info.run_id
             self._rows[cell.key] = _Rows()
         else:
             run_id = run.info.run_id
@@ -212,7 +131,7 @@ class Tracker:
         self._run_ids[cell.key] = run_id
         # Also for a run that is known: its driver may have died right after making it.
         params = [Param(name, value) for name, value in cell.params().items()]
-        marks = [RunTag(REASON, ""), RunTag(OWNER, self._owner)]
+        marks = [RunTag(REASON, ""), RunTag(OWNER, self.sweep.owner)]
         if cell.augment.is_below_gamma_min is not None:
             marks.append(RunTag(BELOW_GAMMA_MIN, str(cell.augment.is_below_gamma_min).lower()))
         self._client.log_batch(run_id, params=params, tags=marks)
@@ -283,7 +202,7 @@ class Tracker:
         self._client.set_terminated(run_id, "FINISHED", end_time=result.timestamp_ms)
         for twin in self._runs_of(cell):
             # Made by a request that was taken for lost, and answered later.
-            if twin.info.run_id != run_id and twin.data.tags.get(OWNER) == self._owner:
+            if twin.info.run_id != run_id and twin.data.tags.get(OWNER) == self.sweep.owner:
                 self._client.delete_run(twin.info.run_id)
 
     def fail_cell(self, cell: Cell, reason: str) -> None:
@@ -312,8 +231,8 @@ class Tracker:
         return str(model_version.version)
 
     def _runs_of(self, cell: Cell) -> Iterator[Run]:
-        assert self._experiment_id is not None
-        return self.store.search(f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{cell.key}'", [self._experiment_id])
+        query = f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{cell.key}'"
+        return self.store.search(query, [self.sweep.experiment_id])
 
     def _rows_of(self, run_id: str) -> _Rows:
         epochs = self._client.get_metric_history(run_id, "epoch")
@@ -325,58 +244,13 @@ class Tracker:
         history = self._client.get_metric_history(self._run_ids[cell.key], "train/loss")
         return any(row.step == result.epoch and row.value == result.metrics["train/loss"] for row in history)
 
-    def _alive_owners(self) -> set[str]:
-        sweeps = self.store.search(f"tags.`{KIND}` = 'sweep' and attributes.status = 'RUNNING'")
-        return {run.data.tags[OWNER] for run in sweeps if is_alive(run.data.tags)}
-
-    def _refuse_second_owner(self, parent: Run | None, runs: Mapping[str, CellRun]) -> None:
-        """Raise UserError if another process is at work on the sweep of `parent` or on one of the cells."""
-        others = self._alive_owners() - {self._owner}
-        owner = parent.data.tags.get(OWNER) if parent is not None else None
-        if owner not in others:
-            owner = next((run.owner for run in runs.values() if run.status == "running" and run.owner in others), None)
-        if owner is not None:
-            raise UserError(
-                f"MLflow at {self.store.shown_uri}: a sweep of the same cells is at work: {described(owner)}\n"
-                f"  remedy:  wait for it, or end it; if its machine is gone, this clears within {STALE_S:.0f} s"
-            )
-
     def _refuse_taken_run(self, run: Run) -> None:
         """Raise TrackingError if this sweep may not write to a cell's run: never two do."""
         owner = run.data.tags.get(OWNER, "")
         if run.info.status == "FINISHED":
             raise TrackingError(f"another sweep has finished it meanwhile: run {run.info.run_id}")
-        if run.info.status == "RUNNING" and owner != self._owner and owner in self._alive_owners():
+        if run.info.status == "RUNNING" and owner != self.sweep.owner and owner in alive_owners(self.store):
             raise TrackingError(f"another sweep trains it, too: {described(owner)}, run {run.info.run_id}")
-
-    def _beat(self, parent_id: str) -> None:
-        """Show that this sweep is at work."""
-        self._client.set_tag(parent_id, HEARTBEAT, now_ms())
-
-    def _sign(self, experiment: Experiment) -> None:
-        """Sign the parent run.
-
-        Raises:
-            UserError: Another sweep signed it, or a parent of its own, at the same time.
-        """
-        assert self._parent_id is not None
-        self._beat(self._parent_id)
-        self._client.set_tag(self._parent_id, OWNER, self._owner)
-        if self._artifacts is None:  # a store that others may write to; the one in storage has a lock
-            time.sleep(SIGNING_S)
-        # Of one parent the later signature stands, of several, which a first start at the same time made, the first.
-        parents = [run for run in self._parents(experiment) if is_alive(run.data.tags)]
-        first = min(parents, key=lambda run: (run.info.start_time, run.info.run_id))
-        owner = first.data.tags[OWNER]
-        if owner == self._owner:
-            return
-        if first.info.run_id != self._parent_id:
-            self._client.delete_run(self._parent_id)
-        self._parent_id = None
-        raise UserError(
-            f"MLflow at {self.store.shown_uri}: a sweep of the same cells starts, too: {described(owner)}\n"
-            "  remedy:  wait for it, or end it"
-        )
 
     def _log_once(self, cell: Cell, metrics: dict[str, float], *, timestamp_ms: int) -> None:
         """Log what a cell has one value of, unless MLflow has one: at another time it would be a second row.
@@ -391,14 +265,6 @@ class Tracker:
             timestamp_ms=timestamp_ms,
         )
         once.update(metrics)
-
-    def _parent(self, experiment: Experiment) -> Run | None:
-        return next(self._parents(experiment), None)
-
-    def _parents(self, experiment: Experiment) -> Iterator[Run]:
-        assert self._experiment_id is not None
-        query = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'"
-        return self.store.search(query, [self._experiment_id])
 
     def _log_metrics(self, cell: Cell, metrics: dict[str, float], *, step: int, timestamp_ms: int) -> None:
         entities = [Metric(name, value, timestamp_ms, step) for name, value in metrics.items()]

@@ -19,7 +19,8 @@ from orchestrator.diagnosis import Finding, Line
 from orchestrator.errors import TrackingError
 from orchestrator.mlflow_store import Store
 from orchestrator.ownership import OWNER, described, is_alive
-from orchestrator.tracking import KEY, KIND
+from orchestrator.sweep_run import KIND
+from orchestrator.tracking import KEY
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 EPOCHS = "train.epochs"

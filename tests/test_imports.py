@@ -69,6 +69,7 @@ ORDER = [
     "orchestrator.logged_model",
     "orchestrator.schema",
     "orchestrator.mlflow_store",
+    "orchestrator.sweep_run",
     "orchestrator.tracking",
     "orchestrator.delivery",
     "orchestrator.mailbox",
@@ -184,7 +185,13 @@ def test_augment_needs_torch_only(module: str) -> None:
     [
         (
             "mlflow",
-            {"orchestrator.logged_model", "orchestrator.mlflow_store", "orchestrator.tracking", "orchestrator.upkeep"},
+            {
+                "orchestrator.logged_model",
+                "orchestrator.mlflow_store",
+                "orchestrator.sweep_run",
+                "orchestrator.tracking",
+                "orchestrator.upkeep",
+            },
         ),
         (
             "ray",

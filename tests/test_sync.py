@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import Call
 from mlflow import MlflowClient
-from test_tracking import FACTS, RESULT, epoch, save_weights
+from tracked import FACTS, RESULT, epoch, save_weights
 
 from orchestrator import checkpoint, journal
 from orchestrator.cells import Cell, expand

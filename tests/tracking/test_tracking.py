@@ -5,12 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,74 +16,17 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from sweep_samples import DIGITS, ERM, MIXUP, make_cells
+from sweep_samples import ERM, MIXUP, make_cells
+from tracked import FACTS, RESULT, epoch, save_weights
 
-from orchestrator import checkpoint, ownership, tracking
+from orchestrator import ownership
 from orchestrator.audit import Figures
 from orchestrator.cells import Cell
 from orchestrator.config import AugmentSpec, Experiment
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.mlflow_store import message_of
-from orchestrator.models import build_model
-from orchestrator.records import CellResult, EpochResult
+from orchestrator.records import EpochResult
 from orchestrator.tracking import SupersededError, Tracker
-
-FACTS = {
-    "device": "cpu",
-    "world_size": 1,
-    "backend": "torch",
-    "feed": "resident",
-    "dataset": {
-        "name": "digits",
-        "split_hash": "0" * 64,
-        "num_train": 10,
-        "num_val": 2,
-        "num_test": 3,
-        "num_channels": 1,
-        "image_size": 8,
-        "class_names": [str(digit) for digit in range(10)],
-        "mean": [0.3],
-        "std": [0.4],
-    },
-}
-RESULT = CellResult(
-    metrics={"test/error": 0.25, "best/error": 0.2, "best/epoch": 2.0}, timestamp_ms=3_000, first_step_ms=500
-)
-
-
-@pytest.fixture
-def cells() -> list[Cell]:
-    return make_cells(ERM, MIXUP, seeds=(0,))
-
-
-@pytest.fixture
-def experiment(tmp_path: Path) -> Experiment:
-    return Experiment(
-        name="sample", dataset=(DIGITS,), model=("convnet",), augment=(ERM,), file=Path("x.yaml"), storage=tmp_path
-    )
-
-
-@pytest.fixture
-def uri(tmp_path: Path, new_store: Path) -> str:
-    shutil.copyfile(new_store, tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
-
-
-@pytest.fixture
-def tracker(uri: str, tmp_path: Path, experiment: Experiment) -> Iterator[Tracker]:
-    tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
-    tracker.open_sweep(experiment, {})
-    yield tracker
-    mlflow.set_tracking_uri(None)
-
-
-def epoch(number: int) -> EpochResult:
-    return EpochResult(epoch=number, metrics={"val/error": 0.5 / number}, timestamp_ms=1_000 * number)
-
-
-def save_weights(folder: Path) -> None:
-    state = build_model("convnet", num_classes=10, num_channels=1, image_size=8).state_dict()
-    checkpoint.save(folder / checkpoint.BEST, {"model": state})
 
 
 def test_a_finished_cell_is_done_with_its_metrics_and_model(
@@ -174,18 +114,6 @@ def test_a_gamma_below_the_least_is_recorded_as_such(
     assert run.data.tags.get("zetasweep.below_gamma_min") == expected
 
 
-def test_the_parent_of_a_sweep_is_found_again(tracker: Tracker, uri: str, experiment: Experiment) -> None:
-    tracker.close_sweep(complete=False)
-    again = Tracker(uri)
-    again.open_sweep(experiment, {})
-    again.close_sweep(complete=True)
-    client = MlflowClient(uri)
-    known = client.get_experiment_by_name("sample")
-    assert known is not None
-    (parent,) = client.search_runs([known.experiment_id])
-    assert parent.info.status == "FINISHED"
-
-
 def test_states(tracker: Tracker, cells: list[Cell]) -> None:
     for cell in cells:
         tracker.start_cell(cell, None, sweep="sample")
@@ -258,36 +186,6 @@ def test_an_old_reason_does_not_survive_a_new_start(tracker: Tracker, cells: lis
     assert tracker.cell_runs(cells)[cells[0].key].reason is None
 
 
-@pytest.mark.usefixtures("tracker")
-def test_a_deleted_experiment_is_refused_with_the_way_back(uri: str, experiment: Experiment) -> None:
-    client = MlflowClient(uri)
-    known = client.get_experiment_by_name("sample")
-    assert known is not None
-    client.delete_experiment(known.experiment_id)
-    with pytest.raises(UserError, match="restore"):
-        Tracker(uri).open_sweep(experiment, {})
-
-
-@pytest.mark.usefixtures("tracker")
-def test_the_parent_of_a_killed_driver_is_mended(uri: str, experiment: Experiment) -> None:
-    client = MlflowClient(uri)
-    known = client.get_experiment_by_name("sample")
-    assert known is not None
-    (parent,) = client.search_runs([known.experiment_id])
-    assert parent.info.status == "RUNNING"
-    Tracker(uri).mend_sweep(experiment)
-    assert client.get_run(parent.info.run_id).info.status == "FINISHED"
-
-
-def test_credentials_in_the_uri_are_not_written_down(tmp_path: Path, experiment: Experiment, tracker: Tracker) -> None:
-    secret = experiment.model_copy(
-        update={"tracking": experiment.tracking.model_copy(update={"uri": "http://me:hunter2@host"})}
-    )
-    tracker.open_sweep(secret, {})
-    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert b"hunter2" not in written
-
-
 def with_loss(number: int, *, loss: float, timestamp_ms: int) -> EpochResult:
     return EpochResult(epoch=number, metrics={"train/loss": loss}, timestamp_ms=timestamp_ms)
 
@@ -299,7 +197,7 @@ def test_an_epoch_that_was_trained_again_is_no_second_row(
     tracker.log_epoch(cells[0], with_loss(1, loss=0.1, timestamp_ms=1_000))
     run = tracker.cell_runs(cells)[cells[0].key]
     later = Tracker(uri, artifacts=tmp_path / "artifacts")
-    later.open_sweep(experiment, {})
+    later.sweep.open(experiment, {})
     later.start_cell(cells[0], run, sweep="sample")
     later.log_epoch(cells[0], with_loss(1, loss=0.1, timestamp_ms=2_000))
     later.log_epoch(cells[0], with_loss(2, loss=0.05, timestamp_ms=3_000))
@@ -364,100 +262,10 @@ def test_two_sweeps_that_share_a_cell_never_write_to_one_run(
         monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
         second = Tracker(uri, artifacts=Path("/nowhere"))
         monkeypatch.undo()
-        monkeypatch.setattr(second, "_log_files", lambda _: None)
+        monkeypatch.setattr(second.sweep, "_log_files", lambda _: None)
         settings = experiment.tracking.model_copy(update={"experiment": "sample"})
-        second.open_sweep(experiment.model_copy(update={"name": "another", "tracking": settings}), {})
+        second.sweep.open(experiment.model_copy(update={"name": "another", "tracking": settings}), {})
         tracker.start_cell(cells[0], None, sweep="sample")
         with pytest.raises(TrackingError, match=f"trains it, too: process {os.getpid()} on "):
             second.start_cell(cells[0], None, sweep="another")
         other.kill()
-
-
-def test_of_two_sweeps_that_start_at_once_one_goes_on(
-    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both found no parent and made one; the first to have made its own goes on, and one parent is left."""
-    monkeypatch.setattr(tracking, "SIGNING_S", 0)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
-        first = Tracker(uri, artifacts=tmp_path / "artifacts")
-        monkeypatch.undo()
-        second = Tracker(uri, artifacts=tmp_path / "artifacts")
-        monkeypatch.setattr(second, "_parent", lambda _: None)
-        monkeypatch.setattr(second, "_refuse_second_owner", lambda *_: None)
-        first.open_sweep(experiment, {})
-        with pytest.raises(UserError, match=f"starts, too: process {other.pid} on "):
-            second.open_sweep(experiment, {})
-        second.close_sweep(complete=False)
-        (parent,) = first._parents(experiment)
-        assert (parent.info.status, parent.data.tags[ownership.OWNER]) == ("RUNNING", first._owner)
-        other.kill()
-
-
-def test_artifacts_that_cannot_be_written_are_said(uri: str, experiment: Experiment, tmp_path: Path) -> None:
-    (tmp_path / "artifacts").write_text("in the way")
-    tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
-    with pytest.raises(TrackingError, match="artifacts cannot be written"):
-        tracker.open_sweep(experiment, {})
-    tracker.close_sweep(complete=False)
-    assert [run.info.status for run in tracker._parents(experiment)] == ["KILLED"]
-
-
-def test_a_second_driver_is_told_who_is_at_work(
-    tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
-        second = Tracker(uri, artifacts=Path("/nowhere"))
-        monkeypatch.undo()
-        runs = second.cell_runs(cells)
-        assert runs[cells[0].key].status == "running"
-        with pytest.raises(UserError, match=f"at work: process {os.getpid()} on "):
-            second.open_sweep(experiment, runs)
-        # Another sweep that has one of the cells, too.
-        renamed = experiment.model_copy(update={"name": "another"})
-        with pytest.raises(UserError, match=f"at work: process {os.getpid()} on "):
-            second.open_sweep(renamed, runs)
-        tracker.interrupt_cell(cells[0])
-        tracker.close_sweep(complete=False)
-        second.open_sweep(experiment, second.cell_runs(cells))
-        other.kill()
-
-
-def test_a_sweep_that_has_nothing_to_write_gives_signs_of_life_until_it_is_closed(
-    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One upload may take longer than it takes others to think that the sweep is dead."""
-    monkeypatch.setattr(ownership, "BEAT_EVERY_S", 0.05)
-    tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
-    tracker.open_sweep(experiment, {})
-
-    def signs_in_a_while() -> int:
-        signs = set()
-        for _ in range(20):
-            (parent,) = tracker._parents(experiment)
-            signs.add(parent.data.tags[ownership.HEARTBEAT])
-            time.sleep(0.05)
-        return len(signs)
-
-    assert signs_in_a_while() > 2
-    tracker.close_sweep(complete=False)
-    time.sleep(0.5)
-    assert signs_in_a_while() == 1
-
-
-def test_a_driver_that_was_killed_holds_nothing(
-    uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
-        killed = Tracker(uri, artifacts=tmp_path / "artifacts")
-        monkeypatch.undo()
-        killed.open_sweep(experiment, {})
-        killed.start_cell(cells[0], None, sweep="sample")
-        other.kill()
-    survivor = Tracker(uri, artifacts=tmp_path / "artifacts")
-    runs = survivor.cell_runs(cells)
-    assert runs[cells[0].key].status == "interrupted"
-    survivor.open_sweep(experiment, runs)

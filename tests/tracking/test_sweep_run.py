@@ -1,0 +1,150 @@
+"""The run of a sweep in a real SQLite store: who holds it, and what is left of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from orchestrator import ownership, sweep_run
+from orchestrator.cells import Cell
+from orchestrator.config import Experiment
+from orchestrator.errors import TrackingError, UserError
+from orchestrator.tracking import Tracker
+
+
+def test_the_parent_of_a_sweep_is_found_again(tracker: Tracker, uri: str, experiment: Experiment) -> None:
+    tracker.sweep.close(complete=False)
+    again = Tracker(uri)
+    again.sweep.open(experiment, {})
+    again.sweep.close(complete=True)
+    client = MlflowClient(uri)
+    known = client.get_experiment_by_name("sample")
+    assert known is not None
+    (parent,) = client.search_runs([known.experiment_id])
+    assert parent.info.status == "FINISHED"
+
+
+@pytest.mark.usefixtures("tracker")
+def test_a_deleted_experiment_is_refused_with_the_way_back(uri: str, experiment: Experiment) -> None:
+    client = MlflowClient(uri)
+    known = client.get_experiment_by_name("sample")
+    assert known is not None
+    client.delete_experiment(known.experiment_id)
+    with pytest.raises(UserError, match="restore"):
+        Tracker(uri).sweep.open(experiment, {})
+
+
+@pytest.mark.usefixtures("tracker")
+def test_the_parent_of_a_killed_driver_is_mended(uri: str, experiment: Experiment) -> None:
+    client = MlflowClient(uri)
+    known = client.get_experiment_by_name("sample")
+    assert known is not None
+    (parent,) = client.search_runs([known.experiment_id])
+    assert parent.info.status == "RUNNING"
+    Tracker(uri).sweep.mend(experiment)
+    assert client.get_run(parent.info.run_id).info.status == "FINISHED"
+
+
+def test_credentials_in_the_uri_are_not_written_down(tmp_path: Path, experiment: Experiment, tracker: Tracker) -> None:
+    secret = experiment.model_copy(
+        update={"tracking": experiment.tracking.model_copy(update={"uri": "http://me:hunter2@host"})}
+    )
+    tracker.sweep.open(secret, {})
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"hunter2" not in written
+
+
+def test_of_two_sweeps_that_start_at_once_one_goes_on(
+    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both found no parent and made one; the first to have made its own goes on, and one parent is left."""
+    monkeypatch.setattr(sweep_run, "SIGNING_S", 0)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        first = Tracker(uri, artifacts=tmp_path / "artifacts")
+        monkeypatch.undo()
+        second = Tracker(uri, artifacts=tmp_path / "artifacts")
+        monkeypatch.setattr(second.sweep, "_earlier", lambda _: None)
+        monkeypatch.setattr(second.sweep, "_refuse_second_owner", lambda *_: None)
+        first.sweep.open(experiment, {})
+        with pytest.raises(UserError, match=f"starts, too: process {other.pid} on "):
+            second.sweep.open(experiment, {})
+        second.sweep.close(complete=False)
+        (parent,) = first.sweep._found(experiment)
+        assert (parent.info.status, parent.data.tags[ownership.OWNER]) == ("RUNNING", first.sweep.owner)
+        other.kill()
+
+
+def test_artifacts_that_cannot_be_written_are_said(uri: str, experiment: Experiment, tmp_path: Path) -> None:
+    (tmp_path / "artifacts").write_text("in the way")
+    tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
+    with pytest.raises(TrackingError, match="artifacts cannot be written"):
+        tracker.sweep.open(experiment, {})
+    tracker.sweep.close(complete=False)
+    assert [run.info.status for run in tracker.sweep._found(experiment)] == ["KILLED"]
+
+
+def test_a_second_driver_is_told_who_is_at_work(
+    tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        second = Tracker(uri, artifacts=Path("/nowhere"))
+        monkeypatch.undo()
+        runs = second.cell_runs(cells)
+        assert runs[cells[0].key].status == "running"
+        with pytest.raises(UserError, match=f"at work: process {os.getpid()} on "):
+            second.sweep.open(experiment, runs)
+        # Another sweep that has one of the cells, too.
+        renamed = experiment.model_copy(update={"name": "another"})
+        with pytest.raises(UserError, match=f"at work: process {os.getpid()} on "):
+            second.sweep.open(renamed, runs)
+        tracker.interrupt_cell(cells[0])
+        tracker.sweep.close(complete=False)
+        second.sweep.open(experiment, second.cell_runs(cells))
+        other.kill()
+
+
+def test_a_sweep_that_has_nothing_to_write_gives_signs_of_life_until_it_is_closed(
+    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One upload may take longer than it takes others to think that the sweep is dead."""
+    monkeypatch.setattr(ownership, "BEAT_EVERY_S", 0.05)
+    tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
+    tracker.sweep.open(experiment, {})
+
+    def signs_in_a_while() -> int:
+        signs = set()
+        for _ in range(20):
+            (parent,) = tracker.sweep._found(experiment)
+            signs.add(parent.data.tags[ownership.HEARTBEAT])
+            time.sleep(0.05)
+        return len(signs)
+
+    assert signs_in_a_while() > 2
+    tracker.sweep.close(complete=False)
+    time.sleep(0.5)
+    assert signs_in_a_while() == 1
+
+
+def test_a_driver_that_was_killed_holds_nothing(
+    uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        killed = Tracker(uri, artifacts=tmp_path / "artifacts")
+        monkeypatch.undo()
+        killed.sweep.open(experiment, {})
+        killed.start_cell(cells[0], None, sweep="sample")
+        other.kill()
+    survivor = Tracker(uri, artifacts=tmp_path / "artifacts")
+    runs = survivor.cell_runs(cells)
+    assert runs[cells[0].key].status == "interrupted"
+    survivor.sweep.open(experiment, runs)
