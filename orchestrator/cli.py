@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # A path that cannot be, as opposed to a disk that fails later.
 PATH_ERRORS = (errno.ENAMETOOLONG, errno.EACCES, errno.ENOTDIR, errno.EISDIR)
 FORMATS = ("table", "markdown", "csv", "latex")
+# What a user trains on is nobody else's business: Ray's and MLflow's makers hear of it only if the environment says so.
+NO_USAGE_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 class _Opened:
@@ -237,6 +239,8 @@ def main() -> None:
     prepare_environment()
     # Read once, when MLflow is imported.
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    for name, value in NO_USAGE_REPORTS.items():
+        os.environ.setdefault(name, value)
     debug = "--debug" in sys.argv
     try:
         code = cli.main(standalone_mode=False)

@@ -371,6 +371,28 @@ def test_a_sweep_listens_to_this_machine_alone(sweep: Sweep) -> None:
     assert reachable == {}
 
 
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [({}, "False False"), ({"RAY_USAGE_STATS_ENABLED": "1", "MLFLOW_DISABLE_TELEMETRY": "false"}, "True True")],
+)
+def test_ray_and_mlflow_report_nothing_unless_they_may(
+    environment: dict[str, str], allowed: dict[str, str], expected: str
+) -> None:
+    look = (
+        "import contextlib, sys\nfrom orchestrator.cli import main\nsys.argv[1:] = ['plan', 'absent.yaml']\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        "from mlflow.telemetry.utils import is_telemetry_disabled\nfrom ray._common.usage import usage_lib\n"
+        "print(usage_lib.usage_stats_enabled(), not is_telemetry_disabled())"
+    )
+    # MLflow also holds back where it finds that it is tested.
+    quiet = ("CI", "PYTEST_CURRENT_TEST", "DO_NOT_TRACK")
+    plain = {name: value for name, value in environment.items() if name not in quiet}
+    found = subprocess.run(
+        [sys.executable, "-c", look], env=plain | allowed, check=True, timeout=120, capture_output=True, text=True
+    )
+    assert found.stdout.split() == expected.split()
+
+
 @pytest.mark.slow
 def test_a_token_that_ray_makes_is_private(environment: dict[str, str], tmp_path: Path) -> None:
     start = (
