@@ -60,7 +60,8 @@ def read_seeds(findings: Findings, raw: object) -> tuple[int, ...]:
         if isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= _MAX_SEED:
             found.append((key, item, item))
         else:
-            findings.add(key, item, allowed=f"an integer from 0 to {_MAX_SEED}", remedy="Change it.")
+            remedy = "Write a list for several: [0, 1, 2]." if isinstance(item, str) else "Change it."
+            findings.add(key, item, allowed=f"an integer from 0 to {_MAX_SEED}", remedy=remedy)
     return without_repeats(findings, found)
 
 

@@ -98,15 +98,17 @@ def plan(experiment: str, overrides: tuple[str, ...]) -> int:
     """Show cells, what is done, slots, resources and disk; run nothing."""
     opened = _Opened(experiment, overrides)
     from orchestrator.cluster import planned_layout
-    from orchestrator.plan import check_inputs, make_plan, render_plan
+    from orchestrator.plan import check_inputs, make_plan, other_data, render_plan
     from orchestrator.report import render_status
 
-    check_inputs(opened.experiment)
+    split_hashes = check_inputs(opened.experiment)
     runs = opened.runs()
     placed = planned_layout(opened.experiment.resources)
     console = Console()
     console.print(render_status(opened.cells, runs))
     console.print(render_plan(make_plan(opened.experiment, opened.cells, runs, placed), opened.experiment))
+    for warning in other_data(opened.cells, runs, split_hashes):
+        console.print(f"warning:   {warning}", markup=False, highlight=False)
     return DONE
 
 
@@ -122,12 +124,12 @@ def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
     if download:
         for spec in opened.experiment.dataset:
             download_dataset(spec.name, opened.experiment.data_dir)
-    check_inputs(opened.experiment)
+    split_hashes = check_inputs(opened.experiment)
     opened.storage.prepare()
     with opened.storage.locked(opened.experiment.name):
         from orchestrator.session import run_missing
 
-        return run_missing(opened.experiment, opened.cells, opened.storage, opened.tracker())
+        return run_missing(opened.experiment, opened.cells, opened.storage, opened.tracker(), split_hashes=split_hashes)
 
 
 @cli.command()
@@ -162,10 +164,15 @@ def compare(experiment: str, overrides: tuple[str, ...], metric: str, format_: s
     """Print augmentations x (data set, model): mean ± standard deviation over seeds."""
     opened = _Opened(experiment, overrides)
     from orchestrator.compare import compare as compare_runs
+    from orchestrator.formats import remarks
     from orchestrator.report import Format, render
 
     runs = opened.runs()
-    shown = render(compare_runs(opened.cells, runs, metric=metric), cast(Format, format_))
+    comparison = compare_runs(opened.cells, runs, metric=metric)
+    shown = render(comparison, cast(Format, format_))
+    if format_ == "csv":
+        # The lines of a CSV file are all data; what must be said beside them goes past it.
+        click.echo("\n".join(remarks(comparison)), err=True)
     if isinstance(shown, str):
         click.echo(shown, nl=False)
     else:

@@ -59,7 +59,7 @@ class ColorJitterSpec(Frozen):
 
 
 class DatasetSpec(Frozen):
-    """A data set and what is done to it; the registry's defaults are filled in.
+    """A data set and what is done to it; the registry's defaults are filled in, and what has no effect is neutral.
 
     Attributes:
         image_size: What the model is trained and tested on; tested on the centre.
@@ -129,7 +129,12 @@ class DatasetSpec(Frozen):
         image_size = info.data.get("image_size")
         if cache_size is not None and image_size is not None and cache_size < image_size:
             raise refuse(f"at least image_size={image_size}", "Raise it, or remove it.")
-        return cache_size
+        return None if cache_size == image_size else cache_size
+
+    @field_validator("padding_mode")
+    @classmethod
+    def _nothing_to_pad(cls, mode: str, info: ValidationInfo) -> str:
+        return mode if info.data.get("crop_padding") else "constant"
 
     @field_validator("random_resized_crop")
     @classmethod
@@ -137,6 +142,11 @@ class DatasetSpec(Frozen):
         if value is not None and info.data.get("crop_padding"):
             raise refuse("null with crop_padding above 0", "Keep one of the two crops.")
         return value
+
+    @field_validator("color_jitter")
+    @classmethod
+    def _nothing_to_jitter(cls, value: ColorJitterSpec | None) -> ColorJitterSpec | None:
+        return None if value == ColorJitterSpec() else value
 
     @classmethod
     def options_of(cls, name: str) -> list[str]:

@@ -58,9 +58,12 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
 def _with_dataset_name(data: dict[str, Any], key: Key) -> Key:
     """Write ``dataset.image_size`` out as ``dataset.NAME.image_size``, where there is one data set."""
     dataset = data.get("dataset")
+    place: Key = ["dataset"]
+    if isinstance(dataset, list) and len(dataset) == 1:
+        dataset, place = dataset[0], ["dataset", 0]
     names = [dataset] if isinstance(dataset, str) else list(dataset) if isinstance(dataset, dict) else []
     if key[0] == "dataset" and len(key) > 1 and key[1] in DatasetSpec.model_fields and len(names) == 1:
-        return ["dataset", names[0], *key[1:]]
+        return [*place, names[0], *key[1:]]
     return key
 
 

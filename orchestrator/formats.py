@@ -87,11 +87,13 @@ def _verdicts(comparison: Comparison, column: Column) -> Iterator[str]:
 def _sentence(contrast: Contrast, metric: Metric) -> str:
     if contrast.margin is None:
         return f"{contrast.best} and {contrast.other} have no seed in common: cannot tell."
-    if contrast.margin == 0:
+    if contrast.margin == 0 and contrast.interval is None:
         return f"{contrast.best} and {contrast.other} are equal (n={len(contrast.seeds)}): cannot tell."
     unit = " points" if metric.is_fraction else ""
     relation = f"{'worse' if contrast.margin < 0 else 'better'} than"
     margin = f"{contrast.best} is {number(abs(contrast.margin), metric)}{unit} {relation} {contrast.other}"
+    if contrast.margin == 0:
+        margin = f"{contrast.best} and {contrast.other} have equal means"
     if len(contrast.seeds) < 2:
         return f"{margin} (n=1): one seed cannot tell."
     if contrast.interval is None:

@@ -1,5 +1,7 @@
 """The models: a registry of the project's own, and every classification model of torchvision by its name.
 
+Every ResNet of torchvision, ResNeXt and Wide ResNet among them, has the stem for CIFAR below 64 px, see ``_fit_stem``.
+
 Initial weights come from torch's global generator, as ``torch.nn`` draws them: the caller seeds it.
 """
 
@@ -152,7 +154,7 @@ class GreyToRgb(nn.Module):
 
 
 def _torchvision_model(name: str, num_classes: int, image_size: int) -> nn.Module:
-    from torchvision.models import get_model
+    from torchvision.models import ResNet, get_model
 
     options: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
@@ -163,7 +165,7 @@ def _torchvision_model(name: str, num_classes: int, image_size: int) -> nn.Modul
     elif name.startswith("maxvit_"):
         options = {"input_size": (image_size, image_size)}
     model: nn.Module = get_model(name, weights=None, num_classes=num_classes, **options)
-    return model
+    return _fit_stem(model, 3, image_size) if isinstance(model, ResNet) else model
 
 
 def _try_on_meta(model: nn.Module, image_size: int) -> None:

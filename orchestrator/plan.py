@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ from rich.text import Text
 from orchestrator import checkpoint
 from orchestrator.amounts import bytes_text, counted
 from orchestrator.batches import check_global_batch
-from orchestrator.data import num_classes_of, open_dataset, shape_of, split_samples
+from orchestrator.data import hash_of_parts, num_classes_of, open_dataset, shape_of, split_samples
+from orchestrator.dataset_spec import VAL_FRACTION
 from orchestrator.errors import CellError, UserError
 from orchestrator.models import build_model
 from orchestrator.prepare import cache_bytes, check_cache
@@ -22,7 +23,7 @@ from orchestrator.prepare import cache_bytes, check_cache
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
     from orchestrator.cluster import Layout
-    from orchestrator.config import Experiment
+    from orchestrator.config import Experiment, TrainSettings
     from orchestrator.data.dataset import Shape
     from orchestrator.dataset_spec import DatasetSpec
     from orchestrator.records import CellRun
@@ -58,45 +59,55 @@ def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Ce
     return [cell for cell in cells if cell.key not in runs or runs[cell.key].status != "done"]
 
 
-def check_inputs(experiment: Experiment) -> None:
+def check_inputs(experiment: Experiment) -> dict[DatasetSpec, str]:
     """Check that every data set is there, fills a global batch and has room in the cache, and that every model takes
     its images. No image is decoded.
+
+    Returns:
+        The hash of each data set's splits, as they are now.
 
     Raises:
         UserError: All that is wrong.
     """
     problems: list[str] = []
     shapes: dict[DatasetSpec, Shape] = {}
+    split_hashes: dict[DatasetSpec, str] = {}
     for spec in experiment.dataset:
         try:
-            shapes[spec] = _checked_shape(spec, experiment)
+            split_hashes[spec], shapes[spec] = _checked(spec, experiment)
         except (CellError, ValueError) as error:
-            problems.append(f"dataset = {spec.label}: {error}")
+            problems.append(f"{experiment.file}: dataset = {spec.label}: {error}")
         except UserError as error:
             problems.append(str(error))
     for (spec, (channels, _, side)), model in product(shapes.items(), experiment.model):
         try:
             build_model(model, num_classes=2, num_channels=channels, image_size=spec.image_size or side)
         except ValueError as error:
-            problems.append(f"model = {model} with dataset = {spec.label}: {error}")
+            problems.append(f"{experiment.file}: model = {model} with dataset = {spec.label}: {error}")
     try:
         check_cache(experiment.dataset, experiment)
     except UserError as error:
         problems.append(str(error))
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
+    return split_hashes
 
 
-def _checked_shape(spec: DatasetSpec, experiment: Experiment) -> Shape:
-    """Return the shape of a data set's stored images.
+def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[str, Shape]:
+    """Return the hash of a data set's splits, and the shape of its stored images.
 
     Raises:
         UserError: It is not there, or cannot be split as asked for.
         CellError: It does not fill a global batch.
-        ValueError: Its images cannot be cropped as asked for.
+        ValueError: Its images cannot be cropped as asked for, or an option has no effect on it.
     """
     source = open_dataset(spec.name, experiment.data_dir, path=spec.path)
-    _, chosen = split_samples(source, **spec.split_options())["train"]
+    if source.val is not None and spec.val_fraction != VAL_FRACTION:
+        raise ValueError(
+            f"val_fraction={spec.val_fraction} has no effect: the set has validation images of its own. Remove it."
+        )
+    parts = split_samples(source, **spec.split_options())
+    _, chosen = parts["train"]
     check_global_batch(
         len(chosen),
         batch_size_per_worker=experiment.train.batch_size_per_worker,
@@ -104,7 +115,27 @@ def _checked_shape(spec: DatasetSpec, experiment: Experiment) -> Shape:
     )
     _, shape = shape_of(source, spec.stored_size)
     spec.transform().draw((2, *shape), generator=torch.Generator())
-    return shape
+    return hash_of_parts(spec.name, parts), shape
+
+
+def other_data(
+    cells: Sequence[Cell], runs: Mapping[str, CellRun], split_hashes: Mapping[DatasetSpec, str]
+) -> Iterator[str]:
+    """Yield a warning for each data set that finished cells saw with other images or labels than it has now.
+
+    Args:
+        cells: All cells of the experiment.
+        runs: Their tracked runs.
+        split_hashes: What `check_inputs` returned.
+    """
+    for spec, split_hash in split_hashes.items():
+        done = [runs[cell.key] for cell in cells if cell.dataset == spec and cell.key in runs]
+        seen = [run.split_hash for run in done if run.status == "done" and run.split_hash is not None]
+        if differing := sum(found != split_hash for found in seen):
+            yield (
+                f"{counted(differing, 'finished cell')} of {spec.label} saw other images or labels than are there now: "
+                "restore them, or train anew with another storage and tracking.experiment"
+            )
 
 
 def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun], layout: Layout) -> Plan:
@@ -140,6 +171,7 @@ def render_plan(plan: Plan, experiment: Experiment) -> RenderableType:
     if resources.gpus_per_worker:
         used += f" and {counted(resources.gpus_per_worker, 'GPU')}"
     offered = ", ".join(f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}" for node in layout.nodes)
+    train = experiment.train
     lines = [
         f"cells:     {len(plan.cells)}: {len(plan.cells) - len(plan.pending)} done, {len(plan.pending)} to run, "
         f"{counted(experiment.train.epochs, 'epoch')} each",
@@ -148,13 +180,29 @@ def render_plan(plan: Plan, experiment: Experiment) -> RenderableType:
     ]
     if plan.cache_bytes:
         lines.append(f"cache:     {bytes_text(plan.cache_bytes)} of decoded images more in {experiment.cache.dir}")
-    if experiment.train.class_weights and experiment.train.sampling:
+    if train.class_weights and train.sampling:
         lines.append(
             "warning:   train.class_weights and train.sampling correct the same imbalance twice: drop one of them"
         )
+    if ignored := _without_effect(train):
+        lines.append(f"warning:   {ignored}")
     if layout.warning:
         lines.append(f"warning:   {layout.warning}")
     return Group(*(Text(line, overflow="fold") for line in lines))
+
+
+def _without_effect(train: TrainSettings) -> str:
+    """Say which settings were written although nothing reads them; empty if none were."""
+    idle = [("momentum", "optimizer=adamw")] if train.optimizer == "adamw" else []
+    if train.schedule == "cosine":
+        idle += [("milestones", "schedule=cosine"), ("lr_decay", "schedule=cosine")]
+    usual = type(train)()
+    found = [
+        f"train.{name} has no effect with train.{owner}"
+        for name, owner in idle
+        if getattr(train, name) not in (None, getattr(usual, name))
+    ]
+    return "; ".join(found)
 
 
 def _weight_bytes(model: str, num_classes: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,13 +14,14 @@ from orchestrator.amounts import counted
 from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED
 from orchestrator.interruption import Interruption
-from orchestrator.plan import make_plan, pending_cells, render_plan
+from orchestrator.plan import make_plan, other_data, pending_cells, render_plan
 from orchestrator.prepare import decode_images
 from orchestrator.progress import Progress
 
 if TYPE_CHECKING:
     from orchestrator.cells import Cell
     from orchestrator.config import Experiment
+    from orchestrator.dataset_spec import DatasetSpec
     from orchestrator.delivery import Delivery
     from orchestrator.records import CellRun
     from orchestrator.storage import Storage
@@ -30,8 +31,22 @@ if TYPE_CHECKING:
 INTERRUPTED_GRACE_S = 3.0
 
 
-def run_missing(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> int:
+def run_missing(
+    experiment: Experiment,
+    cells: Sequence[Cell],
+    storage: Storage,
+    tracker: Tracker,
+    *,
+    split_hashes: Mapping[DatasetSpec, str],
+) -> int:
     """Run the cells that are not done, print the comparison and return the exit code.
+
+    Args:
+        experiment: The sweep.
+        cells: All of its cells.
+        storage: Where the checkpoints are.
+        tracker: Of the store that holds the runs.
+        split_hashes: Of the data sets as they are now, from `check_inputs`.
 
     Raises:
         UserError: The layout does not fit on the cluster, the cluster cannot be joined, or another sweep is at work on
@@ -46,7 +61,7 @@ def run_missing(experiment: Experiment, cells: Sequence[Cell], storage: Storage,
     else:
         tracker.sweep.mend(experiment)
         Console().print(f"nothing is missing: all {len(cells)} cells are done")
-    _print_comparison(cells, tracker)
+    _print_comparison(cells, tracker.cell_runs(cells), split_hashes)
     return code
 
 
@@ -190,8 +205,13 @@ def _warn_of_lost_storage(console: Console, storage: Storage) -> None:
         )
 
 
-def _print_comparison(cells: Sequence[Cell], tracker: Tracker) -> None:
+def _print_comparison(
+    cells: Sequence[Cell], runs: Mapping[str, CellRun], split_hashes: Mapping[DatasetSpec, str]
+) -> None:
     from orchestrator.compare import compare
     from orchestrator.report import render
 
-    Console().print(render(compare(cells, tracker.cell_runs(cells)), "table"))
+    console = Console()
+    console.print(render(compare(cells, runs), "table"))
+    for warning in other_data(cells, runs, split_hashes):
+        console.print(Text(f"warning: {warning}", style="yellow"))

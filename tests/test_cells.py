@@ -57,7 +57,7 @@ def test_config_key_groups_the_seeds() -> None:
 
 def test_key_is_the_same_tomorrow() -> None:
     # Finished cells are found by it: a change makes every earlier result unknown. Then KEY_VERSION says so.
-    assert only_cell(resources=Resources(workers=2)).key == "4000d91233324fe3"
+    assert only_cell(resources=Resources(workers=2)).key == "27182419b1e5a2e2"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,7 @@ def test_key_is_the_same_tomorrow() -> None:
         {"train": {"precision": "fp32"}},
         {"train": {"milestones": [1], "lr_decay": 0.5}},
         {"train": {"lr": 0.1, "weight_decay": 5e-4}},
+        {"dataset": [{"name": "digits", "padding_mode": "reflect", "color_jitter": {"hue": 0.0}}]},
         {"dataset": [{"name": "digits", "crop_padding": 0, "hflip": False, "val_fraction": 0.1, "image_size": None}]},
     ],
 )
@@ -105,6 +106,15 @@ def test_what_changes_the_result_is_in_the_key(parts: dict[str, Any]) -> None:
 def test_the_value_of_a_parameter_is_in_the_key() -> None:
     other = AugmentSpec(name="zeta_mixup", params={"gamma": 2.8, "num_mixed": 5})
     assert expand(experiment(augment=[other]))[0].key != only_cell().key
+
+
+def test_a_cache_of_the_size_of_the_image_is_not_in_the_key() -> None:
+    plain, same, larger = (
+        only_cell(dataset=[{"name": "digits", "image_size": 16, **options}])
+        for options in ({}, {"cache_size": 16}, {"cache_size": 20})
+    )
+    assert same.key == plain.key
+    assert larger.key != plain.key
 
 
 def test_momentum_of_adamw_is_not_in_the_key() -> None:

@@ -181,6 +181,7 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
         ({"seed": "-1"}, "seed", "-1", "an integer from 0"),
         ({"seed": "[0, true]"}, "seed[1]", "true", "an integer from 0"),
         ({"seed": "4294967296"}, "seed", "4294967296", "an integer from 0"),
+        ({"seed": "0,1"}, "seed", "0,1", "Write a list for several: [0, 1, 2]"),
         ({"seed": "null"}, "seed", "", "At least one is needed"),
         ({"seed": "[3, 4, 3]"}, "seed[2]", "3", "seed[0] = 3"),
     ],
@@ -325,7 +326,10 @@ def test_only_what_an_override_set_is_blamed_on_it(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("dataset", ["cifar10", "{cifar10: {val_fraction: 0.2}}"])
+@pytest.mark.parametrize(
+    "dataset",
+    ["cifar10", "{cifar10: {val_fraction: 0.2}}", "[cifar10]", "[{cifar10: {val_fraction: 0.2}}]"],
+)
 def test_an_option_of_the_only_data_set_needs_no_name(tmp_path: Path, dataset: str) -> None:
     (spec,) = load(tmp_path, "dataset.image_size=64", dataset=dataset).dataset
     assert (spec.name, spec.image_size) == ("cifar10", 64)

@@ -41,13 +41,14 @@ def test_models_are_built_where_they_can_run(name: str) -> None:
     assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet34", "wide_resnet50_2"])
 def test_the_stem_depends_on_the_size(name: str) -> None:
     def stem(num_channels: int, image_size: int) -> tuple[nn.Conv2d, nn.Module]:
         model = build_model(name, num_classes=10, num_channels=num_channels, image_size=image_size)
-        convolution, pooling = model.get_submodule("conv1"), model.get_submodule("maxpool")
+        resnet = model[1] if isinstance(model, nn.Sequential) else model
+        convolution, pooling = resnet.get_submodule("conv1"), resnet.get_submodule("maxpool")
         assert isinstance(convolution, nn.Conv2d)
-        assert convolution.in_channels == num_channels
+        assert convolution.in_channels == (num_channels if name in MODELS else 3)
         # He et al.'s initialisation for outputs: variance 2 / (kernel area x output channels).
         area = convolution.kernel_size[0] * convolution.kernel_size[1]
         assert convolution.weight.std().item() == pytest.approx((2 / (area * 64)) ** 0.5, rel=0.15)

@@ -118,6 +118,15 @@ def test_remarks_with_equal_differences() -> None:
     assert "10.00 points better than erm with each of 2 seeds: differences without any spread cannot tell." in text
 
 
+def test_remarks_with_equal_means() -> None:
+    cells = make_cells(ERM, MIXUP)
+    values = {ERM: (0.10, 0.12, 0.14), MIXUP: (0.12, 0.10, 0.14)}
+    text = words(text_of(render(compare(cells, runs_with(cells, values)), "table")))
+    assert "erm and mixup(alpha=1.0) have equal means (-4.97 to 4.97, n=3): not separated." in text
+    equal = words(text_of(render(compare(cells, runs_with(cells, {ERM: (0.1,) * 3, MIXUP: (0.1,) * 3})), "table")))
+    assert "erm and mixup(alpha=1.0) are equal (n=3): cannot tell." in equal
+
+
 def test_remarks_where_the_best_is_worse_on_the_seeds_in_common() -> None:
     cells = make_cells(ERM, MIXUP)
     runs = runs_with(cells, {ERM: (0.10, 0.11), MIXUP: (0.15, 0.162, 0.01)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -146,12 +147,7 @@ def split_dataset(name: str, decoded: Decoded, *, val_fraction: float = 0.1, num
         part: Split(torch.from_numpy(rows_of[part]), torch.from_numpy(samples.labels[indices]))
         for part, (samples, indices) in parts.items()
     }
-    # A folder's own name is no part of what is in it: the same images elsewhere are the same split.
-    contents = {
-        part: ([samples.ids[index] for index in indices], samples.labels[indices])
-        for part, (samples, indices) in parts.items()
-    }
-    digest = split_hash(name, contents)
+    digest = hash_of_parts(name, parts)
     num_pixels = len(rows_of["train"]) * math.prod(decoded.images.shape[2:])
     mean, std = channel_statistics(decoded.pixel_sums[rows_of["train"]].sum(axis=0), num_pixels=num_pixels)
     return Dataset(
@@ -191,6 +187,18 @@ def channel_statistics(sums: NDArray[np.int64], *, num_pixels: int) -> tuple[tup
         means.append(total / (255 * num_pixels))
         stds.append(math.sqrt(spread) / (255 * num_pixels) if spread else 1.0)
     return tuple(means), tuple(stds)
+
+
+def hash_of_parts(name: str, parts: Mapping[str, tuple[Samples, Indices]]) -> str:
+    """Return `split_hash` of what `split_samples` returns; no image is decoded.
+
+    A folder's own name is no part of what is in it: the same images elsewhere are the same split.
+    """
+    contents = {
+        part: ([samples.ids[index] for index in indices], samples.labels[indices])
+        for part, (samples, indices) in parts.items()
+    }
+    return split_hash(name, contents)
 
 
 def split_samples(source: Source, *, val_fraction: float, num_train: int | None) -> dict[str, tuple[Samples, Indices]]:
