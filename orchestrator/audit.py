@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -26,6 +27,9 @@ TIMED_STEPS = 5
 
 MakeBatch = Callable[[Tensor, int, torch.Generator], tuple[Tensor, Tensor]]
 """Takes labels, the number of classes and a generator; returns the images and targets of the batch."""
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,16 @@ def write_audit(folder: Path, audit: Audit, *, pixels: Tensor, class_names: Sequ
 
 
 def read_figures(folder: Path) -> Figures | None:
-    """Return the figures that `write_audit` wrote to `folder`; None if there is no audit."""
-    path = folder / FIGURES
-    return Figures(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    """Return the figures that `write_audit` wrote to `folder`; None if there is no audit, or a crash of the machine cut
+    it off.
+    """
+    try:
+        return Figures(**json.loads((folder / FIGURES).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        logger.warning("%s is damaged and is left out: %s", folder / FIGURES, error)
+        return None
 
 
 def _twin(generator: torch.Generator) -> torch.Generator:

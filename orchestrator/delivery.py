@@ -10,13 +10,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import audit, journal
 from orchestrator.journal import Told
-from orchestrator.mlflow_store import can_pass, message_of
+from orchestrator.mlflow_store import can_pass, is_busy, message_of
 from orchestrator.records import CellResult, CellRun, EpochResult
 from orchestrator.tracking import SupersededError
 
@@ -38,7 +39,8 @@ logger = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Writes what it is told, in order. Use it as a context manager; leaving it waits until everything is written.
+    """Writes what it is told, in order. Use it as a context manager; leaving it waits until everything is written, but
+    for an MLflow that does not answer not longer than ``closing_grace_s``.
 
     While MLflow does not answer, everything waits, in the order in which it was told; what it still does not take when
     the sweep ends stays in the cells' folders (`orchestrator.journal`). A cell that MLflow refuses is given up for this
@@ -125,7 +127,8 @@ class Delivery:
         if sys.platform == "linux":
             # Exporting a model takes seconds of a core that a worker may be training on; here a thread has its own
             # priority, elsewhere it would be the whole driver's.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         try:
             # While the workers start, and not while they train the second cell.
             self._warm_up()
@@ -136,7 +139,12 @@ class Delivery:
             if self._given_up is not None:
                 self.undelivered.setdefault(cell.key, self._given_up)
             elif cell.key not in self.undelivered:
-                self._deliver(cell, told)
+                try:
+                    self._deliver(cell, told)
+                except Exception as error:
+                    # Without this thread everything would be lost without a word.
+                    logger.exception("the delivery of %s failed", cell.label)
+                    self.undelivered[cell.key] = message_of(error)
 
     def _next(self) -> tuple[Cell, Told] | None:
         return self._redo.popleft() if self._redo else self._queue.get()
@@ -145,30 +153,35 @@ class Delivery:
         """Write something, again and again while MLflow does not answer."""
         pause_s, refusals, said = FIRST_PAUSE_S, 0, False
         while (problem := self._tried(cell, told)) is not None:
-            reason, passes = problem
-            refusals += self._tracker.store.answers()
+            reason = message_of(problem)
+            # A full disk and a lock are waited for as long as there is time: the database would answer who only reads.
+            refusals += not is_busy(problem) and self._tracker.store.answers()
             late = time.monotonic() + pause_s > self._gives_up_at
-            if not passes or late or refusals > MAX_REFUSALS:
+            if not can_pass(problem) or late or refusals > MAX_REFUSALS:
                 self.undelivered[cell.key] = reason
                 if late:
                     self._given_up = reason
                 return
             if not said:
-                self._say(f"MLflow does not take results: {reason}; training goes on, they wait on disk")
+                self._show(f"MLflow does not take results: {reason}; training goes on, they wait on disk")
                 said = True
             self._pause(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         if said:
-            self._say("MLflow takes results again")
+            self._show("MLflow takes results again")
 
-    def _tried(self, cell: Cell, told: Told) -> tuple[str, bool] | None:
-        """Write something; return what went wrong, if something did, and whether it can pass."""
+    def _show(self, line: str) -> None:
+        with suppress(OSError):  # the terminal is gone, or the file behind it has no room
+            self._say(line)
+
+    def _tried(self, cell: Cell, told: Told) -> Exception | None:
+        """Write something; return what went wrong, if something did."""
         try:
             self._write(cell, told)
         except Exception as error:
             # Whatever goes wrong with one cell's tracking must not end the sweep; it is said at the end.
             logger.exception("MLflow did not take a result of %s", cell.label)
-            return message_of(error), can_pass(error)
+            return error
         return None
 
     def _pause(self, seconds: float) -> None:
@@ -186,7 +199,9 @@ class Delivery:
             # The numbers that MLflow has are those of a training that was lost: the cell gets another run.
             self._tracker.discard_cell(cell)
             self._known.pop(cell.key, None)
-            self._redo.extend((cell, earlier) for earlier in [*written, told])
+            first = told.body["epoch"]
+            kept = [each for each in written if each.kind != "epoch" or each.body["epoch"] < first]
+            self._redo.extend((cell, each) for each in [*kept, told])
             written.clear()
             return
         written.append(told)

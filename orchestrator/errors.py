@@ -1,4 +1,4 @@
-"""Errors that a user can mend. The command line prints them without a traceback and exits with 2."""
+"""Errors that a user can mend; the command line prints them without a traceback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class UserError(Exception):
-    """A mistake in what the user gave; the message says what, where and how to mend it."""
+    """A mistake in what the user gave; the message says what, where and how to mend it. Exit code 2."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class DataError(UserError):
 
 
 class TrackingError(Exception):
-    """MLflow refused something, or does not answer any more; names the store."""
+    """MLflow refused something, or does not answer any more; names the store. Exit code 1."""
 
 
 class CellError(Exception):

@@ -20,7 +20,8 @@ class Told:
 
     Attributes:
         kind: What it is.
-        body: The facts of a start, the fields of an ``EpochResult`` or a ``CellResult``, or ``{"reason": ...}``.
+        body: The time of a start, the facts that the workers tell with it, the fields of an ``EpochResult`` or a
+            ``CellResult``, or ``{"reason": ...}``.
     """
 
     kind: Literal["start", "facts", "epoch", "done", "failed", "interrupted"]

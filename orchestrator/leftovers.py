@@ -55,13 +55,22 @@ def examine_storage(
             else:
                 label = f"cell {path.name}, {labels[path.name]}" if path.name in labels else f"cell {path.name}"
                 needless = _needless(path) if path.name in finished else []
-                yield from _examine_cell(path, label, needless=needless, storage=storage)
+                yield from _examine_cell(path, label, needless=needless, storage=storage, only_store=only_store)
 
 
-def _examine_cell(folder: Path, label: str, *, needless: list[Path], storage: Storage) -> Iterator[Line]:
+def _examine_cell(
+    folder: Path, label: str, *, needless: list[Path], storage: Storage, only_store: bool
+) -> Iterator[Line]:
     for path in filter(_is_abandoned, _below(folder)):
         yield _killed(path)
-    if needless:
+    if not only_store and any(path.name in WAITING for path in needless):
+        yield Finding(
+            what="results of a finished cell that may wait for another MLflow store",
+            where=f"{folder} ({label}): {', '.join(path.name for path in needless)}",
+            remedy=f"zetasweep sync with the tracking.uri of each of {', '.join(storage.stores())}",
+            severity="note",
+        )
+    elif needless:
         yield Finding(
             what="a finished cell that keeps more than its best weights",
             where=f"{folder} ({label}): {', '.join(path.name for path in needless)}, {_size(needless)}",
@@ -88,7 +97,6 @@ def _examine_cell(folder: Path, label: str, *, needless: list[Path], storage: St
 
 def _shrink(storage: Storage, folder: Path) -> None:
     storage.shrink(folder.name)
-    journal.remove(folder)
 
 
 def _orphaned(folder: Path, storage: Storage, *, only_store: bool) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -35,6 +36,9 @@ PASSING_CODES = frozenset(
     ErrorCode.Name(code)
     for code in (INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE, REQUEST_LIMIT_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED)
 )
+# A mistake of ours, or a refusal.
+FINAL_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TrackingError, TypeError, ValueError)
+BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 # MLflow's defaults (7 retries of 120 s) would block for minutes when a server does not answer.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 PAGE_SIZE = 1000
@@ -109,10 +113,22 @@ class Store:
 
 
 def can_pass(error: Exception) -> bool:
-    """Return whether what raised `error` may succeed later: no answer, a locked database, a full disk."""
+    """Return whether what raised `error` may succeed later: no answer, a locked database, a full disk.
+
+    What an artifact store's own library raises counts as such: those errors have no common base.
+    """
     if isinstance(error, MlflowException):
         return error.error_code in PASSING_CODES
-    return isinstance(error, OSError)  # among them what the HTTP client raises
+    return not isinstance(error, FINAL_ERRORS)
+
+
+def is_busy(error: Exception) -> bool:
+    """Return whether a database is locked or its disk is full, which whoever only reads does not notice."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    said = getattr(error.__cause__, "orig", None)
+    # The low byte is the kind of error.
+    return isinstance(said, sqlite3.Error) and getattr(said, "sqlite_errorcode", 0) & 0xFF in BUSY_CODES
 
 
 def message_of(error: BaseException) -> str:

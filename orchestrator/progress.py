@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ class Progress:
         if self._live is not None:
             self._live.start()
         else:
-            self._console.print("starting the workers: half a minute, on a busy machine two")
+            self.say("starting the workers: half a minute, on a busy machine two", style="")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,9 +71,10 @@ class Progress:
             running.waits = True
             self.say(f"waiting: {cell.label}: {text}")
 
-    def say(self, text: str) -> None:
-        """Show a line above the table."""
-        self._console.print(Text(text, style="yellow"), soft_wrap=True)
+    def say(self, text: str, *, style: str = "yellow") -> None:
+        """Show a line above the table. Where it cannot be shown, e.g. in a file on a full disk, the sweep goes on."""
+        with suppress(OSError):
+            self._console.print(Text(text, style=style), soft_wrap=True)
 
     def epoch(self, cell: Cell, result: EpochResult) -> None:
         """Show a finished epoch."""
@@ -105,7 +107,7 @@ class Progress:
         """Say that and why `cell` failed."""
         self._running.pop(cell.key, None)
         self._failed += 1
-        self._console.print(Text(f"failed: {cell.label}: {reason.splitlines()[0]}", style="red"), soft_wrap=True)
+        self.say(f"failed: {cell.label}: {reason.splitlines()[0]}", style="red")
 
     def __rich__(self) -> RenderableType:
         table = Table(box=None, padding=(0, 2), show_header=bool(self._running))
@@ -122,7 +124,7 @@ class Progress:
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
-        self._console.print(Text(f"{self._summary()}  {text}"), soft_wrap=True)
+        self.say(f"{self._summary()}  {text}", style="")
 
     def _summary(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""

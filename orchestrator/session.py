@@ -61,7 +61,9 @@ def run_missing(
     else:
         tracker.sweep.mend(experiment)
         Console().print(f"nothing is missing: all {len(cells)} cells are done")
-    _print_comparison(cells, tracker.cell_runs(cells), split_hashes)
+    # Whoever interrupts wants an end, also where MLflow does not answer.
+    if code != INTERRUPTED:
+        _print_comparison(cells, tracker.cell_runs(cells), split_hashes)
     return code
 
 
@@ -120,15 +122,24 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
     from orchestrator.quiet import output_to
 
     told = {cell: journal.read(storage.cells_dir / cell.key) for cell in cells}
-    runs = tracker.cell_runs([cell for cell, entries in told.items() if entries])
+    runs = tracker.cell_runs(cells)
+    only_store = storage.stores() in ([], [tracker.store.shown_uri])
     for key in [key for key, run in runs.items() if run.status == "done"]:
-        # Finished meanwhile, from another storage: MLflow needs nothing more of it.
-        storage.shrink(key)
         told = {cell: entries for cell, entries in told.items() if cell.key != key}
+        # Finished meanwhile, from another storage: MLflow needs nothing more of it; but another store might.
+        if only_store:
+            storage.shrink(key)
     waiting = {cell: entries for cell, entries in told.items() if entries}
+    untold = [cell for cell, entries in told.items() if not entries and storage.has_result(cell.key)]
+    if untold:
+        Console().print(
+            f"missing in MLflow: {counted(len(untold), 'trained cell')}: zetasweep run delivers from the checkpoints, "
+            "without training",
+            soft_wrap=True,
+        )
     if not waiting:
         Console().print("nothing waits to be delivered")
-        return DONE
+        return INCOMPLETE if untold else DONE
     complete = False
     with output_to(storage.new_log(experiment.name)) as console:
         try:
@@ -149,7 +160,7 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
             complete = not delivery.undelivered and not pending_cells(cells, after)
         finally:
             tracker.sweep.close(complete=complete)
-    return INCOMPLETE if delivery.undelivered else DONE
+    return INCOMPLETE if delivery.undelivered or untold else DONE
 
 
 def _delivery(

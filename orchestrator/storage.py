@@ -154,6 +154,10 @@ class Storage:
         except Timeout:
             return True
 
+    def has_result(self, key: str) -> bool:
+        """Return whether a cell is trained and tested, and MLflow is not known to have that."""
+        return (self.cells_dir / key / checkpoint.RESULT).exists()
+
     def shrink(self, key: str) -> None:
         """Remove what only a resumed training needs, and what MLflow has, from the folder of a finished cell."""
         folder = self.cells_dir / key

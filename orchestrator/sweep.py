@@ -205,6 +205,8 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         """Mark the cell of a slot that died too often."""
         error = trial.get_pickled_error() or trial.get_error()
         lines = str(error).strip().splitlines() or ["unknown"]
+        # A slot that dies while it is made has started no trial.
+        self.on_trial_start(iteration, trials, trial)
         self._fail(self._cell(trial), f"the slot died {self._max_failures} times: {lines[-1]}\n" + "\n".join(lines))
 
     def interrupt_the_rest(self) -> None:

@@ -41,6 +41,7 @@ class SweepRun:
 
     Attributes:
         owner: This process, as it signs runs.
+        num_silences: How often others had time to think that this process is dead, and to take its runs.
     """
 
     def __init__(self, store: Store, *, artifacts: Path | None) -> None:
@@ -49,6 +50,9 @@ class SweepRun:
         self._experiment_id: str | None = None
         self._run_id: str | None = None
         self._at_work = ExitStack()
+        self._beaten_at = time.time()
+        self._lost = False
+        self.num_silences = 0
 
     @property
     def experiment_id(self) -> str:
@@ -104,20 +108,35 @@ class SweepRun:
         if self._run_id is None:
             return
         try:
-            self._client.set_tag(self._run_id, OWNER, "")
-            self._client.set_terminated(self._run_id, "FINISHED" if complete else "KILLED")
+            if self._is_ours():
+                self._client.set_tag(self._run_id, OWNER, "")
+                self._client.set_terminated(self._run_id, "FINISHED" if complete else "KILLED")
         except MlflowException:
             logger.exception("the sweep's run could not be closed")
 
+    def confirm(self) -> None:
+        """Make sure that the sweep is still this process's; costs nothing while its signs of life arrive.
+
+        Raises:
+            TrackingError: Another process has taken it over meanwhile.
+        """
+        if self._was_silent():
+            self._beat()
+        if self._lost:
+            raise TrackingError(f"MLflow at {self._store.shown_uri} was out of reach, and another sweep took over")
+
     def mend(self, experiment: Experiment) -> None:
-        """Finish the run of a sweep whose cells are all done, if its driver died before it could."""
+        """Finish the run of a sweep whose cells are all done, if its driver died before it could.
+
+        One that is at work has other cells of the same sweep.
+        """
         with self._store.answering():
             known = self._client.get_experiment_by_name(experiment.tracking.experiment or experiment.name)
             if known is None or known.lifecycle_stage == LifecycleStage.DELETED:
                 return
             self._experiment_id = known.experiment_id
             run = self._earlier(experiment)
-            if run is not None and run.info.status != "FINISHED":
+            if run is not None and run.info.status != "FINISHED" and not is_alive(run.data.tags):
                 self._client.set_terminated(run.info.run_id, "FINISHED")
 
     def _earlier(self, experiment: Experiment) -> Run | None:
@@ -145,6 +164,7 @@ class SweepRun:
         Raises:
             UserError: Another sweep signed it, or a run of its own, at the same time.
         """
+        self._beaten_at = time.time()
         self._beat()
         self._client.set_tag(self.run_id, OWNER, self.owner)
         if self._artifacts is None:  # a store that others may write to; the one in storage has a lock
@@ -163,9 +183,22 @@ class SweepRun:
             "  remedy:  wait for it, or end it"
         )
 
+    def _is_ours(self) -> bool:
+        return bool(self._client.get_run(self.run_id).data.tags.get(OWNER) == self.owner)
+
+    def _was_silent(self) -> bool:
+        # The clock that goes on while a machine sleeps, as that of the others does.
+        return time.time() - self._beaten_at >= STALE_S
+
     def _beat(self) -> None:
-        """Show that this sweep is at work."""
-        self._client.set_tag(self.run_id, HEARTBEAT, now_ms())
+        """Show that this sweep is at work, unless another has taken it over."""
+        began_at = time.time()
+        if self._was_silent():
+            self._lost = not self._is_ours()
+            self.num_silences += 1
+        if not self._lost:
+            self._client.set_tag(self.run_id, HEARTBEAT, now_ms())
+        self._beaten_at = began_at
 
     def _log_files(self, experiment: Experiment) -> None:
         text = experiment.model_dump_json(indent=2, exclude={"tracking": {"uri"}})

@@ -1,4 +1,4 @@
-"""MLflow's runs: one parent per sweep, one child per cell, found again by the cell's key.
+"""MLflow's runs of the cells: one for each, a child of the sweep's run, found again by the cell's key.
 
 Every write can be repeated: a metric row is (run, name, timestamp, step, value), and the timestamps come from the
 checkpoint.
@@ -80,6 +80,9 @@ class Tracker:
         self._client = self.store.client
         self._run_ids: dict[str, str] = {}
         self._rows: dict[str, _Rows] = {}
+        self._model_uris: dict[str, str] = {}
+        # After how many silences of this sweep a cell's run was last known to be its own.
+        self._confirmed: dict[str, int] = {}
 
     def cell_runs(self, cells: Sequence[Cell]) -> dict[str, CellRun]:
         """Return the tracked run of each cell that has one, by key, whichever sweep ran it.
@@ -108,6 +111,7 @@ class Tracker:
         Raises:
             TrackingError: Another sweep works on the cell, or has finished it.
         """
+        self.sweep.confirm()
         # Also if none is known: an earlier attempt may have made one although its answer got lost.
         run = self._client.get_run(known.run_id) if known is not None else next(self._runs_of(cell), None)
         if run is not None:
@@ -128,7 +132,7 @@ class Tracker:
             run_id = run.info.run_id
             self._client.update_run(run_id, status="RUNNING")
             self._rows[cell.key] = self._rows_of(run_id)
-        self._run_ids[cell.key] = run_id
+        self._run_ids[cell.key], self._confirmed[cell.key] = run_id, self.sweep.num_silences
         # Also for a run that is known: its driver may have died right after making it.
         params = [Param(name, value) for name, value in cell.params().items()]
         marks = [RunTag(REASON, ""), RunTag(OWNER, self.sweep.owner)]
@@ -140,11 +144,11 @@ class Tracker:
 
     def discard_cell(self, cell: Cell) -> None:
         """Delete the cell's run; MLflow can restore it."""
-        self._client.delete_run(self._run_ids[cell.key])
+        self._client.delete_run(self._own_run(cell))
 
     def log_facts(self, cell: Cell, facts: dict[str, Any], *, data_dir: Path) -> None:
         """Log what the cell runs on and with which data."""
-        run_id, data = self._run_ids[cell.key], facts["dataset"]
+        run_id, data = self._own_run(cell), facts["dataset"]
         tags = {name: str(facts[name]) for name in ("device", "world_size", "backend", "feed")}
         tags["split_hash"] = data["split_hash"]
         self._client.log_batch(run_id, tags=[RunTag(f"zetasweep.{name}", value) for name, value in tags.items()])
@@ -172,7 +176,7 @@ class Tracker:
         names = ("effective_num_samples", "soft_label_entropy", "ms_per_step")
         metrics = {f"audit/{name}": float(getattr(figures, name)) for name in names}
         self._log_once(cell, metrics, timestamp_ms=timestamp_ms)
-        self._client.log_artifacts(self._run_ids[cell.key], str(folder), audit.FOLDER)
+        self._client.log_artifacts(self._own_run(cell), str(folder), audit.FOLDER)
 
     def log_epoch(self, cell: Cell, result: EpochResult) -> None:
         """Log one epoch in one request; nothing if MLflow has it already.
@@ -191,23 +195,26 @@ class Tracker:
 
     def finish_cell(self, cell: Cell, result: CellResult, facts: dict[str, Any], *, checkpoint_dir: Path) -> None:
         """Log the test metrics and the best model, and end the run."""
-        run_id = self._run_ids[cell.key]
+        run_id = self._own_run(cell)
         self._log_once(cell, result.metrics, timestamp_ms=result.timestamp_ms)
         if result.first_step_ms is not None:
             self._client.set_tag(run_id, "zetasweep.first_step_ms", str(result.first_step_ms))
         with mlflow.start_run(run_id=run_id):
-            model_uri = log_model(cell.model, facts["dataset"], checkpoint_dir=checkpoint_dir)
+            # Not again, if what came after it failed: each is a model of its own.
+            if run_id not in self._model_uris:
+                self._model_uris[run_id] = log_model(cell.model, facts["dataset"], checkpoint_dir=checkpoint_dir)
             # Inside: leaving the block ends the run, and a finished run has its model.
-            self._client.set_tag(run_id, MODEL_URI, model_uri)
+            self._client.set_tag(run_id, MODEL_URI, self._model_uris[run_id])
         self._client.set_terminated(run_id, "FINISHED", end_time=result.timestamp_ms)
+        others = alive_owners(self.store) - {self.sweep.owner}
         for twin in self._runs_of(cell):
             # Made by a request that was taken for lost, and answered later.
-            if twin.info.run_id != run_id and twin.data.tags.get(OWNER) == self.sweep.owner:
+            if twin.info.run_id != run_id and twin.data.tags.get(OWNER) not in others:
                 self._client.delete_run(twin.info.run_id)
 
     def fail_cell(self, cell: Cell, reason: str) -> None:
         """End the run as failed, with its reason: the first line as a tag, the whole as an artifact."""
-        run_id = self._run_ids[cell.key]
+        run_id = self._own_run(cell)
         self._client.set_tag(run_id, REASON, reason.splitlines()[0][:5000])
         self._client.log_text(run_id, reason, "failure.txt")
         self._client.set_terminated(run_id, "FAILED")
@@ -215,7 +222,7 @@ class Tracker:
     def interrupt_cell(self, cell: Cell) -> None:
         """End the run as killed; the next sweep goes on with it."""
         if cell.key in self._run_ids:
-            self._client.set_terminated(self._run_ids[cell.key], "KILLED")
+            self._client.set_terminated(self._own_run(cell), "KILLED")
 
     def register(self, model_uri: str, name: str) -> str:
         """Register a logged model as the newest version of `name`, with the alias ``best``; return the version."""
@@ -231,8 +238,22 @@ class Tracker:
         return str(model_version.version)
 
     def _runs_of(self, cell: Cell) -> Iterator[Run]:
-        query = f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{cell.key}'"
-        return self.store.search(query, [self.sweep.experiment_id])
+        """Return the cell's runs in whichever experiment: two sweeps may have it in common."""
+        return self.store.search(f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{cell.key}'")
+
+    def _own_run(self, cell: Cell) -> str:
+        """Return the id of the cell's run.
+
+        Raises:
+            TrackingError: Another sweep has taken it, or this whole sweep, while MLflow was out of this one's reach.
+        """
+        self.sweep.confirm()
+        run_id = self._run_ids[cell.key]
+        if self._confirmed[cell.key] != self.sweep.num_silences:
+            if self._client.get_run(run_id).data.tags.get(OWNER) != self.sweep.owner:
+                raise TrackingError(f"another sweep took run {run_id} while MLflow was out of reach")
+            self._confirmed[cell.key] = self.sweep.num_silences
+        return run_id
 
     def _rows_of(self, run_id: str) -> _Rows:
         epochs = self._client.get_metric_history(run_id, "epoch")
@@ -241,7 +262,7 @@ class Tracker:
         return _Rows({row.step: row.timestamp for row in epochs}, once)
 
     def _has_numbers_of(self, cell: Cell, result: EpochResult) -> bool:
-        history = self._client.get_metric_history(self._run_ids[cell.key], "train/loss")
+        history = self._client.get_metric_history(self._own_run(cell), "train/loss")
         return any(row.step == result.epoch and row.value == result.metrics["train/loss"] for row in history)
 
     def _refuse_taken_run(self, run: Run) -> None:
@@ -267,9 +288,10 @@ class Tracker:
         once.update(metrics)
 
     def _log_metrics(self, cell: Cell, metrics: dict[str, float], *, step: int, timestamp_ms: int) -> None:
+        run_id = self._own_run(cell)
         entities = [Metric(name, value, timestamp_ms, step) for name, value in metrics.items()]
         for first in range(0, len(entities), BATCH_LIMIT):
-            self._client.log_batch(self._run_ids[cell.key], metrics=entities[first : first + BATCH_LIMIT])
+            self._client.log_batch(run_id, metrics=entities[first : first + BATCH_LIMIT])
 
 
 def _cell_run(run: Run, key: str, *, epochs: int, alive: set[str]) -> CellRun:

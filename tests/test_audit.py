@@ -89,6 +89,9 @@ def test_figures_and_panel_are_written(tmp_path: Path, channels: int, batch_size
     assert sorted(path.name for path in folder.iterdir()) == ["audit.json", "panel.json", "panel.png"]
     assert [path.name for path in folder.parent.iterdir()] == ["audit"]
     assert read_figures(folder) == audit.figures
+    for damaged in ("", '{"weights": [1.0]}'):
+        (folder / "audit.json").write_text(damaged)
+        assert read_figures(folder) is None, "what a crash of the machine cut off is no audit"
     shown = json.loads((folder / "panel.json").read_text())
     assert len(shown) == min(16, batch_size)
     for row, target in zip(shown, audit.targets, strict=False):

@@ -306,6 +306,18 @@ def test_a_finished_cell_keeps_its_best_weights_only(scene: Scene) -> None:
     assert [path.name for path in best.parent.iterdir()] == [checkpoint.BEST]
 
 
+def test_what_waits_for_another_store_is_not_removed(scene: Scene) -> None:
+    key = scene.cells[0].key
+    scene.add_run(key)
+    waiting = scene.add_file(key, checkpoint.RESULT)
+    scene.storage.note_store("http://elsewhere:5000")
+    answer = scene.doctor("--fix")
+    assert answer.code == 0, answer.out
+    assert "results of a finished cell that may wait for another MLflow store" in answer.out
+    assert "http://elsewhere:5000" in answer.out
+    assert waiting.exists()
+
+
 def test_a_damaged_checkpoint_is_removed(scene: Scene) -> None:
     scene.add_run(scene.cells[0].key, status="KILLED", epochs=(1,))
     good, damaged = (scene.add_file(scene.cells[0].key, Point(epoch).file_name) for epoch in (1, 2))

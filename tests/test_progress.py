@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -63,3 +65,17 @@ def test_time_left_counts_from_the_first_epoch(monkeypatch: pytest.MonkeyPatch) 
     progress.finish(erm, {"best/error": 0.5})
     # Two epochs in 20 s since the first one ended; the minute of start-up is not in it. Three are left.
     assert "0:01:00 left" in output.getvalue()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_output_that_takes_nothing_ends_no_sweep() -> None:
+    erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
+    with open("/dev/full", "w", buffering=1) as output:
+        with Progress(Console(file=output), total=2, done=0, epochs=2) as progress:
+            progress.start(erm)
+            progress.warn(erm, "the disk is full")
+            progress.epoch(erm, EpochResult(epoch=1, metrics={"val/error": 0.5}, timestamp_ms=0))
+            progress.finish(erm, {"best/error": 0.25})
+            progress.fail(mixup, "the loss became nan")
+        with suppress(OSError):
+            output.close()

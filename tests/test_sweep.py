@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import mlflow
 import numpy as np
@@ -19,11 +20,16 @@ from commands import ROOT, Call, Zetasweep
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
+from ray.tune.experiment import Trial
 from sklearn.datasets import load_digits
+from sweep_samples import ERM, make_cells
 
 from orchestrator.cells import Cell, expand
 from orchestrator.data import load_dataset
+from orchestrator.delivery import Delivery
 from orchestrator.experiment_file import load_experiment
+from orchestrator.progress import Progress
+from orchestrator.sweep import _Listener
 
 QUICKSTART = ROOT / "experiments" / "quickstart.yaml"
 EPOCHS = 5
@@ -375,3 +381,18 @@ def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, call: Call, smal
     status = call("status", small, *options)
     assert status.code == 1
     assert "1.png" in status.out
+
+
+def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() -> None:
+    """E.g. on a node that lacks the package: Tune says that the trial failed, and never that it started."""
+    (cell,) = make_cells(ERM, seeds=(0,))
+    delivery, trial = Mock(spec=Delivery), Mock(spec=Trial)
+    trial.config = {"job": {"key": cell.key}}
+    trial.get_pickled_error.return_value = None
+    trial.get_error.return_value = "no module named orchestrator"
+    listener = _Listener([cell], delivery, Mock(spec=Progress), max_failures=3)
+    listener.on_trial_error(0, [trial], trial)
+    assert [name for name, *_ in delivery.method_calls] == ["start", "fail"]
+    assert listener.failed == {cell.key}
+    listener.interrupt_the_rest()
+    assert len(delivery.method_calls) == 2

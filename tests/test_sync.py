@@ -97,3 +97,29 @@ def test_a_cell_that_cannot_be_delivered_stays(call: Call, file: Path, cells: li
     assert f"not in MLflow: cell {cells[0].key}" in answer.out
     assert "Traceback" not in answer.out
     assert len(journal.read(folder)) == 5
+
+
+def test_what_another_store_waits_for_stays(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
+    storage, uris = tmp_path / "runs", [f"sqlite:///{tmp_path / name}.db" for name in "ab"]
+    folder = storage / "cells" / cells[0].key
+    for uri in uris:
+        leave(folder, Told("done", asdict(RESULT)))
+        assert call("sync", file, "-o", f"tracking.uri={uri}").code == 0
+    leave(folder, Told("done", asdict(RESULT)))
+    # The first store has the cell; who knows what the results wait for.
+    answer = call("sync", file, "-o", f"tracking.uri={uris[0]}")
+    assert (answer.code, answer.out) == (0, "nothing waits to be delivered\n")
+    assert (folder / checkpoint.RESULT).exists()
+    assert len(journal.read(folder)) == 5
+
+
+def test_a_trained_cell_that_was_never_told_is_said(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "cells" / cells[0].key
+    leave(folder)
+    journal.remove(folder)
+    answer = call("sync", file)
+    assert answer.code == 1
+    assert answer.out == (
+        "missing in MLflow: 1 trained cell: zetasweep run delivers from the checkpoints, without training\n"
+        "nothing waits to be delivered\n"
+    )

@@ -6,16 +6,30 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from tracked import epoch
 
 from orchestrator import ownership, sweep_run
 from orchestrator.cells import Cell
 from orchestrator.config import Experiment
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.tracking import Tracker
+
+
+@contextmanager
+def two_drivers(uri: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Tracker, Tracker]]:
+    """Two processes with a store in common; the first one is this."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        second = Tracker(uri, artifacts=folder / "artifacts")
+        monkeypatch.undo()
+        yield Tracker(uri, artifacts=folder / "artifacts"), second
+        other.kill()
 
 
 def test_the_parent_of_a_sweep_is_found_again(tracker: Tracker, uri: str, experiment: Experiment) -> None:
@@ -40,15 +54,16 @@ def test_a_deleted_experiment_is_refused_with_the_way_back(uri: str, experiment:
         Tracker(uri).sweep.open(experiment, {})
 
 
-@pytest.mark.usefixtures("tracker")
-def test_the_parent_of_a_killed_driver_is_mended(uri: str, experiment: Experiment) -> None:
-    client = MlflowClient(uri)
-    known = client.get_experiment_by_name("sample")
-    assert known is not None
-    (parent,) = client.search_runs([known.experiment_id])
-    assert parent.info.status == "RUNNING"
-    Tracker(uri).sweep.mend(experiment)
-    assert client.get_run(parent.info.run_id).info.status == "FINISHED"
+def test_the_parent_of_a_killed_driver_is_mended(
+    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with two_drivers(uri, tmp_path, monkeypatch) as (survivor, killed):
+        killed.sweep.open(experiment, {})
+    (run,) = killed.sweep._found(experiment)
+    assert run.info.status == "RUNNING"
+    survivor.sweep.mend(experiment)
+    (run,) = killed.sweep._found(experiment)
+    assert run.info.status == "FINISHED"
 
 
 def test_credentials_in_the_uri_are_not_written_down(tmp_path: Path, experiment: Experiment, tracker: Tracker) -> None:
@@ -148,3 +163,59 @@ def test_a_driver_that_was_killed_holds_nothing(
     runs = survivor.cell_runs(cells)
     assert runs[cells[0].key].status == "interrupted"
     survivor.sweep.open(experiment, runs)
+
+
+def test_a_sweep_at_work_is_not_ended_by_one_that_has_nothing_to_do(
+    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their seeds differ: what the second asks for is done, the first has others to train."""
+    with two_drivers(uri, tmp_path, monkeypatch) as (first, second):
+        first.sweep.open(experiment, {})
+        second.sweep.mend(experiment)
+        (run,) = first.sweep._found(experiment)
+        assert run.info.status == "RUNNING"
+        first.sweep.close(complete=True)
+
+
+def test_a_driver_that_was_taken_for_dead_writes_nothing_more(
+    uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with two_drivers(uri, tmp_path, monkeypatch) as (first, second):
+        first.sweep.open(experiment, {})
+        first.start_cell(cells[0], None, sweep="sample")
+        first.log_epoch(cells[0], epoch(1))
+        # Out of reach for so long that another thinks it is dead.
+        first.sweep._beaten_at -= ownership.STALE_S
+        monkeypatch.setattr(second.sweep, "_refuse_second_owner", lambda *_: None)
+        second.sweep.open(experiment, {})
+        for write in (
+            lambda: first.log_epoch(cells[0], epoch(2)),
+            lambda: first.start_cell(cells[1], None, sweep="sample"),
+            lambda: first.interrupt_cell(cells[0]),
+        ):
+            with pytest.raises(TrackingError, match="another sweep took over"):
+                write()
+        first.sweep._beat()
+        first.sweep.close(complete=False)
+        (run,) = second.sweep._found(experiment)
+        assert (run.info.status, run.data.tags[ownership.OWNER]) == ("RUNNING", second.sweep.owner)
+        second.sweep.close(complete=False)
+
+
+def test_a_cell_that_was_taken_meanwhile_is_left_alone_and_the_others_go_on(
+    uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = experiment.model_copy(update={"name": "another"})
+    with two_drivers(uri, tmp_path, monkeypatch) as (first, second):
+        first.sweep.open(experiment, {})
+        for cell in cells:
+            first.start_cell(cell, None, sweep="sample")
+        first.sweep._beaten_at -= ownership.STALE_S
+        monkeypatch.setattr(second, "_refuse_taken_run", lambda _: None)
+        second.sweep.open(renamed, {})
+        second.start_cell(cells[0], None, sweep="another")
+        first.log_epoch(cells[1], epoch(1))
+        with pytest.raises(TrackingError, match="another sweep took run"):
+            first.log_epoch(cells[0], epoch(1))
+        first.sweep.close(complete=False)
+        second.sweep.close(complete=False)

@@ -237,6 +237,39 @@ def test_a_twin_of_a_late_answer_goes_when_the_cell_is_finished(
     assert tracker.cell_runs(cells)[cells[0].key].run_id == own.info.run_id
 
 
+def test_a_twin_that_an_earlier_driver_left_goes_too(
+    tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path
+) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    client = MlflowClient(uri)
+    own = client.get_run(tracker.cell_runs(cells)[cells[0].key].run_id)
+    tags = dict(own.data.tags) | {ownership.OWNER: "elsewhere:0:1:00000001"}
+    twin = client.create_run(own.info.experiment_id, tags=tags)
+    client.set_terminated(twin.info.run_id, "KILLED")
+    save_weights(tmp_path)
+    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    assert client.get_run(twin.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_a_model_is_logged_once_however_often_its_run_is_finished(
+    tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker.start_cell(cells[0], None, sweep="sample")
+    save_weights(tmp_path)
+    with monkeypatch.context() as patch:
+
+        def refuse(*_: object, **__: object) -> None:
+            raise MlflowException("gone")
+
+        patch.setattr(tracker._client, "set_terminated", refuse)
+        with pytest.raises(MlflowException):
+            tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    run = tracker.cell_runs(cells)[cells[0].key]
+    (model,) = MlflowClient(uri).search_logged_models([tracker.sweep.experiment_id])
+    assert run.model_uri == model.model_uri
+
+
 def test_a_run_that_another_sweep_has_finished_is_not_opened_again(
     tracker: Tracker, cells: list[Cell], tmp_path: Path
 ) -> None:
@@ -263,8 +296,7 @@ def test_two_sweeps_that_share_a_cell_never_write_to_one_run(
         second = Tracker(uri, artifacts=Path("/nowhere"))
         monkeypatch.undo()
         monkeypatch.setattr(second.sweep, "_log_files", lambda _: None)
-        settings = experiment.tracking.model_copy(update={"experiment": "sample"})
-        second.sweep.open(experiment.model_copy(update={"name": "another", "tracking": settings}), {})
+        second.sweep.open(experiment.model_copy(update={"name": "another"}), {})
         tracker.start_cell(cells[0], None, sweep="sample")
         with pytest.raises(TrackingError, match=f"trains it, too: process {os.getpid()} on "):
             second.start_cell(cells[0], None, sweep="another")
