@@ -224,31 +224,19 @@ def test_a_run_whose_making_was_not_answered_is_no_second_one(tracker: Tracker, 
     assert tracker.cell_runs(cells)[cells[0].key].run_id == first
 
 
-def test_a_twin_of_a_late_answer_goes_when_the_cell_is_finished(
-    tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path
+@pytest.mark.parametrize("owner", [None, "elsewhere:0:1:00000001"], ids=["late answer", "an earlier driver's"])
+def test_a_twin_goes_when_the_cell_is_finished(
+    tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path, owner: str | None
 ) -> None:
     tracker.start_cell(cells[0], None, sweep="sample")
     client = MlflowClient(uri)
     own = client.get_run(tracker.cell_runs(cells)[cells[0].key].run_id)
-    twin = client.create_run(own.info.experiment_id, tags=dict(own.data.tags))
+    tags = dict(own.data.tags) | ({ownership.OWNER: owner} if owner else {})
+    twin = client.create_run(own.info.experiment_id, tags=tags)
     save_weights(tmp_path)
     tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
     assert client.get_run(twin.info.run_id).info.lifecycle_stage == "deleted"
     assert tracker.cell_runs(cells)[cells[0].key].run_id == own.info.run_id
-
-
-def test_a_twin_that_an_earlier_driver_left_goes_too(
-    tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path
-) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
-    client = MlflowClient(uri)
-    own = client.get_run(tracker.cell_runs(cells)[cells[0].key].run_id)
-    tags = dict(own.data.tags) | {ownership.OWNER: "elsewhere:0:1:00000001"}
-    twin = client.create_run(own.info.experiment_id, tags=tags)
-    client.set_terminated(twin.info.run_id, "KILLED")
-    save_weights(tmp_path)
-    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
-    assert client.get_run(twin.info.run_id).info.lifecycle_stage == "deleted"
 
 
 def test_a_model_is_logged_once_however_often_its_run_is_finished(
