@@ -270,5 +270,6 @@ def main() -> None:
         error.show()
         code = WRONG_INPUT
     except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
         code = INTERRUPTED
     sys.exit(code)

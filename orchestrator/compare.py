@@ -37,6 +37,11 @@ class Metric:
         """The name under which a run holds it, e.g. ``test/error``."""
         return f"{self.stage}/{self.name}"
 
+    @property
+    def is_comparable(self) -> bool:
+        """Augmentations can be compared by it: not by the loss in training, which is of what each of them made."""
+        return self.stage != "train"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -60,7 +65,8 @@ class Entry:
         planned: The seeds the experiment asks for; empty if it does not ask for this combination.
         mean: NaN without a value, or if a value is not finite.
         std: With ddof=1; None for fewer than two values.
-        best: It has the best mean of its column among the complete entries (ties are all best).
+        best: It has the best mean of its column among the complete entries (ties are all best); none has where the
+            metric cannot compare.
     """
 
     values: Mapping[int, float]
@@ -129,7 +135,7 @@ def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str =
     contrasts: dict[Column, tuple[Contrast, ...]] = {}
     for column in columns:
         in_column = {row: entries[row, column] for row in rows}
-        ranked = _ranked(in_column, chosen)
+        ranked = _ranked(in_column, chosen) if chosen.is_comparable else []
         contrasts[column] = _contrasts(in_column, ranked, baseline, chosen)
         for row in ranked:
             entries[row, column] = replace(in_column[row], best=in_column[row].mean == in_column[ranked[0]].mean)

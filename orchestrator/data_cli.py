@@ -40,12 +40,15 @@ def list_(data_dir: Path | None, cache_dir: Path | None) -> int:
 def prepare(experiment: str, overrides: tuple[str, ...]) -> int:
     """Decode the images of an experiment now, so that no training waits for it."""
     from orchestrator.experiment_file import load_experiment
-    from orchestrator.prepare import decode_images
+    from orchestrator.prepare import decode_images, distinct_images
 
     opened, console = load_experiment(Path(experiment), overrides), Console()
     if problems := decode_images(opened.dataset, opened, console):
         raise DataError("\n".join(problems.values()))
-    console.print(Text(f"all images are decoded, in {opened.cache.dir}"), soft_wrap=True)
+    if any(distinct_images(opened.dataset)):
+        console.print(Text(f"all images are decoded, in {opened.cache.dir}"), soft_wrap=True)
+    else:
+        console.print("nothing to decode: the images come with a package")
     return DONE
 
 

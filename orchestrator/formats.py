@@ -16,6 +16,10 @@ MIXED_DATA = (
     "the data set was changed between these cells, they saw different images or labels: not comparable. Restore it, or "
     "train them again in another storage."
 )
+UNLIKE_LOSSES = (
+    "train/loss is of each augmentation's own images and labels, and mixed labels alone keep it up: the rows cannot be "
+    "compared by it, so none is best."
+)
 
 
 def number(value: float, metric: Metric) -> str:
@@ -29,6 +33,8 @@ def title(comparison: Comparison, *, best: str) -> str:
     """What the numbers are and how to read them."""
     metric = comparison.metric
     unit = " in %" if metric.is_fraction else ""
+    if not metric.is_comparable:
+        return f"{metric.key}{unit}: mean ± standard deviation over seeds"
     better = "higher" if metric.higher_is_better else "lower"
     return f"{metric.key}{unit}: mean ± standard deviation over seeds ({better} is better, {best})"
 
@@ -56,6 +62,8 @@ def remarks(comparison: Comparison) -> list[str]:
     """What must be said beside the numbers: the verdict for each column, its limits, and what is missing."""
     columns = comparison.columns
     lines = [f"{column.label}: {sentence}" for column in columns for sentence in _verdicts(comparison, column)]
+    if not comparison.metric.is_comparable:
+        lines = [UNLIKE_LOSSES]
     lines += [f"{column.label}: {MIXED_DATA}" for column in comparison.mixed_data]
     if any(contrast.interval for contrasts in comparison.contrasts.values() for contrast in contrasts):
         lines.append(
@@ -74,6 +82,9 @@ def remarks(comparison: Comparison) -> list[str]:
 
 def _verdicts(comparison: Comparison, column: Column) -> Iterator[str]:
     contrasts = comparison.contrasts[column]
+    best = [row for row in comparison.rows if comparison.entries[row, column].best]
+    if len(best) > 2:
+        yield f"{len(best)} rows have the best mean: {', '.join(best)}."
     if contrasts:
         yield from (_sentence(contrast, comparison.metric) for contrast in contrasts)
     elif any(comparison.entries[row, column].complete for row in comparison.rows):

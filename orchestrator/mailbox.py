@@ -33,12 +33,13 @@ class Message:
     """What a worker group says of a cell.
 
     Attributes:
-        kind: ``started`` (what it runs on and with which data), ``epoch``, ``waiting``, ``done`` or ``failed``.
-        body: The fields of an ``EpochResult`` or a ``CellResult``, ``{"reason": ...}`` of a failure or of waiting, or
-            the facts of a start.
+        kind: ``started`` (what it runs on and with which data), ``epoch``, ``waiting``, ``replaced`` (the group died,
+            another has the cell), ``done`` or ``failed``.
+        body: The fields of an ``EpochResult`` or a ``CellResult``, ``{"reason": ...}`` of a failure, of waiting or of a
+            death, or the facts of a start.
     """
 
-    kind: Literal["started", "epoch", "waiting", "done", "failed"]
+    kind: Literal["started", "epoch", "waiting", "replaced", "done", "failed"]
     body: dict[str, Any] = field(default_factory=dict)
 
 
@@ -51,6 +52,7 @@ class Member:
 
 
 NO_MESSAGE = "the workers died without a message (killed, or out of memory)"
+EXCUSED = "a worker was told to end (SIGTERM, or its node goes): no failure"
 
 
 class Mailbox:
@@ -104,6 +106,8 @@ class Mailbox:
                     reason = f"{self._last_error} ({counted(failures, 'attempt')})"
                     self._finish(Message("failed", {"reason": reason}))
                 if self._job is not None:
+                    if self._job.attempt in self._accepted:
+                        self._outbox.put_nowait(Message("replaced", {"reason": self._death_of(self._job)}))
                     self._job = Job(self._job.number, self._job.attempt + 1, self._job.cell)
                     self._alive_at = None
                     return self._job
@@ -171,6 +175,13 @@ class Mailbox:
 
     def _failures(self) -> int:
         return len(self._accepted - self._excused)
+
+    def _death_of(self, job: Job) -> str:
+        """Return in a line why the group that had `job` is gone."""
+        if job.attempt in self._excused:
+            return EXCUSED
+        reason = self._last_error if job == self._noted else NO_MESSAGE
+        return f"{reason.splitlines()[0]}: failure {self._failures()} of {self._max_failures}"
 
     def _finish(self, message: Message) -> None:
         self._job = None

@@ -45,7 +45,8 @@ class Progress:
         self._failed = self._epochs_done = 0
         self._running: dict[str, _Running] = {}
         self._best: tuple[float, Cell] | None = None
-        self._started = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
+        self._started_ms = time.time_ns() // 1_000_000
         self._first_epoch_at: float | None = None
         self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
@@ -76,15 +77,24 @@ class Progress:
         with suppress(OSError):
             self._console.print(Text(text, style=style), soft_wrap=True)
 
+    def replaced(self, cell: Cell, reason: str) -> None:
+        """Show that other workers take over a training."""
+        self.say(f"new workers: {cell.label}: {reason}")
+
     def epoch(self, cell: Cell, result: EpochResult) -> None:
-        """Show a finished epoch."""
+        """Show a finished epoch; of those that a resumed cell reports again, only how many there are."""
         running = self._running.setdefault(cell.key, _Running(cell))
-        # A resumed cell reports its old epochs again.
-        self._epochs_done += max(0, result.epoch - running.epoch)
+        if result.epoch <= running.epoch:
+            return
+        running.epoch, running.error = result.epoch, result.metrics["val/error"]
+        if result.timestamp_ms < self._started_ms:
+            # Trained by an earlier sweep: says nothing of how long the others take.
+            self._epochs -= 1
+            return
+        self._epochs_done += 1
         if running.waits:
             running.waits = False
             self.say(f"goes on: {cell.label}")
-        running.epoch, running.error = max(running.epoch, result.epoch), result.metrics["val/error"]
         if self._first_epoch_at is None:
             self._first_epoch_at = time.monotonic()
         now = time.monotonic()

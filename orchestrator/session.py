@@ -109,6 +109,9 @@ def _run(
                     if outcome.interrupted:
                         delivery.closing_grace_s = INTERRUPTED_GRACE_S
                 _say_undelivered(console, delivery.undelivered)
+                if outcome.interrupted:
+                    done = len(cells) - len(pending) + len(outcome.done)
+                    console.print(f"interrupted: {done} of {counted(len(cells), 'cell')} done; the same run goes on")
                 complete = not outcome.interrupted and not outcome.failed and not delivery.undelivered
         finally:
             tracker.sweep.close(complete=complete)

@@ -131,10 +131,9 @@ class Storage:
         try:
             lock.acquire(timeout=LOCK_TIMEOUT_S)
         except Timeout as error:
-            who = self.holder.read_text(encoding="utf-8") if self.holder.exists() else "unknown"
             raise UserError(
-                f"storage = {self.root}: in use by another sweep: {who}\n"
-                "  remedy:  wait for it, end it, or run this one with -o storage=ANOTHER_FOLDER"
+                f"storage = {self.root}: in use by {self._holder_text()}\n"
+                "  remedy:  wait for it or end it; another sweep can run with -o storage=ANOTHER_FOLDER"
             ) from error
         try:
             about = {"sweep": sweep, "host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%F %T")}
@@ -153,6 +152,14 @@ class Storage:
                 return False
         except Timeout:
             return True
+
+    def _holder_text(self) -> str:
+        """Return in words who holds the folder."""
+        try:
+            about = json.loads(self.holder.read_text(encoding="utf-8"))
+            return f"the sweep {about['sweep']}, process {about['pid']} on {about['host']}, since {about['since']}"
+        except (OSError, ValueError, KeyError):
+            return "another sweep"
 
     def has_result(self, key: str) -> bool:
         """Return whether a cell is trained and tested, and MLflow is not known to have that."""

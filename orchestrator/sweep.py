@@ -119,7 +119,7 @@ def run_cells(
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=experiment.resources.max_failures - 1),
             callbacks=[listener],
-            stop=_StopOnRequest(interruption),
+            stop=_StopOnRequest(interruption, progress),
             verbose=0,
         ),
     )
@@ -140,8 +140,9 @@ def _trial_name(trial: Trial) -> str:
 class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
     """Ends all trials when the user asks for it."""
 
-    def __init__(self, interruption: Interruption) -> None:
-        self._interruption = interruption
+    def __init__(self, interruption: Interruption, progress: Progress) -> None:
+        self._interruption, self._progress = interruption, progress
+        self._said = False
 
     def __getstate__(self) -> dict[str, Any]:
         # As for `_Listener`.
@@ -151,6 +152,9 @@ class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
+        if self._interruption.requested and not self._said:
+            self._said = True
+            self._progress.say("interrupted: the running cells are saved, a few seconds; Ctrl-C again ends at once")
         return self._interruption.requested
 
 
@@ -193,6 +197,8 @@ class _Listener(tune.Callback):  # type: ignore[misc]
             self._progress.epoch(cell, epoch)
         elif message.kind == "waiting":
             self._progress.warn(cell, message.body["reason"])
+        elif message.kind == "replaced":
+            self._progress.replaced(cell, without_secrets(message.body["reason"]))
         elif message.kind == "done":
             finished = CellResult(**message.body)
             self._close(cell, self.done)

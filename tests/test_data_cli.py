@@ -56,6 +56,9 @@ def test_prepare_decodes_once(root: Path, call: Call) -> None:
     assert again.code == 0
     assert "decoded 48" not in again.out
     assert "all images are decoded" in again.out
+    embedded = call("data", "prepare", experiment(root), "-o", "dataset=digits")
+    assert embedded.code == 0
+    assert "nothing to decode" in embedded.out
 
 
 def test_prepare_names_a_damaged_image(root: Path, call: Call) -> None:

@@ -375,7 +375,7 @@ def test_a_sweep_at_work_is_not_disturbed(scene: Scene) -> None:
         assert str(os.getpid()) in answer.out
         refused = scene.doctor("--fix")
         assert refused.code == 2
-        assert "in use by another sweep" in refused.err
+        assert "in use by the sweep mine" in refused.err
     assert scratch.exists()
     assert scene.client.get_run(run_id).info.status == "RUNNING"
 

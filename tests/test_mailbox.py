@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from orchestrator.mailbox import Job, Mailbox, Member, Message
+from orchestrator.mailbox import EXCUSED, NO_MESSAGE, Job, Mailbox, Member, Message
 
 T = TypeVar("T")
 CELL = {"seed": 0}
@@ -29,6 +29,13 @@ async def handed_out(mailbox: Mailbox, pid: int = 1) -> Job:
     assert job is not None
     await mailbox.accept(job)
     return job
+
+
+async def received(mailbox: Mailbox, kind: str) -> Message:
+    """Return the next message of a kind; those before it are dropped."""
+    while (message := await mailbox.receive(1)) is None or message.kind != kind:
+        assert message is not None, f"no message: {kind}"
+    return message
 
 
 def test_messages_come_back_in_order() -> None:
@@ -105,13 +112,12 @@ def test_a_group_that_died_while_it_waited_is_not_counted() -> None:
         assert job.cell == CELL
         await mailbox.accept(lost)
         asking = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=3)))
-        message = await mailbox.receive(1)
+        message = await received(mailbox, "failed")
         asking.cancel()
         return message
 
     message = run(steps())
     assert message is not None
-    assert message.kind == "failed"
     assert "(1 attempt)" in message.body["reason"]
 
 
@@ -125,10 +131,33 @@ def test_a_restarted_group_gets_the_same_cell_and_the_dead_one_no_acknowledgemen
         assert second.cell == CELL
         assert not await mailbox.post(first, Message("epoch"))
         assert await mailbox.post(second, Message("epoch"))
-        assert (await mailbox.receive(1)) == Message("epoch")
+        assert await received(mailbox, "epoch") == Message("epoch")
         assert await mailbox.receive(0.01) is None
 
     run(steps())
+
+
+def test_who_takes_a_cell_over_is_said_with_the_reason() -> None:
+    async def steps() -> list[str]:
+        mailbox = Mailbox(max_failures=5)
+        await mailbox.submit(CELL)
+        noted = await handed_out(mailbox, pid=1)
+        await mailbox.note_error(noted, "RuntimeError on rank 1: no\nTraceback ...")
+        await handed_out(mailbox, pid=2)
+        excused = await handed_out(mailbox, pid=3)
+        await mailbox.excuse(excused)
+        # It dies before all of its ranks have the cell: nothing to tell.
+        await mailbox.next_job(await joined(mailbox, pid=4))
+        await handed_out(mailbox, pid=5)
+        reasons = [(await received(mailbox, "replaced")).body["reason"] for _ in range(3)]
+        assert await mailbox.receive(0.01) is None
+        return reasons
+
+    assert run(steps()) == [
+        "RuntimeError on rank 1: no: failure 1 of 5",
+        f"{NO_MESSAGE}: failure 2 of 5",
+        EXCUSED,
+    ]
 
 
 def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
@@ -139,7 +168,7 @@ def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
             job = await handed_out(mailbox)
             await mailbox.note_error(job, "out of memory")
         waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox)))
-        message = await mailbox.receive(1)
+        message = await received(mailbox, "failed")
         # The group is free for the next cell.
         await mailbox.submit({"seed": 1})
         job = await waiting
@@ -150,7 +179,6 @@ def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
 
     message = run(steps())
     assert message is not None
-    assert message.kind == "failed"
     assert message.body["reason"] == "out of memory (2 attempts)"
 
 
@@ -196,9 +224,8 @@ def test_the_first_rank_to_fail_gives_the_reason_and_none_is_kept_for_the_next_c
             for note in notes:
                 await mailbox.note_error(job, note)
             waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox)))
-            message = await mailbox.receive(1)
+            message = await received(mailbox, "failed")
             waiting.cancel()
-            assert message is not None
             reasons.append(message.body["reason"])
         return reasons
 

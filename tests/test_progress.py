@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from orchestrator.progress import Progress
 from orchestrator.records import EpochResult
 
 
+def finished(epoch: int, *, error: float = 0.5, seconds_ago: float = -60) -> EpochResult:
+    """An epoch of the present sweep, or of one before it."""
+    return EpochResult(epoch, {"val/error": error}, timestamp_ms=int(1000 * (time.time() - seconds_ago)))
+
+
 def shown(*, terminal: bool) -> str:
     erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
     output = io.StringIO()
@@ -21,7 +27,7 @@ def shown(*, terminal: bool) -> str:
     with Progress(console, total=3, done=1, epochs=4) as progress:
         progress.start(erm)
         for epoch, error in ((1, 0.5), (2, 0.25)):
-            progress.epoch(erm, EpochResult(epoch=epoch, metrics={"val/error": error}, timestamp_ms=0))
+            progress.epoch(erm, finished(epoch, error=error))
         if terminal:
             console.print(progress)
         progress.finish(erm, {"best/error": 0.25})
@@ -60,11 +66,37 @@ def test_time_left_counts_from_the_first_epoch(monkeypatch: pytest.MonkeyPatch) 
     progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
     now[0] = 160.0
     for epoch in (1, 2):
-        progress.epoch(erm, EpochResult(epoch=epoch, metrics={"val/error": 0.5}, timestamp_ms=0))
+        progress.epoch(erm, finished(epoch))
         now[0] += 10.0
     progress.finish(erm, {"best/error": 0.5})
     # Two epochs in 20 s since the first one ended; the minute of start-up is not in it. Three are left.
     assert "0:01:00 left" in output.getvalue()
+
+
+def test_a_resumed_cell_is_shown_where_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reports its old epochs again, at once: they are no news, and say nothing of how long the others take."""
+    now = [100.0]
+    monkeypatch.setattr("orchestrator.progress.time.monotonic", lambda: now[0])
+    (erm,) = make_cells(ERM, seeds=(0,))
+    output = io.StringIO()
+    progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
+    now[0] = 160.0
+    for epoch in (1, 2):
+        progress.epoch(erm, finished(epoch, seconds_ago=3600))
+    assert output.getvalue() == ""
+    for epoch in (3, 4):
+        progress.epoch(erm, finished(epoch, error=0.25))
+        now[0] += 10.0
+    progress.replaced(erm, "the workers died: failure 1 of 3")
+    now[0] += 40.0
+    progress.epoch(erm, finished(3, error=0.75))
+    assert "3/5, validation error 25.00 %" in output.getvalue()
+    assert "75.00" not in output.getvalue()
+    assert output.getvalue().splitlines()[-1].endswith("failure 1 of 3")
+    now[0] = 180.0
+    progress.finish(erm, {"best/error": 0.25})
+    # Two epochs in 20 s, one is left.
+    assert "0:00:20 left" in output.getvalue()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
@@ -74,7 +106,7 @@ def test_an_output_that_takes_nothing_ends_no_sweep() -> None:
         with Progress(Console(file=output), total=2, done=0, epochs=2) as progress:
             progress.start(erm)
             progress.warn(erm, "the disk is full")
-            progress.epoch(erm, EpochResult(epoch=1, metrics={"val/error": 0.5}, timestamp_ms=0))
+            progress.epoch(erm, finished(1))
             progress.finish(erm, {"best/error": 0.25})
             progress.fail(mixup, "the loss became nan")
         with suppress(OSError):

@@ -125,6 +125,13 @@ def test_remarks_with_equal_means() -> None:
     assert "erm and mixup(alpha=1.0) have equal means (-4.97 to 4.97, n=3): not separated." in text
     equal = words(text_of(render(compare(cells, runs_with(cells, {ERM: (0.1,) * 3, MIXUP: (0.1,) * 3})), "table")))
     assert "erm and mixup(alpha=1.0) are equal (n=3): cannot tell." in equal
+    assert "have the best mean" not in equal
+    three = make_cells(ERM, MIXUP, ZETA)
+    tie = dict.fromkeys((ERM, MIXUP, ZETA), (0.1,) * 3)
+    names = ", ".join(cell.augment.label for cell in three if cell.seed == 0)
+    assert f"3 rows have the best mean: {names}." in words(
+        text_of(render(compare(three, runs_with(three, tie)), "table"))
+    )
 
 
 def test_remarks_where_the_best_is_worse_on_the_seeds_in_common() -> None:
@@ -154,6 +161,19 @@ def test_loss_is_not_a_percentage() -> None:
     assert "test/loss: mean" in text
     assert "mixup(alpha=1.0) *1.6000 ± 0.1000 n=3" in text
     assert "points" not in text
+
+
+def test_nothing_is_best_by_the_loss_in_training() -> None:
+    """It is of what each augmentation made of images and labels."""
+    cells = make_cells(ERM, MIXUP)
+    runs = runs_with(cells, {ERM: (0.1,) * 3, MIXUP: (1.5, 1.6, 1.7)}, metric="train/loss")
+    comparison = compare(cells, runs, metric="train/loss")
+    assert not any(entry.best for entry in comparison.entries.values())
+    text = words(text_of(render(comparison, "table")))
+    assert "the rows cannot be compared by it" in text
+    assert "1.6000 ± 0.1000 n=3" in text
+    assert "better" not in text
+    assert "complete" not in text
 
 
 def test_a_value_that_is_not_finite_is_shown() -> None:
@@ -250,7 +270,7 @@ def test_status_shows_each_cell(width: int) -> None:
     ]
     failures = words(text)
     assert f"failed: {cells[2].label} (cell {cells[2].key}): cannot read [b]/data/x.png" in failures
-    assert f"interrupted: {cells[3].label} (cell {cells[3].key}): no reason is recorded" in failures
+    assert f"interrupted: {cells[3].label} (cell {cells[3].key}): the same run goes on with it" in failures
     assert lines[-1] == "6 cells: 1 done, 1 running, 1 failed, 1 interrupted, 2 missing"
     assert max(map(len, text.splitlines())) <= width
 
