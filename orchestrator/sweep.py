@@ -207,6 +207,12 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         else:
             self._fail(cell, message.body["reason"])
 
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Say that the slot of a cell died and is made anew."""
+        self._progress.replaced(
+            self._cell(trial), f"the slot died: failure {trial.num_failures} of {self._max_failures}"
+        )
+
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Mark the cell of a slot that died too often."""
         error = trial.get_pickled_error() or trial.get_error()

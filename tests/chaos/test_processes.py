@@ -46,6 +46,7 @@ def test_what_dies_beside_the_driver(
     sweep = make_sweep(TWO_CELLS, PATIENT, SAVES_OFTEN, *([STALL] if faults[0] in WARNED else []))
     hit_with(random.sample(faults, len(faults)), sweep, random, report)
     assert sweep.wait() == 0, sweep.output
+    assert "new workers: " in sweep.output
     undisturbed.assert_same(sweep, report, faults)
 
 
