@@ -61,9 +61,9 @@ def shown(entry: Entry, metric: Metric) -> Shown:
 def remarks(comparison: Comparison) -> list[str]:
     """What must be said beside the numbers: the verdict for each column, its limits, and what is missing."""
     columns = comparison.columns
-    lines = [f"{column.label}: {sentence}" for column in columns for sentence in _verdicts(comparison, column)]
-    if not comparison.metric.is_comparable:
-        lines = [UNLIKE_LOSSES]
+    lines = [UNLIKE_LOSSES]
+    if comparison.metric.is_comparable:
+        lines = [f"{column.label}: {sentence}" for column in columns for sentence in _verdicts(comparison, column)]
     lines += [f"{column.label}: {MIXED_DATA}" for column in comparison.mixed_data]
     if any(contrast.interval for contrasts in comparison.contrasts.values() for contrast in contrasts):
         lines.append(

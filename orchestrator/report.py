@@ -135,7 +135,7 @@ def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Rendera
         table = tables.setdefault(f"{cell.dataset.label} / {cell.model}", _status_table())
         table.add_row(Text(cell.augment.label), str(cell.seed), Text(state, style=STATE_STYLES[state]), *_progress(run))
         if run and run.status in ("failed", "interrupted"):
-            unknown = "no reason is recorded" if run.status == "failed" else "the same run goes on with it"
+            unknown = "no reason is recorded" if run.status == "failed" else "zetasweep run goes on with it"
             reasons.append(f"- {run.status}: {cell.label} (cell {cell.key}): {run.reason or unknown}")
     summary = ", ".join(f"{states[state]} {state}" for state in STATE_STYLES if states[state])
     reasons.append(f"{counted(len(cells), 'cell')}: {summary or 'none'}")

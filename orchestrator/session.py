@@ -111,7 +111,7 @@ def _run(
                 _say_undelivered(console, delivery.undelivered)
                 if outcome.interrupted:
                     done = len(cells) - len(pending) + len(outcome.done)
-                    text = f"interrupted: {done} of {counted(len(cells), 'cell')} done; the same run goes on"
+                    text = f"interrupted: {done} of {counted(len(cells), 'cell')} done; the same command goes on"
                     progress.say(text, style="")
                 complete = not outcome.interrupted and not outcome.failed and not delivery.undelivered
         finally:

@@ -20,6 +20,14 @@ def finished(epoch: int, *, error: float = 0.5, seconds_ago: float = -60) -> Epo
     return EpochResult(epoch, {"val/error": error}, timestamp_ms=int(1000 * (time.time() - seconds_ago)))
 
 
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock, in seconds: its only item, to be changed."""
+    clock = [100.0]
+    monkeypatch.setattr("orchestrator.progress.time.monotonic", lambda: clock[0])
+    return clock
+
+
 def shown(*, terminal: bool) -> str:
     erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
     output = io.StringIO()
@@ -58,13 +66,11 @@ def test_live_table_on_a_terminal() -> None:
     assert "best so far on validation" in text
 
 
-def test_time_left_counts_from_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("orchestrator.progress.time.monotonic", lambda: now[0])
+def test_time_left_counts_from_the_first_epoch(now: list[float]) -> None:
     (erm,) = make_cells(ERM, seeds=(0,))
     output = io.StringIO()
     progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
-    now[0] = 160.0
+    now[0] += 60.0
     for epoch in (1, 2):
         progress.epoch(erm, finished(epoch))
         now[0] += 10.0
@@ -73,14 +79,12 @@ def test_time_left_counts_from_the_first_epoch(monkeypatch: pytest.MonkeyPatch) 
     assert "0:01:00 left" in output.getvalue()
 
 
-def test_a_resumed_cell_is_shown_where_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_cell_is_shown_where_it_goes_on(now: list[float]) -> None:
     """It reports its old epochs again, at once: they are no news, and say nothing of how long the others take."""
-    now = [100.0]
-    monkeypatch.setattr("orchestrator.progress.time.monotonic", lambda: now[0])
     (erm,) = make_cells(ERM, seeds=(0,))
     output = io.StringIO()
     progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
-    now[0] = 160.0
+    now[0] += 60.0
     for epoch in (1, 2):
         progress.epoch(erm, finished(epoch, seconds_ago=3600))
     assert output.getvalue() == ""

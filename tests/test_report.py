@@ -270,7 +270,7 @@ def test_status_shows_each_cell(width: int) -> None:
     ]
     failures = words(text)
     assert f"failed: {cells[2].label} (cell {cells[2].key}): cannot read [b]/data/x.png" in failures
-    assert f"interrupted: {cells[3].label} (cell {cells[3].key}): the same run goes on with it" in failures
+    assert f"interrupted: {cells[3].label} (cell {cells[3].key}): zetasweep run goes on with it" in failures
     assert lines[-1] == "6 cells: 1 done, 1 running, 1 failed, 1 interrupted, 2 missing"
     assert max(map(len, text.splitlines())) <= width
 

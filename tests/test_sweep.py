@@ -252,7 +252,7 @@ def interrupted(environment: dict[str, str], small: Path, storage: Path, signal_
     assert process.returncode == 130, output
     assert "Traceback" not in output
     assert "interrupted: the running cells are saved" in output
-    assert "interrupted: 0 of 2 cells done; the same run goes on" in output
+    assert "interrupted: 0 of 2 cells done; the same command goes on" in output
     (run,) = cell_runs(storage, "small")
     assert run.info.status == "KILLED"
     assert 2 <= int(run.data.metrics["epoch"]) < 24

@@ -107,7 +107,7 @@ def test_ctrl_c_closes_the_runs_and_twice_ends_at_once(
     assert seconds < EXIT_WITHIN_S
     assert sweep.wait() == 130, sweep.output
     assert "Traceback" not in sweep.output
-    assert "interrupted: 0 of 2 cells done; the same run goes on" in sweep.output
+    assert "interrupted: 0 of 2 cells done; the same command goes on" in sweep.output
     assert statuses(sweep) == ["KILLED"]
     assert list(sweep.storage.rglob("*.tmp")) + list(sweep.storage.glob("ray-*")) == []
     sweep.start()
