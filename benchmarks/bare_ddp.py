@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from augment import Normalization, ZetaMixup, cut, draw_window
 from orchestrator.data import load_dataset
-from orchestrator.models import build_model
+from orchestrator.models.registry import build_model
 
 
 def main() -> None:

@@ -8,10 +8,11 @@ DIR/NAME holds CIFAR-10 as an image folder; without it the images are noise of t
 
 * **Feed.** Two ranks of one thread each train `convnet` with DDP, 64 images per step and rank, with random crops and
   flips and ζ-mixup of 4 samples. ``constant``: `orchestrator.train.train_cell` fed with one and the same batch, the
-  ceiling. ``resident``, ``streaming``: the same with the feeds of `orchestrator.feed`. ``torchvision``: the usual way,
-  files decoded by PIL and transformed in a DataLoader with 0, 1 or 2 workers per rank, whichever is fastest, and then
-  the same step. They take turns; images per second are those of an epoch after the first. The ratios are taken in each
-  round, and their median is judged. Bars: the faster feed at least 0.98 of the ceiling, and 1.5 times torchvision.
+  ceiling. ``resident``, ``streaming``: the same with the feeds of `orchestrator.train.feed`. ``torchvision``: the usual
+  way, files decoded by PIL and transformed in a DataLoader with 0, 1 or 2 workers per rank, whichever is fastest, and
+  then the same step. They take turns; images per second are those of an epoch after the first. The ratios are taken
+  in each round, and their median is judged. Bars: the faster feed at least 0.98 of the ceiling, and 1.5 times
+  torchvision.
 * **Next cell.** A sweep of cells on these images: seconds from the end of one to the first step of the next. Bar: 0.5.
 * **Readers.** The memory of eight processes that read all of one entry of the cache, against that of one: the sum of
   the proportional set sizes (PSS) of its map. Bar: 1.1.
@@ -43,13 +44,13 @@ from PIL import Image
 from torch import Tensor
 from train_throughput import make_images
 
-from orchestrator.cells import Cell, expand
 from orchestrator.data import Cache, Dataset, load_dataset
 from orchestrator.data.decode import decode_into, num_cores, shape_of
-from orchestrator.data.image_folder import open_image_folder
-from orchestrator.experiment_file import load_experiment
-from orchestrator.feed import Mode, make_feed
-from orchestrator.train import train_cell
+from orchestrator.data.sets.image_folder import open_image_folder
+from orchestrator.experiment.cells import Cell, expand
+from orchestrator.experiment.load import load_experiment
+from orchestrator.train.cell import train_cell
+from orchestrator.train.feed import Mode, make_feed
 
 PARTS = ("feed", "next_cell", "readers", "build")
 WORKERS, BATCH_SIZE_PER_WORKER, NUM_MIXED, GAMMA = 2, 64, 4, 2.8
@@ -154,7 +155,7 @@ def feed_rank(rank: int, file: Path, folder: Path, out: Path, rounds: int) -> No
 
 
 class ConstantFeed:
-    """Yields one and the same batch, whatever is asked for: see `orchestrator.feed.Feed`."""
+    """Yields one and the same batch, whatever is asked for: see `orchestrator.train.feed.Feed`."""
 
     mode: Mode = "resident"
     device = CPU
@@ -192,7 +193,7 @@ def usual_images_per_s(cell: Cell, dataset: Dataset, root: Path, loader_workers:
     from torchvision.transforms import v2
 
     from augment import one_hot
-    from orchestrator.models import build_model
+    from orchestrator.models.registry import build_model
 
     transform = v2.Compose(
         [

@@ -130,10 +130,10 @@ def trainer_per_trial(experiment: dict[str, Any], folder: Path) -> Timeline:
     os.environ.update(TUNED)
     from ray import tune
 
-    from orchestrator.cells import expand
-    from orchestrator.cluster import joined_or_started
-    from orchestrator.experiment_file import load_experiment
-    from orchestrator.quiet import output_to
+    from orchestrator.experiment.cells import expand
+    from orchestrator.experiment.load import load_experiment
+    from orchestrator.sweep.cluster import joined_or_started
+    from orchestrator.sweep.output import output_to
 
     say("TorchTrainer per trial: a sweep")
     folder.mkdir()
@@ -181,9 +181,9 @@ def train_on_worker(trial: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from orchestrator.cells import Cell
     from orchestrator.data import load_dataset
-    from orchestrator.train import train_cell
+    from orchestrator.experiment.cells import Cell
+    from orchestrator.train.cell import train_cell
 
     torch.set_num_threads(1)
     cell = Cell.model_validate(trial["cell"])

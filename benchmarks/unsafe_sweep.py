@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
-from orchestrator import sweep
-from orchestrator.cells import Cell, expand
-from orchestrator.cluster import joined_or_started, prepare_environment
-from orchestrator.experiment_file import load_experiment
-from orchestrator.interruption import Interruption
-from orchestrator.progress import Progress
-from orchestrator.quiet import output_to
+from orchestrator.experiment.cells import Cell, expand
+from orchestrator.experiment.load import load_experiment
 from orchestrator.records import CellResult
-from orchestrator.slot import Slot
-from orchestrator.storage import Storage
+from orchestrator.storage.folder import Storage
+from orchestrator.sweep import tuner as sweep
+from orchestrator.sweep.cluster import joined_or_started, prepare_environment
+from orchestrator.sweep.interruption import Interruption
+from orchestrator.sweep.output import output_to
+from orchestrator.sweep.progress import Progress
+from orchestrator.sweep.slot import Slot
 
 if TYPE_CHECKING:
-    from orchestrator.checkpoint import Point
-    from orchestrator.delivery import Delivery
+    from orchestrator.storage.checkpoints import Point
+    from orchestrator.tracking.delivery import Delivery
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ class UnsafeSlot(Slot):
     """A slot whose workers save nothing."""
 
     def _start(self) -> None:
-        from orchestrator import slot
+        from orchestrator.sweep import slot
 
         # In the slot's own process: Ray Train sends the function from here to the workers.
         slot.work = work_unsafely
@@ -103,14 +103,15 @@ class UnsafeSlot(Slot):
 
 def work_unsafely(config: dict[str, Any]) -> None:
     """Train cells as every worker does, with checkpoints that stay in memory."""
-    from orchestrator import train, worker
+    from orchestrator.sweep import worker
+    from orchestrator.train import cell as train
 
     train.Checkpoints = InMemory  # type: ignore[assignment, attr-defined]
     worker.work(config)
 
 
 class InMemory:
-    """In place of `orchestrator.checkpoint.Checkpoints`: keeps a copy of the state of the best epoch."""
+    """In place of `orchestrator.storage.checkpoints.Checkpoints`: keeps a copy of the state of the best epoch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -13,7 +13,7 @@ import pytest
 import torch
 from commands import ROOT, Answer, Call, Zetasweep
 
-from orchestrator.cluster import prepare_environment
+from orchestrator.sweep.cluster import prepare_environment
 
 # Helpers of the chaos suite whose assertions shall say what they compare.
 pytest.register_assert_rewrite("results", "sweeps", "undisturbed")
@@ -111,7 +111,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     handler = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments: str | Path) -> Answer:
-        from orchestrator.cli import main
+        from orchestrator.cli.main import main
 
         monkeypatch.setattr(sys, "argv", ["zetasweep", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:

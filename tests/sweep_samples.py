@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.cells import Cell, expand
-from orchestrator.config import AugmentSpec, Experiment
-from orchestrator.dataset_spec import DatasetSpec
+from orchestrator.experiment.augment_spec import AugmentSpec
+from orchestrator.experiment.cells import Cell, expand
+from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.settings import Experiment
 from orchestrator.records import CellRun, CellStatus
 
 ERM = AugmentSpec(name="erm")

@@ -16,12 +16,12 @@ import pytest
 from commands import ROOT, Call
 from pydantic import BaseModel
 
-from orchestrator.config import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
 from orchestrator.credentials import has_password, is_secret_name, moved_to_environment, take_secrets, without_secrets
 from orchestrator.data import DATASETS
-from orchestrator.dataset_spec import ColorJitterSpec, DatasetSpec, ResizedCropSpec
 from orchestrator.errors import ConfigError, UserError
-from orchestrator.experiment_file import load_experiment
+from orchestrator.experiment.dataset_spec import ColorJitterSpec, DatasetSpec, ResizedCropSpec
+from orchestrator.experiment.load import load_experiment
+from orchestrator.experiment.settings import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
 
 CANARY = "canary/7Hq=zeta"
 LOG_A_FAILURE = """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator import checkpoint
-from orchestrator.models import build_model
+from orchestrator.models.registry import build_model
 from orchestrator.records import CellResult, EpochResult
+from orchestrator.storage import checkpoints as checkpoint
 
 FACTS = {
     "device": "cpu",

@@ -20,7 +20,7 @@ from orchestrator.data.loading import (
     split_dataset,
     split_samples,
 )
-from orchestrator.data.registry import DATASETS
+from orchestrator.data.sets.registry import DATASETS
 
 __all__ = [
     "DATASETS",

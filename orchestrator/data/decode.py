@@ -18,13 +18,13 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 
 from orchestrator.amounts import bytes_text
 from orchestrator.data.dataset import ArraySamples, Decoded, Samples, Shape, Source
 from orchestrator.errors import DataError
+from orchestrator.machine import free_memory_bytes, num_cores
 
 OnProgress = Callable[[int, int], None]
 """Is told how many images have been decoded so far, and of how many."""
@@ -102,7 +102,7 @@ def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
         DataError: It does not fit into the memory that is free, at this size.
     """
     count, shape = shape_of(source, image_size)
-    needed, free = count * math.prod(shape), psutil.virtual_memory().available
+    needed, free = count * math.prod(shape), free_memory_bytes()
     if needed > free:
         raise DataError(
             f"its images take {bytes_text(needed)} of memory at dataset.image_size={image_size}, and "
@@ -114,11 +114,6 @@ def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
     parts = dict(zip(source.parts, samples, strict=True))
     decoded = Source(source.class_names, train=parts["train"], val=parts.get("val"), test=parts["test"])
     return Decoded(source=decoded, images=images, pixel_sums=_pixel_sums(images.numpy()))
-
-
-def num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _main_can_be_imported() -> bool:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from orchestrator.data.cache import Cache
 from orchestrator.data.dataset import Dataset, DatasetInfo, Decoded, Samples, Source, Split
 from orchestrator.data.decode import OnProgress, decode_in_memory
-from orchestrator.data.image_folder import refuse_dangling
-from orchestrator.data.registry import DATASETS
+from orchestrator.data.sets.image_folder import refuse_dangling
+from orchestrator.data.sets.registry import DATASETS
 from orchestrator.data.splits import Indices, split_hash, training_indices, validation_indices
 from orchestrator.errors import DataError
 

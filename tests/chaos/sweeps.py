@@ -17,9 +17,9 @@ from mlflow import MlflowClient
 from processes import Family
 from results import BEST, Results, read_results, sweep_runs
 
-from orchestrator.cells import expand
-from orchestrator.checkpoint import Checkpoints
-from orchestrator.experiment_file import load_experiment
+from orchestrator.experiment.cells import expand
+from orchestrator.experiment.load import load_experiment
+from orchestrator.storage.checkpoints import Checkpoints
 
 NAME = "chaos"
 EXPERIMENT = """

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.io import savemat
 from small_sets import md5
 
-from orchestrator.data.torchvision_files import EUROSAT_CLASSES, IMAGENETTE_CLASSES, PET_CLASSES
+from orchestrator.data.sets.torchvision_files import EUROSAT_CLASSES, IMAGENETTE_CLASSES, PET_CLASSES
 
 
 def write_noise(paths: Iterable[Path], *, side: int = 12) -> None:

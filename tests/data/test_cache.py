@@ -18,7 +18,7 @@ from filelock import FileLock
 from small_sets import write_image_folder
 
 from orchestrator.data import Cache, Decoded, Source, cache, decode_dataset, load_dataset
-from orchestrator.data.image_folder import open_image_folder
+from orchestrator.data.sets.image_folder import open_image_folder
 from orchestrator.errors import DataError
 
 

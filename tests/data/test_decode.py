@@ -16,7 +16,7 @@ from small_sets import write_image_folder
 
 from orchestrator.data import decode, load_dataset
 from orchestrator.data.decode import decode_in_memory, decode_into, shape_of
-from orchestrator.data.image_folder import open_image_folder
+from orchestrator.data.sets.image_folder import open_image_folder
 from orchestrator.errors import DataError
 
 

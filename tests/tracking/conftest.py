@@ -10,9 +10,9 @@ import mlflow
 import pytest
 from sweep_samples import DIGITS, ERM, MIXUP, make_cells
 
-from orchestrator.cells import Cell
-from orchestrator.config import Experiment
-from orchestrator.tracking import Tracker
+from orchestrator.experiment.cells import Cell
+from orchestrator.experiment.settings import Experiment
+from orchestrator.tracking.tracker import Tracker
 
 
 @pytest.fixture

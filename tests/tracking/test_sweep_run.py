@@ -14,11 +14,11 @@ import pytest
 from mlflow import MlflowClient
 from tracked import epoch
 
-from orchestrator import ownership, sweep_run
-from orchestrator.cells import Cell
-from orchestrator.config import Experiment
 from orchestrator.errors import TrackingError, UserError
-from orchestrator.tracking import Tracker
+from orchestrator.experiment.cells import Cell
+from orchestrator.experiment.settings import Experiment
+from orchestrator.tracking import ownership, sweep_run
+from orchestrator.tracking.tracker import Tracker
 
 
 @contextmanager

@@ -19,14 +19,15 @@ from mlflow.exceptions import MlflowException
 from sweep_samples import ERM, MIXUP, make_cells
 from tracked import FACTS, RESULT, epoch, save_weights
 
-from orchestrator import ownership
-from orchestrator.audit import Figures
-from orchestrator.cells import Cell
-from orchestrator.config import AugmentSpec, Experiment
 from orchestrator.errors import TrackingError, UserError
-from orchestrator.mlflow_store import message_of
+from orchestrator.experiment.augment_spec import AugmentSpec
+from orchestrator.experiment.cells import Cell
+from orchestrator.experiment.settings import Experiment
 from orchestrator.records import EpochResult
-from orchestrator.tracking import SupersededError, Tracker
+from orchestrator.tracking import ownership
+from orchestrator.tracking.store import message_of
+from orchestrator.tracking.tracker import SupersededError, Tracker
+from orchestrator.train.audit import Figures
 
 
 def test_a_finished_cell_is_done_with_its_metrics_and_model(

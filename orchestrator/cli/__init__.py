@@ -1,0 +1,1 @@
+"""Commands, one module each; the only one that knows exit codes."""

@@ -1,0 +1,371 @@
+"""Looks at every image of a data set: what cannot be read, and what stands in two splits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from orchestrator.amounts import counted
+from orchestrator.data.dataset import Samples
+from orchestrator.data.duplicates import SIDE_PX, Fingerprints, fingerprints, near_pairs, one_thread
+from orchestrator.data.sets.image_folder import FileSamples
+from orchestrator.data.splits import Indices
+from orchestrator.errors import DataError
+from orchestrator.machine import num_cores
+
+_MAX_THREADS = 8
+_IMAGES_PER_CHUNK = 64
+_BYTES_PER_CHUNK = 2**24
+_NO_PRINTS = fingerprints(torch.empty(0, 3, SIDE_PX, SIDE_PX, dtype=torch.uint8))
+
+Parts = Mapping[str, tuple[Samples, Indices]]
+"""The samples of each split, and which of them belong to it."""
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where an image stands.
+
+    Attributes:
+        split: ``train``, ``val`` or ``test``; after the name of its data set where there are two.
+        id: See ``Samples``.
+        label: The name of its class.
+    """
+
+    split: str
+    id: str
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.split} {self.id} ({self.label})"
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A picture that stands in two or more places.
+
+    Attributes:
+        places: Where; two if they are near duplicates.
+        distance: 0 for the same pixels, at most ``duplicates.MAX_DISTANCE`` for near duplicates.
+    """
+
+    places: tuple[Place, ...]
+    distance: float = 0.0
+
+    @property
+    def splits(self) -> frozenset[str]:
+        """Which splits it stands in."""
+        return frozenset(place.split for place in self.places)
+
+    @property
+    def labels_differ(self) -> bool:
+        """Whether it is of one class here and of another there."""
+        return len({place.label for place in self.places}) > 1
+
+    def __str__(self) -> str:
+        distance = f"{self.distance:.3f}  " if self.distance else ""
+        return distance + " = ".join(map(str, self.places)) + ("  labels differ" if self.labels_differ else "")
+
+
+@dataclass(frozen=True)
+class TornGroup:
+    """Images that belong together and stand in two or more splits."""
+
+    group: str
+    places: tuple[Place, ...]
+
+    def __str__(self) -> str:
+        return f"{self.group}: {', '.join(map(str, self.places))}"
+
+
+@dataclass(frozen=True)
+class FingerprintTable:
+    """The images of a data set that can be read.
+
+    Attributes:
+        name: The data set's.
+        places: Where each stands.
+        prints: Their fingerprints, in the same order.
+    """
+
+    name: str
+    places: tuple[Place, ...]
+    prints: Fingerprints
+
+    def of_split(self, split: str) -> FingerprintTable:
+        """Those of one split."""
+        rows = [row for row, place in enumerate(self.places) if place.split == split]
+        return replace(self, places=tuple(self.places[row] for row in rows), prints=self.prints.part(rows))
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What was found in a data set.
+
+    Attributes:
+        name: The data set's.
+        class_names: In the order of the labels.
+        counts: The number of images of each class in each split, those included that cannot be read.
+        unreadable: A message for each image that cannot be read.
+        exact_across: Pictures with the same pixels in two splits.
+        near_across: Pictures in two splits that are nearly the same; the nearest first.
+        exact_within: Pictures with the same pixels, in one split only; for information.
+        torn_groups: Groups that stand in two splits.
+        table: The fingerprints, to compare with those of another data set.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    counts: Mapping[str, tuple[int, ...]]
+    unreadable: tuple[str, ...]
+    exact_across: tuple[Duplicate, ...]
+    near_across: tuple[Duplicate, ...]
+    exact_within: tuple[Duplicate, ...]
+    torn_groups: tuple[TornGroup, ...]
+    table: FingerprintTable = field(repr=False)
+
+    @property
+    def missing_classes(self) -> tuple[tuple[str, str], ...]:
+        """Each split and class of which it has no image."""
+        return tuple(
+            (split, name)
+            for split, counts in self.counts.items()
+            for name, count in zip(self.class_names, counts, strict=True)
+            if count == 0
+        )
+
+    @property
+    def leaks(self) -> bool:
+        """Whether something that is trained on, or selected by, is also tested on."""
+        return bool(self.exact_across or self.near_across or self.torn_groups)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is nothing to mend; duplicates within one split are not counted."""
+        return not (self.leaks or self.unreadable or self.missing_classes)
+
+
+def _silent(num_images: int) -> None:
+    pass
+
+
+def check_splits(
+    name: str,
+    parts: Parts,
+    class_names: Sequence[str],
+    *,
+    image_size: int | None,
+    progress: Callable[[int], None] = _silent,
+) -> SplitReport:
+    """Reads every image of every split once, some at a time, and says what is wrong with them.
+
+    Args:
+        name: The data set's.
+        parts: See ``Parts``.
+        class_names: In the order of the labels.
+        image_size: What the images are resized to, see ``Samples``; duplicates are looked for at this size.
+        progress: Is told after each chunk how many images it had.
+
+    Raises:
+        DataError: ``image_size`` is None, and the images are not square or none can be read.
+    """
+    if image_size is None:
+        parts = _with_a_readable_reference(parts)
+    table, unreadable = _fingerprinted(name, parts, class_names, image_size, progress)
+    exact = _exact_duplicates(table)
+    return SplitReport(
+        name,
+        tuple(class_names),
+        counts={split: _counts(samples, indices, class_names) for split, (samples, indices) in parts.items()},
+        unreadable=tuple(unreadable),
+        exact_across=tuple(duplicate for duplicate in exact if len(duplicate.splits) > 1),
+        near_across=_near_duplicates(*(table.of_split(split) for split in parts)),
+        exact_within=tuple(duplicate for duplicate in exact if len(duplicate.splits) == 1),
+        torn_groups=_torn_groups(parts, class_names),
+        table=table,
+    )
+
+
+def cross_duplicates(left: FingerprintTable, right: FingerprintTable) -> tuple[Duplicate, ...]:
+    """The pictures that stand in two data sets, the same pixels first; for information.
+
+    Read at different sizes, the same picture has other pixels and is found as a near duplicate. Tables of the same name
+    are taken for the same data set, of which this says nothing.
+    """
+    if left.name == right.name:
+        return ()
+    tables = [_with_its_name(left), _with_its_name(right)]
+    places = tables[0].places + tables[1].places
+    exact = _exact_duplicates(FingerprintTable("", places, Fingerprints.joined([left.prints, right.prints])))
+    sides = [set(table.places) for table in tables]
+    across = (duplicate for duplicate in exact if all(side.intersection(duplicate.places) for side in sides))
+    return (*across, *_near_duplicates(*tables))
+
+
+def _with_its_name(table: FingerprintTable) -> FingerprintTable:
+    return replace(table, places=tuple(replace(place, split=f"{table.name} {place.split}") for place in table.places))
+
+
+def _with_a_readable_reference(parts: Parts) -> Parts:
+    """Replaces a reference file that is damaged, for with it every other file would look damaged, too."""
+    files = [samples for samples, _ in parts.values() if isinstance(samples, FileSamples)]
+    first_error = None
+    for samples in files:
+        for name in (samples.reference, *samples.ids):
+            try:
+                replace(samples, ids=[name]).read(np.zeros(1, dtype=np.int64), 1)
+            except DataError as error:
+                first_error = first_error or error
+                continue
+            replace(samples, reference=name).shape(None)  # raises if it is not square
+            return {
+                split: (replace(part, reference=name) if isinstance(part, FileSamples) else part, indices)
+                for split, (part, indices) in parts.items()
+            }
+    if first_error:
+        raise first_error
+    return parts
+
+
+def _fingerprinted(
+    name: str, parts: Parts, class_names: Sequence[str], image_size: int | None, progress: Callable[[int], None]
+) -> tuple[FingerprintTable, list[str]]:
+    """The images that can be read, and a message for each of the others."""
+    places: list[Place] = []
+    prints = [_NO_PRINTS]
+    unreadable: list[str] = []
+    for split, (samples, indices) in parts.items():
+        try:
+            for num_images, seen in _seen(samples, indices, image_size):
+                places += _places(split, samples, seen.indices, class_names)
+                prints.append(seen.prints)
+                unreadable += seen.unreadable
+                progress(num_images)
+        except DataError as error:  # of the one file that holds all images of the split
+            unreadable.append(str(error))
+    return FingerprintTable(name, tuple(places), Fingerprints.joined(prints)), unreadable
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The fingerprints of the samples that can be read, and a message for each of the others."""
+
+    indices: Indices
+    prints: Fingerprints
+    unreadable: tuple[str, ...] = ()
+
+
+def _seen(samples: Samples, indices: Indices, image_size: int | None) -> Iterator[tuple[int, _Seen]]:
+    """Yields chunk by chunk how many images it has and what was seen; each thread holds the images of one chunk."""
+    in_files = isinstance(samples, FileSamples)
+    if not in_files and image_size is not None and image_size > samples.shape(None)[1]:
+        image_size = None  # enlarging shows nothing more to compare
+    size = max(1, min(_IMAGES_PER_CHUNK, _BYTES_PER_CHUNK // math.prod(samples.shape(image_size))))
+    chunks = [indices[start : start + size] for start in range(0, len(indices), size)]
+    # Samples in one array may be loaded by the first call, which two threads would do twice.
+    pool = ThreadPoolExecutor(min(_MAX_THREADS, num_cores()) if in_files else 1)
+    with one_thread():
+        try:
+            seen = pool.map(lambda chunk: _seen_at_once(samples, chunk, image_size), chunks)
+            yield from zip(map(len, chunks), seen, strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an interrupt the rest need not be read
+
+
+def _seen_at_once(samples: Samples, indices: Indices, image_size: int | None) -> _Seen:
+    """Reads all, or where that fails each half for itself, so that every file that cannot be read is found."""
+    try:
+        return _Seen(indices, fingerprints(samples.read(indices, image_size)))
+    except DataError as error:
+        if not isinstance(samples, FileSamples):
+            raise
+        if len(indices) == 1:
+            return _Seen(indices[:0], _NO_PRINTS, (str(error),))
+    halves = [_seen_at_once(samples, half, image_size) for half in np.array_split(indices, 2)]
+    return _Seen(
+        np.concatenate([half.indices for half in halves]),
+        Fingerprints.joined([half.prints for half in halves]),
+        halves[0].unreadable + halves[1].unreadable,
+    )
+
+
+def _places(split: str, samples: Samples, indices: Indices, class_names: Sequence[str]) -> list[Place]:
+    return [Place(split, samples.ids[index], class_names[samples.labels[index]]) for index in indices]
+
+
+def _counts(samples: Samples, indices: Indices, class_names: Sequence[str]) -> tuple[int, ...]:
+    return tuple(np.bincount(samples.labels[indices], minlength=len(class_names)).tolist())
+
+
+def _exact_duplicates(table: FingerprintTable) -> list[Duplicate]:
+    """In the order of the first of each."""
+    by_digest: dict[bytes, list[Place]] = {}
+    for digest, place in zip(table.prints.digests, table.places, strict=True):
+        by_digest.setdefault(digest, []).append(place)
+    return [Duplicate(tuple(places)) for places in by_digest.values() if len(places) > 1]
+
+
+def _near_duplicates(*tables: FingerprintTable) -> tuple[Duplicate, ...]:
+    """Between each two tables; the nearest first. Exact duplicates are left out."""
+    found = []
+    for left, right in combinations(tables, 2):
+        pairs, distances = near_pairs(left.prints.thumbnails, right.prints.thumbnails)
+        for (row, other), distance in zip(pairs.tolist(), distances.tolist(), strict=True):
+            if left.prints.digests[row] != right.prints.digests[other]:
+                found.append(Duplicate((left.places[row], right.places[other]), distance))
+    return tuple(sorted(found, key=lambda duplicate: (duplicate.distance, duplicate.places)))
+
+
+def _torn_groups(parts: Parts, class_names: Sequence[str]) -> tuple[TornGroup, ...]:
+    members: dict[str, list[Place]] = {}
+    for split, (samples, indices) in parts.items():
+        if samples.groups is not None:
+            for index, place in zip(indices, _places(split, samples, indices, class_names), strict=True):
+                members.setdefault(samples.groups[index], []).append(place)
+    groups = (TornGroup(group, tuple(places)) for group, places in sorted(members.items()))
+    return tuple(group for group in groups if len({place.split for place in group.places}) > 1)
+
+
+def lines(report: SplitReport) -> list[str]:
+    """The report as text for a terminal: the table of counts, then every finding."""
+    num_small = int(report.table.prints.too_small.sum())
+    sections = {
+        "cannot be read": report.unreadable,
+        "a class without an image": [f"{split} has none of {name}" for split, name in report.missing_classes],
+        "the same pixels in two splits": report.exact_across,
+        "nearly the same picture in two splits, by distance": report.near_across,
+        "a group in two splits": report.torn_groups,
+        "the same pixels within one split (no leak)": report.exact_within,
+    }
+    text = [f"{report.name}: {counted(sum(map(sum, report.counts.values())), 'image')}", *_count_lines(report)]
+    for title, findings in sections.items():
+        if findings:
+            text += ["", f"{title}: {len(findings):,}", *(f"  {finding}" for finding in findings)]
+    if num_small:
+        text += [
+            "",
+            f"{counted(num_small, 'image')} smaller than {SIDE_PX} px: only the same pixels were looked for.",
+        ]
+    verdict = "leaks between the splits" if report.leaks else "no leak between the splits was found"
+    if report.unreadable:
+        verdict += " among the images that can be read"
+    return [*text, "", verdict]
+
+
+def _count_lines(report: SplitReport) -> list[str]:
+    rows = [["", *report.counts]]
+    for label, name in enumerate(report.class_names):
+        rows.append([name, *(f"{counts[label]:,}" for counts in report.counts.values())])
+    rows.append(["all", *(f"{sum(counts):,}" for counts in report.counts.values())])
+    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join([row[0].ljust(first), *(cell.rjust(width) for cell, width in zip(row[1:], others, strict=True))])
+        for row in rows
+    ]

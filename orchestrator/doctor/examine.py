@@ -1,0 +1,193 @@
+"""``zetasweep doctor``: look at everything that a sweep rests on, say what is wrong, and on demand mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.doctor.database import examine_schema
+from orchestrator.doctor.environment import (
+    examine_access,
+    examine_disk,
+    examine_gpus,
+    examine_inputs,
+    examine_placement,
+    examine_versions,
+)
+from orchestrator.doctor.files import examine_storage
+from orchestrator.doctor.finding import Finding, Line
+from orchestrator.doctor.runs import Ledger
+from orchestrator.errors import TrackingError, UserError
+from orchestrator.exit_codes import DONE, INCOMPLETE
+from orchestrator.experiment.cells import Cell
+from orchestrator.experiment.settings import Experiment
+from orchestrator.plan.placement import Layout
+from orchestrator.storage.folder import Storage
+from orchestrator.tracking.database import check_place
+from orchestrator.tracking.tracker import Tracker
+
+STYLES = {"error": "red", "note": "yellow"}
+
+
+class Report:
+    """Prints lines as they come, mends what can be mended if asked to, and counts.
+
+    Args:
+        console: Where to.
+        fix: Whether to mend.
+    """
+
+    def __init__(self, console: Console, *, fix: bool) -> None:
+        self._console, self._fix = console, fix
+        self.left = self.mendable = self.mended = 0
+
+    def take(self, lines: Iterable[Line]) -> None:
+        """Print `lines`, the findings of a kind under one heading; an error while looking is a finding, too."""
+        for _, group in groupby(self._looked_at(lines), key=self._heading):
+            together = list(group)
+            first = together[0]
+            if isinstance(first, str):
+                for line in together:
+                    self._print(str(line))
+                continue
+            self._print(f"{first.severity}: {first.what}", STYLES[first.severity])
+            for finding in together:
+                assert isinstance(finding, Finding)
+                self._print(f"  {finding.where}{self._outcome(finding)}")
+            if first.remedy:
+                self._print(f"  remedy:  {first.remedy}")
+
+    def _outcome(self, finding: Finding) -> str:
+        """Mend a finding, if it is asked for and possible; count it and return what is to be said of that."""
+        if self._fix and finding.mend is not None:
+            try:
+                finding.mend()
+            except (TrackingError, UserError, OSError) as error:
+                self.left += 1
+                return f": not mended: {error}"
+            self.mended += 1
+            return ": mended"
+        if finding.severity == "error":
+            self.left += 1
+            self.mendable += finding.mend is not None
+        return ""
+
+    def close(self) -> int:
+        """Print the sum and return the exit code."""
+        if not self.left + self.mended:
+            self._print("nothing is wrong", "green")
+        elif self._fix:
+            self._print(f"{self.mended} mended, {self.left} left", "red" if self.left else "green")
+        else:
+            self._print(f"{self.left} wrong; --fix mends {self.mendable}", "red")
+        return INCOMPLETE if self.left else DONE
+
+    def _looked_at(self, lines: Iterable[Line]) -> Iterator[Line]:
+        try:
+            yield from lines
+        except (TrackingError, UserError, OSError) as error:
+            yield Finding("it cannot be looked at", str(error), "")
+
+    @staticmethod
+    def _heading(line: Line) -> tuple[str, str, str] | None:
+        return None if isinstance(line, str) else (line.severity, line.what, line.remedy)
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+
+def examine(
+    experiment: Experiment,
+    cells: Sequence[Cell],
+    storage: Storage,
+    *,
+    database: Path | None,
+    connect: Callable[[], Tracker],
+    fix: bool,
+) -> int:
+    """Print what is wrong with an experiment's surroundings, runs and checkpoints, and return the exit code.
+
+    Args:
+        experiment: What is to run.
+        cells: Its cells.
+        storage: Its folder of results.
+        database: The file of its MLflow store; None if that is no SQLite database.
+        connect: Opens that store; called only if it is there.
+        fix: Whether to mend what can be mended.
+
+    Raises:
+        UserError: `fix`, and a sweep is at work on `storage`.
+    """
+    report = Report(Console(), fix=fix)
+    holder = storage.holder.read_text(encoding="utf-8") if storage.holder.exists() else ""
+    with storage.locked("doctor --fix") if fix and storage.root.is_dir() else nullcontext():
+        at_work = not fix and storage.is_locked()
+        placed = _examine_environment(experiment, storage, report)
+        tracker = _open_store(database, storage, connect, report)
+        runs = tracker.cell_runs(cells) if tracker else {}
+        report.take(examine_disk(experiment, cells, runs, placed))
+        labels = {cell.key: cell.label for cell in cells}
+        if tracker:
+            report.take(Ledger(tracker.store, labels).examine(at_work=at_work))
+        if at_work:
+            report.take([f"storage: a sweep is at work, its files are not looked at: {holder}"])
+        else:
+            if holder:
+                report.take([_dead_holder(holder, storage)])
+            # Read anew: what was deleted above is not finished any more.
+            ledger = Ledger(tracker.store, labels) if tracker else None
+            tracked, finished = (ledger.keys, ledger.finished) if ledger else (frozenset(), frozenset())
+            here = storage.stores() == [tracker.store.shown_uri] if tracker else False
+            report.take(examine_storage(storage, labels, tracked=tracked, finished=finished, only_store=here))
+    return report.close()
+
+
+def _examine_environment(experiment: Experiment, storage: Storage, report: Report) -> Layout | None:
+    report.take(examine_versions())
+    report.take(examine_gpus(experiment.resources))
+    placed, lines = examine_placement(experiment.resources, storage)
+    report.take(lines)
+    report.take(examine_access(storage))
+    report.take(examine_inputs(experiment))
+    return placed
+
+
+def _dead_holder(holder: str, storage: Storage) -> Finding:
+    return Finding(
+        what="left by a process that was killed",
+        where=f"{storage.holder}: {holder}",
+        remedy="--fix removes it",
+        # Who mends has written it anew, and removes it when the lock is released: nobody may miss it before.
+        mend=lambda: None,
+    )
+
+
+def _open_store(
+    database: Path | None, storage: Storage, connect: Callable[[], Tracker], report: Report
+) -> Tracker | None:
+    """Return the MLflow store, brought to the right schema if need be; None if it cannot be used, or is not there."""
+    if database is not None:
+        left = report.left
+        report.take(examine_schema(database))
+        if report.left > left:
+            return None
+        if not database.exists():
+            report.take(_not_there(database, storage))
+            return None
+    try:
+        tracker = connect()
+    except UserError as error:
+        report.take([Finding("MLflow cannot be used", str(error), "")])
+        return None
+    return tracker
+
+
+def _not_there(database: Path, storage: Storage) -> Iterator[Line]:
+    if database != storage.database:  # whose folder run makes, too
+        check_place(database, "tracking.uri")
+    yield f"MLflow: {database} is not there yet, run makes it"

@@ -1,0 +1,1 @@
+"""What a file says, checked; and the cells it means."""

@@ -1,0 +1,201 @@
+"""What an experiment file says about a data set: which images, how large, and what is done to them in training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from augment import ColorJitter, RandomResizedCrop, TrainTransform
+from orchestrator.data import DATASETS
+from orchestrator.experiment.field_types import Bool, Count, Frozen, Integer, Real, Text, call_of, refuse
+
+VAL_FRACTION = 0.1
+
+
+def _inside(folder: str) -> str:
+    path = PurePosixPath(folder)
+    # A link below data_dir may lead anywhere: whoever can put one there can also put images there.
+    if path.is_absolute() or ".." in path.parts or folder.startswith("~"):
+        raise refuse("a path below data_dir, relative and without .. or ~", "Move the images or set data_dir.")
+    return str(path)
+
+
+_PathInside = Annotated[Text, AfterValidator(_inside)]
+
+_Range = tuple[Real, Real]
+# In pixels: photographs of skin have up to 6,000.
+_LARGEST = 8192
+_Side = Annotated[int, Field(strict=True, ge=1, le=_LARGEST)]
+_Strength = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False, description="a finite number, at least 0")]
+
+
+class ResizedCropSpec(Frozen):
+    """What `augment.RandomResizedCrop` takes."""
+
+    scale: _Range = Field(
+        default=(0.08, 1.0), description="two shares of the area, above 0, at most 1, the smaller first"
+    )
+    ratio: _Range = Field(
+        default=(3 / 4, 4 / 3), description="two ratios of width to height, above 0, the smaller first"
+    )
+
+    @field_validator("scale", "ratio")
+    @classmethod
+    def _possible(cls, value: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+        RandomResizedCrop(**{str(info.field_name): value})
+        return value
+
+
+class ColorJitterSpec(Frozen):
+    """What `augment.ColorJitter` takes."""
+
+    brightness: _Strength = 0.0
+    contrast: _Strength = 0.0
+    saturation: _Strength = 0.0
+    hue: Real = Field(default=0.0, ge=0, le=0.5, description="a number from 0 to 0.5")
+
+
+class DatasetSpec(Frozen):
+    """A data set and what is done to it; the registry's defaults are filled in, and what has no effect is neutral.
+
+    Attributes:
+        image_size: What the model is trained and tested on; tested on the centre.
+        cache_size: What images are resized to when they are decoded, if other than `image_size`; crops are taken from
+            it.
+    """
+
+    name: str = Field(description="the name of a data set")
+    folder: _PathInside | None = Field(
+        default=None, validate_default=True, description="a path below data_dir, for image_folder only"
+    )
+    file: _PathInside | None = Field(
+        default=None, validate_default=True, description="a path below data_dir, for medmnist_npz only"
+    )
+    image_size: _Side | None = Field(
+        default=None, description=f"the side in pixels to resize to, 1 to {_LARGEST}; null to keep it"
+    )
+    cache_size: _Side | None = Field(
+        default=None, description=f"the side in pixels to decode to, image_size to {_LARGEST}; null for image_size"
+    )
+    val_fraction: Real = Field(default=VAL_FRACTION, gt=0, lt=1, description="a number above 0 and below 1")
+    num_train: Count | None = Field(default=None, description="an integer, at least 1, or null for all images")
+    crop_padding: Integer = Field(
+        ge=0, le=_LARGEST, description=f"an integer from 0 to {_LARGEST}; 0 with random_resized_crop"
+    )
+    padding_mode: Literal["constant", "reflect"] = Field(default="constant", description="constant or reflect")
+    hflip: Bool = Field(description="true or false")
+    vflip: Bool = Field(default=False, description="true or false")
+    rot90: Bool = Field(default=False, description="true or false")
+    random_resized_crop: ResizedCropSpec | None = Field(
+        default=None, description="{scale: [low, high], ratio: [low, high]}, or null"
+    )
+    color_jitter: ColorJitterSpec | None = Field(
+        default=None, description="{brightness: x, contrast: x, saturation: x, hue: x}, or null"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("name"), str) or data["name"] not in DATASETS:
+            return data
+        return {**cls._usual(data["name"], data), **data}
+
+    @staticmethod
+    def _usual(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the registry says about a data set where an experiment says nothing."""
+        info = DATASETS[name]
+        padding = 0 if options.get("random_resized_crop") is not None else info.crop_padding
+        return {"crop_padding": padding, "hflip": info.hflip}
+
+    @field_validator("folder", "file")
+    @classmethod
+    def _path_of_your_own(cls, path: str | None, info: ValidationInfo) -> str | None:
+        name, option = str(info.data.get("name")), str(info.field_name)
+        wanted = DATASETS[name].path_option if name in DATASETS else None
+        if path is None and wanted == option:
+            raise refuse(f"the {option}, below data_dir, of {name}", f"Write {name}: {{{option}: PATH}}.")
+        if path is not None and wanted != option:
+            allowed = [name for name, known in DATASETS.items() if known.path_option == option]
+            place = f"{name} has the option {wanted}" if wanted else f"{name} lies in its own place below data_dir"
+            raise refuse(f"for {', '.join(allowed)} only", f"Remove it: {place}.")
+        return path
+
+    @field_validator("cache_size")
+    @classmethod
+    def _cache_holds_the_image(cls, cache_size: int | None, info: ValidationInfo) -> int | None:
+        image_size = info.data.get("image_size")
+        if cache_size is not None and image_size is not None and cache_size < image_size:
+            raise refuse(f"at least image_size={image_size}", "Raise it, or remove it.")
+        return None if cache_size == image_size else cache_size
+
+    @field_validator("padding_mode")
+    @classmethod
+    def _nothing_to_pad(cls, mode: str, info: ValidationInfo) -> str:
+        return mode if info.data.get("crop_padding") else "constant"
+
+    @field_validator("random_resized_crop")
+    @classmethod
+    def _one_kind_of_crop(cls, value: ResizedCropSpec | None, info: ValidationInfo) -> ResizedCropSpec | None:
+        if value is not None and info.data.get("crop_padding"):
+            raise refuse("null with crop_padding above 0", "Keep one of the two crops.")
+        return value
+
+    @field_validator("color_jitter")
+    @classmethod
+    def _nothing_to_jitter(cls, value: ColorJitterSpec | None) -> ColorJitterSpec | None:
+        return None if value == ColorJitterSpec() else value
+
+    @classmethod
+    def options_of(cls, name: str) -> list[str]:
+        """Return the options that a data set of the registry has: `folder` and `file` belong to one each."""
+        elsewhere = {info.path_option for info in DATASETS.values()} - {DATASETS[name].path_option}
+        return [option for option in cls.model_fields if option != "name" and option not in elsewhere]
+
+    @property
+    def path(self) -> str | None:
+        """Where images of your own lie, below ``data_dir``."""
+        return self.folder or self.file
+
+    @property
+    def stored_size(self) -> int | None:
+        """The side in pixels that images are decoded to; None: as they are."""
+        return self.cache_size or self.image_size
+
+    @property
+    def images_id(self) -> tuple[str, str | None, int | None]:
+        """The same for all specs that share their decoded images."""
+        return self.name, self.path, self.stored_size
+
+    def decode_options(self) -> dict[str, Any]:
+        """What `orchestrator.data.decode_dataset` needs beside the name."""
+        return {"path": self.path, "image_size": self.stored_size}
+
+    def split_options(self) -> dict[str, Any]:
+        """What `orchestrator.data.split_dataset` needs beside the name."""
+        return {"val_fraction": self.val_fraction, "num_train": self.num_train}
+
+    def transform(self) -> TrainTransform:
+        """Return what is done to the training images."""
+        crop, jitter = self.random_resized_crop, self.color_jitter
+        return TrainTransform(
+            image_size=self.image_size,
+            crop_padding=self.crop_padding,
+            padding_mode=self.padding_mode,
+            hflip=self.hflip,
+            vflip=self.vflip,
+            rot90=self.rot90,
+            random_resized_crop=RandomResizedCrop(**crop.model_dump()) if crop else None,
+            color_jitter=ColorJitter(**jitter.model_dump()) if jitter else None,
+        )
+
+    @property
+    def label(self) -> str:
+        """The name with the options that differ from the defaults, e.g. ``cifar10(num_train=10000)``."""
+        options = self.model_dump(exclude={"name"}, exclude_defaults=True)
+        for option, usual in self._usual(self.name, options).items():
+            if options.get(option) == usual:
+                del options[option]
+        return call_of(self.name, options)

@@ -1,0 +1,71 @@
+"""The kinds of fields that the sections of an experiment file are made of."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+# What no name and no path needs: it would end a line of a log, steer a terminal, or cannot be written at all.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+# What would become folders of these names below the present one.
+_ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*:/")
+
+
+def _printable(value: str) -> str:
+    if _CONTROL.search(value):
+        raise refuse("text without control characters", "Remove them.")
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise refuse("text that is not blank", "Write something, or leave it out.")
+    return value
+
+
+def _absolute(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError("not a path")
+    if _ADDRESS.match(str(value)):
+        raise refuse("a path, no address", "Write the path of a folder; mount what lies elsewhere.")
+    return Path(os.path.abspath(os.path.expanduser(_printable(str(value)))))
+
+
+def refuse(allowed: str, remedy: str) -> PydanticCustomError:
+    """Return the error of a check that spans fields; `orchestrator.experiment.problems` prints both texts."""
+    return PydanticCustomError("cross_field", "allowed: {allowed}. {remedy}", {"allowed": allowed, "remedy": remedy})
+
+
+# Strict: `epochs: true` and `epochs: "5"` are mistakes and not 1 and 5.
+Integer = Annotated[int, Field(strict=True)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Bool = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(_printable), AfterValidator(_not_blank)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
+
+
+class Frozen(BaseModel):
+    """A section: nothing in it changes, and it has no keys but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def call_of(name: str, options: Mapping[str, Any]) -> str:
+    """Return e.g. ``zeta_mixup(gamma=2.8, num_mixed=4)``, or the name alone if there are no options."""
+    return f"{name}({', '.join(_option(key, options[key]) for key in sorted(options))})" if options else name
+
+
+def _option(name: str, value: Any) -> str:
+    if value is True:
+        return name
+    if isinstance(value, Mapping):
+        return call_of(name, value)
+    return f"{name}={'-'.join(map(str, value)) if isinstance(value, tuple) else value}"

@@ -1,0 +1,216 @@
+"""What an experiment file says, typed and frozen; `orchestrator.experiment.load` reads it.
+
+The description of a field is what a user is told is allowed there.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from augment import Backend
+from orchestrator.credentials import NO_CREDENTIALS, PLACES, URI_VARIABLE, has_password
+from orchestrator.data import Cache, default_cache_dir
+from orchestrator.experiment.augment_spec import AugmentSpec
+from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.field_types import AbsolutePath, Count, Frozen, Integer, Real, Text, refuse
+from orchestrator.uris import is_sqlite
+
+# The data sets of a machine can lie in one place for all experiments; what a file says goes first.
+DATA_DIR_VARIABLE = "ZETASWEEP_DATA"
+
+
+class TrainSettings(Frozen):
+    """How every cell of an experiment is trained.
+
+    Attributes:
+        momentum: None where the optimizer has none (AdamW).
+        milestones: Epochs after which ``multistep`` multiplies the learning rate by `lr_decay`.
+        precision: ``auto`` is bf16 on a GPU and fp32 elsewhere; a cell holds what it stands for.
+        class_weights: ``balanced`` weighs the loss of class k by n / (K n_k), over the training split.
+        sampling: ``balanced`` draws images with replacement, so that each class is as frequent as any other.
+    """
+
+    epochs: Count = Field(default=5, le=1_000_000, description="an integer from 1 to 1000000")
+    batch_size_per_worker: Count = Field(default=64, description="an integer, at least 1")
+    optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="sgd or adamw")
+    lr: Real = Field(default=0.1, gt=0, description="a finite number above 0")
+    momentum: Real | None = Field(default=0.9, ge=0, lt=1, description="a number from 0 to below 1")
+    weight_decay: Real = Field(default=5e-4, ge=0, description="a finite number, at least 0")
+    schedule: Literal["cosine", "multistep"] = Field(default="cosine", description="cosine or multistep")
+    warmup_epochs: Integer = Field(default=0, ge=0, description="an integer from 0 to train.epochs")
+    milestones: tuple[Count, ...] = Field(
+        default=(), validate_default=True, description="a list of rising epochs, each at least 1 and below train.epochs"
+    )
+    lr_decay: Real = Field(default=0.1, gt=0, le=1, description="a number above 0, at most 1")
+    clip_grad_norm: Real | None = Field(
+        default=None, gt=0, description="a finite number above 0, or null for no clipping"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto, fp32 or bf16")
+    class_weights: Literal["balanced"] | None = Field(default=None, description="balanced, or null for equal weights")
+    sampling: Literal["balanced"] | None = Field(
+        default=None, description="balanced, or null for each image once per epoch"
+    )
+
+    @field_validator("momentum")
+    @classmethod
+    def _sgd_has_momentum(cls, momentum: float | None, info: ValidationInfo) -> float | None:
+        if momentum is None and info.data.get("optimizer") == "sgd":
+            raise refuse("a number from 0 to below 1", "Write 0 for SGD without momentum.")
+        return momentum
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _warmup_ends(cls, warmup_epochs: int, info: ValidationInfo) -> int:
+        epochs = info.data.get("epochs", warmup_epochs)
+        if warmup_epochs > epochs:
+            raise refuse(f"0 to train.epochs={epochs}", "Shorten the warm-up or raise train.epochs.")
+        return warmup_epochs
+
+    @field_validator("milestones")
+    @classmethod
+    def _milestones_are_reached(cls, milestones: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if info.data.get("schedule") == "multistep" and not milestones:
+            raise refuse("at least one epoch with train.schedule=multistep", "List the epochs or use cosine.")
+        if list(milestones) != sorted(set(milestones)):
+            raise refuse("rising epochs, each once", "Sort the list and remove repetitions.")
+        epochs = info.data.get("epochs")
+        if milestones and epochs is not None and milestones[-1] >= epochs:
+            raise refuse(f"epochs below train.epochs={epochs}", "Lower the last milestone or raise train.epochs.")
+        return milestones
+
+
+class Resources(Frozen):
+    """What one cell occupies and how many cells train at once; only `workers` changes a result."""
+
+    workers: Count = Field(default=1, description="an integer, at least 1")
+    cpus_per_worker: Real = Field(
+        default=1.0,
+        ge=0.01,
+        description="an integer, at least 1; with one worker also a fraction of a CPU, at least 0.01",
+    )
+    gpus_per_worker: Real = Field(
+        default=0.0, ge=0, description="an integer, at least 0; with one worker also a fraction of a GPU"
+    )
+    slots: Literal["auto"] | Count = Field(default="auto", description="auto, or an integer, at least 1")
+    backend: Backend = Field(
+        default="auto", description="what mixes the batches: auto, torch, or triton, which needs GPUs"
+    )
+    feed: Literal["auto", "resident", "streaming"] = Field(
+        default="auto", description="auto, resident (all images on the device) or streaming (batch by batch)"
+    )
+    resident_share: Real = Field(
+        default=0.5, gt=0, le=1, description="the share of the device's free memory for images, above 0, at most 1"
+    )
+    max_failures: Count = Field(
+        default=3, description="an integer, at least 1: a cell is given up when its workers have died so often"
+    )
+    stall_timeout_s: Real = Field(
+        default=600.0, ge=5, description="seconds, at least 5: workers that give no sign of life so long are restarted"
+    )
+    checkpoint_every_s: Real = Field(
+        default=600.0, ge=0, description="seconds, at least 0: longer epochs are saved so often, too"
+    )
+
+    @field_validator("cpus_per_worker", "gpus_per_worker")
+    @classmethod
+    def _whole_or_one_share(cls, value: float, info: ValidationInfo) -> float:
+        # Two NCCL ranks cannot share a GPU, and Ray places whole units only above 1.
+        if value > 1 and not value.is_integer():
+            raise refuse("an integer, or with one worker a fraction below 1", "Round it.")
+        workers = info.data.get("workers", 1)
+        if workers > 1 and not value.is_integer():
+            raise refuse(
+                f"an integer with resources.workers={workers}: workers cannot share one",
+                "Give each worker a whole one or set resources.workers to 1.",
+            )
+        return value
+
+    @field_validator("backend")
+    @classmethod
+    def _triton_has_gpus(cls, backend: Backend, info: ValidationInfo) -> Backend:
+        if backend == "triton" and info.data.get("gpus_per_worker") == 0:
+            raise refuse("auto or torch with resources.gpus_per_worker=0", "Give the workers GPUs, or remove it.")
+        return backend
+
+
+class Tracking(Frozen):
+    """Where MLflow keeps the runs, and under which name; None means the experiment's."""
+
+    uri: Text | None = Field(
+        default=None,
+        description="an MLflow tracking URI without a password; null for MLFLOW_TRACKING_URI or else sqlite in storage",
+    )
+    experiment: Text | None = Field(
+        default=None, max_length=500, description="a name of at most 500 characters, or null for that of the experiment"
+    )
+
+    @field_validator("uri")
+    @classmethod
+    def _absolute_database(cls, uri: str | None) -> str | None:
+        if uri is not None and is_sqlite(uri) and not uri.startswith("sqlite:////"):
+            # Another folder would be another, empty store: everything would look missing.
+            raise refuse("a SQLite file with an absolute path", "Write sqlite:////PATH, with four slashes.")
+        return uri
+
+    @field_validator("uri")
+    @classmethod
+    def _no_password(cls, uri: str | None) -> str | None:
+        if uri is not None and has_password(uri):
+            raise refuse(NO_CREDENTIALS, f"{PLACES} Or leave the whole address to {URI_VARIABLE}.")
+        return uri
+
+
+class CacheSettings(Frozen):
+    """Where decoded images are kept, on each machine."""
+
+    dir: AbsolutePath = Field(
+        default_factory=default_cache_dir, validate_default=True, description="a path on a disk of the machine"
+    )
+    limit_gib: Real | None = Field(
+        default=None, gt=0, description="a finite number above 0: what all of it may take; null for no limit"
+    )
+
+    def open(self) -> Cache:
+        """Return the cache."""
+        return Cache(self.dir, self.limit_gib)
+
+
+class General(Frozen):
+    """The entries of an experiment file that are neither swept nor sections of their own."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="1 to 100 letters, digits, dots, underscores and hyphens, the first a letter or digit",
+    )
+    data_dir: AbsolutePath = Field(
+        default_factory=lambda: Path(os.environ.get(DATA_DIR_VARIABLE) or "data"),
+        validate_default=True,
+        description="the path of the folder that holds the data sets",
+    )
+    storage: AbsolutePath = Field(
+        default=Path("runs"), validate_default=True, description="the path of the folder for checkpoints and results"
+    )
+
+
+class Experiment(General):
+    """A whole experiment file, checked: the lists are what is swept, in the order of the file.
+
+    Attributes:
+        data_dir: Absolute.
+        storage: Absolute.
+        file: Where it was read from.
+    """
+
+    dataset: tuple[DatasetSpec, ...]
+    model: tuple[str, ...]
+    augment: tuple[AugmentSpec, ...]
+    seed: tuple[int, ...] = (0,)
+    train: TrainSettings = TrainSettings()
+    resources: Resources = Resources()
+    tracking: Tracking = Tracking()
+    cache: CacheSettings = Field(default_factory=CacheSettings)
+    file: Path

@@ -1,0 +1,139 @@
+"""Reads an experiment file as plain data, strictly."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+import yaml
+
+from orchestrator.credentials import mentions_secret, without_secrets
+from orchestrator.errors import ConfigError
+from orchestrator.experiment.problems import NOT_GIVEN, Findings
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """`yaml.SafeLoader` without its traps.
+
+    YAML 1.1, which PyYAML reads, takes ``5e-4`` for a text, ``no`` for false, ``010`` for 8, ``1:30`` for 90 and
+    ``2024-01-01`` for a date. Here plain numbers are decimal, true and false are the only truth values, and every other
+    word is a text. A repeated key is noted; PyYAML would silently keep the last.
+    """
+
+    # The stubs take this for a variable of the instance; PyYAML reads it from the class.
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc]
+    # The tags of plain data; a value with any other explicit tag (!!timestamp, !!python/...) is refused with its line.
+    yaml_constructors: ClassVar[dict[Any, Any]] = {
+        tag: yaml.SafeLoader.yaml_constructors[tag]
+        for tag in (
+            None,
+            *(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "seq", "map")),
+        )
+    }
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.repeated: list[tuple[str, int, int]] = []
+        self._checked: set[yaml.MappingNode] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # Only before `<<` is merged in: what a mapping takes over from another one it may replace.
+        if node not in self._checked:
+            self._checked.add(node)
+            self._note_repeated(node)
+        super().flatten_mapping(node)
+
+    def _note_repeated(self, node: yaml.MappingNode) -> None:
+        first_lines: dict[str, int] = {}
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                line = key_node.start_mark.line + 1
+                if key_node.value in first_lines:
+                    self.repeated.append((key_node.value, first_lines[key_node.value], line))
+                first_lines.setdefault(key_node.value, line)
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", "~nN"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9_]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
+    ("merge", r"<<", "<"),
+):
+    _StrictLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), [*_first, ""] if _tag == "null" else [*_first]
+    )
+
+
+def read_yaml(path: Path, findings: Findings) -> dict[str, Any]:
+    """Return the mapping that stands in `path`; a key that is repeated is noted in `findings`.
+
+    Raises:
+        ConfigError: There is no such file, or what it holds is not one YAML mapping.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        _refuse_file(path, error)
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        _refuse(path, NOT_GIVEN, allowed="text in UTF-8", remedy=f"Line {line} is not: save the file as UTF-8.")
+    try:
+        data, repeated = parse(text)
+    except yaml.YAMLError as error:
+        _refuse(path, NOT_GIVEN, allowed="YAML", remedy=f"It cannot be read {describe(error, text)}")
+    if not isinstance(data, dict):
+        value = NOT_GIVEN if data is None or mentions_secret(text) else data
+        remedy = "The file is empty: start from one in experiments/." if data is None else "Write 'key: value' lines."
+        _refuse(path, value, allowed="a mapping with the keys name, dataset, model, augment ...", remedy=remedy)
+    for key, first_line, line in repeated:
+        where = f"line {line} twice" if line == first_line else f"line {first_line} and in line {line}"
+        findings.add(key, NOT_GIVEN, allowed="each key once", remedy=f"It stands in {where}: remove one.")
+    return data
+
+
+def parse(text: str) -> tuple[Any, list[tuple[str, int, int]]]:
+    """Return the one document in `text` and, for each repeated key, its name and both lines."""
+    try:
+        loader = _StrictLoader(text)
+        try:
+            return loader.get_single_data(), loader.repeated
+        finally:
+            loader.dispose()
+    except (ValueError, KeyError, RecursionError) as error:
+        # What PyYAML lets through: `!!int abc`, `!!bool maybe`, a thousand brackets.
+        raise yaml.YAMLError(f"{type(error).__name__}: {error}") from error
+
+
+def describe(error: yaml.YAMLError, text: str) -> str:
+    """Return where and why `text` cannot be read; not why if it may hold a credential, which the reason would quote."""
+    where, why = "as YAML", " ".join(str(error).split())
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        where = f"from line {mark.line + 1}, column {mark.column + 1}"
+        why = ", ".join(part for part in (error.context, error.problem) if part)
+        if "'\\t'" in why:
+            why += ": YAML indents with spaces"
+    return f"{where}." if mentions_secret(text) else f"{where}: {without_secrets(why)}."
+
+
+def _refuse_file(path: Path, error: OSError) -> NoReturn:
+    if path.is_dir():
+        _refuse(path, NOT_GIVEN, allowed="an experiment file", remedy="It is a folder: name one of the files in it.")
+    if path.exists():
+        _refuse(path, NOT_GIVEN, allowed="a readable file", remedy=f"It cannot be read: {error.strerror}.")
+    known = sorted(sibling.name for sibling in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+    nearest = difflib.get_close_matches(path.name, known, n=1)
+    hint = f"Did you mean {path.with_name(nearest[0])}?" if nearest else f"There are: {', '.join(known)}."
+    hint = hint if known else "Check the path."
+    _refuse(path, NOT_GIVEN, allowed="an experiment file", remedy=f"There is no such file. {hint}")
+
+
+def _refuse(path: Path, value: object, *, allowed: str, remedy: str) -> NoReturn:
+    findings = Findings(str(path))
+    findings.add("", value, allowed=allowed, remedy=remedy)
+    # Not from the error that it may stem from: that one quotes the file, and --debug would print it.
+    raise ConfigError(findings.problems) from None

@@ -1,0 +1,1 @@
+"""What a sweep would do, need and cost; no Ray."""

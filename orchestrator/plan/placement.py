@@ -1,0 +1,98 @@
+"""How many slots fit on which nodes: the arithmetic of placing a sweep, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from orchestrator.amounts import counted
+from orchestrator.errors import UserError
+from orchestrator.experiment.settings import Resources
+from orchestrator.machine import num_cores
+
+# A machine without enough cores still runs a small sweep, more slowly; beyond this the layout is a mistake.
+MAX_CPU_OVERCOMMIT = 4
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one node offers."""
+
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a sweep is placed.
+
+    Attributes:
+        slots: Worker groups that train at the same time.
+        nodes: What it is placed on; of a local cluster, what Ray is told that the machine has.
+        warning: What the user should know about it; empty if nothing.
+    """
+
+    slots: int
+    nodes: tuple[Node, ...]
+    warning: str = ""
+
+
+def local_node() -> Node:
+    """Return the CPUs this process may use and the machine's GPUs."""
+    return Node(cpus=num_cores(), gpus=torch.cuda.device_count())
+
+
+def local_layout(resources: Resources, node: Node) -> Layout:
+    """Place a sweep on one machine; its CPUs may be overcommitted, its GPUs never.
+
+    Raises:
+        UserError: It cannot be placed.
+    """
+    needed = resources.workers * resources.cpus_per_worker
+    if needed <= node.cpus or needed > MAX_CPU_OVERCOMMIT * node.cpus:
+        return layout(resources, [node])
+    overcommitted = layout(resources, [Node(cpus=needed, gpus=node.gpus)])
+    return Layout(
+        slots=overcommitted.slots,
+        nodes=overcommitted.nodes,
+        warning=f"{counted(resources.workers, 'worker')} x {counted(resources.cpus_per_worker, 'CPU')} share "
+        f"{counted(node.cpus, 'CPU')}: "
+        "it works, but more slowly than fewer workers would",
+    )
+
+
+def layout(resources: Resources, nodes: Sequence[Node]) -> Layout:
+    """Return how many slots fit, counting the workers that each node can hold.
+
+    Args:
+        resources: The experiment's.
+        nodes: The nodes as they are.
+
+    Raises:
+        UserError: Not one slot fits, or fewer than ``resources.slots``: Ray Train would wait for ever. The message
+            has the arithmetic.
+    """
+    workers = sum(_workers_on(node, resources) for node in nodes)
+    fit = workers // resources.workers
+    slots = fit if resources.slots == "auto" else resources.slots
+    if 1 <= slots <= fit:
+        return Layout(slots=slots, nodes=tuple(nodes))
+    each = counted(resources.cpus_per_worker, "CPU")
+    each += f" and {counted(resources.gpus_per_worker, 'GPU')}" if resources.gpus_per_worker else ""
+    offered = ", ".join(f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}" for node in nodes) or "no node"
+    slots = max(1, slots)
+    raise UserError(
+        f"resources: {counted(slots, 'slot')} x {counted(resources.workers, 'worker')} = "
+        f"{counted(slots * resources.workers, 'worker')} of {each} each, but there is room for {workers} ({offered})\n"
+        "  remedy:  lower resources.workers, resources.slots, resources.cpus_per_worker or resources.gpus_per_worker, "
+        "or join a larger cluster (RAY_ADDRESS)"
+    )
+
+
+def _workers_on(node: Node, resources: Resources) -> int:
+    by_cpu = int((node.cpus + 1e-6) // resources.cpus_per_worker)
+    if not resources.gpus_per_worker:
+        return by_cpu
+    return min(by_cpu, int((node.gpus + 1e-6) // resources.gpus_per_worker))

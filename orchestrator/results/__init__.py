@@ -1,0 +1,1 @@
+"""Finished runs to tables, verdicts, plots: pure functions of records."""

@@ -1,0 +1,224 @@
+"""The comparison of a sweep's augmentations: a pure function of its cells and their tracked runs.
+
+Nothing is dropped: a cell without a value stays in the table as missing, and a row that lacks seeds is never best.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.errors import UserError
+from orchestrator.experiment.cells import Cell
+from orchestrator.metric_names import METRICS, RECALL
+from orchestrator.records import CellRun
+from orchestrator.results.statistics import Contrast, contrast, mean_and_std
+
+BASELINE = "erm"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A tracked metric: ``stage/name``, which direction is better, and whether it lies in [0, 1] (shown in percent)."""
+
+    stage: str
+    name: str
+    higher_is_better: bool
+    is_fraction: bool
+
+    @property
+    def key(self) -> str:
+        """The name under which a run holds it, e.g. ``test/error``."""
+        return f"{self.stage}/{self.name}"
+
+    @property
+    def is_comparable(self) -> bool:
+        """Augmentations can be compared by it: not by the loss in training, which is of what each of them made."""
+        return self.stage != "train"
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column of the table was trained on."""
+
+    dataset: str
+    model: str
+
+    @property
+    def label(self) -> str:
+        """``dataset / model``."""
+        return f"{self.dataset} / {self.model}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One augmentation on one data set and model.
+
+    Attributes:
+        values: The metric by seed, of finished cells only.
+        planned: The seeds the experiment asks for; empty if it does not ask for this combination.
+        mean: NaN without a value, or if a value is not finite.
+        std: With ddof=1; None for fewer than two values.
+        best: It has the best mean of its column among the complete entries (ties are all best); none has where the
+            metric cannot compare.
+    """
+
+    values: Mapping[int, float]
+    planned: tuple[int, ...]
+    mean: float
+    std: float | None
+    best: bool = False
+
+    @property
+    def n(self) -> int:
+        """The number of seeds with a value."""
+        return len(self.values)
+
+    @property
+    def complete(self) -> bool:
+        """Every planned seed has a finite value."""
+        return bool(self.planned) and self.n == len(self.planned) and math.isfinite(self.mean)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything a table needs.
+
+    Attributes:
+        rows: Augmentations with their values, in the experiment's order.
+        columns: Data set and model, in the experiment's order.
+        entries: One for each row and column.
+        contrasts: For each column the best row against the runner-up and against erm; empty without another row.
+        without_value: How many cells have no value, by their state (``missing`` was never started).
+        num_cells: The number of cells planned.
+        mixed_data: Columns whose cells did not see the same images: the data set was changed between them.
+    """
+
+    metric: Metric
+    rows: tuple[str, ...]
+    columns: tuple[Column, ...]
+    entries: Mapping[tuple[str, Column], Entry]
+    contrasts: Mapping[Column, tuple[Contrast, ...]]
+    without_value: Mapping[str, int]
+    num_cells: int
+    mixed_data: tuple[Column, ...]
+
+
+def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str = "test/error") -> Comparison:
+    """Compare the augmentations of a sweep.
+
+    Args:
+        cells: The planned cells, in the experiment's order.
+        runs: The tracked runs by cell key; runs of other cells are ignored.
+        metric: ``error`` means ``test/error``; ``val/error``, ``best/error``, ``train/loss`` and ``test/recall/CLASS``
+            work, too.
+
+    Raises:
+        UserError: No such metric.
+        ValueError: Two cells share augmentation, data set, model and seed.
+    """
+    recalls = {name for run in runs.values() for name in run.metrics if name.startswith(f"test/{RECALL}")}
+    chosen = resolve_metric(metric, recalls=recalls)
+    rows = tuple(dict.fromkeys(cell.augment.label for cell in cells))
+    columns = tuple(dict.fromkeys(_column(cell) for cell in cells))
+    grouped: dict[tuple[str, Column], list[Cell]] = {(row, column): [] for column in columns for row in rows}
+    for cell in cells:
+        grouped[cell.augment.label, _column(cell)].append(cell)
+    entries = {place: _entry(members, runs, chosen) for place, members in grouped.items()}
+    baseline = next((cell.augment.label for cell in cells if cell.augment.name == BASELINE), None)
+    contrasts: dict[Column, tuple[Contrast, ...]] = {}
+    for column in columns:
+        in_column = {row: entries[row, column] for row in rows}
+        ranked = _ranked(in_column, chosen) if chosen.is_comparable else []
+        contrasts[column] = _contrasts(in_column, ranked, baseline, chosen)
+        for row in ranked:
+            entries[row, column] = replace(in_column[row], best=in_column[row].mean == in_column[ranked[0]].mean)
+    without_value = [cell for cell in cells if value_of(cell, runs, chosen) is None]
+    states = Counter(runs[cell.key].status if cell.key in runs else "missing" for cell in without_value)
+    mixed_data = tuple(
+        column for column in columns if saw_different_data([cell for cell in cells if _column(cell) == column], runs)
+    )
+    return Comparison(chosen, rows, columns, entries, contrasts, states, len(cells), mixed_data)
+
+
+def resolve_metric(name: str, *, default_stage: str = "test", recalls: Collection[str] = ()) -> Metric:
+    """The metric meant by `name`: ``stage/metric``, or a metric alone for `default_stage`.
+
+    Args:
+        name: What the user wrote.
+        default_stage: ``test``, ``best`` or ``val``.
+        recalls: The ``test/recall/CLASS`` that the runs hold; without any, every class is taken.
+
+    Raises:
+        UserError: Unknown; names the nearest.
+    """
+    known = {f"{stage}/{base}": base for stage in ("test", "best", "val") for base in METRICS} | {"train/loss": "loss"}
+    key = name if "/" in name and not name.startswith(RECALL) else f"{default_stage}/{name}"
+    if key.startswith(f"test/{RECALL}") and (key in recalls or (not recalls and key != f"test/{RECALL}")):
+        return Metric("test", key.removeprefix("test/"), higher_is_better=True, is_fraction=True)
+    if key not in known:
+        classes = sorted(recalls) or [f"test/{RECALL}CLASS"]
+        written = {candidate.lower(): candidate for candidate in (*METRICS, *known, *classes)}
+        # A beginning says more than letters in common: acc is no auroc.
+        begun = [candidate for candidate in written if name and candidate.startswith(name.lower())]
+        nearest = begun[:1] or difflib.get_close_matches(name.lower(), written, n=1, cutoff=0.5)
+        hint = f" Did you mean {written[nearest[0]]}?" if nearest else ""
+        raise UserError(
+            f"metric={name} is not tracked.{hint} Known: {', '.join(METRICS)}; with test/, best/ (validation at the "
+            f"tested epoch) or val/ (validation at the last epoch) before them, train/loss, {', '.join(classes)}."
+        )
+    info = METRICS[known[key]]
+    return Metric(key.partition("/")[0], known[key], info.higher_is_better, info.is_fraction)
+
+
+def value_of(cell: Cell, runs: Mapping[str, CellRun], metric: Metric) -> float | None:
+    """The metric of a finished cell; None while it is unfinished (the metrics of an epoch on the way are no result)."""
+    run = runs.get(cell.key)
+    return run.metrics.get(metric.key) if run is not None and run.status == "done" else None
+
+
+def saw_different_data(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> bool:
+    """Whether the finished ones of `cells`, of one data set, saw different images or labels: it was changed between."""
+    done = [runs[cell.key] for cell in cells if cell.key in runs and runs[cell.key].status == "done"]
+    return len({run.split_hash for run in done if run.split_hash is not None}) > 1
+
+
+def _column(cell: Cell) -> Column:
+    return Column(cell.dataset.label, cell.model)
+
+
+def _entry(members: Sequence[Cell], runs: Mapping[str, CellRun], metric: Metric) -> Entry:
+    by_seed = {cell.seed: value_of(cell, runs, metric) for cell in members}
+    if len(by_seed) != len(members):
+        raise ValueError(f"two cells share augmentation, data set, model and seed: {', '.join(c.key for c in members)}")
+    values = {seed: value for seed, value in by_seed.items() if value is not None}
+    mean, std = mean_and_std(values.values())
+    return Entry(values, tuple(by_seed), mean, std)
+
+
+def _ranked(entries: Mapping[str, Entry], metric: Metric) -> list[str]:
+    """The complete rows, best first; equal ones in the experiment's order."""
+    sign = -1.0 if metric.higher_is_better else 1.0
+    return sorted((row for row, entry in entries.items() if entry.complete), key=lambda row: sign * entries[row].mean)
+
+
+def _contrasts(
+    entries: Mapping[str, Entry], ranked: Sequence[str], baseline: str | None, metric: Metric
+) -> tuple[Contrast, ...]:
+    if not ranked:
+        return ()
+    others = [*ranked[1:2], *([baseline] if baseline is not None and entries[baseline].planned else [])]
+    return tuple(
+        contrast(
+            ranked[0],
+            other,
+            best_values=entries[ranked[0]].values,
+            other_values=entries[other].values,
+            higher_is_better=metric.higher_is_better,
+        )
+        for other in dict.fromkeys(others)
+        if other != ranked[0]
+    )

@@ -1,0 +1,1 @@
+"""What lies on disk: a sweep's folder, a cell's folder, checkpoints, journal, writing whole."""

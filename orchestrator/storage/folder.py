@@ -1,0 +1,180 @@
+"""The folder of a sweep's results: checkpoints, logs, the SQLite MLflow store, and the lock of the sweep at work."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from orchestrator.errors import UserError
+from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.storage import journal
+from orchestrator.storage.cell_folder import AUDIT
+from orchestrator.storage.checkpoints import Checkpoints
+
+# Outlasts the moment for which `Storage.is_locked` takes the lock to see whether it is free.
+LOCK_TIMEOUT_S = 2
+_SCRATCH = re.compile(r"ray-[a-z0-9_]{8}")
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Paths below ``storage`` of an experiment.
+
+    Attributes:
+        root: Absolute; on a cluster every node must see it under this path.
+    """
+
+    root: Path
+
+    @property
+    def holder(self) -> Path:
+        """What says who is at work here; meaningless unless `is_locked`."""
+        return self.root / "holder.json"
+
+    @property
+    def cells_dir(self) -> Path:
+        """One folder of checkpoints per cell, by key."""
+        return self.root / "cells"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """MLflow's artifacts, by experiment."""
+        return self.root / "artifacts"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite MLflow store, used unless ``tracking.uri`` says otherwise."""
+        return self.root / "mlflow.db"
+
+    @property
+    def _stores(self) -> Path:
+        return self.root / "stores.json"
+
+    def note_store(self, uri: str) -> None:
+        """Remember that an MLflow store, named without credentials, knows cells of this folder."""
+        if uri not in (known := self.stores()):
+            temporary = self._stores.with_suffix(".tmp")
+            temporary.write_text(json.dumps([*known, uri], indent=2), encoding="utf-8")
+            temporary.replace(self._stores)
+
+    def stores(self) -> list[str]:
+        """Return the MLflow stores that know cells of this folder."""
+        return list(json.loads(self._stores.read_text(encoding="utf-8"))) if self._stores.exists() else []
+
+    def new_log(self, name: str) -> Path:
+        """Return the path of a log file for a sweep that starts now."""
+        folder = self.root / "logs"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+
+    def new_scratch(self) -> Path:
+        """Return a new folder for Ray's own files; those of killed sweeps go. The folder must be `locked`."""
+        for folder in self.scratch_folders():
+            shutil.rmtree(folder, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix="ray-", dir=self.root))
+
+    def scratch_folders(self) -> list[Path]:
+        """Return the folders that `new_scratch` made and that are still there."""
+        return [path for path in sorted(self.root.glob("ray-*")) if _SCRATCH.fullmatch(path.name) and path.is_dir()]
+
+    def check(self) -> None:
+        """Raise UserError if there cannot be such a folder: it, or what it lies in, is something else, or locked."""
+        try:
+            nearest = next(path for path in (self.root, *self.root.parents) if os.path.lexists(path))
+            if not nearest.is_dir():
+                raise UserError(
+                    f"storage = {self.root}: {nearest} is not a folder\n  remedy:  name another with -o storage=PATH"
+                )
+            with suppress(FileNotFoundError):
+                self.database.stat()
+        except OSError as error:
+            raise self._unusable("cannot be used", error) from error
+
+    def prepare(self) -> None:
+        """Make the folder and check that it can be written to.
+
+        Raises:
+            UserError: It cannot.
+        """
+        self.check()
+        probe = self.root / f".probe-{os.getpid()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise self._unusable("not writable", error) from error
+
+    def _unusable(self, how: str, error: OSError) -> UserError:
+        return UserError(
+            f"storage = {self.root}: {how} ({error.strerror or error})\n"
+            "  remedy:  mend its permissions, or name another folder with -o storage=PATH"
+        )
+
+    @contextmanager
+    def locked(self, sweep: str) -> Iterator[None]:
+        """Hold the folder for one sweep.
+
+        Raises:
+            UserError: Another process holds it; the message says who.
+        """
+        lock = FileLock(self._lock_path)
+        try:
+            lock.acquire(timeout=LOCK_TIMEOUT_S)
+        except Timeout as error:
+            raise UserError(
+                f"storage = {self.root}: in use by {self._holder_text()}\n"
+                "  remedy:  wait for it or end it; another sweep can run with -o storage=ANOTHER_FOLDER"
+            ) from error
+        try:
+            about = {"sweep": sweep, "host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%F %T")}
+            self.holder.write_text(json.dumps(about), encoding="utf-8")
+            yield
+        finally:
+            self.holder.unlink(missing_ok=True)
+            lock.release()
+
+    def is_locked(self) -> bool:
+        """Return whether a sweep is at work here."""
+        if not self.holder.exists():
+            return False
+        try:
+            with FileLock(self._lock_path, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _holder_text(self) -> str:
+        """Return in words who holds the folder."""
+        try:
+            about = json.loads(self.holder.read_text(encoding="utf-8"))
+            return f"the sweep {about['sweep']}, process {about['pid']} on {about['host']}, since {about['since']}"
+        except (OSError, ValueError, KeyError):
+            return "another sweep"
+
+    def has_result(self, key: str) -> bool:
+        """Return whether a cell is trained and tested, and MLflow is not known to have that."""
+        return (self.cells_dir / key / checkpoint.RESULT).exists()
+
+    def shrink(self, key: str) -> None:
+        """Remove what only a resumed training needs, and what MLflow has, from the folder of a finished cell."""
+        folder = self.cells_dir / key
+        (folder / checkpoint.RESULT).unlink(missing_ok=True)
+        Checkpoints(folder).forget_points()
+        shutil.rmtree(folder / AUDIT, ignore_errors=True)
+        journal.remove(folder)
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.root / ".lock"

@@ -1,0 +1,147 @@
+"""What a running sweep shows: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.experiment.cells import Cell
+from orchestrator.records import EpochResult
+
+# Without a terminal a line per finished cell, and one about a running cell at most this often.
+PLAIN_INTERVAL_S = 30.0
+
+
+@dataclass
+class _Running:
+    cell: Cell
+    epoch: int = 0
+    error: float | None = None
+    waits: bool = False
+
+
+class Progress:
+    """Counts cells and epochs of one sweep; use it as a context manager.
+
+    Args:
+        console: Where to show it.
+        total: Cells of the experiment.
+        done: Cells that were finished before.
+        epochs: Epochs of the cells that this sweep runs.
+    """
+
+    def __init__(self, console: Console, *, total: int, done: int, epochs: int) -> None:
+        self._console, self._total, self._done, self._epochs = console, total, done, epochs
+        self._failed = self._epochs_done = 0
+        self._running: dict[str, _Running] = {}
+        self._best: tuple[float, Cell] | None = None
+        self._last_line = time.monotonic()
+        self._started_ms = time.time_ns() // 1_000_000
+        self._first_epoch_at: float | None = None
+        self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live is not None:
+            self._live.start()
+        else:
+            self.say("starting the workers: half a minute, on a busy machine two", style="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def start(self, cell: Cell) -> None:
+        """Show `cell` as running."""
+        self._running[cell.key] = _Running(cell)
+
+    def warn(self, cell: Cell, text: str) -> None:
+        """Show what a training waits for, once for each of its epochs."""
+        running = self._running.setdefault(cell.key, _Running(cell))
+        if not running.waits:
+            running.waits = True
+            self.say(f"waiting: {cell.label}: {text}")
+
+    def say(self, text: str, *, style: str = "yellow") -> None:
+        """Show a line above the table. Where it cannot be shown, e.g. in a file on a full disk, the sweep goes on."""
+        with suppress(OSError):
+            self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def replaced(self, cell: Cell, reason: str) -> None:
+        """Show that other workers take over a training."""
+        self.say(f"new workers: {cell.label}: {reason}")
+
+    def epoch(self, cell: Cell, result: EpochResult) -> None:
+        """Show a finished epoch; of those that a resumed cell reports again, only how many there are."""
+        running = self._running.setdefault(cell.key, _Running(cell))
+        if result.epoch <= running.epoch:
+            return
+        running.epoch, running.error = result.epoch, result.metrics["val/error"]
+        if result.timestamp_ms < self._started_ms:
+            # Trained by an earlier sweep: says nothing of how long the others take.
+            self._epochs -= 1
+            return
+        self._epochs_done += 1
+        if running.waits:
+            running.waits = False
+            self.say(f"goes on: {cell.label}")
+        if self._first_epoch_at is None:
+            self._first_epoch_at = time.monotonic()
+        now = time.monotonic()
+        if self._live is None and now - self._last_line >= PLAIN_INTERVAL_S:
+            self._line(
+                f"{cell.label}: epoch {result.epoch}/{cell.train.epochs}, validation error {100 * running.error:.2f} %"
+            )
+
+    def finish(self, cell: Cell, metrics: dict[str, float]) -> None:
+        """Show `cell` as done."""
+        self._running.pop(cell.key, None)
+        self._done += 1
+        error = metrics["best/error"]
+        if self._best is None or error < self._best[0]:
+            self._best = (error, cell)
+        if self._live is None:
+            self._line(f"{cell.label}: validation error {100 * error:.2f} %")
+
+    def fail(self, cell: Cell, reason: str) -> None:
+        """Say that and why `cell` failed."""
+        self._running.pop(cell.key, None)
+        self._failed += 1
+        self.say(f"failed: {cell.label}: {reason.splitlines()[0]}", style="red")
+
+    def __rich__(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 2), show_header=bool(self._running))
+        for name in ("running", "epoch", "validation error"):
+            table.add_column(name, justify="left" if name == "running" else "right")
+        for running in self._running.values():
+            error = "" if running.error is None else f"{100 * running.error:.2f} %"
+            table.add_row(running.cell.label, f"{running.epoch}/{running.cell.train.epochs}", error)
+        bar = ProgressBar(total=self._total, completed=self._done, width=40)
+        parts: list[RenderableType] = [Text(self._summary()), bar, table]
+        if self._best is not None:
+            parts.append(Text(f"best so far on validation: {self._best[1].label}, error {100 * self._best[0]:.2f} %"))
+        return Group(*parts)
+
+    def _line(self, text: str) -> None:
+        self._last_line = time.monotonic()
+        self.say(f"{self._summary()}  {text}", style="")
+
+    def _summary(self) -> str:
+        failed = f", {self._failed} failed" if self._failed else ""
+        return f"[{self._done}/{self._total} cells{failed}, {self._time_left()}]"
+
+    def _time_left(self) -> str:
+        """Estimate from the epochs since the first one, so that the start of Ray and the workers does not count."""
+        if self._first_epoch_at is None or self._epochs_done < 2:
+            return "starting"
+        rate = (self._epochs_done - 1) / max(1e-9, time.monotonic() - self._first_epoch_at)
+        left = max(0, self._epochs - self._epochs_done) / rate
+        return f"{timedelta(seconds=round(left))} left"

@@ -1,0 +1,230 @@
+"""Run the missing cells of an experiment: Ray Tune gives them to warm slots, one trial per cell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ray import tune
+from ray.tune.execution import class_cache
+from ray.tune.experiment import Trial
+
+from orchestrator.credentials import is_secret_name, without_secrets
+from orchestrator.experiment.cells import Cell
+from orchestrator.experiment.settings import Experiment
+from orchestrator.records import CellResult, EpochResult
+from orchestrator.storage.folder import Storage
+from orchestrator.sweep.interruption import Interruption
+from orchestrator.sweep.mailbox import Message
+from orchestrator.sweep.progress import Progress
+from orchestrator.sweep.settings import SlotSettings
+from orchestrator.sweep.slot import Slot
+from orchestrator.tracking.delivery import Delivery
+
+# A slot's own actor reserves memory and no CPU: all CPUs are for its workers, which Ray Train places by itself.
+SLOT_MEMORY_BYTES = 256 * 1024**2
+ENVIRONMENT = {
+    # Tune's own result files are not read by anybody: MLflow has the results.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Notice a dead worker and a finished group within half a second instead of two.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Ctrl-C is taken by `orchestrator.sweep.interruption`.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Slots that start at the same time on busy cores take longer than the default minute.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep ended: the keys of the cells that finished or failed, and whether it was interrupted."""
+
+    done: frozenset[str]
+    failed: frozenset[str]
+    interrupted: bool
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    *,
+    experiment: Experiment,
+    storage: Storage,
+    slots: int,
+    delivery: Delivery,
+    progress: Progress,
+    interruption: Interruption,
+) -> Outcome:
+    """Train `cells` on the connected Ray cluster and tell `delivery` and `progress` what happens.
+
+    Args:
+        cells: Those to run, in this order.
+        experiment: Where they come from.
+        storage: Where their checkpoints go.
+        slots: How many at a time.
+        delivery: Takes every result.
+        progress: Shows it.
+        interruption: Ends it early.
+    """
+    joined = bool(os.environ.get("RAY_ADDRESS"))
+    # A process more per slot, which is of use only where a node can be taken away.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", str(int(joined)))
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # Tune hands the keys of AWS to its actors in a way that Ray logs, and has no option against it. Slots need none:
+    # MLflow's artifacts are uploaded from here.
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not is_secret_name(name)}
+    scratch = storage.new_scratch()
+    settings = SlotSettings(
+        data_dir=str(experiment.data_dir),
+        cells_dir=str(storage.cells_dir),
+        train_dir=str(scratch),
+        resources=experiment.resources,
+        cache=experiment.cache.open(),
+        preemptible=joined,
+    )
+    listener = _Listener(cells, delivery, progress, max_failures=experiment.resources.max_failures)
+    trainable = tune.with_resources(
+        tune.with_parameters(Slot, settings=settings),
+        tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
+    )
+    tuner = tune.Tuner(
+        trainable,
+        param_space={
+            "job": tune.grid_search([{"key": cell.key, "cell": cell.model_dump(mode="json")} for cell in cells])
+        },
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=slots,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=experiment.name,
+            storage_path=str(scratch),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=experiment.resources.max_failures - 1),
+            callbacks=[listener],
+            stop=_StopOnRequest(interruption, progress),
+            verbose=0,
+        ),
+    )
+    try:
+        with interruption.heeded():
+            tuner.fit()
+    finally:
+        listener.interrupt_the_rest()
+        shutil.rmtree(scratch, ignore_errors=True)
+    done, failed = frozenset(listener.done), frozenset(listener.failed)
+    return Outcome(done=done, failed=failed, interrupted=len(done) + len(failed) < len(cells))
+
+
+def _trial_name(trial: Trial) -> str:
+    return f"cell_{trial.trial_id}"
+
+
+class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
+    """Ends all trials when the user asks for it."""
+
+    def __init__(self, interruption: Interruption, progress: Progress) -> None:
+        self._interruption, self._progress = interruption, progress
+        self._said = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # As for `_Listener`.
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if self._interruption.requested and not self._said:
+            self._said = True
+            self._progress.say("interrupted: the running cells are saved, a few seconds; Ctrl-C again ends at once")
+        return self._interruption.requested
+
+
+class _Listener(tune.Callback):  # type: ignore[misc]
+    """Passes on what the slots report."""
+
+    def __init__(self, cells: Sequence[Cell], delivery: Delivery, progress: Progress, *, max_failures: int) -> None:
+        self._max_failures = max_failures
+        self._cells = {cell.key: cell for cell in cells}
+        self._delivery, self._progress = delivery, progress
+        self._open: dict[str, Cell] = {}
+        self.done: set[str] = set()
+        self.failed: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune writes its callbacks to disk for `Tuner.restore`, which is not used here: MLflow is the ledger.
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Open the cell's run, unless the trial was started before and is retried."""
+        cell = self._cell(trial)
+        if cell.key not in self._open:
+            self._open[cell.key] = cell
+            self._delivery.start(cell)
+            self._progress.start(cell)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Pass a message of the workers on; a heartbeat has none."""
+        message: Message | None = result["message"]
+        if message is None:
+            return
+        cell = self._cell(trial)
+        if message.kind == "started":
+            self._delivery.facts(cell, message.body)
+        elif message.kind == "epoch":
+            epoch = EpochResult(**message.body)
+            self._delivery.epoch(cell, epoch)
+            self._progress.epoch(cell, epoch)
+        elif message.kind == "waiting":
+            self._progress.warn(cell, message.body["reason"])
+        elif message.kind == "replaced":
+            self._progress.replaced(cell, without_secrets(message.body["reason"]))
+        elif message.kind == "done":
+            finished = CellResult(**message.body)
+            self._close(cell, self.done)
+            self._delivery.finish(cell, finished)
+            self._progress.finish(cell, finished.metrics)
+        else:
+            self._fail(cell, message.body["reason"])
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Say that the slot of a cell died and is made anew."""
+        self._progress.replaced(
+            self._cell(trial), f"the slot died: failure {trial.num_failures} of {self._max_failures}"
+        )
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Mark the cell of a slot that died too often."""
+        error = trial.get_pickled_error() or trial.get_error()
+        lines = str(error).strip().splitlines() or ["unknown"]
+        # A slot that dies while it is made has started no trial.
+        self.on_trial_start(iteration, trials, trial)
+        self._fail(self._cell(trial), f"the slot died {self._max_failures} times: {lines[-1]}\n" + "\n".join(lines))
+
+    def interrupt_the_rest(self) -> None:
+        """Mark what was started and neither finished nor failed."""
+        for cell in list(self._open.values()):
+            self._delivery.interrupt(cell)
+
+    def _cell(self, trial: Trial) -> Cell:
+        return self._cells[trial.config["job"]["key"]]
+
+    def _fail(self, cell: Cell, reason: str) -> None:
+        reason = without_secrets(reason)
+        self._close(cell, self.failed)
+        self._delivery.fail(cell, reason)
+        self._progress.fail(cell, reason)
+
+    def _close(self, cell: Cell, ended: set[str]) -> None:
+        self._open.pop(cell.key, None)
+        ended.add(cell.key)

@@ -1,0 +1,224 @@
+"""The workers of a slot: what each rank of the group does, from cell to cell."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+import torch.distributed as dist
+
+from orchestrator.data import Dataset, Decoded, decode_dataset, split_dataset
+from orchestrator.errors import CellError, DataError
+from orchestrator.experiment.cells import Cell
+from orchestrator.records import EpochResult
+from orchestrator.sweep import preemption
+from orchestrator.sweep.mailbox import Job, Member, Message
+from orchestrator.sweep.settings import SlotSettings
+from orchestrator.train.cell import train_cell
+from orchestrator.train.feed import Feed, make_feed
+from orchestrator.train.requests import Demand, StoppedError
+
+REMEDY_OUT_OF_MEMORY = (
+    "lower train.batch_size_per_worker, dataset.image_size or resources.resident_share; it is not tried again by itself"
+)
+# The first optimizer of a process imports it, which takes seconds: not while images per second are counted. What the
+# first evaluation imports waits for it, so workers that replace others train at once.
+IMPORTED_BY_OPTIMIZERS = "torch._dynamo"
+# A worker may wait this long for the next cell; gloo's default of 30 minutes would end a slot that idles.
+CONTROL_TIMEOUT = timedelta(days=7)
+_Value = TypeVar("_Value")
+
+
+def work(config: dict[str, Any]) -> None:
+    """Take cells from the mailbox and train them until it is closed: the train function of every worker of a slot."""
+    settings: SlotSettings = config["settings"]
+    torch.set_num_threads(max(1, int(settings.resources.cpus_per_worker)))
+    # 250,000 objects that stay: looking for garbage among them would take a quarter of the time.
+    gc.disable()
+    importlib.import_module(IMPORTED_BY_OPTIMIZERS)
+    gc.enable()
+    worker = _Worker(config["mailbox"], settings)
+    while (job := worker.next_job()) is not None:
+        worker.run(job)
+
+
+class _AbandonedError(Exception):
+    """The slot does not wait for this cell any more; raised on all ranks at once."""
+
+
+class _Worker:
+    """One rank of a slot's worker group."""
+
+    def __init__(self, mailbox: Any, settings: SlotSettings) -> None:
+        self._mailbox, self._settings = mailbox, settings
+        self._rank = dist.get_rank()
+        self._device = ray.train.torch.get_device()
+        # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
+        self._control = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT))
+        self._data: tuple[tuple[str, str | None, int | None], Decoded, Feed] | None = None
+        self._noticed_in: int | None = None
+        context = ray.get_runtime_context()
+        self._member = Member(context.get_node_id(), os.getpid())
+        ray.get(mailbox.join.remote(self._rank, self._member))
+        # Signals are the main thread's, and this function runs in another: the actor runs it there.
+        ray.get(context.current_actor.execute.remote(preemption.watch))
+
+    def next_job(self) -> Job | None:
+        """Wait for the next cell; the same on every rank."""
+        job: Job | None = self._from_rank_0(lambda: ray.get(self._mailbox.next_job.remote(self._member)))
+        if job is not None:
+            # If a rank died while it waited, this raises, and the cell is not to blame.
+            dist.barrier(group=self._control)
+            self._from_rank_0(lambda: ray.get(self._mailbox.accept.remote(job)))
+        return job
+
+    def run(self, job: Job) -> None:
+        """Train one cell and post its messages; an error that the group survives is posted as the cell's failure."""
+        try:
+            with preemption.busy():
+                self._train(job)
+        except _AbandonedError:
+            pass
+        except StoppedError as stopped:
+            if stopped.demand is Demand.LEAVE:
+                ray.get(self._mailbox.excuse.remote(job))
+                raise
+        except CellError as error:
+            self._post(job, Message("failed", {"reason": str(error)}))
+        except torch.OutOfMemoryError as error:
+            # It would come again: the cell has failed. The other ranks may wait for this one, so the group ends, too.
+            reason = f"out of memory on rank {self._rank}: {error}\n{REMEDY_OUT_OF_MEMORY}\n{traceback.format_exc()}"
+            ray.get(self._mailbox.post.remote(job, Message("failed", {"reason": reason})))
+            raise
+        except Exception as error:
+            # The other ranks may wait for this one in a collective: it must exit, and Ray Train restarts the whole
+            # group.
+            reason = f"{type(error).__name__} on rank {self._rank}: {error}\n{traceback.format_exc()}"
+            ray.get(self._mailbox.note_error.remote(job, reason))
+            raise
+        finally:
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _train(self, job: Job) -> None:
+        cell = Cell.model_validate(job.cell)
+        dataset, feed = self._agree(lambda: self._load(cell))
+        try:
+            backend = cell.augment.build(backend=self._settings.resources.backend).backend_on(self._device)
+        except ValueError as error:
+            raise CellError(str(error)) from error
+        self._post(job, Message("started", self._facts(cell, backend, feed, dataset)))
+
+        def report(result: EpochResult) -> None:
+            if not self._post(job, Message("epoch", asdict(result))):
+                raise _AbandonedError
+
+        def wait_for_space(reason: str) -> None:
+            ray.get(self._mailbox.post.remote(job, Message("waiting", {"reason": reason})))
+
+        checkpoint_dir = Path(self._settings.cells_dir) / cell.key
+        result = train_cell(
+            cell,
+            dataset,
+            checkpoint_dir=checkpoint_dir,
+            device=self._device,
+            report=report,
+            feed=feed,
+            backend=self._settings.resources.backend,
+            poll=lambda: self._poll(job),
+            on_full_disk=wait_for_space,
+            checkpoint_every_s=self._settings.resources.checkpoint_every_s,
+        )
+        self._post(job, Message("done", asdict(result)))
+
+    def _poll(self, job: Job) -> Demand:
+        """Give a sign of life and return what is wanted of this rank."""
+        demand = Demand.GO_ON
+        # All ranks ask, or none: the answer is agreed on.
+        preempted = self._settings.preemptible and ray.train.get_preemption_info() is not None
+        # Once for each cell: the group goes on until its node is gone.
+        if preempted and self._noticed_in != job.number:
+            self._noticed_in = job.number
+            ray.get(self._mailbox.excuse.remote(job))
+            demand = Demand.SAVE
+        if self._rank == 0 and not ray.get(self._mailbox.alive.remote(job)):
+            demand = Demand.STOP
+        return Demand.LEAVE if preemption.noticed() else demand
+
+    def _load(self, cell: Cell) -> tuple[Dataset, Feed]:
+        """Return the cell's data. Images, also those on a GPU, are kept for the next cell: neighbours share them."""
+        spec, settings = cell.dataset, self._settings
+        if self._data is None or self._data[0] != spec.images_id:
+            self._data = None
+            if self._device.type == "cuda":
+                # Given back to the driver: what is free decides how the next images are fed.
+                torch.cuda.empty_cache()
+            decoded = decode_dataset(spec.name, Path(settings.data_dir), **spec.decode_options(), cache=settings.cache)
+            feed = make_feed(
+                decoded.images,
+                self._device,
+                mode=settings.resources.feed,
+                resident_share=settings.resources.resident_share,
+            )
+            self._data = (spec.images_id, decoded, feed)
+        _, decoded, feed = self._data
+        return split_dataset(spec.name, decoded, **spec.split_options()), feed
+
+    def _facts(self, cell: Cell, backend: str, feed: Feed, dataset: Dataset) -> dict[str, Any]:
+        on_cuda = self._device.type == "cuda"
+        return {
+            "device": torch.cuda.get_device_name(self._device) if on_cuda else "cpu",
+            "world_size": dist.get_world_size(),
+            "backend": backend,
+            "feed": feed.mode,
+            "dataset": {
+                "name": dataset.name,
+                "split_hash": dataset.split_hash,
+                "num_train": len(dataset.train.labels),
+                "num_val": len(dataset.val.labels),
+                "num_test": len(dataset.test.labels),
+                "num_channels": dataset.num_channels,
+                "image_size": cell.dataset.image_size or dataset.stored_size,
+                "class_names": list(dataset.class_names),
+                "mean": list(dataset.mean),
+                "std": list(dataset.std),
+            },
+        }
+
+    def _post(self, job: Job, message: Message) -> bool:
+        """Post from rank 0; return on every rank whether the slot still wants this cell."""
+        wanted: bool = self._from_rank_0(lambda: ray.get(self._mailbox.post.remote(job, message)))
+        return wanted
+
+    def _from_rank_0(self, ask: Callable[[], Any]) -> Any:
+        answer = [ask() if self._rank == 0 else None]
+        dist.broadcast_object_list(answer, src=0, group=self._control)
+        return answer[0]
+
+    def _agree(self, prepare: Callable[[], _Value]) -> _Value:
+        """Run `prepare` on every rank; if it fails on any, all raise the same `CellError` and the group stays whole."""
+        result, problem = None, None
+        try:
+            result = prepare()
+        except (DataError, CellError) as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001 - reported as the cell's failure, by all ranks
+            problem = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+        problems: list[str | None] = [None] * dist.get_world_size()
+        dist.all_gather_object(problems, problem, group=self._control)
+        for found in problems:
+            if found is not None:
+                raise CellError(found)
+        assert result is not None
+        return result

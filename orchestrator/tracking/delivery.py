@@ -1,0 +1,232 @@
+"""Delivers a sweep's results to MLflow from a thread of its own, so that no training waits for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from orchestrator.experiment.cells import Cell
+from orchestrator.records import CellResult, CellRun, EpochResult
+from orchestrator.storage import journal
+from orchestrator.storage.folder import Storage
+from orchestrator.storage.journal import Told
+from orchestrator.tracking.store import can_pass, is_busy, message_of
+from orchestrator.tracking.tracker import SupersededError, Tracker
+from orchestrator.train import audit
+
+# Half the share of a worker on the same core, which Ray gives 15.
+NICENESS = 19
+# How long a write that failed is left alone: at first, and at most.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+# A write that fails so often although MLflow answers will not succeed: it holds up the others no longer.
+MAX_REFUSALS = 5
+# How long to wait at the end for an MLflow that does not answer.
+CLOSING_GRACE_S = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class Delivery:
+    """Writes what it is told, in order. Use it as a context manager; leaving it waits until everything is written, but
+    for an MLflow that does not answer not longer than ``closing_grace_s``.
+
+    While MLflow does not answer, everything waits, in the order in which it was told; what it still does not take when
+    the sweep ends stays in the cells' folders (`orchestrator.storage.journal`). A cell that MLflow refuses is given up
+    for this sweep, and the others go on.
+
+    Args:
+        tracker: Where the results go; its sweep is open.
+        warm_up: What the thread does before the first result comes.
+        known: The runs that cells already have, by key.
+        data_dir: Where the data sets are.
+        storage: Where the checkpoints are.
+        sweep: The sweep's name.
+        say: Shows the user a line.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        *,
+        warm_up: Callable[[], None],
+        known: dict[str, CellRun],
+        data_dir: Path,
+        storage: Storage,
+        sweep: str,
+        say: Callable[[str], None] = logger.warning,
+    ) -> None:
+        self._tracker, self._warm_up, self._known, self._sweep = tracker, warm_up, known, sweep
+        self._data_dir, self._storage, self._say = data_dir, storage, say
+        self._written: dict[str, list[Told]] = {}
+        self._queue: queue.SimpleQueue[tuple[Cell, Told] | None] = queue.SimpleQueue()
+        self._redo: deque[tuple[Cell, Told]] = deque()
+        self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+        self._closing = threading.Event()
+        self._gives_up_at = float("inf")
+        self._given_up: str | None = None
+        self.closing_grace_s = CLOSING_GRACE_S
+        self.undelivered: dict[str, str] = {}
+
+    def __enter__(self) -> Delivery:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gives_up_at = time.monotonic() + self.closing_grace_s
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join()
+
+    def start(self, cell: Cell) -> None:
+        """Open the cell's run."""
+        journal.begin(self._folder(cell))
+        self.tell(cell, Told("start", {"timestamp_ms": time.time_ns() // 1_000_000}))
+
+    def facts(self, cell: Cell, facts: dict[str, Any]) -> None:
+        """Log what the cell runs on and with which data."""
+        self.tell(cell, Told("facts", facts))
+
+    def epoch(self, cell: Cell, result: EpochResult) -> None:
+        """Log one epoch; with the first, the audit of the augmentation."""
+        self.tell(cell, Told("epoch", asdict(result)))
+
+    def finish(self, cell: Cell, result: CellResult) -> None:
+        """Log the test result and the model, and end the run; then its checkpoint shrinks to the best weights."""
+        self.tell(cell, Told("done", asdict(result)))
+
+    def fail(self, cell: Cell, reason: str) -> None:
+        """End the run as failed."""
+        self.tell(cell, Told("failed", {"reason": reason}))
+
+    def interrupt(self, cell: Cell) -> None:
+        """End the run as interrupted."""
+        self.tell(cell, Told("interrupted"))
+
+    def tell(self, cell: Cell, told: Told) -> None:
+        """Keep it on disk and deliver it as soon as possible."""
+        journal.append(self._folder(cell), told)
+        self.deliver(cell, told)
+
+    def deliver(self, cell: Cell, told: Told) -> None:
+        """Deliver what is on disk already."""
+        self._queue.put((cell, told))
+
+    def _run(self) -> None:
+        if sys.platform == "linux":
+            # Exporting a model takes seconds of a core that a worker may be training on; here a thread has its own
+            # priority, elsewhere it would be the whole driver's.
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        try:
+            # While the workers start, and not while they train the second cell.
+            self._warm_up()
+        except Exception:
+            logger.exception("the warm-up failed; the first model will be logged more slowly, or show why it cannot")
+        while (entry := self._next()) is not None:
+            cell, told = entry
+            if self._given_up is not None:
+                self.undelivered.setdefault(cell.key, self._given_up)
+            elif cell.key not in self.undelivered:
+                try:
+                    self._deliver(cell, told)
+                except Exception as error:
+                    # Without this thread everything would be lost without a word.
+                    logger.exception("the delivery of %s failed", cell.label)
+                    self.undelivered[cell.key] = message_of(error)
+
+    def _next(self) -> tuple[Cell, Told] | None:
+        return self._redo.popleft() if self._redo else self._queue.get()
+
+    def _deliver(self, cell: Cell, told: Told) -> None:
+        """Write something, again and again while MLflow does not answer."""
+        pause_s, refusals, said = FIRST_PAUSE_S, 0, False
+        while (problem := self._tried(cell, told)) is not None:
+            reason = message_of(problem)
+            # A full disk and a lock are waited for as long as there is time: the database would answer who only reads.
+            refusals += not is_busy(problem) and self._tracker.store.answers()
+            late = time.monotonic() + pause_s > self._gives_up_at
+            if not can_pass(problem) or late or refusals > MAX_REFUSALS:
+                self.undelivered[cell.key] = reason
+                if late:
+                    self._given_up = reason
+                return
+            if not said:
+                self._show(f"MLflow does not take results: {reason}; training goes on, they wait on disk")
+                said = True
+            self._pause(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        if said:
+            self._show("MLflow takes results again")
+
+    def _show(self, line: str) -> None:
+        with suppress(OSError):  # the terminal is gone, or the file behind it has no room
+            self._say(line)
+
+    def _tried(self, cell: Cell, told: Told) -> Exception | None:
+        """Write something; return what went wrong, if something did."""
+        try:
+            self._write(cell, told)
+        except Exception as error:
+            # Whatever goes wrong with one cell's tracking must not end the sweep; it is said at the end.
+            logger.exception("MLflow did not take a result of %s", cell.label)
+            return error
+        return None
+
+    def _pause(self, seconds: float) -> None:
+        """Wait; the end of the sweep cuts it short, once."""
+        if self._closing.is_set():
+            time.sleep(seconds)
+        else:
+            self._closing.wait(seconds)
+
+    def _write(self, cell: Cell, told: Told) -> None:
+        written = self._written.setdefault(cell.key, [])
+        try:
+            self._write_once(cell, told, written)
+        except SupersededError:
+            # The numbers that MLflow has are those of a training that was lost: the cell gets another run.
+            self._tracker.discard_cell(cell)
+            self._known.pop(cell.key, None)
+            first = told.body["epoch"]
+            kept = [each for each in written if each.kind != "epoch" or each.body["epoch"] < first]
+            self._redo.extend((cell, each) for each in [*kept, told])
+            written.clear()
+            return
+        written.append(told)
+        if told.kind in ("done", "failed", "interrupted"):
+            del self._written[cell.key]
+            journal.remove(self._folder(cell))
+
+    def _write_once(self, cell: Cell, told: Told, earlier: Sequence[Told]) -> None:
+        tracker, folder, body = self._tracker, self._folder(cell), told.body
+        if told.kind == "start":
+            started_ms = body.get("timestamp_ms")  # a journal of earlier versions has none
+            tracker.start_cell(cell, self._known.get(cell.key), sweep=self._sweep, timestamp_ms=started_ms)
+        elif told.kind == "facts":
+            tracker.log_facts(cell, body, data_dir=self._data_dir)
+        elif told.kind == "epoch":
+            result = EpochResult(**body)
+            if result.epoch == 1:
+                tracker.log_audit(cell, folder / audit.FOLDER, timestamp_ms=result.timestamp_ms)
+            tracker.log_epoch(cell, result)
+        elif told.kind == "done":
+            facts = next(each.body for each in earlier if each.kind == "facts")
+            tracker.finish_cell(cell, CellResult(**body), facts, checkpoint_dir=folder)
+            self._storage.shrink(cell.key)
+        elif told.kind == "failed":
+            tracker.fail_cell(cell, body["reason"])
+        else:
+            tracker.interrupt_cell(cell)
+
+    def _folder(self, cell: Cell) -> Path:
+        return self._storage.cells_dir / cell.key

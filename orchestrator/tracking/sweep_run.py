@@ -1,0 +1,224 @@
+"""MLflow's run of a sweep: the parent of its cells' runs, which one driver at a time signs and keeps open."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from mlflow.entities import LifecycleStage, Run
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+
+from orchestrator.errors import TrackingError, UserError
+from orchestrator.experiment.settings import Experiment
+from orchestrator.records import CellRun
+from orchestrator.tracking.ownership import (
+    HEARTBEAT,
+    OWNER,
+    STALE_S,
+    described,
+    is_alive,
+    now_ms,
+    signs_of_life,
+    this_process,
+)
+from orchestrator.tracking.provenance import environment, git_tags
+from orchestrator.tracking.store import Store, first_line
+
+logger = logging.getLogger(__name__)
+
+# A run is a sweep's or a cell's; both say which sweep.
+KIND, SWEEP = "zetasweep.kind", "zetasweep.sweep"
+# So long two sweeps that start at the same time wait until both have signed: the later signature stands.
+SIGNING_S = 2.0
+# Without it MLflow's UI guesses, and opens the experiment as one of a language model.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+
+class SweepRun:
+    """The run of the sweep that this process is to run.
+
+    Args:
+        store: Where it is.
+        artifacts: Where a new experiment keeps its artifacts; None leaves it to the server.
+
+    Attributes:
+        owner: This process, as it signs runs.
+        num_silences: How often others had time to think that this process is dead, and to take its runs.
+    """
+
+    def __init__(self, store: Store, *, artifacts: Path | None) -> None:
+        self._store, self._client, self._artifacts = store, store.client, artifacts
+        self.owner = this_process()
+        self._experiment_id: str | None = None
+        self._run_id: str | None = None
+        self._at_work = ExitStack()
+        self._beaten_at = time.time()
+        self._lost = False
+        self.num_silences = 0
+
+    @property
+    def experiment_id(self) -> str:
+        """Of MLflow's experiment that holds it."""
+        assert self._experiment_id is not None, "open comes first"
+        return self._experiment_id
+
+    @property
+    def run_id(self) -> str:
+        """Its own."""
+        assert self._run_id is not None, "open comes first"
+        return self._run_id
+
+    def open(self, experiment: Experiment, runs: Mapping[str, CellRun]) -> None:
+        """Open the run, the one of an earlier call if there is one, and sign it.
+
+        Args:
+            experiment: The sweep.
+            runs: The known runs of its cells.
+
+        Raises:
+            UserError: The MLflow experiment was deleted, or another sweep is at work on the same cells.
+            TrackingError: MLflow does not answer, or does not take the sweep's files.
+        """
+        with self._store.answering():
+            name = experiment.tracking.experiment or experiment.name
+            known = self._client.get_experiment_by_name(name)
+            if known is None:
+                location = (self._artifacts / experiment.name).as_uri() if self._artifacts else None
+                experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
+            elif known.lifecycle_stage == LifecycleStage.DELETED:
+                raise UserError(
+                    f"tracking.experiment = {name}: it was deleted in MLflow\n  remedy:  restore it (mlflow "
+                    f"experiments restore -x {known.experiment_id}) or name another with -o tracking.experiment=NAME"
+                )
+            else:
+                experiment_id = known.experiment_id
+            self._experiment_id = experiment_id
+            run = self._earlier(experiment)
+            self._refuse_second_owner(run, runs)
+            if run is None:
+                tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | git_tags()
+                run = self._client.create_run(experiment_id, tags=tags)
+            self._run_id = run.info.run_id
+            self._client.update_run(self._run_id, status="RUNNING")
+            self._sign(experiment)
+            self._at_work.enter_context(signs_of_life(self._beat))
+            self._log_files(experiment)
+
+    def close(self, *, complete: bool) -> None:
+        """End the run, if it was opened; a store that does not answer is only logged: what matters was said."""
+        self._at_work.close()
+        if self._run_id is None:
+            return
+        try:
+            if self._is_ours():
+                self._client.set_tag(self._run_id, OWNER, "")
+                self._client.set_terminated(self._run_id, "FINISHED" if complete else "KILLED")
+        except MlflowException:
+            logger.exception("the sweep's run could not be closed")
+
+    def confirm(self) -> None:
+        """Make sure that the sweep is still this process's; costs nothing while its signs of life arrive.
+
+        Raises:
+            TrackingError: Another process has taken it over meanwhile.
+        """
+        if self._was_silent():
+            self._beat()
+        if self._lost:
+            raise TrackingError(f"MLflow at {self._store.shown_uri} was out of reach, and another sweep took over")
+
+    def mend(self, experiment: Experiment) -> None:
+        """Finish the run of a sweep whose cells are all done, if its driver died before it could.
+
+        One that is at work has other cells of the same sweep.
+        """
+        with self._store.answering():
+            known = self._client.get_experiment_by_name(experiment.tracking.experiment or experiment.name)
+            if known is None or known.lifecycle_stage == LifecycleStage.DELETED:
+                return
+            self._experiment_id = known.experiment_id
+            run = self._earlier(experiment)
+            if run is not None and run.info.status != "FINISHED" and not is_alive(run.data.tags):
+                self._client.set_terminated(run.info.run_id, "FINISHED")
+
+    def _earlier(self, experiment: Experiment) -> Run | None:
+        return next(self._found(experiment), None)
+
+    def _found(self, experiment: Experiment) -> Iterator[Run]:
+        query = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'"
+        return self._store.search(query, [self.experiment_id])
+
+    def _refuse_second_owner(self, run: Run | None, runs: Mapping[str, CellRun]) -> None:
+        """Raise UserError if another process is at work on the sweep of `run` or on one of the cells."""
+        others = alive_owners(self._store) - {self.owner}
+        owner = run.data.tags.get(OWNER) if run is not None else None
+        if owner not in others:
+            owner = next((run.owner for run in runs.values() if run.status == "running" and run.owner in others), None)
+        if owner is not None:
+            raise UserError(
+                f"MLflow at {self._store.shown_uri}: a sweep of the same cells is at work: {described(owner)}\n"
+                f"  remedy:  wait for it, or end it; if its machine is gone, this clears within {STALE_S:.0f} s"
+            )
+
+    def _sign(self, experiment: Experiment) -> None:
+        """Sign the run.
+
+        Raises:
+            UserError: Another sweep signed it, or a run of its own, at the same time.
+        """
+        self._beaten_at = time.time()
+        self._beat()
+        self._client.set_tag(self.run_id, OWNER, self.owner)
+        if self._artifacts is None:  # a store that others may write to; the one in storage has a lock
+            time.sleep(SIGNING_S)
+        # Of one run the later signature stands, of several, which a first start at the same time made, the first.
+        found = [run for run in self._found(experiment) if is_alive(run.data.tags)]
+        first = min(found, key=lambda run: (run.info.start_time, run.info.run_id))
+        owner = first.data.tags[OWNER]
+        if owner == self.owner:
+            return
+        if first.info.run_id != self.run_id:
+            self._client.delete_run(self.run_id)
+        self._run_id = None
+        raise UserError(
+            f"MLflow at {self._store.shown_uri}: a sweep of the same cells starts, too: {described(owner)}\n"
+            "  remedy:  wait for it, or end it"
+        )
+
+    def _is_ours(self) -> bool:
+        return bool(self._client.get_run(self.run_id).data.tags.get(OWNER) == self.owner)
+
+    def _was_silent(self) -> bool:
+        # The clock that goes on while a machine sleeps, as that of the others does.
+        return time.time() - self._beaten_at >= STALE_S
+
+    def _beat(self) -> None:
+        """Show that this sweep is at work, unless another has taken it over."""
+        began_at = time.time()
+        if self._was_silent():
+            self._lost = not self._is_ours()
+            self.num_silences += 1
+        if not self._lost:
+            self._client.set_tag(self.run_id, HEARTBEAT, now_ms())
+        self._beaten_at = began_at
+
+    def _log_files(self, experiment: Experiment) -> None:
+        text = experiment.model_dump_json(indent=2, exclude={"tracking": {"uri"}})
+        try:
+            self._client.log_text(self.run_id, text, "experiment.json")
+            self._client.log_dict(self.run_id, environment(), "environment.json")
+        except Exception as error:
+            # Which errors, is the artifact store's: a bucket's library may be missing, or its credentials.
+            raise TrackingError(
+                f"MLflow at {self._store.shown_uri}: its artifacts cannot be written ({first_line(error)})"
+            ) from error
+
+
+def alive_owners(store: Store) -> set[str]:
+    """Return the owners of all sweeps that are at work in `store`."""
+    sweeps = store.search(f"tags.`{KIND}` = 'sweep' and attributes.status = 'RUNNING'")
+    return {run.data.tags[OWNER] for run in sweeps if is_alive(run.data.tags)}

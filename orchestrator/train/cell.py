@@ -1,0 +1,108 @@
+"""Train one cell: a plain function that knows neither Ray nor MLflow.
+
+It runs in whatever process group it finds (a Ray worker's, torchrun's, a test's) or in none. From a shell::
+
+    torchrun --nproc-per-node 2 -m orchestrator.train experiments/quickstart.yaml --cell KEY
+
+With the same cell and number of ranks on the same machine the numbers are the same, interrupted or not. One thing must
+not differ for that: the number of threads per rank, since it decides in which order a CPU sums.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from augment import Backend
+from orchestrator.data import Dataset
+from orchestrator.errors import CellError
+from orchestrator.experiment.cells import Cell
+from orchestrator.records import CellResult
+from orchestrator.storage.checkpoints import Checkpoints
+from orchestrator.train.feed import Feed, make_feed
+from orchestrator.train.ranks import Ranks
+from orchestrator.train.requests import Demand, Lookout, Poll
+from orchestrator.train.trainer import BestLostError, Report, Trainer
+
+CHECKPOINT_EVERY_S = 600.0
+
+logger = logging.getLogger(__name__)
+
+
+def train_cell(
+    cell: Cell,
+    dataset: Dataset,
+    *,
+    checkpoint_dir: Path,
+    device: torch.device,
+    report: Report,
+    feed: Feed | None = None,
+    backend: Backend = "auto",
+    poll: Poll = lambda: Demand.GO_ON,
+    on_full_disk: Callable[[str], None] = logger.error,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+) -> CellResult:
+    """Train, validate after every epoch and test once, from the weights best on validation (lowest error, then lowest
+    loss).
+
+    Every rank of the process group calls it with the same cell and gets the same results. Rank 0 writes an audit of the
+    first batch (`orchestrator.train.audit`), and at the end of each epoch a checkpoint, before it reports the epoch. A
+    training that finds a checkpoint of its own reports the epochs in it again, unchanged, and goes on where it was
+    made, also in the middle of an epoch. While the disk is full it waits.
+
+    Args:
+        cell: The training; its augmentation mixes inside each rank's batch.
+        dataset: Its data, the same on every rank.
+        checkpoint_dir: The cell's own folder; only rank 0 touches it.
+        device: Where to train; the process group must be able to reduce tensors there.
+        report: Called on every rank with each finished epoch; on rank 0 after its checkpoint is on disk.
+        feed: Of the images of `dataset`, on `device`; None makes one.
+        backend: What is to mix the batches.
+        poll: Called on every rank about once a second; says what is asked of the training
+            (`orchestrator.train.requests`).
+        on_full_disk: Called on rank 0 with what is wrong, every few seconds while the training waits for space.
+        checkpoint_every_s: An epoch that takes longer is saved so often.
+
+    Raises:
+        CellError: The loss is not finite, the model or the batch does not suit the data, the ranks have different data,
+            or the checkpoint was made from other data; raised on every rank at once.
+        StoppedError: `poll` asked for it; raised on every rank at once, after a checkpoint.
+    """
+    feed = feed or make_feed(dataset.images, device)
+    ranks = Ranks(feed.device)
+    _require_same_data(dataset, ranks)
+    while True:
+        trainer = Trainer(
+            cell,
+            dataset,
+            checkpoints=Checkpoints(checkpoint_dir),
+            feed=feed,
+            backend=backend,
+            ranks=ranks,
+            lookout=Lookout(ranks, poll=poll, checkpoint_every_s=checkpoint_every_s),
+            on_full_disk=on_full_disk,
+        )
+        try:
+            return trainer.run(report)
+        except BestLostError as error:
+            logger.warning("%s: the cell is trained from the start", error)
+            # Its model would stay on the GPU beside the next one's.
+            del trainer
+
+
+def _require_same_data(dataset: Dataset, ranks: Ranks) -> None:
+    """Raise CellError on all ranks if one of them has other data: nodes may have copies of their own."""
+    found = ranks.of_all((dataset.split_hash, socket.gethostname()))
+    hosts: dict[str, set[str]] = {}
+    for split_hash, host in found:
+        hosts.setdefault(split_hash, set()).add(host)
+    if len(hosts) > 1:
+        copies = "\n".join(f"  {split_hash[:16]}: {', '.join(sorted(names))}" for split_hash, names in hosts.items())
+        raise CellError(
+            f"{dataset.name} does not consist of the same files and labels everywhere (hash of the splits: machines):\n"
+            f"{copies}\n  remedy:  copy the whole data set anew to where it is wrong, or share one data_dir"
+        )

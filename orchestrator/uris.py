@@ -1,0 +1,17 @@
+"""Addresses of MLflow stores: what kind of store they name, and which file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SQLITE_PREFIX = "sqlite:///"
+
+
+def is_sqlite(uri: str) -> bool:
+    """Return whether a tracking URI names a SQLite file, with whichever driver."""
+    return uri.partition(":")[0].partition("+")[0].lower() == "sqlite"
+
+
+def database_of(uri: str) -> Path | None:
+    """Return the SQLite file of a tracking URI with an absolute path; None for another store."""
+    return Path(uri.removeprefix(SQLITE_PREFIX).partition("?")[0]) if uri.startswith(f"{SQLITE_PREFIX}/") else None

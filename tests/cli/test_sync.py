@@ -1,0 +1,126 @@
+"""What MLflow did not take while the cells were trained is delivered later, without training anything."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from commands import Call
+from mlflow import MlflowClient
+from tracked import FACTS, RESULT, epoch, save_weights
+
+from orchestrator.experiment.cells import Cell, expand
+from orchestrator.experiment.load import load_experiment
+from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.storage import journal
+from orchestrator.storage.journal import Told
+
+EXPERIMENT = """
+name: small
+dataset: digits
+model: convnet
+augment: [erm, {mixup: {alpha: 1.0}}]
+train: {epochs: 2}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(f"{EXPERIMENT}storage: {tmp_path / 'runs'}\n")
+    return path
+
+
+@pytest.fixture
+def cells(file: Path) -> list[Cell]:
+    return expand(load_experiment(file))
+
+
+def leave(folder: Path, *last: Told) -> None:
+    """What a sweep leaves of a cell that MLflow did not take."""
+    save_weights(folder)
+    checkpoint.save(folder / checkpoint.RESULT, {})
+    journal.begin(folder)
+    epochs = [Told("epoch", asdict(epoch(number))) for number in (1, 2)]
+    for told in (Told("start"), Told("facts", FACTS), *epochs, *last):
+        journal.append(folder, told)
+
+
+def test_delivers_what_waits_once(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
+    finished, killed = (tmp_path / "runs" / "cells" / cell.key for cell in cells)
+    leave(finished, Told("done", asdict(RESULT)))
+    leave(killed)
+    answer = call("sync", file)
+    assert answer.code == 0, answer.out + answer.err
+    assert "delivered: 2 of 2 cells" in answer.out
+    client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    runs = {
+        run.data.tags["zetasweep.cell"]: run
+        for run in client.search_runs([experiment.experiment_id], "tags.`zetasweep.kind` = 'cell'")
+    }
+    assert [runs[cell.key].info.status for cell in cells] == ["FINISHED", "KILLED"]
+    for run in runs.values():
+        assert [row.step for row in client.get_metric_history(run.info.run_id, "val/error")] == [1, 2]
+    assert [path.name for path in finished.iterdir()] == [checkpoint.BEST]
+    assert sorted(path.name for path in killed.iterdir()) == [checkpoint.BEST, checkpoint.RESULT]
+    assert "nothing waits" in call("sync", file).out
+
+
+def test_a_cell_that_was_finished_elsewhere_stays_finished(
+    call: Call, file: Path, cells: list[Cell], tmp_path: Path
+) -> None:
+    """Its driver died here; another storage with the same MLflow store finished it."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    here, elsewhere = tmp_path / "runs", tmp_path / "others"
+    for storage, last in ((here, ()), (elsewhere, (Told("done", asdict(RESULT)),))):
+        leave(storage / "cells" / cells[0].key, *last)
+    options = ("-o", f"tracking.uri={uri}", "-o")
+    assert call("sync", file, *options, f"storage={elsewhere}").code == 0
+    answer = call("sync", file, *options, f"storage={here}")
+    assert (answer.code, answer.out) == (0, "nothing waits to be delivered\n"), answer.err
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`zetasweep.kind` = 'cell'")
+    assert [run.info.status for run in runs] == ["FINISHED"]
+    assert [path.name for path in (here / "cells" / cells[0].key).iterdir()] == [checkpoint.BEST]
+
+
+def test_a_cell_that_cannot_be_delivered_stays(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "cells" / cells[0].key
+    leave(folder, Told("done", asdict(RESULT)))
+    (folder / checkpoint.BEST).unlink()
+    answer = call("sync", file)
+    assert answer.code == 1
+    assert f"not in MLflow: cell {cells[0].key}" in answer.out
+    assert "Traceback" not in answer.out
+    assert len(journal.read(folder)) == 5
+
+
+def test_what_another_store_waits_for_stays(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
+    storage, uris = tmp_path / "runs", [f"sqlite:///{tmp_path / name}.db" for name in "ab"]
+    folder = storage / "cells" / cells[0].key
+    for uri in uris:
+        leave(folder, Told("done", asdict(RESULT)))
+        assert call("sync", file, "-o", f"tracking.uri={uri}").code == 0
+    leave(folder, Told("done", asdict(RESULT)))
+    # The first store has the cell; who knows what the results wait for.
+    answer = call("sync", file, "-o", f"tracking.uri={uris[0]}")
+    assert (answer.code, answer.out) == (0, "nothing waits to be delivered\n")
+    assert (folder / checkpoint.RESULT).exists()
+    assert len(journal.read(folder)) == 5
+
+
+def test_a_trained_cell_that_was_never_told_is_said(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "cells" / cells[0].key
+    leave(folder)
+    journal.remove(folder)
+    answer = call("sync", file)
+    assert answer.code == 1
+    assert answer.out == (
+        "missing in MLflow: 1 trained cell: zetasweep run delivers from the checkpoints, without training\n"
+        "nothing waits to be delivered\n"
+    )

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_sets import write_medmnist
+
+from orchestrator.data import load_dataset
+from orchestrator.data.sets.medmnist import open_medmnist_npz
+from orchestrator.errors import DataError
+
+
+@pytest.mark.parametrize(("shape", "stored"), [((12, 12), (1, 12, 12)), ((28, 28, 3), (3, 28, 28))])
+@pytest.mark.parametrize("one_column", [True, False])
+def test_pixels_and_labels_are_those_in_the_file(
+    shape: tuple[int, ...], stored: tuple[int, int, int], one_column: bool, tmp_path: Path
+) -> None:
+    path = write_medmnist(tmp_path / "mine.npz", shape=shape)
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    if not one_column:
+        flat = {name: array[:, 0] for name, array in arrays.items() if name.endswith("labels")}
+        write_medmnist(path, shape=shape, **flat)
+    source = open_medmnist_npz(path)
+    assert source.class_names == ("0", "1", "2")
+    assert list(source.parts) == ["train", "val", "test"]
+    for split, samples in source.parts.items():
+        labels = arrays[f"{split}_labels"][:, 0]
+        assert samples.labels.dtype == np.int64
+        np.testing.assert_array_equal(samples.labels, labels)
+        assert samples.shape(None) == stored
+        images = samples.read(np.array([3, 0]), None)
+        assert images.dtype == torch.uint8
+        assert images.is_contiguous()
+        for image, index in zip(images, (3, 0), strict=True):
+            expected = arrays[f"{split}_images"][index].reshape(*stored[1:], stored[0])
+            np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), expected)
+    ids = [name for samples in source.parts.values() for name in samples.ids]
+    assert len(ids) == len(set(ids)) == 3 * (10 + 2 + 4)
+
+
+def test_images_are_resized(tmp_path: Path) -> None:
+    train = open_medmnist_npz(write_medmnist(tmp_path / "mine.npz")).train
+    assert train.shape(8) == (3, 8, 8)
+    assert train.read(np.arange(5), 8).shape == (5, 3, 8, 8)
+
+
+def test_an_array_is_read_once_and_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_medmnist(tmp_path / "mine.npz")
+    asked: list[str] = []
+    original = zipfile.ZipFile.open
+
+    def remember(self: zipfile.ZipFile, name: str) -> object:
+        asked.append(name)
+        return original(self, name)
+
+    source = open_medmnist_npz(path)
+    monkeypatch.setattr(zipfile.ZipFile, "open", remember)
+    for start in range(0, 30, 10):
+        source.train.read(np.arange(start, start + 10), None)
+    assert asked == ["train_images.npy"]
+
+
+def test_relabelled_images_are_another_split(tmp_path: Path) -> None:
+    def split_hash() -> str:
+        return load_dataset("medmnist_npz", tmp_path, path="mine.npz").split_hash
+
+    with np.load(write_medmnist(tmp_path / "mine.npz")) as archive:
+        labels = archive["test_labels"]
+    before = split_hash()
+    write_medmnist(tmp_path / "mine.npz", test_labels=labels)
+    assert split_hash() == before
+    write_medmnist(tmp_path / "mine.npz", test_labels=(labels + 1) % 3)
+    assert split_hash() != before
+
+
+def test_a_file_that_is_missing_or_no_archive_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    with pytest.raises(DataError, match=f"{path}: train_images cannot be read: No such file"):
+        open_medmnist_npz(path)
+    with pytest.raises(DataError, match=f"{tmp_path}: train_images cannot be read: Is a directory"):
+        open_medmnist_npz(tmp_path)
+    for content in (b"", b"not an archive", b"\x93NUMPY"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=f"{path}: train_images cannot be read: File is not a zip file"):
+            open_medmnist_npz(path)
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_a_data_error(kept: float, tmp_path: Path) -> None:
+    path = write_medmnist(tmp_path / "mine.npz")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(DataError, match=f"{path}: train_images cannot be read"):
+        open_medmnist_npz(path)
+
+
+@pytest.mark.parametrize("array", ["train_images", "val_labels"])
+def test_a_damaged_array_is_named(array: str, tmp_path: Path) -> None:
+    path = write_medmnist(tmp_path / "mine.npz")
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(f"{array}.npy")
+    content = bytearray(path.read_bytes())
+    middle = entry.header_offset + 30 + len(entry.filename) + 20 + entry.compress_size // 2
+    content[middle : middle + 8] = bytes(byte ^ 0xFF for byte in content[middle : middle + 8])
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=f"{path}: {array} cannot be read"):
+        open_medmnist_npz(path).train.read(np.arange(3), None)
+
+
+def images(*shape: int, dtype: type = np.uint8) -> np.ndarray:
+    return np.zeros(shape, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("array", "content", "words"),
+    [
+        ("test_images", None, "has no array test_images"),
+        ("val_labels", None, "has no array val_labels"),
+        ("train_images", images(30, 12, 12, 3, dtype=np.float32), r"train_images is float32 \[30, 12, 12, 3\], but"),
+        ("train_images", images(30, 12, 10, 3), r"\[30, 12, 10, 3\]"),
+        ("train_images", images(30, 12, 12, 4), r"\[30, 12, 12, 4\]"),
+        ("train_images", images(30, 12, 12, 12), r"\[30, 12, 12, 12\]"),
+        ("train_images", images(30, 12), r"\[30, 12\]"),
+        ("train_images", np.array([{}] * 30), r"train_images is object \[30\]"),
+        ("val_images", images(6, 14, 14, 3), "val_images holds images of 14x14 pixels in 3 channels, but train_images"),
+        ("val_images", images(6, 12, 12), "val_images holds images of 12x12 pixels in 1 channel, but train_images"),
+        ("val_images", images(0, 12, 12, 3), "val_images is empty"),
+        ("val_images", images(7, 12, 12, 3), "val_labels has 6 labels for 7 images"),
+        ("test_labels", np.zeros((12, 14), np.uint8), "test_labels has 14 labels for each image"),
+        ("test_labels", np.zeros((12, 1), np.float32), r"test_labels is float32 \[12, 1\], but integers"),
+        ("test_labels", np.zeros((12, 1, 1), np.uint8), r"test_labels is uint8 \[12, 1, 1\], but integers"),
+        ("test_labels", np.array([b"0"] * 12), "test_labels is .S1 .12., but integers"),
+        ("test_labels", np.array([{}] * 12), r"test_labels is object \[12\]"),
+        ("test_labels", np.arange(12) % 2, "test_labels and the 3 classes .* 0 to 2, differ in 2"),
+        ("test_labels", np.arange(12) % 4, "test_labels and the 3 classes .* differ in 3"),
+        ("test_labels", np.arange(12) % 3 - 1, "test_labels .* differ in -1, 2"),
+        ("train_labels", np.arange(30) % 3 + 1, "train_labels .* differ in 0, 3"),
+        ("train_labels", np.arange(30), "val_labels .* 30 classes .* differ in 3, 4, 5, 6, 7"),
+        ("train_labels", np.zeros(30, np.int64), "train_labels has 1 class"),
+    ],
+)  # fmt: skip
+def test_an_array_that_is_wrong_is_named(array: str, content: np.ndarray | None, words: str, tmp_path: Path) -> None:
+    path = write_medmnist(tmp_path / "mine.npz", **{array: content})
+    with pytest.raises(DataError, match=words) as raised:
+        open_medmnist_npz(path)
+    assert str(path) in str(raised.value)
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    path = write_medmnist(tmp_path / "mine.npz", test_labels=None)
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([Bomb()], dtype=object), allow_pickle=True)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("test_labels.npy", buffer.getvalue())
+    with pytest.raises(DataError, match=f"{path}: test_labels is object"):
+        open_medmnist_npz(path)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, ...]:
+        return pytest.fail, ("unpickled",)

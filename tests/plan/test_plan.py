@@ -1,0 +1,134 @@
+"""What would be done, and how much disk it takes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from rich.console import Console
+from sweep_samples import DIGITS, ERM, MIXUP, make_cells, make_run
+
+from orchestrator.data import load_dataset
+from orchestrator.errors import UserError
+from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.settings import Experiment, TrainSettings
+from orchestrator.models.registry import build_model
+from orchestrator.plan.placement import Layout, Node
+from orchestrator.plan.plan import check_inputs, make_plan, other_data, pending_cells, render_plan
+from orchestrator.storage import checkpoints as checkpoint
+
+LAYOUT = Layout(slots=1, nodes=(Node(2, 0),))
+
+
+def make_experiment(tmp_path: Path, *datasets: DatasetSpec) -> Experiment:
+    return Experiment(
+        name="sample",
+        dataset=datasets or (DIGITS,),
+        model=("convnet",),
+        augment=(ERM,),
+        file=Path("x.yaml"),
+        data_dir=tmp_path,
+    )
+
+
+def test_only_finished_cells_are_not_pending() -> None:
+    cells = make_cells(ERM, MIXUP, seeds=(0, 1))
+    runs = {
+        cells[0].key: make_run(cells[0], {}),
+        cells[1].key: make_run(cells[1], {}, status="failed"),
+        cells[2].key: make_run(cells[2], {}, status="interrupted"),
+    }
+    assert pending_cells(cells, runs) == cells[1:]
+
+
+def test_disk_covers_what_a_sweep_writes(tmp_path: Path) -> None:
+    cells = make_cells(ERM, seeds=(0, 1, 2))
+    planned = make_plan(make_experiment(tmp_path), cells, {}, LAYOUT).disk_peak_bytes
+    model = build_model("convnet", num_classes=10, num_channels=1, image_size=8)
+    checkpoint.save(tmp_path / "best.pt", {"model": model.state_dict()})
+    weights = (tmp_path / "best.pt").stat().st_size
+    # Best weights and MLflow's model per cell; and with the momentum the newest two checkpoints, that of the best epoch
+    # and the one that is being written.
+    assert planned == pytest.approx((2 * 3 + 4 * 2) * weights, rel=0.1)
+    assert (
+        make_plan(make_experiment(tmp_path), cells, {c.key: make_run(c, {}) for c in cells}, LAYOUT).disk_peak_bytes
+        == 0
+    )
+
+
+def test_what_the_training_set_cannot_give_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    many = DatasetSpec.model_validate({"name": "digits", "num_train": 99999})
+    few = DatasetSpec.model_validate({"name": "digits", "num_train": 60})
+    with pytest.raises(UserError) as refused:
+        check_inputs(make_experiment(tmp_path, DIGITS, many, few))
+    first, second = str(refused.value).splitlines()
+    assert second.startswith("x.yaml: dataset = digits(num_train=60): ")
+    assert "num_train=99999 is not possible" in first
+    assert (
+        "digits(num_train=60): the training split has 50 images, fewer than one global batch of 1 worker x 64" in second
+    )
+
+
+def test_every_missing_data_set_is_named_at_once(tmp_path: Path) -> None:
+    missing = [
+        DatasetSpec.model_validate({"name": "cifar10"}),
+        DatasetSpec.model_validate({"name": "image_folder", "folder": "mine"}),
+    ]
+    with pytest.raises(UserError) as refused:
+        check_inputs(make_experiment(tmp_path, DIGITS, *missing))
+    assert "cifar10" in str(refused.value)
+    assert str(tmp_path / "mine") in str(refused.value)
+
+
+def test_a_share_for_validation_of_a_set_that_has_its_own_is_refused(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        for number in range(70 if part == "train" else 2):
+            file = tmp_path / "mine" / part / f"class-{number % 2}" / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8)).save(file)
+    options = {"name": "image_folder", "folder": "mine"}
+    check_inputs(make_experiment(tmp_path, DatasetSpec.model_validate(options)))
+    with pytest.raises(UserError, match=r"x\.yaml: dataset = .*: val_fraction=0\.2 has no effect"):
+        check_inputs(make_experiment(tmp_path, DatasetSpec.model_validate({**options, "val_fraction": 0.2})))
+
+
+def test_finished_cells_that_saw_other_data_are_counted(tmp_path: Path) -> None:
+    cells = make_cells(ERM, seeds=(0, 1, 2, 3))
+    now = check_inputs(make_experiment(tmp_path))
+    assert set(now) == {DIGITS}
+    hashes = (now[DIGITS], "f" * 64, None, "f" * 64)
+    runs = {
+        cell.key: replace(make_run(cell, {}), split_hash=split_hash)
+        for cell, split_hash in zip(cells, hashes, strict=True)
+    }
+    (warning,) = other_data(cells, runs, now)
+    assert warning.startswith("2 finished cells of digits saw other images or labels than are there now: ")
+    runs[cells[1].key] = replace(runs[cells[1].key], status="failed")
+    assert [line.partition(" of ")[0] for line in other_data(cells, runs, now)] == ["1 finished cell"]
+    assert not list(other_data(cells[:1], runs, now))
+
+
+def test_the_hash_is_the_one_that_a_training_notes(tmp_path: Path) -> None:
+    assert check_inputs(make_experiment(tmp_path)) == {DIGITS: load_dataset("digits", tmp_path).split_hash}
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ({"milestones": [2], "lr_decay": 0.2}, ["train.milestones", "train.lr_decay"]),
+        ({"optimizer": "adamw", "momentum": 0.5}, ["train.momentum"]),
+        ({"optimizer": "adamw", "momentum": 0.9}, []),
+        ({"schedule": "multistep", "milestones": [2], "lr_decay": 0.2}, []),
+    ],
+)
+def test_settings_without_effect_are_said(tmp_path: Path, train: dict[str, Any], expected: list[str]) -> None:
+    settings = TrainSettings.model_validate(train)
+    experiment = make_experiment(tmp_path).model_copy(update={"train": settings})
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(render_plan(make_plan(experiment, make_cells(ERM), {}, LAYOUT), experiment))
+    assert re.findall(r"(train\.\w+) has no effect with train\.", capture.get()) == expected

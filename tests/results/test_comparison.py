@@ -1,0 +1,236 @@
+"""What the comparison says about complete, partial and missing rows; nothing may be dropped or flattered."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_with
+
+from orchestrator.errors import UserError
+from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.records import CellStatus
+from orchestrator.results.comparison import Column, Comparison, Entry, compare, resolve_metric
+from orchestrator.results.export import remarks
+
+COLUMN = Column("digits", "convnet")
+ALL = {ERM: (0.06, 0.07, 0.08), MIXUP: (0.05, 0.07, 0.06), ZETA: (0.041, 0.045, 0.04)}
+
+
+def entry(comparison: Comparison, label: str) -> Entry:
+    return comparison.entries[label, COLUMN]
+
+
+def best_rows(comparison: Comparison, column: Column = COLUMN) -> list[str]:
+    return [row for row in comparison.rows if comparison.entries[row, column].best]
+
+
+def test_rows_and_columns_stand_in_the_experiments_order() -> None:
+    other = DatasetSpec.model_validate({"name": "cifar10", "num_train": 1000})
+    cells = make_cells(ZETA, ERM, MIXUP, datasets=[other, DIGITS], models=("resnet18", "convnet"))
+    comparison = compare(cells, {})
+    assert comparison.rows == (ZETA.label, "erm", MIXUP.label)
+    assert [column.label for column in comparison.columns] == [
+        f"{dataset.label} / {model}" for dataset in (other, DIGITS) for model in ("resnet18", "convnet")
+    ]
+    assert set(comparison.entries) == {(row, column) for row in comparison.rows for column in comparison.columns}
+
+
+def test_two_options_of_one_data_set_are_two_columns() -> None:
+    small = DatasetSpec.model_validate({"name": "digits", "num_train": 100})
+    assert len(compare(make_cells(ERM, datasets=[DIGITS, small]), {}).columns) == 2
+
+
+def test_mean_standard_deviation_and_best() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    comparison = compare(cells, runs_with(cells, ALL))
+    erm = entry(comparison, "erm")
+    assert (erm.mean, erm.std, erm.n, erm.planned) == (pytest.approx(0.07), pytest.approx(0.01), 3, (0, 1, 2))
+    assert erm.values == {0: 0.06, 1: 0.07, 2: 0.08}
+    assert best_rows(comparison) == [ZETA.label]
+    assert comparison.without_value == {}
+
+
+def test_best_follows_the_metrics_direction() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    runs = runs_with(cells, ALL, metric="test/accuracy")
+    assert best_rows(compare(cells, runs, metric="accuracy")) == ["erm"]
+
+
+def test_equal_means_are_all_best_in_whatever_order_their_values_come() -> None:
+    cells = make_cells(ERM, MIXUP)
+    comparison = compare(cells, runs_with(cells, {ERM: (0.1, 0.2, 0.3), MIXUP: (0.3, 0.1, 0.2)}))
+    assert best_rows(comparison) == ["erm", MIXUP.label]
+
+
+def test_a_row_that_lacks_a_seed_is_shown_but_never_best() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    comparison = compare(cells, runs_with(cells, {**ALL, ZETA: (0.01, 0.01)}))
+    zeta = entry(comparison, ZETA.label)
+    assert (zeta.n, zeta.complete, zeta.mean) == (2, False, pytest.approx(0.01))
+    assert best_rows(comparison) == [MIXUP.label]
+    assert comparison.without_value == {"missing": 1}
+
+
+def test_without_a_complete_row_none_is_best() -> None:
+    cells = make_cells(ERM, MIXUP)
+    comparison = compare(cells, runs_with(cells, {ERM: (0.1, 0.2), MIXUP: (0.1,)}))
+    assert best_rows(comparison) == []
+    assert comparison.contrasts[COLUMN] == ()
+
+
+def test_nothing_has_run() -> None:
+    comparison = compare(make_cells(ERM, MIXUP), {})
+    assert [entry.n for entry in comparison.entries.values()] == [0, 0]
+    assert all(math.isnan(entry.mean) and entry.std is None for entry in comparison.entries.values())
+    assert (comparison.without_value, comparison.num_cells) == ({"missing": 6}, 6)
+
+
+def test_each_column_has_its_own_best() -> None:
+    cells = make_cells(ERM, MIXUP, models=("convnet", "resnet18"))
+    runs = {
+        cell.key: make_run(cell, {"test/error": 0.1 if (cell.augment == ERM) == (cell.model == "convnet") else 0.2})
+        for cell in cells
+    }
+    comparison = compare(cells, runs)
+    assert best_rows(comparison, Column("digits", "convnet")) == ["erm"]
+    assert best_rows(comparison, Column("digits", "resnet18")) == [MIXUP.label]
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
+def test_an_unfinished_cell_has_no_value_even_where_an_epoch_left_one(status: CellStatus) -> None:
+    cells = make_cells(ERM)
+    runs = runs_with(cells, {ERM: (0.1, 0.2, 0.3)}, metric="val/error")
+    runs[cells[2].key] = replace(runs[cells[2].key], status=status)
+    comparison = compare(cells, runs, metric="val/error")
+    assert entry(comparison, "erm").values == {0: 0.1, 1: 0.2}
+    assert comparison.without_value == {status: 1}
+
+
+def test_a_finished_cell_without_the_metric_is_counted_as_such() -> None:
+    cells = make_cells(ERM)
+    comparison = compare(cells, runs_with(cells, {ERM: (0.1, 0.2, 0.3)}), metric="test/loss")
+    assert comparison.without_value == {"done": 3}
+
+
+def test_a_value_that_is_not_finite_is_kept_and_never_best() -> None:
+    cells = make_cells(ERM, MIXUP)
+    comparison = compare(cells, runs_with(cells, {ERM: (0.1, math.nan, 0.1), MIXUP: (0.4, 0.5, 0.6)}))
+    erm = entry(comparison, "erm")
+    assert (erm.n, erm.complete) == (3, False)
+    assert math.isnan(erm.mean)
+    assert best_rows(comparison) == [MIXUP.label]
+
+
+def test_best_is_contrasted_with_the_runner_up_and_with_erm() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    (runner_up, erm) = compare(cells, runs_with(cells, ALL)).contrasts[COLUMN]
+    assert (runner_up.best, runner_up.other) == (ZETA.label, MIXUP.label)
+    assert (erm.best, erm.other, erm.seeds) == (ZETA.label, "erm", (0, 1, 2))
+    assert erm.margin == pytest.approx(0.028)
+    assert erm.verdict == "separated"
+
+
+def test_erm_as_runner_up_or_best_is_contrasted_once() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    as_second = compare(cells, runs_with(cells, {**ALL, MIXUP: (0.3, 0.3, 0.4)}))
+    assert [contrast.other for contrast in as_second.contrasts[COLUMN]] == ["erm"]
+    as_best = compare(cells, runs_with(cells, {**ALL, ERM: (0.01, 0.01, 0.01)}))
+    assert [(c.best, c.other) for c in as_best.contrasts[COLUMN]] == [("erm", ZETA.label)]
+
+
+def test_erm_is_contrasted_on_the_seeds_it_has() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    contrasts = compare(cells, runs_with(cells, {**ALL, ERM: (0.06,)})).contrasts[COLUMN]
+    assert [(c.other, c.seeds) for c in contrasts] == [(MIXUP.label, (0, 1, 2)), ("erm", (0,))]
+    assert contrasts[1].verdict == "cannot tell"
+
+
+def test_one_seed_cannot_tell() -> None:
+    cells = make_cells(ERM, MIXUP, seeds=(7,))
+    comparison = compare(cells, runs_with(cells, {ERM: (0.5,), MIXUP: (0.1,)}))
+    assert [contrast.verdict for contrast in comparison.contrasts[COLUMN]] == ["cannot tell"]
+    assert entry(comparison, "erm").std is None
+
+
+def test_runs_of_other_cells_do_not_count() -> None:
+    cells = make_cells(ERM, seeds=(0, 1, 2, 3))
+    runs = runs_with(cells, {ERM: (0.1, 0.2, 0.3, 0.9)})
+    assert compare(cells[:3], runs) == compare(cells[:3], {cell.key: runs[cell.key] for cell in cells[:3]})
+
+
+def test_the_same_cell_twice_is_refused() -> None:
+    cells = make_cells(ERM)
+    with pytest.raises(ValueError, match=cells[0].key):
+        compare([*cells, cells[0]], {})
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "higher_is_better", "is_fraction"),
+    [
+        ("error", "test/error", False, True),
+        ("test/accuracy", "test/accuracy", True, True),
+        ("val/loss", "val/loss", False, False),
+        ("best/auroc", "best/auroc", True, True),
+        ("train/loss", "train/loss", False, False),
+    ],
+)
+def test_metric_names(name: str, key: str, higher_is_better: bool, is_fraction: bool) -> None:
+    metric = resolve_metric(name)
+    assert (metric.key, metric.higher_is_better, metric.is_fraction) == (key, higher_is_better, is_fraction)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("eror", "error"),
+        ("test/acuracy", "test/accuracy"),
+        ("test/acc", "test/accuracy"),
+        ("f1", "f1_micro"),
+        ("test/recall/", "test/recall/CLASS"),
+        ("train/error", None),
+        ("tset/error", "test/error"),
+        ("best/epoch", None),
+        ("", None),
+        ("/error", "error"),
+        ("test/val/error", None),
+    ],
+)
+def test_an_unknown_metric_names_the_nearest(name: str, nearest: str | None) -> None:
+    with pytest.raises(UserError) as caught:
+        compare(make_cells(ERM), {}, metric=name)
+    assert f"metric={name} " in str(caught.value)
+    assert "balanced_accuracy" in str(caught.value)
+    if nearest is not None:
+        assert f"Did you mean {nearest}?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("test/recal/mel", "test/recall/mel"),
+        ("recall/mell", "test/recall/mel"),
+        ("test/recall/NEVUS", "test/recall/nevus"),
+        ("best/recall/nevus", "test/recall/nevus"),
+        ("test/recall/wasp", None),
+    ],
+)
+def test_an_unknown_class_names_the_nearest_that_the_runs_have(name: str, nearest: str | None) -> None:
+    cells = make_cells(ERM, seeds=(0,))
+    runs = {cells[0].key: make_run(cells[0], {"test/recall/mel": 0.5, "test/recall/nevus": 0.7})}
+    assert entry(compare(cells, runs, metric="recall/mel"), "erm").mean == 0.5
+    with pytest.raises(UserError) as caught:
+        compare(cells, runs, metric=name)
+    assert "test/recall/mel, test/recall/nevus." in str(caught.value)
+    if nearest is not None:
+        assert f"Did you mean {nearest}?" in str(caught.value)
+
+
+def test_cells_that_saw_different_images_are_not_comparable() -> None:
+    cells = make_cells(ERM, MIXUP)
+    runs = runs_with(cells, {ERM: [0.1, 0.2, 0.3], MIXUP: [0.1, 0.2, 0.4]})
+    same = {key: replace(run, split_hash="a") for key, run in runs.items()}
+    assert compare(cells, same).mixed_data == ()
+    changed = same | {cells[-1].key: replace(same[cells[-1].key], split_hash="b")}
+    comparison = compare(cells, changed)
+    assert comparison.mixed_data == comparison.columns
+    assert any("not comparable" in line for line in remarks(comparison))

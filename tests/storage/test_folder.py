@@ -1,0 +1,87 @@
+"""The folder of results and its lock, with real processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import UserError
+from orchestrator.storage.folder import Storage
+
+HOLD = """
+import sys
+from pathlib import Path
+from orchestrator.storage import Storage
+with Storage(Path(sys.argv[1])).locked("first"):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_prepare_makes_the_folder_and_leaves_no_probe(tmp_path: Path) -> None:
+    Storage(tmp_path / "a" / "b").prepare()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_prepare_refuses_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="remedy"):
+        Storage(tmp_path / "file").prepare()
+
+
+def test_another_process_is_refused_and_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    assert not storage.is_locked()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        assert storage.is_locked()
+        with pytest.raises(UserError) as refused, storage.locked("second"):
+            pass
+        assert "first" in str(refused.value)
+        assert str(holder.pid) in str(refused.value)
+        holder.kill()
+    assert not storage.is_locked()
+    with storage.locked("second"):
+        assert storage.is_locked()
+    assert not storage.is_locked()
+
+
+def test_shrink_keeps_the_best_weights(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    folder = storage.cells_dir / "key"
+    folder.mkdir(parents=True)
+    for name in ("00003-00000000.pt", "result.pt", "delivery.jsonl", "best.pt"):
+        (folder / name).touch()
+    storage.shrink("key")
+    storage.shrink("another")
+    assert [path.name for path in folder.iterdir()] == ["best.pt"]
+
+
+def test_scratch_of_killed_sweeps_goes_and_nothing_else(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    (tmp_path / "ray-notes").mkdir()
+    left = storage.new_scratch()
+    (left / "file").touch()
+    new = storage.new_scratch()
+    assert storage.scratch_folders() == [new]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["ray-notes", new.name])
+
+
+def test_the_list_of_stores_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Storage(tmp_path)
+    storage.note_store("http://first")
+
+    def write_half(path: Path, text: str, **_: object) -> None:
+        path.write_bytes(text[:3].encode())
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", write_half)
+    with pytest.raises(OSError, match="No space left"):
+        storage.note_store("http://second")
+    assert storage.stores() == ["http://first"]

@@ -1,0 +1,117 @@
+"""What a running sweep shows, with and without a terminal."""
+
+from __future__ import annotations
+
+import io
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from sweep_samples import ERM, MIXUP, make_cells
+
+from orchestrator.records import EpochResult
+from orchestrator.sweep.progress import Progress
+
+
+def finished(epoch: int, *, error: float = 0.5, seconds_ago: float = -60) -> EpochResult:
+    """An epoch of the present sweep, or of one before it."""
+    return EpochResult(epoch, {"val/error": error}, timestamp_ms=int(1000 * (time.time() - seconds_ago)))
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock, in seconds: its only item, to be changed."""
+    clock = [100.0]
+    monkeypatch.setattr("orchestrator.sweep.progress.time.monotonic", lambda: clock[0])
+    return clock
+
+
+def shown(*, terminal: bool) -> str:
+    erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=terminal, width=100, color_system=None)
+    with Progress(console, total=3, done=1, epochs=4) as progress:
+        progress.start(erm)
+        for epoch, error in ((1, 0.5), (2, 0.25)):
+            progress.epoch(erm, finished(epoch, error=error))
+        if terminal:
+            console.print(progress)
+        progress.finish(erm, {"best/error": 0.25})
+        progress.start(mixup)
+        progress.fail(mixup, "the loss became nan\nsecond line")
+        if terminal:
+            console.print(progress)
+    return output.getvalue()
+
+
+def test_plain_lines_without_a_terminal() -> None:
+    lines = shown(terminal=False).splitlines()
+    assert lines[0].startswith("starting the workers")
+    assert "[2/3 cells" in lines[1]
+    assert "erm" in lines[1]
+    assert "validation error 25.00 %" in lines[1]
+    assert lines[2].startswith("failed: ")
+    assert "the loss became nan" in lines[2]
+    assert len(lines) == 3
+
+
+def test_live_table_on_a_terminal() -> None:
+    text = shown(terminal=True)
+    assert "[1/3 cells" in text
+    assert "2/5" in text
+    assert "25.00 %" in text
+    assert "[2/3 cells, 1 failed" in text
+    assert "best so far on validation" in text
+
+
+def test_time_left_counts_from_the_first_epoch(now: list[float]) -> None:
+    (erm,) = make_cells(ERM, seeds=(0,))
+    output = io.StringIO()
+    progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
+    now[0] += 60.0
+    for epoch in (1, 2):
+        progress.epoch(erm, finished(epoch))
+        now[0] += 10.0
+    progress.finish(erm, {"best/error": 0.5})
+    # Two epochs in 20 s since the first one ended; the minute of start-up is not in it. Three are left.
+    assert "0:01:00 left" in output.getvalue()
+
+
+def test_a_resumed_cell_is_shown_where_it_goes_on(now: list[float]) -> None:
+    """It reports its old epochs again, at once: they are no news, and say nothing of how long the others take."""
+    (erm,) = make_cells(ERM, seeds=(0,))
+    output = io.StringIO()
+    progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
+    now[0] += 60.0
+    for epoch in (1, 2):
+        progress.epoch(erm, finished(epoch, seconds_ago=3600))
+    assert output.getvalue() == ""
+    for epoch in (3, 4):
+        progress.epoch(erm, finished(epoch, error=0.25))
+        now[0] += 10.0
+    progress.replaced(erm, "the workers died: failure 1 of 3")
+    now[0] += 40.0
+    progress.epoch(erm, finished(3, error=0.75))
+    assert "3/5, validation error 25.00 %" in output.getvalue()
+    assert "75.00" not in output.getvalue()
+    assert output.getvalue().splitlines()[-1].endswith("failure 1 of 3")
+    now[0] = 180.0
+    progress.finish(erm, {"best/error": 0.25})
+    # Two epochs in 20 s, one is left.
+    assert "0:00:20 left" in output.getvalue()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_output_that_takes_nothing_ends_no_sweep() -> None:
+    erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
+    with open("/dev/full", "w", buffering=1) as output:
+        with Progress(Console(file=output), total=2, done=0, epochs=2) as progress:
+            progress.start(erm)
+            progress.warn(erm, "the disk is full")
+            progress.epoch(erm, finished(1))
+            progress.finish(erm, {"best/error": 0.25})
+            progress.fail(mixup, "the loss became nan")
+        with suppress(OSError):
+            output.close()

@@ -1,0 +1,242 @@
+"""What cannot be delivered to MLflow is said, and stops nobody else."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from sweep_samples import ERM, MIXUP, make_cells
+
+from orchestrator.experiment.cells import Cell
+from orchestrator.records import CellResult, CellRun, EpochResult
+from orchestrator.storage import journal
+from orchestrator.storage.folder import Storage
+from orchestrator.tracking.delivery import MAX_REFUSALS, Delivery
+from orchestrator.tracking.tracker import SupersededError, Tracker
+
+EPOCH = EpochResult(epoch=1, metrics={"val/error": 0.5}, timestamp_ms=1)
+RESULT = CellResult(metrics={"best/epoch": 1.0}, timestamp_ms=2)
+
+
+class FlakyTracker:
+    """Stands in for a store that refuses one cell: a real one cannot be made to fail for one run only."""
+
+    def __init__(self, refused: Cell) -> None:
+        self._refused = refused
+        self.written: list[tuple[str, str]] = []
+
+    def _write(self, kind: str, cell: Cell) -> None:
+        if cell == self._refused and kind == "epoch":
+            raise ValueError("the server refuses it\nwith details")
+        self.written.append((kind, cell.augment.name))
+
+    @property
+    def store(self) -> FlakyTracker:
+        return self
+
+    def answers(self) -> bool:
+        return True
+
+    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int) -> None:
+        assert known is None
+        self._write("start", cell)
+
+    def log_facts(self, cell: Cell, facts: dict[str, Any], *, data_dir: Path) -> None:
+        self._write("facts", cell)
+
+    def log_audit(self, cell: Cell, folder: Path, *, timestamp_ms: int) -> None:
+        self._write("audit", cell)
+
+    def log_epoch(self, cell: Cell, result: EpochResult) -> None:
+        self._write("epoch", cell)
+
+    def finish_cell(self, cell: Cell, result: CellResult, facts: dict[str, Any], *, checkpoint_dir: Path) -> None:
+        self._write("finish", cell)
+
+
+class ForgetfulTracker(FlakyTracker):
+    """Stands in for a store that has other numbers of an epoch, as after a training that was lost on a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__(make_cells(MIXUP, seeds=(9,))[0])
+        self.runs: list[dict[int, float]] = []
+        self.discarded = 0
+
+    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int) -> None:
+        self.runs.append({})
+
+    def log_epoch(self, cell: Cell, result: EpochResult) -> None:
+        if self.runs[-1].setdefault(result.epoch, result.metrics["train/loss"]) != result.metrics["train/loss"]:
+            raise SupersededError
+
+    def discard_cell(self, cell: Cell) -> None:
+        self.discarded += 1
+
+
+def make_delivery(tracker: object, folder: Path, **options: Any) -> Delivery:
+    return Delivery(
+        cast(Tracker, tracker),
+        warm_up=lambda: None,
+        known={},
+        data_dir=folder,
+        storage=Storage(folder),
+        sweep="sample",
+        **options,
+    )
+
+
+@pytest.mark.parametrize(("again_from", "expected"), [(1, [9.1, 9.2, 9.3]), (2, [0.1, 9.2, 9.3])])
+def test_epochs_that_are_told_again_with_other_numbers_need_one_more_run(
+    tmp_path: Path, again_from: int, expected: list[float]
+) -> None:
+    (cell,) = make_cells(ERM, seeds=(0,))
+    tracker = ForgetfulTracker()
+    with make_delivery(tracker, tmp_path) as delivery:
+        delivery.start(cell)
+        delivery.facts(cell, {})
+        for base, first, last in ((0, 1, 2), (9, again_from, 3)):
+            for epoch in range(first, last + 1):
+                delivery.epoch(cell, EpochResult(epoch, {"train/loss": base + epoch / 10}, timestamp_ms=epoch))
+        delivery.finish(cell, RESULT)
+    assert not delivery.undelivered
+    assert list(tracker.runs[-1].values()) == expected
+    assert (len(tracker.runs), tracker.discarded) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "undelivered"),
+    [(OSError("no space left on the device"), {}), (RuntimeError("a mistake"), {0: "a mistake"})],
+    ids=["terminal gone", "mistake"],
+)
+def test_what_fails_beside_the_writing_ends_no_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, undelivered: dict[int, str]
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.delivery.FIRST_PAUSE_S", 0.01)
+    cells = make_cells(ERM, MIXUP, seeds=(0,))
+    tracker = AbsentTracker(refusals=1)
+
+    def say(_: str) -> None:
+        raise error
+
+    with make_delivery(tracker, tmp_path, say=say) as delivery:
+        for cell in cells:
+            delivery.start(cell)
+            delivery.facts(cell, {})
+    assert delivery.undelivered == {cells[place].key: reason for place, reason in undelivered.items()}
+    assert tracker.written[-2:] == [("start", "mixup"), ("facts", "mixup")]
+
+
+class FullTracker(FlakyTracker):
+    """Stands in for a database on a full disk: it answers whoever only reads."""
+
+    def __init__(self, *, refusals: int) -> None:
+        super().__init__(make_cells(MIXUP, seeds=(9,))[0])
+        self.refusals = refusals
+
+    def _write(self, kind: str, cell: Cell) -> None:
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise OSError(errno.ENOSPC, "no space left on the device")
+        super()._write(kind, cell)
+
+
+def test_a_full_disk_is_waited_for_although_the_database_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.delivery.FIRST_PAUSE_S", 0.001)
+    (cell,) = make_cells(ERM, seeds=(0,))
+    tracker = FullTracker(refusals=2 * MAX_REFUSALS)
+    with make_delivery(tracker, tmp_path) as delivery:
+        delivery.start(cell)
+        delivery.facts(cell, {})
+        delivery.finish(cell, RESULT)
+    assert tracker.written == [("start", "erm"), ("facts", "erm"), ("finish", "erm")]
+    assert not delivery.undelivered
+
+
+def fail() -> None:
+    raise OSError("no space left on the device")
+
+
+@pytest.mark.parametrize("warm_up", [lambda: None, fail], ids=["warmed up", "warm-up failed"])
+def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callable[[], None]) -> None:
+    refused, other = make_cells(ERM, MIXUP, seeds=(0,))
+    tracker = FlakyTracker(refused)
+    storage = Storage(tmp_path)
+    for cell in (refused, other):
+        (storage.cells_dir / cell.key).mkdir(parents=True)
+        (storage.cells_dir / cell.key / "result.pt").touch()
+    delivery = Delivery(
+        cast(Tracker, tracker),
+        warm_up=warm_up,
+        known={},
+        data_dir=tmp_path,
+        storage=storage,
+        sweep="sample",
+    )
+    with delivery:
+        for cell in (refused, other):
+            delivery.start(cell)
+            delivery.facts(cell, {})
+            delivery.epoch(cell, EPOCH)
+            delivery.finish(cell, RESULT)
+    assert tracker.written == [
+        ("start", "erm"),
+        ("facts", "erm"),
+        ("audit", "erm"),
+        ("start", "mixup"),
+        ("facts", "mixup"),
+        ("audit", "mixup"),
+        ("epoch", "mixup"),
+        ("finish", "mixup"),
+    ]
+    assert delivery.undelivered == {refused.key: "the server refuses it"}
+    # What is not in MLflow stays on disk, complete.
+    assert (storage.cells_dir / refused.key / "result.pt").exists()
+    assert not (storage.cells_dir / other.key / "result.pt").exists()
+
+
+class AbsentTracker(FlakyTracker):
+    """Stands in for a store that does not answer for a while, and not at all before that."""
+
+    def __init__(self, *, refusals: int) -> None:
+        super().__init__(make_cells(MIXUP, seeds=(9,))[0])
+        self.refusals = refusals
+
+    def answers(self) -> bool:
+        return False
+
+    def _write(self, kind: str, cell: Cell) -> None:
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise ConnectionError("nobody answers")
+        super()._write(kind, cell)
+
+
+@pytest.mark.parametrize("refusals", [3, 10**9], ids=["comes back", "stays away"])
+def test_while_nobody_answers_everything_waits_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.delivery.FIRST_PAUSE_S", 0.01)
+    cells = make_cells(ERM, MIXUP, seeds=(0,))
+    tracker, said = AbsentTracker(refusals=refusals), list[str]()
+    delivery = make_delivery(tracker, tmp_path, say=said.append)
+    delivery.closing_grace_s = 1.0
+    with delivery:
+        for cell in cells:
+            delivery.start(cell)
+            delivery.facts(cell, {})
+            delivery.finish(cell, RESULT)
+    waiting = {cell.key: [told.kind for told in journal.read(tmp_path / "cells" / cell.key)] for cell in cells}
+    if refusals == 3:
+        assert tracker.written == [(kind, name) for name in ("erm", "mixup") for kind in ("start", "facts", "finish")]
+        assert not delivery.undelivered
+        assert waiting == {cell.key: [] for cell in cells}
+        assert ["does not take" in said[0], "takes results again" in said[-1]] == [True, True]
+    else:
+        assert delivery.undelivered == {cell.key: "nobody answers" for cell in cells}
+        assert waiting == {cell.key: ["start", "facts", "done"] for cell in cells}
+        assert len(said) == 1

@@ -1,0 +1,158 @@
+"""A cell from a shell, without Ray and MLflow."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trainings import FEW
+
+from orchestrator.records import CellResult
+from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.train import __main__ as train_cli
+from orchestrator.train import audit, feed
+from orchestrator.train.cell import train_cell
+from orchestrator.train.feed import StreamingFeed
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENT = f"""
+name: tiny
+dataset: {{digits: {{num_train: {FEW}}}}}
+model: convnet
+augment: [erm, mixup]
+train: {{epochs: 2, batch_size_per_worker: 16}}
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    file = tmp_path / "tiny.yaml"
+    file.write_text(f"{EXPERIMENT}storage: {tmp_path / 'runs'}\n")
+    return file
+
+
+def call(*arguments: str | Path) -> int:
+    return train_cli.main(train_cell, [str(argument) for argument in arguments])
+
+
+def keys_in(text: str) -> list[str]:
+    return re.findall(r"^ +([0-9a-f]{16})  digits", text, flags=re.MULTILINE)
+
+
+def test_torchrun_trains_a_cell(experiment: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    command = [Path(sys.executable).with_name("torchrun"), "--nproc-per-node", "2", "-m", "orchestrator.train"]
+    options = [experiment, "-o", "resources.workers=2", "-o", "augment=mixup"]
+    done = subprocess.run(
+        [str(word) for word in (*command, *options)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs" / "cells").iterdir()
+    state = checkpoint.load(folder / checkpoint.RESULT)
+    assert state is not None
+    first, *lines = done.stdout.splitlines()
+    assert first == f"{folder.name} digits(num_train={FEW}) convnet mixup(alpha=1.0) seed=0: 2 x cpu, fp32, in {folder}"
+    for number, (line, entry) in enumerate(zip(lines[:2], state["history"], strict=True), start=1):
+        assert line.startswith(f"epoch {number}/2: training loss {entry['metrics']['train/loss']:.4f}, ")
+        assert f"validation error {100 * entry['metrics']['val/error']:.2f} %" in line
+    assert lines[2].startswith(f"tested with the weights of epoch {state['result']['metrics']['best/epoch']:.0f}")
+    metrics = {name: value for name, value in state["result"]["metrics"].items() if name.startswith("test/")}
+    assert [line.split() for line in lines[3:]] == [[name, f"{value:.4f}"] for name, value in metrics.items()]
+
+
+def test_one_process_trains_goes_on_and_repeats(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(experiment) == 2
+    key, other = keys_in(capsys.readouterr().err)
+    chosen = (experiment, "--cell", key[:6], "--checkpoint-dir", tmp_path / "mine")
+    assert call(*chosen) == 0
+    first = capsys.readouterr().out
+    assert first.count("\nepoch ") == 2
+    left = sorted(file.name for file in (tmp_path / "mine" / key).iterdir())
+    assert left == [audit.FOLDER, checkpoint.BEST, checkpoint.RESULT]
+    assert call(*chosen) == 0
+    assert capsys.readouterr().out == first, "what is finished is shown again and not trained again"
+    assert not (tmp_path / "runs").exists()
+    assert other != key
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "more than one cell: name one with --cell KEY\n  "),
+        (["--cell", "xyz"], "--cell xyz: no cell has such a key\n  "),
+        (["--cell", ""], "--cell : the keys of more than one cell begin like this\n  "),
+        (["-o", "train.lr=-1"], "train.lr = -1\n"),
+        (["-o", "dataset=cifar10", "-o", "augment=erm", "-o", "data_dir=/dev/null"], "cifar-10-batches-py"),
+        (["-o", "augment=erm", "-o", "resources.workers=2"], "has 2 workers, but the number of processes started is 1"),
+        (["-o", "augment=erm", "-o", "resources.workers=2"], "torchrun --nproc-per-node 2 -m orchestrator.train "),
+        (["-o", "augment=erm", "-o", "storage=/dev/null/x"], "/dev/null is not a folder"),
+    ],
+)
+def test_wrong_input_is_said_without_a_traceback(
+    arguments: list[str], expected: str, experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(experiment, *arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert expected in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_missing_file_is_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(tmp_path / "absent.yaml") == 2
+    assert "absent.yaml" in capsys.readouterr().err
+
+
+def test_failed_cell_is_said_without_a_traceback(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(experiment, "-o", "augment=erm", "-o", "train.lr=1.0e+12") == 1
+    assert re.match(r"error: .*train\.lr", capsys.readouterr().err)
+
+
+def test_resources_of_the_experiment_count(experiment: Path) -> None:
+    seen: dict[str, Any] = {}
+
+    def remembering(*arguments: Any, **options: Any) -> CellResult:
+        seen.update(options)
+        return train_cell(*arguments, **options)
+
+    resources = {"feed": "streaming", "checkpoint_every_s": "7.5", "backend": "torch"}
+    words = [word for key, value in resources.items() for word in ("-o", f"resources.{key}={value}")]
+    assert train_cli.main(remembering, [str(experiment), "-o", "augment=erm", *words]) == 0
+    assert isinstance(seen["feed"], StreamingFeed)
+    assert (seen["checkpoint_every_s"], seen["backend"]) == (7.5, "torch")
+
+
+def test_images_that_do_not_fit_are_said_without_a_traceback(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(feed, "free_memory_bytes", lambda _: 1000)
+    assert call(experiment, "-o", "augment=erm", "-o", "resources.feed=resident") == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: the decoded images take ")
+    assert "Traceback" not in captured.err
+
+
+def test_storage_of_a_sweep_at_work_is_left_alone(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from orchestrator.storage.folder import Storage
+
+    storage = Storage(tmp_path / "runs")
+    storage.prepare()
+    with storage.locked("tiny"):
+        assert call(experiment, "-o", "augment=erm") == 2
+    assert "a sweep is at work there" in capsys.readouterr().err
+    assert not storage.cells_dir.exists()
