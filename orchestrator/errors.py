@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Longer lines are of use in a log only.
+_SHOWN_CHARACTERS = 300
 
-class UserError(Exception):
-    """A mistake in what the user gave; the message says what, where and how to mend it. Exit code 2."""
+
+class ExplainedError(Exception):
+    """What went wrong, and on lines of their own what is allowed and how to mend it.
+
+    Args:
+        message: What is wrong and where.
+        allowed: What would be right; empty if the message says it.
+        remedy: What to do about this cause; empty if there is nothing to say. Further ways stand on lines of their own.
+    """
+
+    def __init__(self, message: str, *, allowed: str = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.allowed, self.remedy = allowed, remedy
+
+    def __str__(self) -> str:
+        return explained(super().__str__(), allowed=self.allowed, remedy=self.remedy)
+
+
+class UserError(ExplainedError):
+    """A mistake in what the user gave; nothing was started."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +52,7 @@ class Problem:
     def __str__(self) -> str:
         given = f" = {self.value}" if self.value else ""
         where = f"{self.file}: {self.key}{given}" if self.key else f"{self.file}{given}"
-        return f"{where}\n  allowed: {self.allowed}\n  remedy:  {self.remedy}"
+        return explained(where, allowed=self.allowed, remedy=self.remedy)
 
 
 class ConfigError(UserError):
@@ -49,14 +70,43 @@ class DataError(UserError):
         details: All that is wrong, where the message names the first only: e.g. each image without a label.
     """
 
-    def __init__(self, message: str, *, details: Sequence[str] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, allowed: str = "", remedy: str = "", details: Sequence[str] = ()) -> None:
+        super().__init__(message, allowed=allowed, remedy=remedy)
         self.details = tuple(details)
 
 
-class TrackingError(Exception):
-    """MLflow refused something, or does not answer any more; names the store. Exit code 1."""
+class TrackingError(ExplainedError):
+    """MLflow refused something, or does not answer any more; names the store."""
 
 
-class CellError(Exception):
+class CellError(ExplainedError):
     """A training that failed on every rank at the same point, e.g. with a loss of NaN: the workers stay usable."""
+
+
+def explained(message: str, *, allowed: str = "", remedy: str = "") -> str:
+    """Return `message` with a line for what is allowed and one for the remedy, where there is something to say."""
+    lines = [message]
+    lines += [f"  allowed: {allowed}"] if allowed else []
+    lines += ["  remedy:  " + remedy.replace("\n", "\n           ")] if remedy else []
+    return "\n".join(lines)
+
+
+def first_line(error: BaseException | str) -> str:
+    """Return the first line of what an error says, at most 300 characters; its kind if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:_SHOWN_CHARACTERS] if lines else type(error).__name__
+
+
+def nearest(word: str, known: Sequence[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the one of `known` that a user may have meant by `word`, whatever the case of its letters.
+
+    Args:
+        word: What was written.
+        known: What could be meant.
+        cutoff: How much the two must have in common, from 0 to 1.
+    """
+    written = {name.lower(): name for name in known}
+    # A beginning says more than letters in common: acc is no auroc.
+    begun = [name for name in written if word and name.startswith(word.lower())]
+    found = begun[:1] or difflib.get_close_matches(word.lower(), written, n=1, cutoff=cutoff)
+    return written[found[0]] if found else None

@@ -1,11 +1,83 @@
-"""What is known about a cell from the outside: written by tracking, read by compare, select and report."""
+"""What is known about a cell from the outside: the events of its training, and its tracked run."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Literal
 
 CellStatus = Literal["done", "running", "failed", "interrupted"]
+
+
+def now_ms() -> int:
+    """Return the time in Unix milliseconds, the unit of every timestamp of a record."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """The data that a cell is trained on, as its workers found it.
+
+    Attributes:
+        name: Of the data set.
+        split_hash: SHA-256 (hex) over which samples, with which labels, are in which split.
+        num_train: Images of the training split.
+        num_val: Of validation.
+        num_test: Of the test.
+        num_channels: Of an image: 1 or 3.
+        image_size: Height and width in pixels of what the model gets.
+        class_names: In the order of the labels.
+        mean: Of each channel over the training split, in units of [0, 1].
+        std: Likewise the standard deviation.
+    """
+
+    name: str
+    split_hash: str
+    num_train: int
+    num_val: int
+    num_test: int
+    num_channels: int
+    image_size: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class CellFacts:
+    """What a cell runs on and with which data.
+
+    Attributes:
+        device: ``cpu``, or the name of the GPU.
+        world_size: Number of ranks.
+        backend: What mixes the batches: ``torch`` or ``triton``.
+        feed: How the images get to the device: ``resident`` or ``streaming``.
+        dataset: The data.
+    """
+
+    device: str
+    world_size: int
+    backend: str
+    feed: str
+    dataset: DatasetFacts
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The driver has handed the cell to a slot.
+
+    Attributes:
+        timestamp_ms: When, Unix milliseconds; None in a journal of an earlier version.
+    """
+
+    timestamp_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker group has the cell and its data."""
+
+    facts: CellFacts
 
 
 @dataclass(frozen=True)
@@ -14,7 +86,7 @@ class EpochResult:
 
     Attributes:
         epoch: 1-based.
-        metrics: ``train/loss`` and ``val/<metric>`` (see ``orchestrator.metrics.METRICS``).
+        metrics: ``train/loss`` and ``val/<metric>`` (see ``orchestrator.metric_names.METRICS``).
         timestamp_ms: When the epoch ended, Unix milliseconds. It is kept in the checkpoint, so that sending the
             result twice is sending the same row.
     """
@@ -22,6 +94,20 @@ class EpochResult:
     epoch: int
     metrics: dict[str, float]
     timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The training waits for something that the user can mend, e.g. space on a disk."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """The worker group, or the slot, has died and another attempt begins."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +128,24 @@ class CellResult:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """The cell has failed for good; the first line of the reason is what people are shown."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The sweep ended before the cell did; the next one goes on with it."""
+
+
+# What MLflow is told of a cell, and its journal keeps until MLflow has it.
+TrackedEvent = Opened | Started | EpochResult | CellResult | Failed | Interrupted
+# All that happens to a cell, from the worker to the tracker.
+Event = TrackedEvent | Waiting | Replaced
+
+
+@dataclass(frozen=True)
 class CellRun:
     """The tracked run of one cell.
 
@@ -56,7 +160,7 @@ class CellRun:
         reason: Why it failed.
         model_uri: The logged model, of a finished run.
         split_hash: Which images were trained, validated and tested on; None before the first epoch.
-        owner: The process that opened it last (`orchestrator.ownership`).
+        owner: The driver that opened it last (`orchestrator.tracking.ownership`).
     """
 
     key: str

@@ -1,0 +1,135 @@
+"""The environment variables that count: one table of those that are set here, and one of those that are only read.
+
+Unless a row says otherwise, a value that the user has set stands.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+RAY_ADDRESS, RAY_AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_MODE"
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+DATA_DIR, CACHE_DIR = "ZETASWEEP_DATA", "ZETASWEEP_CACHE"
+PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
+
+Moment = Literal["program", "store", "sweep", "slot", "group"]
+MOMENTS: dict[Moment, str] = {
+    "program": "before Ray and MLflow are imported",
+    "store": "before an MLflow store is opened",
+    "sweep": "before Ray Tune starts",
+    "slot": "in a slot, before Ray Train starts",
+    "group": "in workers that are all on one machine, before they join their process group",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A variable that is set here.
+
+    Attributes:
+        name: Of the variable.
+        value: What it is set to.
+        moment: When it is set: it is read after that.
+        why: What would happen without it.
+    """
+
+    name: str
+    value: str
+    moment: Moment
+    why: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        RAY_AUTH_MODE,
+        "token",
+        "program",
+        "Ray lets whoever reaches a cluster run code in it: it is joined by token only",
+    ),
+    Setting("RAY_USAGE_STATS_ENABLED", "0", "program", "Ray reports to its makers how it is used"),
+    Setting("MLFLOW_DISABLE_TELEMETRY", "true", "program", "MLflow reports to its makers how it is used"),
+    Setting("MLFLOW_LOGGING_LEVEL", "WARNING", "program", "MLflow prints a line for each thing that it does"),
+    Setting(
+        "MLFLOW_HTTP_REQUEST_TIMEOUT", "10", "store", "MLflow waits two minutes for an answer before it tries again"
+    ),
+    Setting("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1", "store", "MLflow tries seven times where nobody answers"),
+    Setting("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1", "sweep", "Tune writes result files of its own, read by nobody"),
+    Setting("TUNE_MAX_PENDING_TRIALS_PG", "1", "sweep", "Tune makes slots ahead, which are never stepped"),
+    Setting("RAY_AIR_NEW_OUTPUT", "0", "sweep", "Tune draws tables over the sweep's own"),
+    Setting(
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S",
+        "0.5",
+        "sweep",
+        "a dead worker is noticed after two seconds, not half a one",
+    ),
+    Setting("TUNE_DISABLE_SIGINT_HANDLER", "1", "sweep", "Tune takes Ctrl-C, and the running cells are not saved"),
+    Setting(
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S",
+        "300",
+        "sweep",
+        "slots that start together on busy cores take too long",
+    ),
+    Setting("RAY_TRAIN_METRICS_ENABLED", "0", "slot", "Ray Train gathers metrics of its own, read by nobody"),
+    *(
+        Setting(name, "lo0" if sys.platform == "darwin" else "lo", "group", "the ranks listen on the network")
+        for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable that is read here.
+
+    Attributes:
+        name: Of the variable.
+        what: What it says.
+    """
+
+    name: str
+    what: str
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(DATA_DIR, "where data sets lie, unless data_dir says it; `data` otherwise"),
+    Variable(CACHE_DIR, "where decoded images lie, unless cache.dir says it; zetasweep in the user's caches otherwise"),
+    Variable(RAY_ADDRESS, "the Ray cluster to join; without it, or with `local`, one is started on this machine"),
+    Variable(TRACKING_URI, "the MLflow store, unless tracking.uri says it; it may hold a password, which is taken out"),
+    Variable("MLFLOW_TRACKING_USERNAME", "read by MLflow; set from the user in MLFLOW_TRACKING_URI"),
+    Variable("MLFLOW_TRACKING_PASSWORD", "read by MLflow; set from the password in MLFLOW_TRACKING_URI"),
+    Variable("MLFLOW_TRACKING_TOKEN", "read by MLflow: a token in place of user and password"),
+    Variable("RAY_AUTH_TOKEN", "read by Ray: the cluster's token; or RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token"),
+    Variable("WORLD_SIZE", "set by torchrun: `python -m orchestrator.train` joins a process group"),
+    Variable("LOCAL_RANK", "set by torchrun: which GPU of this machine `python -m orchestrator.train` takes"),
+)
+
+
+def ray_address() -> str | None:
+    """Return the address of the Ray cluster to join; None if one is to be started on this machine."""
+    address = os.environ.get(RAY_ADDRESS, "")
+    return None if address in ("", "local") else address
+
+
+def set_for(moment: Moment) -> None:
+    """Set what is read after `moment`, where the user has not."""
+    for setting in SETTINGS:
+        if setting.moment == moment:
+            os.environ.setdefault(setting.name, setting.value)
+
+
+def prepare_program() -> None:
+    """Set what Ray and MLflow read once, when they are imported.
+
+    A cluster that is started here is reached from this machine alone: whoever reaches one can run code in it.
+    """
+    if ray_address() is None:
+        os.environ.pop(RAY_ADDRESS, None)
+        os.environ[RAY_AUTH_MODE] = "token"
+        # By this variable Ray decides on every system whether a node is bound to the address that others reach it at,
+        # or to loopback; it is named after the two systems where loopback is the default. `ray.init` has no option for
+        # it: an address of 127.0.0.1 is replaced by the reachable one.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    set_for("program")

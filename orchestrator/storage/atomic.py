@@ -1,0 +1,108 @@
+"""Writing whole: a reader sees the old file or the new one, never a part.
+
+A process that is killed while it writes leaves a hidden temporary, which nothing reads; its name says whose it was.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+# What was written this recently may be a writer's on another machine.
+QUIET_S = 3600
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+
+
+def temporary_of(path: Path) -> Path:
+    """Return where this process prepares what is to be `path`, in the same folder.
+
+    A name of its own: a process that a cluster took for dead may still be writing to the same folder.
+    """
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that becomes `path`, through a loss of power too, when the block ends without an error.
+
+    Args:
+        path: The file; its folder is made if need be.
+
+    Raises:
+        OSError: The disk is full or not writable; the file that was there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_of(path)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(folder: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `folder` when the block ends; one that is there by then is left as it is."""
+    temporary = temporary_of(folder)
+    temporary.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        temporary.rename(folder)
+    except OSError:
+        # Another process may have been faster.
+        if not folder.is_dir():
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_whole(path: Path) -> None:
+    """Remove a file, or a folder as a whole: it has another name before its first file is gone."""
+    if not path.is_dir():
+        path.unlink()
+        return
+    doomed = temporary_of(path)
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether `path` has the name of something unfinished."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def is_abandoned(path: Path) -> bool:
+    """Return whether `path` is what a writer that is gone left of something that it did not finish."""
+    found = _TEMPORARY.fullmatch(path.name)
+    if found is None:
+        return False
+    is_of_here = path.name.endswith(f".{socket.gethostname()}.{found[1]}.tmp")
+    return (is_of_here and not psutil.pid_exists(int(found[1]))) or not is_young(path)
+
+
+def is_young(path: Path) -> bool:
+    """Return whether `path`, or anything below it, was written to within the last hour."""
+    newest = max(entry.stat().st_mtime for entry in (path, *path.rglob("*")))
+    return time.time() - newest < QUIET_S
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name last through a loss of power, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
