@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+AUDIT = "audit"
 # What zetasweep wrote before it kept more than one checkpoint.
 _EARLIER = "last.pt"
 _KEY = re.compile(r"[0-9a-f]{16}")
