@@ -1,0 +1,134 @@
+"""What an earlier version trained: the same numbers now, and its storage and MLflow store go on.
+
+The earlier version is taken out of the repository's history and run as it is, with the libraries of today. Raise
+`EARLIER` to a commit whose numbers are meant to be others, together with ``KEY_VERSION``.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from commands import ROOT
+
+EARLIER = "3e3d49e"
+QUICKSTART = "experiments/quickstart.yaml"
+ONE_CELL = (
+    *("-o", "resources.workers=1", "-o", "augment={zeta_mixup: {gamma: 2.8, num_mixed: 4}}"),
+    *("-o", "seed=0", "-o", "train.epochs=2"),
+)
+pytestmark = pytest.mark.slow
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The earlier version's files."""
+    archive = subprocess.run(["git", "archive", EARLIER], cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode != 0:
+        pytest.skip(f"{EARLIER} is not in this checkout's history")
+    folder = tmp_path_factory.mktemp("earlier")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def variables(environment: dict[str, str]) -> Callable[[Path], dict[str, str]]:
+    """Return the environment in which the code of a folder runs, in its workers, too."""
+    return lambda code: environment | {"PYTHONPATH": str(code), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def run_in(variables: Callable[[Path], dict[str, str]]) -> Run:
+    def run(code: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=code,
+            env=variables(code),
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("feed", ["streaming", "resident"])
+def test_numbers_are_the_same_bit_for_bit(feed: str, earlier: Path, run_in: Run, tmp_path: Path) -> None:
+    found = []
+    for name, code in (("before", earlier), ("now", ROOT)):
+        options = (*ONE_CELL, "-o", f"resources.feed={feed}", "--checkpoint-dir", str(tmp_path / name))
+        done = run_in(code, "orchestrator.train", QUICKSTART, *options)
+        assert done.returncode == 0, done.stderr
+        (folder,) = (tmp_path / name).iterdir()
+        said = re.sub(r", \d+ images/s", "", done.stdout).replace(str(tmp_path / name), "")
+        found.append((said, folder))
+    (said, before), (said_now, now) = found
+    assert said_now == said
+    assert before.name == now.name
+    weights, weights_now = (torch.load(folder / "best.pt", weights_only=True) for folder in (before, now))
+    assert weights_now["epoch"] == weights["epoch"]
+    assert weights_now["model"].keys() == weights["model"].keys()
+    assert all(torch.equal(tensor, weights_now["model"][name]) for name, tensor in weights["model"].items())
+    results, results_now = (torch.load(folder / "result.pt", weights_only=True) for folder in (before, now))
+    assert results_now.keys() == results.keys()
+    assert results_now["split_hash"] == results["split_hash"]
+
+
+@pytest.mark.timeout(900)
+def test_interrupted_sweep_goes_on(
+    earlier: Path, run_in: Run, variables: Callable[[Path], dict[str, str]], tmp_path: Path
+) -> None:
+    options = ("-o", "seed=[0]", "-o", "train.epochs=8")
+    old, new = (("-o", f"storage={tmp_path / name}") for name in ("old", "new"))
+    _interrupt_after_two_cells(earlier, QUICKSTART, *options, *old, env=variables(earlier))
+
+    status = run_in(ROOT, "orchestrator", "status", QUICKSTART, *options, *old)
+    assert status.returncode == 1, status.stderr
+    done = int(re.search(r"(\d+) done", status.stdout)[1])  # type: ignore[index]
+    assert 2 <= done < 6, status.stdout
+    assert run_in(ROOT, "orchestrator", "sync", QUICKSTART, *options, *old).returncode == 0
+    compared = run_in(ROOT, "orchestrator", "compare", QUICKSTART, *options, *old)
+    assert f"Without a value: {6 - done} of 6 cells" in compared.stdout, compared.stdout + compared.stderr
+    doctor = run_in(ROOT, "orchestrator", "doctor", QUICKSTART, *options, *old)
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+
+    finished = run_in(ROOT, "orchestrator", "run", QUICKSTART, *options, *old)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert f"cells:     6: {done} done, {6 - done} to run" in finished.stdout
+    anew = run_in(ROOT, "orchestrator", "run", QUICKSTART, *options, *new)
+    assert anew.returncode == 0, anew.stdout + anew.stderr
+    for metric in ("test/error", "test/loss", "test/auroc", "val/loss", "train/loss"):
+        tables = [
+            run_in(ROOT, "orchestrator", "compare", QUICKSTART, *options, *where, "--metric", metric, "--format", "csv")
+            for where in (old, new)
+        ]
+        assert tables[0].returncode == 0, tables[0].stderr
+        assert tables[0].stdout == tables[1].stdout
+        assert tables[0].stdout.count("\n") == 7
+    after = run_in(ROOT, "orchestrator", "doctor", QUICKSTART, *options, *old)
+    assert after.returncode == 0, after.stdout + after.stderr
+
+
+def _interrupt_after_two_cells(code: Path, *arguments: str, env: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "orchestrator", "run", *arguments]
+    with subprocess.Popen(command, cwd=code, env=env, stdout=subprocess.PIPE, text=True) as sweep:
+        assert sweep.stdout is not None
+        for line in sweep.stdout:
+            if line.startswith("[2/"):
+                time.sleep(2.0)  # well into the third
+                os.kill(sweep.pid, signal.SIGINT)
+        assert sweep.wait(timeout=120) == 130
