@@ -16,7 +16,7 @@ from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Experiment
 from orchestrator.plan.images import decode_images
 from orchestrator.plan.plan import make_plan, other_data, pending_cells, render_plan
-from orchestrator.records import CellRun
+from orchestrator.records import CellResult, CellRun, Failed, Interrupted
 from orchestrator.storage import journal
 from orchestrator.storage.folder import Storage
 from orchestrator.sweep.interruption import Interruption
@@ -153,8 +153,8 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
                 for cell, entries in waiting.items():
                     for entry in entries:
                         delivery.deliver(cell, entry)
-                    if entries[-1].kind not in ("done", "failed", "interrupted"):
-                        delivery.interrupt(cell)
+                    if not isinstance(entries[-1], CellResult | Failed | Interrupted):
+                        delivery.tell(cell, Interrupted())
             console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {counted(len(waiting), 'cell')}")
             _say_undelivered(console, delivery.undelivered)
             after = tracker.cell_runs(cells)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ray import tune
@@ -15,10 +15,9 @@ from ray.tune.experiment import Trial
 from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
-from orchestrator.records import CellResult, EpochResult
+from orchestrator.records import CellResult, Event, Failed, Interrupted, Opened, Replaced, Waiting, now_ms
 from orchestrator.storage.folder import Storage
 from orchestrator.sweep.interruption import Interruption
-from orchestrator.sweep.mailbox import Message
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.slot import Slot
@@ -168,40 +167,20 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         cell = self._cell(trial)
         if cell.key not in self._open:
             self._open[cell.key] = cell
-            self._delivery.start(cell)
-            self._progress.start(cell)
+            self._take(cell, Opened(now_ms()))
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Pass a message of the workers on; a heartbeat has none."""
-        message: Message | None = result["message"]
-        if message is None:
-            return
-        cell = self._cell(trial)
-        if message.kind == "started":
-            self._delivery.facts(cell, message.body)
-        elif message.kind == "epoch":
-            epoch = EpochResult(**message.body)
-            self._delivery.epoch(cell, epoch)
-            self._progress.epoch(cell, epoch)
-        elif message.kind == "waiting":
-            self._progress.warn(cell, message.body["reason"])
-        elif message.kind == "replaced":
-            self._progress.replaced(cell, without_secrets(message.body["reason"]))
-        elif message.kind == "done":
-            finished = CellResult(**message.body)
-            self._close(cell, self.done)
-            self._delivery.finish(cell, finished)
-            self._progress.finish(cell, finished.metrics)
-        else:
-            self._fail(cell, message.body["reason"])
+        """Pass an event of the workers on; a heartbeat has none."""
+        event: Event | None = result["event"]
+        if event is not None:
+            self._take(self._cell(trial), event)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Say that the slot of a cell died and is made anew."""
-        self._progress.replaced(
-            self._cell(trial), f"the slot died: failure {trial.num_failures} of {self._max_failures}"
-        )
+        reason = f"the slot died: failure {trial.num_failures} of {self._max_failures}"
+        self._take(self._cell(trial), Replaced(reason))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Mark the cell of a slot that died too often."""
@@ -209,22 +188,24 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         lines = str(error).strip().splitlines() or ["unknown"]
         # A slot that dies while it is made has started no trial.
         self.on_trial_start(iteration, trials, trial)
-        self._fail(self._cell(trial), f"the slot died {self._max_failures} times: {lines[-1]}\n" + "\n".join(lines))
+        reason = f"the slot died {self._max_failures} times: {lines[-1]}\n" + "\n".join(lines)
+        self._take(self._cell(trial), Failed(reason))
 
     def interrupt_the_rest(self) -> None:
         """Mark what was started and neither finished nor failed."""
-        for cell in list(self._open.values()):
-            self._delivery.interrupt(cell)
+        for cell in self._open.values():
+            self._take(cell, Interrupted())
 
     def _cell(self, trial: Trial) -> Cell:
         return self._cells[trial.config["job"]["key"]]
 
-    def _fail(self, cell: Cell, reason: str) -> None:
-        reason = without_secrets(reason)
-        self._close(cell, self.failed)
-        self._delivery.fail(cell, reason)
-        self._progress.fail(cell, reason)
-
-    def _close(self, cell: Cell, ended: set[str]) -> None:
-        self._open.pop(cell.key, None)
-        ended.add(cell.key)
+    def _take(self, cell: Cell, event: Event) -> None:
+        """Pass an event on: the progress shows all of them, MLflow keeps those that last."""
+        if isinstance(event, Failed | Replaced | Waiting):
+            event = replace(event, reason=without_secrets(event.reason))
+        if isinstance(event, CellResult | Failed):
+            self._open.pop(cell.key, None)
+            (self.done if isinstance(event, CellResult) else self.failed).add(cell.key)
+        if not isinstance(event, Replaced | Waiting):
+            self._delivery.tell(cell, event)
+        self._progress.take(cell, event)

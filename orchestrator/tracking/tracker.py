@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow.entities import Dataset as DatasetEntity
@@ -22,7 +21,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_I
 
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment.cells import Cell
-from orchestrator.records import CellResult, CellRun, CellStatus, EpochResult
+from orchestrator.records import CellFacts, CellResult, CellRun, CellStatus, EpochResult
 from orchestrator.tracking.logged_model import log_model
 from orchestrator.tracking.ownership import OWNER, described
 from orchestrator.tracking.provenance import environment, git_tags
@@ -97,7 +96,7 @@ class Tracker:
                     found[key] = _cell_run(run, key, epochs=wanted[key], alive=alive)
         return found
 
-    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int | None = None) -> None:
+    def open_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int | None = None) -> None:
         """Open the cell's run: the one it already has, or a new child of the sweep's.
 
         Args:
@@ -144,25 +143,30 @@ class Tracker:
         """Delete the cell's run; MLflow can restore it."""
         self._client.delete_run(self._own_run(cell))
 
-    def log_facts(self, cell: Cell, facts: dict[str, Any], *, data_dir: Path) -> None:
+    def log_started(self, cell: Cell, facts: CellFacts, *, data_dir: Path) -> None:
         """Log what the cell runs on and with which data."""
-        run_id, data = self._own_run(cell), facts["dataset"]
-        tags = {name: str(facts[name]) for name in ("device", "world_size", "backend", "feed")}
-        tags["split_hash"] = data["split_hash"]
+        run_id, data = self._own_run(cell), facts.dataset
+        tags = {
+            "device": facts.device,
+            "world_size": str(facts.world_size),
+            "backend": facts.backend,
+            "feed": facts.feed,
+            "split_hash": data.split_hash,
+        }
         self._client.log_batch(run_id, tags=[RunTag(f"zetasweep.{name}", value) for name, value in tags.items()])
         inputs = [
             DatasetInput(
                 DatasetEntity(
                     # MLflow takes two inputs of a run with the same name and digest for one.
-                    name=f"{data['name']}-{split}",
-                    digest=data["split_hash"][:32],
+                    name=f"{data.name}-{split}",
+                    digest=data.split_hash[:32],
                     source_type="local",
                     source=json.dumps({"uri": data_dir.as_uri()}),
-                    profile=json.dumps({"num_samples": data[f"num_{split}"], "num_classes": len(data["class_names"])}),
+                    profile=json.dumps({"num_samples": num_samples, "num_classes": len(data.class_names)}),
                 ),
                 tags=[InputTag(MLFLOW_DATASET_CONTEXT, split)],
             )
-            for split in ("train", "val", "test")
+            for split, num_samples in (("train", data.num_train), ("val", data.num_val), ("test", data.num_test))
         ]
         self._client.log_inputs(run_id, inputs)
 
@@ -191,7 +195,7 @@ class Tracker:
         self._log_metrics(cell, metrics, step=result.epoch, timestamp_ms=result.timestamp_ms)
         timestamps_ms[result.epoch] = result.timestamp_ms
 
-    def finish_cell(self, cell: Cell, result: CellResult, facts: dict[str, Any], *, checkpoint_dir: Path) -> None:
+    def finish_cell(self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path) -> None:
         """Log the test metrics and the best model, and end the run."""
         run_id = self._own_run(cell)
         self._log_once(cell, result.metrics, timestamp_ms=result.timestamp_ms)
@@ -200,7 +204,7 @@ class Tracker:
         with mlflow.start_run(run_id=run_id):
             # Not again, if what came after it failed: each is a model of its own.
             if run_id not in self._model_uris:
-                self._model_uris[run_id] = log_model(cell.model, facts["dataset"], checkpoint_dir=checkpoint_dir)
+                self._model_uris[run_id] = log_model(cell.model, facts.dataset, checkpoint_dir=checkpoint_dir)
             # Inside: leaving the block ends the run, and a finished run has its model.
             self._client.set_tag(run_id, MODEL_URI, self._model_uris[run_id])
         self._client.set_terminated(run_id, "FINISHED", end_time=result.timestamp_ms)

@@ -108,7 +108,7 @@ def test_artifacts_that_cannot_be_written_are_said(uri: str, experiment: Experim
 def test_a_second_driver_is_told_who_is_at_work(
     tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
         second = Tracker(uri, artifacts=Path("/nowhere"))
@@ -157,7 +157,7 @@ def test_a_driver_that_was_killed_holds_nothing(
         killed = Tracker(uri, artifacts=tmp_path / "artifacts")
         monkeypatch.undo()
         killed.sweep.open(experiment, {})
-        killed.start_cell(cells[0], None, sweep="sample")
+        killed.open_cell(cells[0], None, sweep="sample")
         other.kill()
     survivor = Tracker(uri, artifacts=tmp_path / "artifacts")
     runs = survivor.cell_runs(cells)
@@ -182,7 +182,7 @@ def test_a_driver_that_was_taken_for_dead_writes_nothing_more(
 ) -> None:
     with two_drivers(uri, tmp_path, monkeypatch) as (first, second):
         first.sweep.open(experiment, {})
-        first.start_cell(cells[0], None, sweep="sample")
+        first.open_cell(cells[0], None, sweep="sample")
         first.log_epoch(cells[0], epoch(1))
         # Out of reach for so long that another thinks it is dead.
         first.sweep._beaten_at -= ownership.STALE_S
@@ -190,7 +190,7 @@ def test_a_driver_that_was_taken_for_dead_writes_nothing_more(
         second.sweep.open(experiment, {})
         for write in (
             lambda: first.log_epoch(cells[0], epoch(2)),
-            lambda: first.start_cell(cells[1], None, sweep="sample"),
+            lambda: first.open_cell(cells[1], None, sweep="sample"),
             lambda: first.interrupt_cell(cells[0]),
         ):
             with pytest.raises(TrackingError, match="another sweep took over"):
@@ -209,11 +209,11 @@ def test_a_cell_that_was_taken_meanwhile_is_left_alone_and_the_others_go_on(
     with two_drivers(uri, tmp_path, monkeypatch) as (first, second):
         first.sweep.open(experiment, {})
         for cell in cells:
-            first.start_cell(cell, None, sweep="sample")
+            first.open_cell(cell, None, sweep="sample")
         first.sweep._beaten_at -= ownership.STALE_S
         monkeypatch.setattr(second, "_refuse_taken_run", lambda _: None)
         second.sweep.open(renamed, {})
-        second.start_cell(cells[0], None, sweep="another")
+        second.open_cell(cells[0], None, sweep="another")
         first.log_epoch(cells[1], epoch(1))
         with pytest.raises(TrackingError, match="another sweep took run"):
             first.log_epoch(cells[0], epoch(1))
