@@ -221,7 +221,9 @@ def _register(tracker: Tracker, selections: Sequence[Any], name: str) -> None:
             f"--register {name}: the cells of {chosen[0].dataset} saw different images or labels: not comparable\n"
             "  remedy:  restore the data set, or train the cells again with another storage and tracking.experiment"
         )
-    version = tracker.register(chosen[0].model_uri, name)
+    from orchestrator.tracking.registry import register_model
+
+    version = register_model(tracker.store, chosen[0].model_uri, name)
     click.echo(f"registered as {name}, version {version}, alias 'best'")
 
 

@@ -27,7 +27,7 @@ from orchestrator.records import (
 )
 from orchestrator.storage import journal
 from orchestrator.storage.folder import Storage
-from orchestrator.tracking.store import can_pass, is_busy, message_of
+from orchestrator.tracking.errors import can_pass, is_busy, message_of
 from orchestrator.tracking.tracker import SupersededError, Tracker
 from orchestrator.train import audit
 

@@ -15,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment.settings import Experiment
 from orchestrator.records import CellRun
+from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.ownership import (
     HEARTBEAT,
     OWNER,
@@ -26,7 +27,7 @@ from orchestrator.tracking.ownership import (
     this_process,
 )
 from orchestrator.tracking.provenance import environment, git_tags
-from orchestrator.tracking.store import Store, first_line
+from orchestrator.tracking.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +92,9 @@ class SweepRun:
                 experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
             elif known.lifecycle_stage == LifecycleStage.DELETED:
                 raise UserError(
-                    f"tracking.experiment = {name}: it was deleted in MLflow\n  remedy:  restore it (mlflow "
-                    f"experiments restore -x {known.experiment_id}) or name another with -o tracking.experiment=NAME"
+                    f"tracking.experiment = {name}: it was deleted in MLflow",
+                    remedy=f"restore it (mlflow experiments restore -x {known.experiment_id}) or name another with "
+                    "-o tracking.experiment=NAME",
                 )
             else:
                 experiment_id = known.experiment_id
@@ -160,8 +162,8 @@ class SweepRun:
             owner = next((run.owner for run in runs.values() if run.status == "running" and run.owner in others), None)
         if owner is not None:
             raise UserError(
-                f"MLflow at {self._store.shown_uri}: a sweep of the same cells is at work: {described(owner)}\n"
-                f"  remedy:  wait for it, or end it; if its machine is gone, this clears within {STALE_S:.0f} s"
+                f"MLflow at {self._store.shown_uri}: a sweep of the same cells is at work: {described(owner)}",
+                remedy=f"wait for it, or end it; if its machine is gone, this clears within {STALE_S:.0f} s",
             )
 
     def _sign(self, experiment: Experiment) -> None:
@@ -185,8 +187,8 @@ class SweepRun:
             self._client.delete_run(self.run_id)
         self._run_id = None
         raise UserError(
-            f"MLflow at {self._store.shown_uri}: a sweep of the same cells starts, too: {described(owner)}\n"
-            "  remedy:  wait for it, or end it"
+            f"MLflow at {self._store.shown_uri}: a sweep of the same cells starts, too: {described(owner)}",
+            remedy="wait for it, or end it",
         )
 
     def _is_ours(self) -> bool:
@@ -214,7 +216,7 @@ class SweepRun:
         except Exception as error:
             # Which errors, is the artifact store's: a bucket's library may be missing, or its credentials.
             raise TrackingError(
-                f"MLflow at {self._store.shown_uri}: its artifacts cannot be written ({first_line(error)})"
+                f"MLflow at {self._store.shown_uri}: its artifacts cannot be written ({kind_and_message(error)})"
             ) from error
 
 

@@ -6,26 +6,23 @@ checkpoint.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlflow
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from orchestrator.errors import TrackingError, UserError
+from orchestrator.errors import TrackingError
 from orchestrator.experiment.cells import Cell
 from orchestrator.records import CellFacts, CellResult, CellRun, CellStatus, EpochResult
 from orchestrator.tracking.logged_model import log_model
 from orchestrator.tracking.ownership import OWNER, described
 from orchestrator.tracking.provenance import environment, git_tags
-from orchestrator.tracking.store import Store, first_line
+from orchestrator.tracking.store import Store
 from orchestrator.tracking.sweep_run import KIND, SWEEP, SweepRun, alive_owners
 from orchestrator.train import audit
 
@@ -225,19 +222,6 @@ class Tracker:
         """End the run as killed; the next sweep goes on with it."""
         if cell.key in self._run_ids:
             self._client.set_terminated(self._own_run(cell), "KILLED")
-
-    def register(self, model_uri: str, name: str) -> str:
-        """Register a logged model as the newest version of `name`, with the alias ``best``; return the version."""
-        try:
-            # It prints its success, also where nobody asked; the caller says it in one line.
-            with redirect_stderr(io.StringIO()):
-                model_version = mlflow.register_model(model_uri, name, await_registration_for=0)
-            self._client.set_registered_model_alias(name, "best", model_version.version)
-        except MlflowException as error:
-            raise UserError(
-                f"--register {name}: MLflow refuses it ({first_line(error)})\n  remedy:  use another name"
-            ) from error
-        return str(model_version.version)
 
     def _runs_of(self, cell: Cell) -> Iterator[Run]:
         """Return the cell's runs in whichever experiment: two sweeps may have it in common."""

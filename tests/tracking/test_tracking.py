@@ -25,7 +25,8 @@ from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
 from orchestrator.records import EpochResult
 from orchestrator.tracking import ownership
-from orchestrator.tracking.store import message_of
+from orchestrator.tracking.errors import message_of
+from orchestrator.tracking.registry import register_model
 from orchestrator.tracking.tracker import SupersededError, Tracker
 from orchestrator.train.audit import Figures
 
@@ -140,7 +141,7 @@ def test_register_moves_the_alias_best(tracker: Tracker, uri: str, cells: list[C
         tracker.finish_cell(cell, dataclasses.replace(RESULT), FACTS, checkpoint_dir=tmp_path)
         model_uri = tracker.cell_runs(cells)[cell.key].model_uri
         assert model_uri is not None
-        assert tracker.register(model_uri, "digits") == str(number)
+        assert register_model(tracker.store, model_uri, "digits") == str(number)
     assert str(MlflowClient(uri).get_model_version_by_alias("digits", "best").version) == "2"
 
 
@@ -151,7 +152,7 @@ def test_a_name_that_mlflow_refuses(tracker: Tracker, cells: list[Cell], tmp_pat
     model_uri = tracker.cell_runs(cells)[cells[0].key].model_uri
     assert model_uri is not None
     with pytest.raises(UserError, match="--register a/b"):
-        tracker.register(model_uri, "a/b")
+        register_model(tracker.store, model_uri, "a/b")
 
 
 def test_a_run_whose_driver_died_right_after_making_it_is_completed(
