@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
+from orchestrator.environment import prepare_program
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
 from orchestrator.records import CellResult, Failed, TrackedEvent
 from orchestrator.storage.folder import Storage
 from orchestrator.sweep import tuner as sweep
-from orchestrator.sweep.cluster import joined_or_started, prepare_environment
+from orchestrator.sweep.cluster import joined_or_started
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
 from orchestrator.sweep.progress import Progress
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the experiment."""
     file, out = map(Path, sys.argv[1:])
-    prepare_environment()
+    prepare_program()
     experiment = load_experiment(file)
     cells, storage, ends = expand(experiment), Storage(experiment.storage), Ends()
     storage.prepare()

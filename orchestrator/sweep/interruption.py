@@ -10,8 +10,6 @@ from types import FrameType
 
 import psutil
 
-from orchestrator.exit_codes import INTERRUPTED
-
 
 class Interruption:
     """Takes SIGINT while it is used as a context manager."""
@@ -51,4 +49,5 @@ def end_at_once() -> None:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    os._exit(INTERRUPTED)
+    # As a shell reports a process that SIGINT has ended.
+    os._exit(128 + signal.SIGINT)

@@ -13,6 +13,7 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
 from orchestrator.credentials import is_secret_name, without_secrets
+from orchestrator.environment import PREEMPTION_WATCHER, ray_address, set_for
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
 from orchestrator.records import CellResult, Event, Failed, Interrupted, Opened, Replaced, Waiting, now_ms
@@ -25,23 +26,17 @@ from orchestrator.tracking.delivery import Delivery
 
 # A slot's own actor reserves memory and no CPU: all CPUs are for its workers, which Ray Train places by itself.
 SLOT_MEMORY_BYTES = 256 * 1024**2
-ENVIRONMENT = {
-    # Tune's own result files are not read by anybody: MLflow has the results.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    # Notice a dead worker and a finished group within half a second instead of two.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    # Ctrl-C is taken by `orchestrator.sweep.interruption`.
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # Slots that start at the same time on busy cores take longer than the default minute.
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
-}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a sweep ended: the keys of the cells that finished or failed, and whether it was interrupted."""
+class Ending:
+    """How a sweep ended.
+
+    Attributes:
+        done: The keys of the cells that finished.
+        failed: Of those that failed.
+        interrupted: Whether some have done neither.
+    """
 
     done: frozenset[str]
     failed: frozenset[str]
@@ -57,7 +52,7 @@ def run_cells(
     delivery: Delivery,
     progress: Progress,
     interruption: Interruption,
-) -> Outcome:
+) -> Ending:
     """Train `cells` on the connected Ray cluster and tell `delivery` and `progress` what happens.
 
     Args:
@@ -69,11 +64,10 @@ def run_cells(
         progress: Shows it.
         interruption: Ends it early.
     """
-    joined = bool(os.environ.get("RAY_ADDRESS"))
+    joined = ray_address() is not None
     # A process more per slot, which is of use only where a node can be taken away.
-    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", str(int(joined)))
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault(PREEMPTION_WATCHER, str(int(joined)))
+    set_for("sweep")
     # Tune hands the keys of AWS to its actors in a way that Ray logs, and has no option against it. Slots need none:
     # MLflow's artifacts are uploaded from here.
     class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not is_secret_name(name)}
@@ -119,7 +113,7 @@ def run_cells(
         listener.interrupt_the_rest()
         shutil.rmtree(scratch, ignore_errors=True)
     done, failed = frozenset(listener.done), frozenset(listener.failed)
-    return Outcome(done=done, failed=failed, interrupted=len(done) + len(failed) < len(cells))
+    return Ending(done=done, failed=failed, interrupted=len(done) + len(failed) < len(cells))
 
 
 def _trial_name(trial: Trial) -> str:
@@ -163,7 +157,7 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Open the cell's run, unless the trial was started before and is retried."""
+        """Open the cell's run, unless the trial was started before and this is another attempt."""
         cell = self._cell(trial)
         if cell.key not in self._open:
             self._open[cell.key] = cell
