@@ -28,7 +28,8 @@ from orchestrator.records import (
 from orchestrator.storage import journal
 from orchestrator.storage.folder import Storage
 from orchestrator.tracking.errors import can_pass, is_busy, message_of
-from orchestrator.tracking.tracker import SupersededError, Tracker
+from orchestrator.tracking.rows import SupersededError
+from orchestrator.tracking.tracker import Tracker
 from orchestrator.train import audit
 
 # Half the share of a worker on the same core, which Ray gives 15.

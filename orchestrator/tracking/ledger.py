@@ -13,7 +13,7 @@ from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from orchestrator.errors import TrackingError
-from orchestrator.tracking.ownership import OWNER, is_alive
+from orchestrator.tracking.ownership import OWNER, is_leased
 from orchestrator.tracking.store import Store
 from orchestrator.tracking.sweep_run import KIND
 from orchestrator.tracking.tracker import KEY
@@ -107,7 +107,7 @@ class Ledger:
         self.finished = frozenset(
             entry.key for entry in self.entries if entry.key is not None and entry.status == "FINISHED"
         )
-        self.owners_at_work = frozenset(run.data.tags[OWNER] for run in active if is_alive(run.data.tags))
+        self.owners_at_work = frozenset(run.data.tags[OWNER] for run in active if is_leased(run.data.tags))
 
     def examine(self) -> Disorder:
         """Find what is wrong with the runs.

@@ -16,7 +16,8 @@ from orchestrator.records import CellFacts, CellResult, CellRun, EpochResult, Op
 from orchestrator.storage import journal
 from orchestrator.storage.folder import Storage
 from orchestrator.tracking.delivery import MAX_REFUSALS, Delivery
-from orchestrator.tracking.tracker import SupersededError, Tracker
+from orchestrator.tracking.rows import SupersededError
+from orchestrator.tracking.tracker import Tracker
 
 EPOCH = EpochResult(epoch=1, metrics={"val/error": 0.5}, timestamp_ms=1)
 RESULT = CellResult(metrics={"best/epoch": 1.0}, timestamp_ms=2)

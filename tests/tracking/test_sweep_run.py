@@ -79,7 +79,7 @@ def test_of_two_sweeps_that_start_at_once_one_goes_on(
     uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both found no parent and made one; the first to have made its own goes on, and one parent is left."""
-    monkeypatch.setattr(sweep_run, "SIGNING_S", 0)
+    monkeypatch.setattr(sweep_run, "LEASE_SETTLES_S", 0)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
         first = Tracker(uri, artifacts=tmp_path / "artifacts")
@@ -127,7 +127,7 @@ def test_a_second_driver_is_told_who_is_at_work(
         other.kill()
 
 
-def test_a_sweep_that_has_nothing_to_write_gives_signs_of_life_until_it_is_closed(
+def test_a_sweep_that_has_nothing_to_write_gives_heartbeats_until_it_is_closed(
     uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One upload may take longer than it takes others to think that the sweep is dead."""
@@ -135,18 +135,18 @@ def test_a_sweep_that_has_nothing_to_write_gives_signs_of_life_until_it_is_close
     tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
     tracker.sweep.open(experiment, {})
 
-    def signs_in_a_while() -> int:
-        signs = set()
+    def heartbeats_in_a_while() -> int:
+        found = set()
         for _ in range(20):
             (parent,) = tracker.sweep._found(experiment)
-            signs.add(parent.data.tags[ownership.HEARTBEAT])
+            found.add(parent.data.tags[ownership.HEARTBEAT])
             time.sleep(0.05)
-        return len(signs)
+        return len(found)
 
-    assert signs_in_a_while() > 2
+    assert heartbeats_in_a_while() > 2
     tracker.sweep.close(complete=False)
     time.sleep(0.5)
-    assert signs_in_a_while() == 1
+    assert heartbeats_in_a_while() == 1
 
 
 def test_a_driver_that_was_killed_holds_nothing(

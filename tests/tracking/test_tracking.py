@@ -27,7 +27,8 @@ from orchestrator.records import EpochResult
 from orchestrator.tracking import ownership
 from orchestrator.tracking.errors import message_of
 from orchestrator.tracking.registry import register_model
-from orchestrator.tracking.tracker import SupersededError, Tracker
+from orchestrator.tracking.rows import SupersededError
+from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.audit import Figures
 
 
