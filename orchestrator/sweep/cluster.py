@@ -1,4 +1,7 @@
-"""The Ray cluster that a sweep runs on: join it or start it, and compute how many slots fit on it at once."""
+"""The Ray cluster that a sweep runs on: joined or started, and how many slots fit on it at once.
+
+Ray takes seconds to import, which a plan for this machine need not pay: hence the imports inside functions.
+"""
 
 from __future__ import annotations
 
@@ -31,22 +34,18 @@ def joined_or_started(resources: Resources) -> Iterator[Layout]:
 
     `orchestrator.environment.prepare_program` comes before Ray is imported.
 
+    Yields:
+        Where the slots fit.
+
     Raises:
         UserError: Nobody answers at ``RAY_ADDRESS``, or the layout does not fit.
     """
-    import ray  # seconds, which a plan for this machine need not pay
+    import ray
 
     address = ray_address()
-    # What does not fit here is said before Ray starts.
-    placed = local_layout(resources, local_node()) if address is None else None
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        if address is None:
-            assert placed is not None
-            _start(placed.nodes[0])
-        else:
-            _join(address)
-            placed = layout(resources, _nodes())
+        placed = _start(resources) if address is None else _join(address, resources)
         # Ray's native handler would abort the process, with its runs left open.
         signal.signal(signal.SIGTERM, on_sigterm)
         yield placed
@@ -54,9 +53,12 @@ def joined_or_started(resources: Resources) -> Iterator[Layout]:
         ray.shutdown()
 
 
-def _start(node: Node) -> None:
+def _start(resources: Resources) -> Layout:
     import ray
 
+    # What does not fit is said before Ray starts.
+    placed = local_layout(resources, local_node())
+    (node,) = placed.nodes
     # Where Ray keeps a token that it makes, which it lets every user of the machine read.
     token = Path.home() / ".ray" / "auth_token"
     with suppress(OSError):  # Ray says it, if it needs the folder
@@ -79,9 +81,10 @@ def _start(node: Node) -> None:
         ) from error
     with suppress(OSError):  # the token is in a variable, or elsewhere
         token.chmod(0o600)
+    return placed
 
 
-def _join(address: str) -> None:
+def _join(address: str, resources: Resources) -> Layout:
     import ray
 
     try:
@@ -93,6 +96,8 @@ def _join(address: str) -> None:
             remedy="start it with RAY_AUTH_MODE=token ray start --head, share its token (~/.ray/auth_token), "
             "or unset RAY_ADDRESS to run on this machine",
         ) from error
+    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return layout(resources, [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals])
 
 
 def _check_answer(address: str) -> None:
@@ -100,10 +105,3 @@ def _check_answer(address: str) -> None:
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "://" not in address:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_TIMEOUT_S).close()
-
-
-def _nodes() -> list[Node]:
-    import ray
-
-    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals]

@@ -12,7 +12,11 @@ import psutil
 
 
 class Interruption:
-    """Takes SIGINT while it is used as a context manager."""
+    """Takes SIGINT while it is used as a context manager.
+
+    Attributes:
+        requested: Whether SIGINT came.
+    """
 
     def __init__(self) -> None:
         self._heeded = False

@@ -1,7 +1,8 @@
-"""How the workers of a slot find each other: where all of them are on one machine, without the network.
+"""How the workers of a slot form their process group: where all of them are on one machine, without the network.
 
 Ray Train has rank 0 open a ``TCPStore``, which listens on every address of the machine and lets anyone write: whoever
-names itself there as the address of a rank is sent, and sends, what the ranks unpickle.
+puts its own address there in place of a rank's receives, and sends, what the ranks unpickle. A ``FileStore`` in a
+folder of the sweep does the same for ranks of one machine.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from rich.console import Console
@@ -36,17 +37,11 @@ DELIVERS = "their results are in storage: zetasweep sync delivers them, with the
 
 
 class Outcome(Enum):
-    """How it went.
+    """How a run or a delivery ended."""
 
-    Attributes:
-        DONE: MLflow has all that was asked for.
-        INCOMPLETE: Some cells have failed, or MLflow did not take them.
-        INTERRUPTED: The user ended it; the same command goes on.
-    """
-
-    DONE = "done"
-    INCOMPLETE = "incomplete"
-    INTERRUPTED = "interrupted"
+    DONE = "MLflow has everything"
+    INCOMPLETE = "some cells have failed, or MLflow did not take them"
+    INTERRUPTED = "the user ended it; the same command goes on"
 
 
 def run_missing(
@@ -71,11 +66,10 @@ def run_missing(
             the same cells.
     """
     runs = tracker.cell_runs(cells)
-    pending = pending_cells(cells, runs)
     outcome = Outcome.DONE
-    if pending:
+    if pending_cells(cells, runs):
         with Interruption() as interruption:
-            outcome = _run(experiment, cells, storage, tracker, runs, interruption)
+            outcome = _run(_Sweep(experiment, cells, storage, tracker, runs), interruption)
     else:
         tracker.sweep.mend(experiment)
         Console().print(f"nothing is missing: all {len(cells)} cells are done")
@@ -85,58 +79,88 @@ def run_missing(
     return outcome
 
 
-def _run(
-    experiment: Experiment,
-    cells: Sequence[Cell],
-    storage: Storage,
-    tracker: Tracker,
-    runs: dict[str, CellRun],
-    interruption: Interruption,
-) -> Outcome:
-    # Ray takes seconds to import, which a sweep that has nothing to do need not pay.
-    from orchestrator.sweep.cluster import joined_or_started
-    from orchestrator.sweep.tuner import run_cells
+@dataclass(frozen=True)
+class _Sweep:
+    """What a run and a delivery work with.
 
-    pending = pending_cells(cells, runs)
-    complete = False
-    log = storage.new_log(experiment.name)
+    Attributes:
+        experiment: The sweep.
+        cells: All of its cells.
+        storage: Where their checkpoints and journals are.
+        tracker: Of the store that holds their runs.
+        runs: Those that there were at the start, by key.
+    """
+
+    experiment: Experiment
+    cells: Sequence[Cell]
+    storage: Storage
+    tracker: Tracker
+    runs: dict[str, CellRun]
+
+    def open(self) -> None:
+        """Take the lease on the sweep's run in MLflow, and remember the store."""
+        self.tracker.sweep.open(self.experiment, self.runs)
+        self.storage.note_store(self.tracker.store.shown_uri)
+
+    def delivery(self, say: Callable[[str], None]) -> Delivery:
+        """Return what writes to MLflow, and shows its troubles by `say`."""
+        return Delivery(
+            self.tracker,
+            warm_up=warm_up,
+            known=self.runs,
+            data_dir=self.experiment.data_dir,
+            storage=self.storage,
+            sweep=self.experiment.name,
+            say=say,
+        )
+
+
+def _run(sweep: _Sweep, interruption: Interruption) -> Outcome:
+    outcome = Outcome.INCOMPLETE
+    log = sweep.storage.new_log(sweep.experiment.name)
     with output_to(log) as console:
         console.print(f"log: {log}", soft_wrap=True)
         if ray_address() is None:
             # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
-            _decode(pending, experiment, console)
+            _decode(pending_cells(sweep.cells, sweep.runs), sweep.experiment, console)
         try:
-            tracker.sweep.open(experiment, runs)
-            storage.note_store(tracker.store.shown_uri)
-            with joined_or_started(experiment.resources) as layout:
-                console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
-                _warn_of_lost_storage(console, storage)
-                epochs = sum(cell.train.epochs for cell in pending)
-                progress = Progress(console, total=len(cells), done=len(cells) - len(pending), epochs=epochs)
-                delivery = _delivery(experiment, storage, tracker, runs, progress.say)
-                with delivery, progress:
-                    ending = run_cells(
-                        pending,
-                        experiment=experiment,
-                        storage=storage,
-                        slots=min(layout.slots, len(pending)),
-                        delivery=delivery,
-                        progress=progress,
-                        interruption=interruption,
-                    )
-                    if ending.interrupted:
-                        delivery.closing_grace_s = INTERRUPTED_GRACE_S
-                _say_undelivered(console, delivery.undelivered)
-                if ending.interrupted:
-                    done = len(cells) - len(pending) + len(ending.done)
-                    text = f"interrupted: {done} of {counted(len(cells), 'cell')} done; the same command goes on"
-                    progress.say(text, style="")
-                complete = not ending.interrupted and not ending.failed and not delivery.undelivered
+            sweep.open()
+            outcome = _train(sweep, interruption, console)
         finally:
-            tracker.sweep.close(complete=complete)
-    if ending.interrupted:
-        return Outcome.INTERRUPTED
-    return Outcome.DONE if complete else Outcome.INCOMPLETE
+            sweep.tracker.sweep.close(complete=outcome is Outcome.DONE)
+    return outcome
+
+
+def _train(sweep: _Sweep, interruption: Interruption, console: Console) -> Outcome:
+    # Ray takes seconds to import, which a sweep that has nothing to do need not pay.
+    from orchestrator.sweep.cluster import joined_or_started
+    from orchestrator.sweep.tuner import run_cells
+
+    experiment, cells, pending = sweep.experiment, sweep.cells, pending_cells(sweep.cells, sweep.runs)
+    num_done, epochs = len(cells) - len(pending), sum(cell.train.epochs for cell in pending)
+    with joined_or_started(experiment.resources) as layout:
+        console.print(render_plan(make_plan(experiment, cells, sweep.runs, layout), experiment))
+        _warn_of_lost_storage(console, sweep.storage)
+        progress = Progress(console, total=len(cells), done=num_done, epochs=epochs)
+        delivery = sweep.delivery(progress.say)
+        with delivery, progress:
+            ending = run_cells(
+                pending,
+                experiment=experiment,
+                storage=sweep.storage,
+                slots=min(layout.slots, len(pending)),
+                delivery=delivery,
+                progress=progress,
+                interruption=interruption,
+            )
+            if ending.interrupted:
+                delivery.closing_grace_s = INTERRUPTED_GRACE_S
+        _say_undelivered(console, delivery.undelivered)
+        if ending.interrupted:
+            done = f"{num_done + len(ending.done)} of {counted(len(cells), 'cell')} done"
+            progress.say(f"interrupted: {done}; the same command goes on", style="")
+            return Outcome.INTERRUPTED
+    return Outcome.INCOMPLETE if ending.failed or delivery.undelivered else Outcome.DONE
 
 
 def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> Outcome:
@@ -156,26 +180,17 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
     if not waiting:
         Console().print("nothing waits to be delivered")
         return Outcome.INCOMPLETE if untold else Outcome.DONE
-    undelivered = _deliver(experiment, cells, storage, tracker, runs, waiting)
+    undelivered = _deliver(_Sweep(experiment, cells, storage, tracker, runs), waiting)
     return Outcome.INCOMPLETE if undelivered or untold else Outcome.DONE
 
 
-def _deliver(
-    experiment: Experiment,
-    cells: Sequence[Cell],
-    storage: Storage,
-    tracker: Tracker,
-    runs: dict[str, CellRun],
-    waiting: Mapping[Cell, Sequence[TrackedEvent]],
-) -> dict[str, str]:
+def _deliver(sweep: _Sweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]) -> dict[str, str]:
     """Deliver the events that wait; return why MLflow did not take some, by key of their cells."""
     complete = False
-    with output_to(storage.new_log(experiment.name)) as console:
+    with output_to(sweep.storage.new_log(sweep.experiment.name)) as console:
         try:
-            tracker.sweep.open(experiment, runs)
-            storage.note_store(tracker.store.shown_uri)
-            delivery = _delivery(experiment, storage, tracker, runs, lambda line: print_lines(console, [line]))
-            with delivery:
+            sweep.open()
+            with sweep.delivery(lambda line: print_lines(console, [line])) as delivery:
                 for cell, events in waiting.items():
                     for event in events:
                         delivery.deliver(cell, event)
@@ -183,29 +198,11 @@ def _deliver(
                         delivery.tell(cell, Interrupted())
             console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {counted(len(waiting), 'cell')}")
             _say_undelivered(console, delivery.undelivered)
-            after = tracker.cell_runs(cells)
-            complete = not delivery.undelivered and not pending_cells(cells, after)
+            after = sweep.tracker.cell_runs(sweep.cells)
+            complete = not delivery.undelivered and not pending_cells(sweep.cells, after)
         finally:
-            tracker.sweep.close(complete=complete)
+            sweep.tracker.sweep.close(complete=complete)
     return delivery.undelivered
-
-
-def _delivery(
-    experiment: Experiment,
-    storage: Storage,
-    tracker: Tracker,
-    runs: dict[str, CellRun],
-    say: Callable[[str], None],
-) -> Delivery:
-    return Delivery(
-        tracker,
-        warm_up=warm_up,
-        known=runs,
-        data_dir=experiment.data_dir,
-        storage=storage,
-        sweep=experiment.name,
-        say=say,
-    )
 
 
 def _decode(pending: Sequence[Cell], experiment: Experiment, console: Console) -> None:

@@ -1,7 +1,9 @@
 """A warm slot: a Tune trainable that keeps one group of Ray Train workers and has it train one cell after the other.
 
-A worker group takes ten seconds and more to start, a cell of a quick sweep takes less. Tune reuses the trainable's
-actor for trial after trial; the actor owns a `Mailbox`, and the workers take cells from it until the sweep ends.
+A worker group takes ten seconds and more to start, a cell of a quick sweep takes less. So a trial of Tune is not a
+training of Ray Train: Tune reuses the trainable's actor for trial after trial (``reuse_actors``), and the actor runs
+one ``TorchTrainer`` in a thread until the sweep ends. Between the two is a `Mailbox`, an actor of its own: the slot
+submits the trial's cell, the workers take it, train it and post its events, and each step of the trial returns one.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from orchestrator.sweep.process_group import torch_config
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.worker import work
 
-# How long a step waits for news before it tells Tune that nothing happened: bounds how long Ctrl-C waits.
+# How long a step waits for an event before it returns a heartbeat to Tune: bounds how long Ctrl-C waits.
 HEARTBEAT_S = 2.0
 # How long a closing slot waits for its workers to leave by themselves; Tune kills the actor after 10 s.
 EXIT_GRACE_S = 8.0

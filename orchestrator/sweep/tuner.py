@@ -1,4 +1,8 @@
-"""Run the missing cells of an experiment: Ray Tune gives them to warm slots, one trial per cell."""
+"""Trains the missing cells of an experiment: Ray Tune gives them to warm slots, one trial per cell.
+
+Tune is asked to schedule, to retry and to end trials, nothing else: what the slots report is passed on by a callback,
+MLflow has the results, and a sweep goes on from checkpoints of its own, not by ``Tuner.restore``.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +146,12 @@ class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
 
 
 class _Listener(tune.Callback):  # type: ignore[misc]
-    """Passes on what the slots report."""
+    """Passes the events of the slots on to MLflow and the terminal.
+
+    Attributes:
+        done: The keys of the cells that finished.
+        failed: Of those that failed.
+    """
 
     def __init__(self, cells: Sequence[Cell], delivery: Delivery, progress: Progress, *, max_failures: int) -> None:
         self._max_failures = max_failures

@@ -1,4 +1,9 @@
-"""The workers of a slot: what each rank of the group does, from cell to cell."""
+"""The workers of a slot: what each rank of its group does, from cell to cell.
+
+`work` is the train function that the slot gives to Ray Train. It returns when the mailbox is closed; where it raises,
+Ray Train ends the whole group and starts another, which is handed the same cell again: another attempt. An error that
+all ranks meet at the same point is no reason for that: it is posted as the cell's failure, and the group stays.
+"""
 
 from __future__ import annotations
 
