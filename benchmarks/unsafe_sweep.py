@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
+from orchestrator.environment import prepare_program
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
-from orchestrator.records import CellResult
+from orchestrator.records import CellResult, Failed, TrackedEvent
 from orchestrator.storage.folder import Storage
 from orchestrator.sweep import tuner as sweep
-from orchestrator.sweep.cluster import joined_or_started, prepare_environment
+from orchestrator.sweep.cluster import joined_or_started
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
 from orchestrator.sweep.progress import Progress
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the experiment."""
     file, out = map(Path, sys.argv[1:])
-    prepare_environment()
+    prepare_program()
     experiment = load_experiment(file)
     cells, storage, ends = expand(experiment), Storage(experiment.storage), Ends()
     storage.prepare()
@@ -69,25 +70,12 @@ class Ends:
     def __init__(self) -> None:
         self.found: list[tuple[int | None, int]] = []
 
-    def start(self, cell: Cell) -> None:
-        """Drop it."""
-
-    def facts(self, cell: Cell, facts: dict[str, Any]) -> None:
-        """Drop it."""
-
-    def epoch(self, cell: Cell, result: Any) -> None:
-        """Drop it."""
-
-    def finish(self, cell: Cell, result: CellResult) -> None:
-        """Remember the times."""
-        self.found.append((result.first_step_ms, result.timestamp_ms))
-
-    def fail(self, cell: Cell, reason: str) -> None:
-        """Say why."""
-        Console(stderr=True).print(reason)
-
-    def interrupt(self, cell: Cell) -> None:
-        """Drop it."""
+    def tell(self, cell: Cell, event: TrackedEvent) -> None:
+        """Remember the times of a result, and say why a cell failed."""
+        if isinstance(event, CellResult):
+            self.found.append((event.first_step_ms, event.timestamp_ms))
+        elif isinstance(event, Failed):
+            Console(stderr=True).print(event.reason)
 
 
 class UnsafeSlot(Slot):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
+from orchestrator.environment import TRACKING_URI
 from orchestrator.errors import UserError
 
 NO_CREDENTIALS = "no credentials: they come from the environment or from files of their own"
@@ -15,9 +16,6 @@ PLACES = (
     "~/.mlflow/credentials; PostgreSQL reads PGPASSWORD or ~/.pgpass; Ray reads RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or "
     "~/.ray/auth_token."
 )
-# A whole address may be secret, which a file could not hold.
-URI_VARIABLE = "MLFLOW_TRACKING_URI"
-
 _WORDS = (
     r"passw|passphrase|pwd|secret|token|credential|bearer|authori[sz]ation|connection[_.-]?string|"
     r"(?:api|access|account|auth|private)[_.-]?key"
@@ -113,8 +111,8 @@ def moved_to_environment(uri: str) -> str:
         parts = urlsplit(uri)
     except ValueError as error:
         raise UserError(
-            f"{URI_VARIABLE} = {without_secrets(uri)}: no web address ({error})\n"
-            "  remedy:  mend it; in a user and a password, write [ as %5B, ] as %5D and @ as %40"
+            f"{TRACKING_URI} = {without_secrets(uri)}: no web address ({error})",
+            remedy="mend it; in a user and a password, write [ as %5B, ] as %5D and @ as %40",
         ) from error
     if "@" not in parts.netloc:
         return uri
@@ -122,8 +120,8 @@ def moved_to_environment(uri: str) -> str:
     name, _, password = user.partition(":")
     if not name or not password:
         raise UserError(
-            f"{URI_VARIABLE} = {without_secrets(uri)}: it has a user or a password, and needs both\n"
-            "  remedy:  add what is missing, or remove it and set MLFLOW_TRACKING_TOKEN"
+            f"{TRACKING_URI} = {without_secrets(uri)}: it has a user or a password, and needs both",
+            remedy="add what is missing, or remove it and set MLFLOW_TRACKING_TOKEN",
         )
     os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(name)
     os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(password)

@@ -13,13 +13,12 @@ import pytest
 import torch
 from commands import ROOT, Answer, Call, Zetasweep
 
-from orchestrator.sweep.cluster import prepare_environment
+from orchestrator.environment import prepare_program
 
 # Helpers of the chaos suite whose assertions shall say what they compare.
 pytest.register_assert_rewrite("results", "sweeps", "undisturbed")
 # Read when Ray and MLflow are imported, as the command line sets them.
-prepare_environment()
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+prepare_program()
 # No test goes to the store that the user works with.
 for _name in [name for name in os.environ if name.startswith("MLFLOW_TRACKING_")]:
     del os.environ[_name]

@@ -26,7 +26,7 @@ from orchestrator.experiment.settings import CacheSettings, Experiment, General,
 CANARY = "canary/7Hq=zeta"
 LOG_A_FAILURE = """
 import logging, os, pathlib, sys
-from orchestrator.quiet import output_to
+from orchestrator.sweep.output import output_to
 token = os.environ["MLFLOW_TRACKING_TOKEN"]
 with output_to(pathlib.Path(sys.argv[1])):
     try:

@@ -1,31 +1,31 @@
-"""What the workers say of a cell, made up, for the tests of what tells MLflow."""
+"""Made-up events of a cell, for the tests of what tells MLflow."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from orchestrator.models.registry import build_model
-from orchestrator.records import CellResult, EpochResult
+from orchestrator.records import CellFacts, CellResult, DatasetFacts, EpochResult
 from orchestrator.storage import checkpoints as checkpoint
 
-FACTS = {
-    "device": "cpu",
-    "world_size": 1,
-    "backend": "torch",
-    "feed": "resident",
-    "dataset": {
-        "name": "digits",
-        "split_hash": "0" * 64,
-        "num_train": 10,
-        "num_val": 2,
-        "num_test": 3,
-        "num_channels": 1,
-        "image_size": 8,
-        "class_names": [str(digit) for digit in range(10)],
-        "mean": [0.3],
-        "std": [0.4],
-    },
-}
+FACTS = CellFacts(
+    device="cpu",
+    world_size=1,
+    backend="torch",
+    feed="resident",
+    dataset=DatasetFacts(
+        name="digits",
+        split_hash="0" * 64,
+        num_train=10,
+        num_val=2,
+        num_test=3,
+        num_channels=1,
+        image_size=8,
+        class_names=tuple(str(digit) for digit in range(10)),
+        mean=(0.3,),
+        std=(0.4,),
+    ),
+)
 RESULT = CellResult(
     metrics={"test/error": 0.25, "best/error": 0.2, "best/epoch": 2.0}, timestamp_ms=3_000, first_step_ms=500
 )

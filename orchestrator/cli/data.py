@@ -40,7 +40,8 @@ def list_(data_dir: Path | None, cache_dir: Path | None) -> int:
 def prepare(experiment: str, overrides: tuple[str, ...]) -> int:
     """Decode the images of an experiment now, so that no training waits for it."""
     from orchestrator.experiment.load import load_experiment
-    from orchestrator.plan.images import decode_images, distinct_images
+    from orchestrator.plan.images import distinct_images
+    from orchestrator.sweep.decode import decode_images
 
     opened, console = load_experiment(Path(experiment), overrides), Console()
     if problems := decode_images(opened.dataset, opened, console):

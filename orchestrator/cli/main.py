@@ -16,21 +16,21 @@ from rich.console import Console
 
 from orchestrator.cli.data import data
 from orchestrator.cli.options import experiment_options
-from orchestrator.credentials import URI_VARIABLE, without_secrets
+from orchestrator.credentials import without_secrets
+from orchestrator.environment import TRACKING_URI, prepare_program
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
 from orchestrator.records import CellRun
 from orchestrator.storage.folder import Storage
-from orchestrator.sweep.cluster import prepare_environment
 from orchestrator.tracking.tracker import Tracker
 
 # A path that cannot be, as opposed to a disk that fails later.
 PATH_ERRORS = (errno.ENAMETOOLONG, errno.EACCES, errno.ENOTDIR, errno.EISDIR)
+# Of `orchestrator.sweep.run.Outcome`, which takes seconds to import.
+CODES = {"DONE": DONE, "INCOMPLETE": INCOMPLETE, "INTERRUPTED": INTERRUPTED}
 FORMATS = ("table", "markdown", "csv", "latex")
-# What a user trains on is nobody else's business: Ray's and MLflow's makers hear of it only if the environment says so.
-NO_USAGE_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 class _Opened:
@@ -45,8 +45,8 @@ class _Opened:
         self.cells: list[Cell] = expand(self.experiment)
         self.storage: Storage = Storage(self.experiment.storage)
         # What the file says goes first; MLflow's own variable may hold a password, and the file may not.
-        self._origin = "tracking.uri" if self.experiment.tracking.uri else URI_VARIABLE
-        self._tracking_uri = self.experiment.tracking.uri or os.environ.get(URI_VARIABLE)
+        self._origin = "tracking.uri" if self.experiment.tracking.uri else TRACKING_URI
+        self._tracking_uri = self.experiment.tracking.uri or os.environ.get(TRACKING_URI)
 
     def tracker(self) -> Tracker:
         """Connect to the experiment's MLflow store, making a SQLite one if it is not there yet."""
@@ -127,7 +127,10 @@ def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
     with opened.storage.locked(opened.experiment.name):
         from orchestrator.sweep.run import run_missing
 
-        return run_missing(opened.experiment, opened.cells, opened.storage, opened.tracker(), split_hashes=split_hashes)
+        outcome = run_missing(
+            opened.experiment, opened.cells, opened.storage, opened.tracker(), split_hashes=split_hashes
+        )
+        return CODES[outcome.name]
 
 
 @cli.command()
@@ -139,7 +142,7 @@ def sync(experiment: str, overrides: tuple[str, ...]) -> int:
     with opened.storage.locked(opened.experiment.name):
         from orchestrator.sweep.run import deliver_waiting
 
-        return deliver_waiting(opened.experiment, opened.cells, opened.storage, opened.tracker())
+        return CODES[deliver_waiting(opened.experiment, opened.cells, opened.storage, opened.tracker()).name]
 
 
 @cli.command()
@@ -221,7 +224,9 @@ def _register(tracker: Tracker, selections: Sequence[Any], name: str) -> None:
             f"--register {name}: the cells of {chosen[0].dataset} saw different images or labels: not comparable\n"
             "  remedy:  restore the data set, or train the cells again with another storage and tracking.experiment"
         )
-    version = tracker.register(chosen[0].model_uri, name)
+    from orchestrator.tracking.registry import register_model
+
+    version = register_model(tracker.store, chosen[0].model_uri, name)
     click.echo(f"registered as {name}, version {version}, alias 'best'")
 
 
@@ -241,11 +246,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # A job that is stopped gets SIGTERM; it ends like Ctrl-C, with its runs closed.
     signal.signal(signal.SIGTERM, _like_ctrl_c)
-    prepare_environment()
-    # Read once, when MLflow is imported.
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    for name, value in NO_USAGE_REPORTS.items():
-        os.environ.setdefault(name, value)
+    prepare_program()
     debug = "--debug" in sys.argv
     try:
         code = cli.main(standalone_mode=False)

@@ -21,7 +21,7 @@ from orchestrator.doctor.environment import (
 )
 from orchestrator.doctor.files import examine_storage
 from orchestrator.doctor.finding import Finding, Line
-from orchestrator.doctor.runs import Ledger
+from orchestrator.doctor.runs import examine_runs
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE
 from orchestrator.experiment.cells import Cell
@@ -29,6 +29,7 @@ from orchestrator.experiment.settings import Experiment
 from orchestrator.plan.placement import Layout
 from orchestrator.storage.folder import Storage
 from orchestrator.tracking.database import check_place
+from orchestrator.tracking.ledger import Ledger
 from orchestrator.tracking.tracker import Tracker
 
 STYLES = {"error": "red", "note": "yellow"}
@@ -133,14 +134,14 @@ def examine(
         report.take(examine_disk(experiment, cells, runs, placed))
         labels = {cell.key: cell.label for cell in cells}
         if tracker:
-            report.take(Ledger(tracker.store, labels).examine(at_work=at_work))
+            report.take(examine_runs(Ledger(tracker.store), labels, at_work=at_work))
         if at_work:
             report.take([f"storage: a sweep is at work, its files are not looked at: {holder}"])
         else:
             if holder:
                 report.take([_dead_holder(holder, storage)])
             # Read anew: what was deleted above is not finished any more.
-            ledger = Ledger(tracker.store, labels) if tracker else None
+            ledger = Ledger(tracker.store) if tracker else None
             tracked, finished = (ledger.keys, ledger.finished) if ledger else (frozenset(), frozenset())
             here = storage.stores() == [tracker.store.shown_uri] if tracker else False
             report.take(examine_storage(storage, labels, tracked=tracked, finished=finished, only_store=here))

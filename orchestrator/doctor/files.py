@@ -20,7 +20,7 @@ from orchestrator.amounts import bytes_text
 from orchestrator.doctor.finding import Finding, Line
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage import journal
-from orchestrator.storage.cell_folder import AUDIT
+from orchestrator.storage.cell_folder import AUDIT, CellFolder
 from orchestrator.storage.folder import Storage
 
 # A training by torchrun holds no lock: what was written this recently may be its own.
@@ -28,7 +28,7 @@ QUIET_S = 3600
 # What zetasweep wrote before it kept more than one checkpoint.
 EARLIER = "last.pt"
 # What is there until MLflow has it.
-WAITING = (checkpoint.RESULT, journal.FILE)
+WAITING = (checkpoint.RESULT, "delivery.jsonl")
 _KEY = re.compile(r"[0-9a-f]{16}")
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
@@ -82,7 +82,7 @@ def _examine_cell(
     elif journal.read(folder):
         yield Finding(
             what="results that MLflow does not have yet",
-            where=f"{folder / journal.FILE} ({label})",
+            where=f"{CellFolder(folder).journal} ({label})",
             remedy="zetasweep sync delivers them, and so does zetasweep run",
             severity="note",
         )

@@ -12,8 +12,9 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from augment import Backend
-from orchestrator.credentials import NO_CREDENTIALS, PLACES, URI_VARIABLE, has_password
+from orchestrator.credentials import NO_CREDENTIALS, PLACES, has_password
 from orchestrator.data import Cache, default_cache_dir
+from orchestrator.environment import TRACKING_URI
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.field_types import AbsolutePath, Count, Frozen, Integer, Real, Text, refuse
@@ -160,7 +161,7 @@ class Tracking(Frozen):
     @classmethod
     def _no_password(cls, uri: str | None) -> str | None:
         if uri is not None and has_password(uri):
-            raise refuse(NO_CREDENTIALS, f"{PLACES} Or leave the whole address to {URI_VARIABLE}.")
+            raise refuse(NO_CREDENTIALS, f"{PLACES} Or leave the whole address to {TRACKING_URI}.")
         return uri
 
 

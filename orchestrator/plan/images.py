@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +18,6 @@ from orchestrator.data import (
     DATASETS,
     Cache,
     check_dataset,
-    decode_dataset,
     open_dataset,
     root_of,
     shape_of,
@@ -30,6 +28,7 @@ from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE, INCOMPLETE, WRONG_INPUT
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Experiment
+from orchestrator.terminal import image_bar
 
 
 def distinct_images(specs: Iterable[DatasetSpec]) -> Iterator[DatasetSpec]:
@@ -77,36 +76,6 @@ def _entry_bytes(spec: DatasetSpec, experiment: Experiment) -> int:
     return count * math.prod(shape)
 
 
-def decode_images(specs: Sequence[DatasetSpec], experiment: Experiment, console: Console) -> dict[DatasetSpec, str]:
-    """Decode what the cache of this machine lacks of these data sets, with a progress bar.
-
-    Returns:
-        What is wrong with those that cannot be decoded: an image cannot be read, or the cache has no room.
-    """
-    problems: dict[DatasetSpec, str] = {}
-    check_cache(specs, experiment)
-    with _progress(console) as progress:
-        for spec in distinct_images(specs):
-            task = progress.add_task(f"decoding {spec.name}", total=None)
-            decoded = 0
-
-            def show(done: int, total: int, task: int = task) -> None:
-                nonlocal decoded
-                decoded = done
-                progress.update(task, completed=done, total=total)  # type: ignore[arg-type]
-
-            cache = experiment.cache.open()
-            try:
-                decode_dataset(spec.name, experiment.data_dir, **spec.decode_options(), cache=cache, on_progress=show)
-            except DataError as error:
-                problems[spec] = str(error)
-                decoded = 0
-            progress.remove_task(task)
-            if decoded:
-                _print_lines(console, [f"decoded {counted(decoded, 'image')} of {spec.name} into {cache.dir}"])
-    return problems
-
-
 def check_images(experiment: Experiment, console: Console) -> int:
     """Print what is wrong with the images and splits of an experiment and return the exit code."""
     code, tables = DONE, []
@@ -132,7 +101,7 @@ def check_images(experiment: Experiment, console: Console) -> int:
 def _checked(spec: DatasetSpec, experiment: Experiment, console: Console) -> SplitReport:
     source = open_dataset(spec.name, experiment.data_dir, path=spec.path)
     parts = split_samples(source, **spec.split_options())
-    with _progress(console) as progress:
+    with image_bar(console) as progress:
         task = progress.add_task(f"reading {spec.name}", total=sum(len(indices) for _, indices in parts.values()))
         return check_splits(
             " ".join(filter(None, (spec.name, spec.path))),
@@ -141,12 +110,6 @@ def _checked(spec: DatasetSpec, experiment: Experiment, console: Console) -> Spl
             image_size=spec.stored_size,
             progress=lambda number: progress.advance(task, number),
         )
-
-
-def _progress(console: Console) -> Progress:
-    """Return a bar that counts images, on a terminal only."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _print_lines(console: Console, texts: Iterable[str]) -> None:

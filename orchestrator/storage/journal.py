@@ -1,76 +1,109 @@
-"""What is told of a cell, on disk until MLflow has it: one line of JSON each, in the order in which it was told."""
+"""A cell's journal: the events that MLflow may not have yet, one line of JSON each, in the order in which they came."""
 
 from __future__ import annotations
 
 import json
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-FILE = "delivery.jsonl"
+from orchestrator.records import (
+    CellFacts,
+    CellResult,
+    DatasetFacts,
+    EpochResult,
+    Failed,
+    Interrupted,
+    Opened,
+    Started,
+    TrackedEvent,
+)
+from orchestrator.storage.cell_folder import CellFolder
+
+# What a line calls an event; storages of earlier versions have these names, too.
+_KINDS: dict[str, type[TrackedEvent]] = {
+    "start": Opened,
+    "facts": Started,
+    "epoch": EpochResult,
+    "done": CellResult,
+    "failed": Failed,
+    "interrupted": Interrupted,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Told:
-    """One thing told.
-
-    Attributes:
-        kind: What it is.
-        body: The time of a start, the facts that the workers tell with it, the fields of an ``EpochResult`` or a
-            ``CellResult``, or ``{"reason": ...}``.
-    """
-
-    kind: Literal["start", "facts", "epoch", "done", "failed", "interrupted"]
-    body: dict[str, Any] = field(default_factory=dict)
-
-
 def begin(folder: Path) -> None:
-    """Start anew: a training that goes on tells everything from the start."""
+    """Start anew: a training that goes on reports everything from its first epoch."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_bytes(b"")
+        _file(folder).write_bytes(b"")
     except OSError:
         _give_up(folder)
 
 
-def append(folder: Path, told: Told) -> None:
+def append(folder: Path, event: TrackedEvent) -> None:
     """Add a line. Where it does not fit, all are forgotten: ``zetasweep run`` tells everything from the checkpoint."""
-    path = folder / FILE
-    if not path.exists():
+    if not _file(folder).exists():
         return
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"kind": told.kind, "body": told.body}) + "\n")
+        with _file(folder).open("a", encoding="utf-8") as file:
+            file.write(_encoded(event) + "\n")
     except OSError:
         _give_up(folder)
 
 
-def read(folder: Path) -> list[Told]:
-    """Return what was told; nothing if there is no file. A line that a killed writer left unfinished is left out."""
+def read(folder: Path) -> list[TrackedEvent]:
+    """Return the events; none if there is no file. A line that a killed writer left unfinished is left out."""
     try:
-        lines = (folder / FILE).read_text(encoding="utf-8").splitlines()
+        lines = _file(folder).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    found = []
+    events = []
     for line in lines:
         try:
-            found.append(Told(**json.loads(line)))
-        except ValueError:
-            logger.warning("%s: an unfinished line is left out", folder / FILE)
-    return found
+            events.append(_decoded(line))
+        except (KeyError, TypeError, ValueError):
+            logger.warning("%s: an unfinished line is left out", _file(folder))
+    return events
 
 
 def remove(folder: Path) -> None:
     """Forget it: MLflow has it."""
-    (folder / FILE).unlink(missing_ok=True)
+    _file(folder).unlink(missing_ok=True)
+
+
+def _encoded(event: TrackedEvent) -> str:
+    body = asdict(event.facts if isinstance(event, Started) else event)
+    return json.dumps({"kind": _NAMES[type(event)], "body": body})
+
+
+def _decoded(line: str) -> TrackedEvent:
+    """Return the event of a line.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is none.
+    """
+    entry: dict[str, Any] = json.loads(line)
+    kind, body = _KINDS[entry["kind"]], entry["body"]
+    if kind is not Started:
+        return kind(**body)
+    # JSON has lists alone.
+    dataset: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in body["dataset"].items()
+    }
+    return Started(CellFacts(**body | {"dataset": DatasetFacts(**dataset)}))
+
+
+def _file(folder: Path) -> Path:
+    return CellFolder(folder).journal
 
 
 def _give_up(folder: Path) -> None:
     """Rather nothing than a part: what is delivered later must not have gaps."""
-    logger.exception("%s: not written", folder / FILE)
+    logger.exception("%s: not written", _file(folder))
     with suppress(OSError):
         remove(folder)

@@ -1,15 +1,18 @@
-"""The Ray cluster that a sweep runs on: join it or start it, and compute how many slots fit on it at once."""
+"""The Ray cluster that a sweep runs on: joined or started, and how many slots fit on it at once.
+
+Ray takes seconds to import, which a plan for this machine need not pay: hence the imports inside functions.
+"""
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from orchestrator.errors import UserError
+from orchestrator.environment import ray_address
+from orchestrator.errors import UserError, first_line
 from orchestrator.experiment.settings import Resources
 from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node
 
@@ -17,25 +20,9 @@ ANSWER_TIMEOUT_S = 10.0
 OBJECT_STORE_BYTES = 128 * 1024**2
 
 
-def prepare_environment() -> None:
-    """Set what Ray reads once, when it is imported: a cluster is only joined or started with a token.
-
-    A cluster that is started here is reached from this machine alone: whoever reaches one can run code in it.
-    """
-    if os.environ.get("RAY_ADDRESS", "local") not in ("", "local"):
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        return
-    os.environ.pop("RAY_ADDRESS", None)
-    os.environ["RAY_AUTH_MODE"] = "token"
-    # By this variable Ray decides on every system whether a node is bound to the address that others reach it at, or to
-    # loopback; it is named after the two systems where loopback is the default. `ray.init` has no option for it: an
-    # address of 127.0.0.1 is replaced by the reachable one.
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-
-
 def planned_layout(resources: Resources) -> Layout:
     """Return the layout without starting anything; a cluster named by ``RAY_ADDRESS`` is asked."""
-    if not os.environ.get("RAY_ADDRESS"):
+    if ray_address() is None:
         return local_layout(resources, local_node())
     with joined_or_started(resources) as placed:
         return placed
@@ -45,22 +32,20 @@ def planned_layout(resources: Resources) -> Layout:
 def joined_or_started(resources: Resources) -> Iterator[Layout]:
     """Join the cluster that ``RAY_ADDRESS`` names, or start one on this machine, and leave or stop it at the end.
 
-    `prepare_environment` comes before Ray is imported.
+    `orchestrator.environment.prepare_program` comes before Ray is imported.
+
+    Yields:
+        Where the slots fit.
 
     Raises:
         UserError: Nobody answers at ``RAY_ADDRESS``, or the layout does not fit.
     """
     import ray
 
-    address = os.environ.get("RAY_ADDRESS")
-    placed = None if address else local_layout(resources, local_node())
+    address = ray_address()
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        if placed is not None:
-            _start(placed.nodes[0])
-        else:
-            _join(str(address))
-            placed = layout(resources, _nodes())
+        placed = _start(resources) if address is None else _join(address, resources)
         # Ray's native handler would abort the process, with its runs left open.
         signal.signal(signal.SIGTERM, on_sigterm)
         yield placed
@@ -68,9 +53,12 @@ def joined_or_started(resources: Resources) -> Iterator[Layout]:
         ray.shutdown()
 
 
-def _start(node: Node) -> None:
+def _start(resources: Resources) -> Layout:
     import ray
 
+    # What does not fit is said before Ray starts.
+    placed = local_layout(resources, local_node())
+    (node,) = placed.nodes
     # Where Ray keeps a token that it makes, which it lets every user of the machine read.
     token = Path.home() / ".ray" / "auth_token"
     with suppress(OSError):  # Ray says it, if it needs the folder
@@ -88,14 +76,15 @@ def _start(node: Node) -> None:
         )
     except Exception as error:
         raise UserError(
-            f"Ray does not start on this machine ({_first_line(error)})\n"
-            "  remedy:  again, when the machine is less busy; Ray's own logs are in /tmp/ray, or in RAY_TMPDIR"
+            f"Ray does not start on this machine ({first_line(error)})",
+            remedy="again, when the machine is less busy; Ray's own logs are in /tmp/ray, or in RAY_TMPDIR",
         ) from error
     with suppress(OSError):  # the token is in a variable, or elsewhere
         token.chmod(0o600)
+    return placed
 
 
-def _join(address: str) -> None:
+def _join(address: str, resources: Resources) -> Layout:
     import ray
 
     try:
@@ -103,15 +92,12 @@ def _join(address: str) -> None:
         ray.init(address=address, log_to_driver=False)
     except Exception as error:
         raise UserError(
-            f"RAY_ADDRESS = {address}: the cluster cannot be joined ({_first_line(error)})\n"
-            "  remedy:  start it with RAY_AUTH_MODE=token ray start --head, share its token (~/.ray/auth_token), "
-            "or unset RAY_ADDRESS to run on this machine"
+            f"RAY_ADDRESS = {address}: the cluster cannot be joined ({first_line(error)})",
+            remedy="start it with RAY_AUTH_MODE=token ray start --head, share its token (~/.ray/auth_token), "
+            "or unset RAY_ADDRESS to run on this machine",
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]
+    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return layout(resources, [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals])
 
 
 def _check_answer(address: str) -> None:
@@ -119,10 +105,3 @@ def _check_answer(address: str) -> None:
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "://" not in address:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_TIMEOUT_S).close()
-
-
-def _nodes() -> list[Node]:
-    import ray
-
-    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals]

@@ -10,11 +10,13 @@ from types import FrameType
 
 import psutil
 
-from orchestrator.exit_codes import INTERRUPTED
-
 
 class Interruption:
-    """Takes SIGINT while it is used as a context manager."""
+    """Takes SIGINT while it is used as a context manager.
+
+    Attributes:
+        requested: Whether SIGINT came.
+    """
 
     def __init__(self) -> None:
         self._heeded = False
@@ -51,4 +53,5 @@ def end_at_once() -> None:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    os._exit(INTERRUPTED)
+    # As a shell reports a process that SIGINT has ended.
+    os._exit(128 + signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The mailbox between a slot and its workers: hands cells out, takes messages back, and outlives the workers.
+"""The mailbox between a slot and its workers: hands cells out, takes their events back, and outlives the workers.
 
 It is a plain asyncio class, so that it can be tested without a cluster; `orchestrator.sweep.slot` makes it an actor.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.amounts import counted
+from orchestrator.errors import first_line
+from orchestrator.records import CellResult, Event, Failed, Replaced
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Job:
     """One cell handed to a worker group.
 
     Attributes:
-        number: Counts the submitted cells; a message with another number is stale.
+        number: Counts the submitted cells; an event of a job with another number is stale.
         attempt: Counts how often it was handed out: 1 for the first worker group, 2 after that group died, and so on.
         cell: The cell as plain data.
     """
@@ -26,21 +28,6 @@ class Job:
     number: int
     attempt: int
     cell: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Message:
-    """What a worker group says of a cell.
-
-    Attributes:
-        kind: ``started`` (what it runs on and with which data), ``epoch``, ``waiting``, ``replaced`` (the group died,
-            another has the cell), ``done`` or ``failed``.
-        body: The fields of an ``EpochResult`` or a ``CellResult``, ``{"reason": ...}`` of a failure, of waiting or of a
-            death, or the facts of a start.
-    """
-
-    kind: Literal["started", "epoch", "waiting", "replaced", "done", "failed"]
-    body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,11 +43,14 @@ EXCUSED = "a worker was told to end (SIGTERM, or its node goes): no failure"
 
 
 class Mailbox:
-    """Holds the cell in flight until a message says that it is done or failed.
+    """Holds the cell in flight until its result or its failure is posted; the outbox holds events for the slot.
 
-    A worker group that was restarted is handed the same cell again, until `max_failures` groups have died over it. The
-    group is the one whose rank 0 joined last: another may outlive its node's raylet, and is handed nothing. The mailbox
-    lives and dies with the slot that owns it: workers whose slot is gone get no acknowledgement, and stop.
+    A worker group that was restarted is handed the same cell again, until `max_failures` attempts were accepted and
+    died. The group is the one whose rank 0 joined last: another may outlive its node's raylet, and is handed nothing.
+    The mailbox lives and dies with the slot that owns it: workers whose slot is gone get no acknowledgement, and stop.
+
+    Args:
+        max_failures: Of one cell; attempts that were excused are not counted.
     """
 
     def __init__(self, *, max_failures: int) -> None:
@@ -70,10 +60,10 @@ class Mailbox:
         self._last_error = NO_MESSAGE
         self._noted: Job | None = None
         self._members: dict[int, Member] = {}
-        self._alive_at: float | None = None
+        self._beaten_at: float | None = None
         self._accepted: set[int] = set()
         self._excused: set[int] = set()
-        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Event] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._closed = False
 
@@ -83,7 +73,7 @@ class Mailbox:
             self._number += 1
             self._job = Job(number=self._number, attempt=0, cell=cell)
             self._last_error = NO_MESSAGE
-            self._alive_at = None
+            self._beaten_at = None
             self._accepted, self._excused = set(), set()
             self._outbox = asyncio.Queue()
             self._changed.notify_all()
@@ -92,7 +82,7 @@ class Mailbox:
         """Make a process known as this rank of the worker group."""
         async with self._changed:
             self._members[rank] = member
-            self._alive_at = None
+            self._beaten_at = None
             self._changed.notify_all()
 
     async def next_job(self, member: Member) -> Job | None:
@@ -104,12 +94,12 @@ class Mailbox:
             while not self._closed and self._members.get(0) == member:
                 if self._job is not None and (failures := self._failures()) >= self._max_failures:
                     reason = f"{self._last_error} ({counted(failures, 'attempt')})"
-                    self._finish(Message("failed", {"reason": reason}))
+                    self._finish(Failed(reason))
                 if self._job is not None:
                     if self._job.attempt in self._accepted:
-                        self._outbox.put_nowait(Message("replaced", {"reason": self._death_of(self._job)}))
+                        self._outbox.put_nowait(Replaced(self._death_of(self._job)))
                     self._job = Job(self._job.number, self._job.attempt + 1, self._job.cell)
-                    self._alive_at = None
+                    self._beaten_at = None
                     return self._job
                 await self._changed.wait()
         return None
@@ -119,32 +109,32 @@ class Mailbox:
         if job == self._job:
             self._accepted.add(job.attempt)
 
-    async def post(self, job: Job, message: Message) -> bool:
-        """Take a message about `job`; drop it and return False if that is not the cell in flight any more."""
-        if not await self.alive(job):
+    async def post(self, job: Job, event: Event) -> bool:
+        """Take an event of `job`; drop it and return False if that is not the cell in flight any more."""
+        if not await self.beat(job):
             return False
-        if message.kind in ("done", "failed"):
-            self._finish(message)
+        if isinstance(event, CellResult | Failed):
+            self._finish(event)
         else:
-            self._outbox.put_nowait(message)
+            self._outbox.put_nowait(event)
         return True
 
-    async def alive(self, job: Job) -> bool:
-        """Take a sign of life of the group that trains `job`; return False if nobody waits for that any more."""
+    async def beat(self, job: Job) -> bool:
+        """Take a heartbeat of the group that trains `job`; return False if nobody waits for that any more."""
         if self._closed or job != self._job:
             return False
-        self._alive_at = time.monotonic()
+        self._beaten_at = time.monotonic()
         return True
 
     async def silent_s(self) -> float | None:
-        """Return for how long the group that trains has given no sign of life; None while none trains."""
-        return None if self._job is None or self._alive_at is None else time.monotonic() - self._alive_at
+        """Return how long ago the group that trains gave its last heartbeat; None while none trains."""
+        return None if self._job is None or self._beaten_at is None else time.monotonic() - self._beaten_at
 
     async def give_up(self, reason: str) -> list[Member]:
         """Remember `reason` for the attempt under way and return the processes to be ended, by rank."""
         if self._job is not None:
             await self.note_error(self._job, reason)
-        self._alive_at = None
+        self._beaten_at = None
         return [member for _, member in sorted(self._members.items())]
 
     async def excuse(self, job: Job) -> None:
@@ -160,8 +150,8 @@ class Mailbox:
         if job == self._job and job != self._noted:
             self._noted, self._last_error = job, reason
 
-    async def receive(self, timeout_s: float) -> Message | None:
-        """Return the next message of the workers, or None after `timeout_s`."""
+    async def receive(self, timeout_s: float) -> Event | None:
+        """Return the next event, or None after `timeout_s`."""
         try:
             return await asyncio.wait_for(self._outbox.get(), timeout_s)
         except TimeoutError:
@@ -181,8 +171,8 @@ class Mailbox:
         if job.attempt in self._excused:
             return EXCUSED
         reason = self._last_error if job == self._noted else NO_MESSAGE
-        return f"{reason.splitlines()[0]}: failure {self._failures()} of {self._max_failures}"
+        return f"{first_line(reason)}: failure {self._failures()} of {self._max_failures}"
 
-    def _finish(self, message: Message) -> None:
+    def _finish(self, event: CellResult | Failed) -> None:
         self._job = None
-        self._outbox.put_nowait(message)
+        self._outbox.put_nowait(event)

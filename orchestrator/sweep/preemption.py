@@ -1,7 +1,7 @@
-"""The notice that a worker's process is about to be ended: SIGTERM, some time before SIGKILL.
+"""The notice that a worker's process is about to be ended, e.g. by a scheduler: SIGTERM, some time before SIGKILL.
 
-Ray's workers end at once when they get it. One that trains shall write a checkpoint first; it notices between two
-steps.
+Ray's workers end at once when they get it. One that trains shall write a checkpoint first: it asks `noticed` between
+two steps.
 """
 
 from __future__ import annotations

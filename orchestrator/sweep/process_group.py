@@ -1,14 +1,13 @@
-"""How the workers of a slot find each other: where all of them are on one machine, without the network.
+"""How the workers of a slot form their process group: where all of them are on one machine, without the network.
 
 Ray Train has rank 0 open a ``TCPStore``, which listens on every address of the machine and lets anyone write: whoever
-names itself there as the address of a rank is sent, and sends, what the ranks unpickle.
+puts its own address there in place of a rank's receives, and sends, what the ranks unpickle. A ``FileStore`` in a
+folder of the sweep does the same for ranks of one machine.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,9 +20,7 @@ import ray.util
 import torch.distributed as dist
 from ray.train.torch import TorchConfig
 
-# Without them gloo and NCCL listen on the address that the machine's name, or its first network card, stands for.
-INTERFACE_VARIABLES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
-LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+from orchestrator.environment import set_for
 
 
 def torch_config(backend: str, *, folder: str) -> TorchConfig:
@@ -58,8 +55,7 @@ class _FileBackend(TorchConfig().backend_cls):  # type: ignore[misc]
 
 
 def _join(backend: str, path: str, timeout_s: int) -> None:
-    for variable in INTERFACE_VARIABLES:
-        os.environ.setdefault(variable, LOOPBACK)
+    set_for("group")
     context = ray.train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
     store = dist.FileStore(path, world_size)  # type: ignore[attr-defined]  # documented, but not in __all__

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import assert_never
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,8 +14,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.errors import first_line
 from orchestrator.experiment.cells import Cell
-from orchestrator.records import EpochResult
+from orchestrator.records import (
+    CellResult,
+    EpochResult,
+    Event,
+    Failed,
+    Interrupted,
+    Opened,
+    Replaced,
+    Started,
+    Waiting,
+    now_ms,
+)
 
 # Without a terminal a line per finished cell, and one about a running cell at most this often.
 PLAIN_INTERVAL_S = 30.0
@@ -44,7 +57,7 @@ class Progress:
         self._running: dict[str, _Running] = {}
         self._best: tuple[float, Cell] | None = None
         self._last_line = time.monotonic()
-        self._started_ms = time.time_ns() // 1_000_000
+        self._started_ms = now_ms()
         self._first_epoch_at: float | None = None
         self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
@@ -59,27 +72,41 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def start(self, cell: Cell) -> None:
-        """Show `cell` as running."""
-        self._running[cell.key] = _Running(cell)
-
-    def warn(self, cell: Cell, text: str) -> None:
-        """Show what a training waits for, once for each of its epochs."""
-        running = self._running.setdefault(cell.key, _Running(cell))
-        if not running.waits:
-            running.waits = True
-            self.say(f"waiting: {cell.label}: {text}")
+    def take(self, cell: Cell, event: Event) -> None:
+        """Show what happened to a cell."""
+        match event:
+            case Opened():
+                self._running[cell.key] = _Running(cell)
+            case EpochResult():
+                self._show_epoch(cell, event)
+            case Waiting(reason):
+                self._show_waiting(cell, reason)
+            case Replaced(reason):
+                self.say(f"new workers: {cell.label}: {reason}")
+            case CellResult():
+                self._show_result(cell, event)
+            case Failed(reason):
+                self._running.pop(cell.key, None)
+                self._failed += 1
+                self.say(f"failed: {cell.label}: {first_line(reason)}", style="red")
+            case Started() | Interrupted():
+                pass  # the table has the cell already; whoever interrupts is told of all at once
+            case _:
+                assert_never(event)
 
     def say(self, text: str, *, style: str = "yellow") -> None:
         """Show a line above the table. Where it cannot be shown, e.g. in a file on a full disk, the sweep goes on."""
         with suppress(OSError):
             self._console.print(Text(text, style=style), soft_wrap=True)
 
-    def replaced(self, cell: Cell, reason: str) -> None:
-        """Show that other workers take over a training."""
-        self.say(f"new workers: {cell.label}: {reason}")
+    def _show_waiting(self, cell: Cell, reason: str) -> None:
+        """Show what a training waits for, once for each of its epochs."""
+        running = self._running.setdefault(cell.key, _Running(cell))
+        if not running.waits:
+            running.waits = True
+            self.say(f"waiting: {cell.label}: {reason}")
 
-    def epoch(self, cell: Cell, result: EpochResult) -> None:
+    def _show_epoch(self, cell: Cell, result: EpochResult) -> None:
         """Show a finished epoch; of those that a resumed cell reports again, only how many there are."""
         running = self._running.setdefault(cell.key, _Running(cell))
         if result.epoch <= running.epoch:
@@ -101,21 +128,14 @@ class Progress:
                 f"{cell.label}: epoch {result.epoch}/{cell.train.epochs}, validation error {100 * running.error:.2f} %"
             )
 
-    def finish(self, cell: Cell, metrics: dict[str, float]) -> None:
-        """Show `cell` as done."""
+    def _show_result(self, cell: Cell, result: CellResult) -> None:
         self._running.pop(cell.key, None)
         self._done += 1
-        error = metrics["best/error"]
+        error = result.metrics["best/error"]
         if self._best is None or error < self._best[0]:
             self._best = (error, cell)
         if self._live is None:
             self._line(f"{cell.label}: validation error {100 * error:.2f} %")
-
-    def fail(self, cell: Cell, reason: str) -> None:
-        """Say that and why `cell` failed."""
-        self._running.pop(cell.key, None)
-        self._failed += 1
-        self.say(f"failed: {cell.label}: {reason.splitlines()[0]}", style="red")
 
     def __rich__(self) -> RenderableType:
         table = Table(box=None, padding=(0, 2), show_header=bool(self._running))

@@ -1,31 +1,47 @@
-"""One call of ``zetasweep run``: cluster, slots, delivery and progress around the cells that are missing."""
+"""The driver of a sweep: cluster, slots, delivery and progress around the cells that are missing."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 
 from rich.console import Console
 from rich.text import Text
 
 from orchestrator.amounts import counted
+from orchestrator.environment import ray_address
 from orchestrator.errors import DataError
-from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Experiment
-from orchestrator.plan.images import decode_images
 from orchestrator.plan.plan import make_plan, other_data, pending_cells, render_plan
-from orchestrator.records import CellRun
+from orchestrator.records import CellResult, CellRun, Failed, Interrupted, TrackedEvent
+from orchestrator.results.comparison import compare
+from orchestrator.results.terminal import render
 from orchestrator.storage import journal
 from orchestrator.storage.folder import Storage
+from orchestrator.sweep.decode import decode_images
 from orchestrator.sweep.interruption import Interruption
+from orchestrator.sweep.output import output_to
 from orchestrator.sweep.progress import Progress
+from orchestrator.terminal import print_lines
 from orchestrator.tracking.delivery import Delivery
+from orchestrator.tracking.logged_model import warm_up
 from orchestrator.tracking.tracker import Tracker
 
 # An interrupted sweep does not wait for an MLflow that does not answer.
 INTERRUPTED_GRACE_S = 3.0
+DELIVERS = "their results are in storage: zetasweep sync delivers them, with the same options, or the same run again"
+
+
+class Outcome(Enum):
+    """How a run or a delivery ended."""
+
+    DONE = "MLflow has everything"
+    INCOMPLETE = "some cells have failed, or MLflow did not take them"
+    INTERRUPTED = "the user ended it; the same command goes on"
 
 
 def run_missing(
@@ -35,8 +51,8 @@ def run_missing(
     tracker: Tracker,
     *,
     split_hashes: Mapping[DatasetSpec, str],
-) -> int:
-    """Run the cells that are not done, print the comparison and return the exit code.
+) -> Outcome:
+    """Run the cells that are not done and print the comparison, unless it is interrupted.
 
     Args:
         experiment: The sweep.
@@ -50,139 +66,143 @@ def run_missing(
             the same cells.
     """
     runs = tracker.cell_runs(cells)
-    pending = pending_cells(cells, runs)
-    code = DONE
-    if pending:
+    outcome = Outcome.DONE
+    if pending_cells(cells, runs):
         with Interruption() as interruption:
-            code = _run(experiment, cells, storage, tracker, runs, interruption)
+            outcome = _run(_Sweep(experiment, cells, storage, tracker, runs), interruption)
     else:
         tracker.sweep.mend(experiment)
         Console().print(f"nothing is missing: all {len(cells)} cells are done")
     # Whoever interrupts wants an end, also where MLflow does not answer.
-    if code != INTERRUPTED:
+    if outcome is not Outcome.INTERRUPTED:
         _print_comparison(cells, tracker.cell_runs(cells), split_hashes)
-    return code
+    return outcome
 
 
-def _run(
-    experiment: Experiment,
-    cells: Sequence[Cell],
-    storage: Storage,
-    tracker: Tracker,
-    runs: dict[str, CellRun],
-    interruption: Interruption,
-) -> int:
-    from orchestrator.sweep.cluster import joined_or_started
-    from orchestrator.sweep.output import output_to
-    from orchestrator.sweep.tuner import run_cells
+@dataclass(frozen=True)
+class _Sweep:
+    """What a run and a delivery work with.
 
-    pending = pending_cells(cells, runs)
-    complete = False
-    log = storage.new_log(experiment.name)
+    Attributes:
+        experiment: The sweep.
+        cells: All of its cells.
+        storage: Where their checkpoints and journals are.
+        tracker: Of the store that holds their runs.
+        runs: Those that there were at the start, by key.
+    """
+
+    experiment: Experiment
+    cells: Sequence[Cell]
+    storage: Storage
+    tracker: Tracker
+    runs: dict[str, CellRun]
+
+    def open(self) -> None:
+        """Take the lease on the sweep's run in MLflow, and remember the store."""
+        self.tracker.sweep.open(self.experiment, self.runs)
+        self.storage.note_store(self.tracker.store.shown_uri)
+
+    def delivery(self, say: Callable[[str], None]) -> Delivery:
+        """Return what writes to MLflow, and shows its troubles by `say`."""
+        return Delivery(
+            self.tracker,
+            warm_up=warm_up,
+            known=self.runs,
+            data_dir=self.experiment.data_dir,
+            storage=self.storage,
+            sweep=self.experiment.name,
+            say=say,
+        )
+
+
+def _run(sweep: _Sweep, interruption: Interruption) -> Outcome:
+    outcome = Outcome.INCOMPLETE
+    log = sweep.storage.new_log(sweep.experiment.name)
     with output_to(log) as console:
         console.print(f"log: {log}", soft_wrap=True)
-        if "RAY_ADDRESS" not in os.environ:
+        if ray_address() is None:
             # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
-            _decode(pending, experiment, console)
+            _decode(pending_cells(sweep.cells, sweep.runs), sweep.experiment, console)
         try:
-            tracker.sweep.open(experiment, runs)
-            storage.note_store(tracker.store.shown_uri)
-            with joined_or_started(experiment.resources) as layout:
-                console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
-                _warn_of_lost_storage(console, storage)
-                epochs = sum(cell.train.epochs for cell in pending)
-                progress = Progress(console, total=len(cells), done=len(cells) - len(pending), epochs=epochs)
-                delivery = _delivery(experiment, storage, tracker, runs, progress.say)
-                with delivery, progress:
-                    outcome = run_cells(
-                        pending,
-                        experiment=experiment,
-                        storage=storage,
-                        slots=min(layout.slots, len(pending)),
-                        delivery=delivery,
-                        progress=progress,
-                        interruption=interruption,
-                    )
-                    if outcome.interrupted:
-                        delivery.closing_grace_s = INTERRUPTED_GRACE_S
-                _say_undelivered(console, delivery.undelivered)
-                if outcome.interrupted:
-                    done = len(cells) - len(pending) + len(outcome.done)
-                    text = f"interrupted: {done} of {counted(len(cells), 'cell')} done; the same command goes on"
-                    progress.say(text, style="")
-                complete = not outcome.interrupted and not outcome.failed and not delivery.undelivered
+            sweep.open()
+            outcome = _train(sweep, interruption, console)
         finally:
-            tracker.sweep.close(complete=complete)
-    if outcome.interrupted:
-        return INTERRUPTED
-    return DONE if complete else INCOMPLETE
+            sweep.tracker.sweep.close(complete=outcome is Outcome.DONE)
+    return outcome
 
 
-def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> int:
-    """Deliver to MLflow what it did not take while the cells were trained, and return the exit code."""
-    from orchestrator.sweep.output import output_to
+def _train(sweep: _Sweep, interruption: Interruption, console: Console) -> Outcome:
+    # Ray takes seconds to import, which a sweep that has nothing to do need not pay.
+    from orchestrator.sweep.cluster import joined_or_started
+    from orchestrator.sweep.tuner import run_cells
 
-    told = {cell: journal.read(storage.cells_dir / cell.key) for cell in cells}
+    experiment, cells, pending = sweep.experiment, sweep.cells, pending_cells(sweep.cells, sweep.runs)
+    num_done, epochs = len(cells) - len(pending), sum(cell.train.epochs for cell in pending)
+    with joined_or_started(experiment.resources) as layout:
+        console.print(render_plan(make_plan(experiment, cells, sweep.runs, layout), experiment))
+        _warn_of_lost_storage(console, sweep.storage)
+        progress = Progress(console, total=len(cells), done=num_done, epochs=epochs)
+        delivery = sweep.delivery(progress.say)
+        with delivery, progress:
+            ending = run_cells(
+                pending,
+                experiment=experiment,
+                storage=sweep.storage,
+                slots=min(layout.slots, len(pending)),
+                delivery=delivery,
+                progress=progress,
+                interruption=interruption,
+            )
+            if ending.interrupted:
+                delivery.closing_grace_s = INTERRUPTED_GRACE_S
+        _say_undelivered(console, delivery.undelivered)
+        if ending.interrupted:
+            done = f"{num_done + len(ending.done)} of {counted(len(cells), 'cell')} done"
+            progress.say(f"interrupted: {done}; the same command goes on", style="")
+            return Outcome.INTERRUPTED
+    return Outcome.INCOMPLETE if ending.failed or delivery.undelivered else Outcome.DONE
+
+
+def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> Outcome:
+    """Deliver to MLflow what it did not take while the cells were trained."""
     runs = tracker.cell_runs(cells)
-    only_store = storage.stores() in ([], [tracker.store.shown_uri])
-    for key in [key for key, run in runs.items() if run.status == "done"]:
-        told = {cell: entries for cell, entries in told.items() if cell.key != key}
+    finished = {key for key, run in runs.items() if run.status == "done"}
+    journals = {cell: journal.read(storage.cells_dir / cell.key) for cell in cells if cell.key not in finished}
+    if storage.stores() in ([], [tracker.store.shown_uri]):
         # Finished meanwhile, from another storage: MLflow needs nothing more of it; but another store might.
-        if only_store:
+        for key in finished:
             storage.shrink(key)
-    waiting = {cell: entries for cell, entries in told.items() if entries}
-    untold = [cell for cell, entries in told.items() if not entries and storage.has_result(cell.key)]
+    waiting = {cell: events for cell, events in journals.items() if events}
+    untold = [cell for cell, events in journals.items() if not events and storage.has_result(cell.key)]
     if untold:
-        Console().print(
-            f"missing in MLflow: {counted(len(untold), 'trained cell')}: zetasweep run delivers from the checkpoints, "
-            "without training",
-            soft_wrap=True,
-        )
+        what = f"missing in MLflow: {counted(len(untold), 'trained cell')}"
+        Console().print(f"{what}: zetasweep run delivers from the checkpoints, without training", soft_wrap=True)
     if not waiting:
         Console().print("nothing waits to be delivered")
-        return INCOMPLETE if untold else DONE
+        return Outcome.INCOMPLETE if untold else Outcome.DONE
+    undelivered = _deliver(_Sweep(experiment, cells, storage, tracker, runs), waiting)
+    return Outcome.INCOMPLETE if undelivered or untold else Outcome.DONE
+
+
+def _deliver(sweep: _Sweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]) -> dict[str, str]:
+    """Deliver the events that wait; return why MLflow did not take some, by key of their cells."""
     complete = False
-    with output_to(storage.new_log(experiment.name)) as console:
+    with output_to(sweep.storage.new_log(sweep.experiment.name)) as console:
         try:
-            tracker.sweep.open(experiment, runs)
-            storage.note_store(tracker.store.shown_uri)
-            delivery = _delivery(
-                experiment, storage, tracker, runs, lambda line: console.print(Text(line), soft_wrap=True)
-            )
-            with delivery:
-                for cell, entries in waiting.items():
-                    for entry in entries:
-                        delivery.deliver(cell, entry)
-                    if entries[-1].kind not in ("done", "failed", "interrupted"):
-                        delivery.interrupt(cell)
+            sweep.open()
+            with sweep.delivery(lambda line: print_lines(console, [line])) as delivery:
+                for cell, events in waiting.items():
+                    for event in events:
+                        delivery.deliver(cell, event)
+                    if not isinstance(events[-1], CellResult | Failed | Interrupted):
+                        delivery.tell(cell, Interrupted())
             console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {counted(len(waiting), 'cell')}")
             _say_undelivered(console, delivery.undelivered)
-            after = tracker.cell_runs(cells)
-            complete = not delivery.undelivered and not pending_cells(cells, after)
+            after = sweep.tracker.cell_runs(sweep.cells)
+            complete = not delivery.undelivered and not pending_cells(sweep.cells, after)
         finally:
-            tracker.sweep.close(complete=complete)
-    return INCOMPLETE if delivery.undelivered or untold else DONE
-
-
-def _delivery(
-    experiment: Experiment,
-    storage: Storage,
-    tracker: Tracker,
-    runs: dict[str, CellRun],
-    say: Callable[[str], None],
-) -> Delivery:
-    from orchestrator.tracking.delivery import Delivery
-    from orchestrator.tracking.logged_model import warm_up
-
-    return Delivery(
-        tracker,
-        warm_up=warm_up,
-        known=runs,
-        data_dir=experiment.data_dir,
-        storage=storage,
-        sweep=experiment.name,
-        say=say,
-    )
+            sweep.tracker.sweep.close(complete=complete)
+    return delivery.undelivered
 
 
 def _decode(pending: Sequence[Cell], experiment: Experiment, console: Console) -> None:
@@ -190,39 +210,26 @@ def _decode(pending: Sequence[Cell], experiment: Experiment, console: Console) -
     problems = decode_images([cell.dataset for cell in pending], experiment, console)
     if problems and all(cell.dataset.images_id in {spec.images_id for spec in problems} for cell in pending):
         raise DataError("\n".join(problems.values()))
-    for problem in problems.values():
-        console.print(Text(f"its cells will fail: {problem}", style="red"), soft_wrap=True)
+    print_lines(console, [f"its cells will fail: {problem}" for problem in problems.values()], style="red")
 
 
 def _say_undelivered(console: Console, undelivered: dict[str, str]) -> None:
-    for key, reason in undelivered.items():
-        console.print(Text(f"not in MLflow: cell {key}: {reason}", style="red"), soft_wrap=True)
+    lines = [f"not in MLflow: cell {key}: {reason}" for key, reason in undelivered.items()]
+    print_lines(console, lines, style="red")
     if undelivered:
-        console.print(
-            "their results are in storage: zetasweep sync delivers them, with the same options, or the same run again",
-            soft_wrap=True,
-        )
+        console.print(DELIVERS, soft_wrap=True)
 
 
 def _warn_of_lost_storage(console: Console, storage: Storage) -> None:
     """Say so when the results go to a folder that Ray deletes: a job's uploaded working directory."""
     if "/runtime_resources/" in str(storage.root) and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
-        console.print(
-            Text(
-                f"warning: storage = {storage.root} belongs to the submitted job and Ray deletes it: "
-                "give an absolute path, -o storage=/PATH",
-                style="yellow",
-            ),
-            soft_wrap=True,
-        )
+        what = f"storage = {storage.root} belongs to the submitted job and Ray deletes it"
+        print_lines(console, [f"warning: {what}: give an absolute path, -o storage=/PATH"], style="yellow")
 
 
 def _print_comparison(
     cells: Sequence[Cell], runs: Mapping[str, CellRun], split_hashes: Mapping[DatasetSpec, str]
 ) -> None:
-    from orchestrator.results.comparison import compare
-    from orchestrator.results.terminal import render
-
     console = Console()
     console.print(render(compare(cells, runs), "table"))
     for warning in other_data(cells, runs, split_hashes):

@@ -1,4 +1,4 @@
-"""What is the same for all cells of a slot."""
+"""What the driver tells a slot and its workers once, for all cells that they train."""
 
 from __future__ import annotations
 

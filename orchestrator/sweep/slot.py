@@ -1,7 +1,9 @@
 """A warm slot: a Tune trainable that keeps one group of Ray Train workers and has it train one cell after the other.
 
-A worker group takes ten seconds and more to start, a cell of a quick sweep takes less. Tune reuses the trainable's
-actor for trial after trial; the actor owns a `Mailbox`, and the workers take cells from it until the sweep ends.
+A worker group takes ten seconds and more to start, a cell of a quick sweep takes less. So a trial of Tune is not a
+training of Ray Train: Tune reuses the trainable's actor for trial after trial (``reuse_actors``), and the actor runs
+one ``TorchTrainer`` in a thread until the sweep ends. Between the two is a `Mailbox`, an actor of its own: the slot
+submits the trial's cell, the workers take it, train it and post its events, and each step of the trial returns one.
 """
 
 from __future__ import annotations
@@ -19,12 +21,14 @@ import ray.train.torch
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator.sweep.mailbox import Mailbox, Member, Message
+from orchestrator.environment import set_for
+from orchestrator.records import CellResult, EpochResult, Event, Failed
+from orchestrator.sweep.mailbox import Mailbox, Member
 from orchestrator.sweep.process_group import torch_config
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.worker import work
 
-# How long a step waits for news before it tells Tune that nothing happened: bounds how long Ctrl-C waits.
+# How long a step waits for an event before it returns a heartbeat to Tune: bounds how long Ctrl-C waits.
 HEARTBEAT_S = 2.0
 # How long a closing slot waits for its workers to leave by themselves; Tune kills the actor after 10 s.
 EXIT_GRACE_S = 8.0
@@ -33,7 +37,7 @@ MAX_GROUP_RESTARTS = 100
 
 
 class Slot(tune.Trainable):  # type: ignore[misc]
-    """Trains one cell per trial; each step waits for the next message of the workers."""
+    """Trains one cell per trial; each step waits for the next event of its workers."""
 
     def setup(self, config: dict[str, Any], settings: SlotSettings) -> None:
         """Take the first cell; the workers start with the first step, since Tune makes actors that it never steps."""
@@ -50,21 +54,24 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """Return the next message of the workers, or an empty one as a heartbeat."""
+        """Return the next event of the workers, or none as a heartbeat.
+
+        Returns:
+            Tune's result: ``epoch``, the last one finished; ``event``; and ``done``, which ends the trial.
+        """
         if self._thread is None:
             self._start()
         if not self._submitted:
             ray.get(self._mailbox.submit.remote(self._cell))
             self._submitted = True
-        message: Message | None = ray.get(self._mailbox.receive.remote(HEARTBEAT_S))
-        if message is None:
+        event: Event | None = ray.get(self._mailbox.receive.remote(HEARTBEAT_S))
+        if event is None:
             if not self._thread_is_alive():
                 raise RuntimeError(f"the slot's worker group ended: {self._error}") from self._error
             self._end_if_stalled()
-            return {"epoch": self._epoch, "message": None}
-        if message.kind == "epoch":
-            self._epoch = int(message.body["epoch"])
-        return {"epoch": self._epoch, "message": message, "done": message.kind in ("done", "failed")}
+        elif isinstance(event, EpochResult):
+            self._epoch = event.epoch
+        return {"epoch": self._epoch, "event": event, "done": isinstance(event, CellResult | Failed)}
 
     def cleanup(self) -> None:
         """Let the workers save what they train and leave their loop: then Ray Train frees its placement group."""
@@ -88,8 +95,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             end_worker.options(scheduling_strategy=placed).remote(member.pid)
 
     def _start(self) -> None:
-        # Read where the trainer is made, and not passed on by Tune.
-        os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
+        # Tune does not pass it on from the driver.
+        set_for("slot")
         settings = self._settings
         self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote(max_failures=settings.resources.max_failures)
         resources = {"CPU": settings.resources.cpus_per_worker}

@@ -1,11 +1,15 @@
-"""Run the missing cells of an experiment: Ray Tune gives them to warm slots, one trial per cell."""
+"""Trains the missing cells of an experiment: Ray Tune gives them to warm slots, one trial per cell.
+
+Tune is asked to schedule, to retry and to end trials, nothing else: what the slots report is passed on by a callback,
+MLflow has the results, and a sweep goes on from checkpoints of its own, not by ``Tuner.restore``.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ray import tune
@@ -13,12 +17,12 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
 from orchestrator.credentials import is_secret_name, without_secrets
+from orchestrator.environment import PREEMPTION_WATCHER, ray_address, set_for
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
-from orchestrator.records import CellResult, EpochResult
+from orchestrator.records import CellResult, Event, Failed, Interrupted, Opened, Replaced, Waiting, now_ms
 from orchestrator.storage.folder import Storage
 from orchestrator.sweep.interruption import Interruption
-from orchestrator.sweep.mailbox import Message
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.slot import Slot
@@ -26,23 +30,17 @@ from orchestrator.tracking.delivery import Delivery
 
 # A slot's own actor reserves memory and no CPU: all CPUs are for its workers, which Ray Train places by itself.
 SLOT_MEMORY_BYTES = 256 * 1024**2
-ENVIRONMENT = {
-    # Tune's own result files are not read by anybody: MLflow has the results.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    # Notice a dead worker and a finished group within half a second instead of two.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    # Ctrl-C is taken by `orchestrator.sweep.interruption`.
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # Slots that start at the same time on busy cores take longer than the default minute.
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
-}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a sweep ended: the keys of the cells that finished or failed, and whether it was interrupted."""
+class Ending:
+    """How a sweep ended.
+
+    Attributes:
+        done: The keys of the cells that finished.
+        failed: Of those that failed.
+        interrupted: Whether some have done neither.
+    """
 
     done: frozenset[str]
     failed: frozenset[str]
@@ -58,7 +56,7 @@ def run_cells(
     delivery: Delivery,
     progress: Progress,
     interruption: Interruption,
-) -> Outcome:
+) -> Ending:
     """Train `cells` on the connected Ray cluster and tell `delivery` and `progress` what happens.
 
     Args:
@@ -70,11 +68,10 @@ def run_cells(
         progress: Shows it.
         interruption: Ends it early.
     """
-    joined = bool(os.environ.get("RAY_ADDRESS"))
+    joined = ray_address() is not None
     # A process more per slot, which is of use only where a node can be taken away.
-    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", str(int(joined)))
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault(PREEMPTION_WATCHER, str(int(joined)))
+    set_for("sweep")
     # Tune hands the keys of AWS to its actors in a way that Ray logs, and has no option against it. Slots need none:
     # MLflow's artifacts are uploaded from here.
     class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not is_secret_name(name)}
@@ -120,7 +117,7 @@ def run_cells(
         listener.interrupt_the_rest()
         shutil.rmtree(scratch, ignore_errors=True)
     done, failed = frozenset(listener.done), frozenset(listener.failed)
-    return Outcome(done=done, failed=failed, interrupted=len(done) + len(failed) < len(cells))
+    return Ending(done=done, failed=failed, interrupted=len(done) + len(failed) < len(cells))
 
 
 def _trial_name(trial: Trial) -> str:
@@ -149,7 +146,12 @@ class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
 
 
 class _Listener(tune.Callback):  # type: ignore[misc]
-    """Passes on what the slots report."""
+    """Passes the events of the slots on to MLflow and the terminal.
+
+    Attributes:
+        done: The keys of the cells that finished.
+        failed: Of those that failed.
+    """
 
     def __init__(self, cells: Sequence[Cell], delivery: Delivery, progress: Progress, *, max_failures: int) -> None:
         self._max_failures = max_failures
@@ -164,44 +166,24 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Open the cell's run, unless the trial was started before and is retried."""
+        """Open the cell's run, unless the trial was started before and this is another attempt."""
         cell = self._cell(trial)
         if cell.key not in self._open:
             self._open[cell.key] = cell
-            self._delivery.start(cell)
-            self._progress.start(cell)
+            self._take(cell, Opened(now_ms()))
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Pass a message of the workers on; a heartbeat has none."""
-        message: Message | None = result["message"]
-        if message is None:
-            return
-        cell = self._cell(trial)
-        if message.kind == "started":
-            self._delivery.facts(cell, message.body)
-        elif message.kind == "epoch":
-            epoch = EpochResult(**message.body)
-            self._delivery.epoch(cell, epoch)
-            self._progress.epoch(cell, epoch)
-        elif message.kind == "waiting":
-            self._progress.warn(cell, message.body["reason"])
-        elif message.kind == "replaced":
-            self._progress.replaced(cell, without_secrets(message.body["reason"]))
-        elif message.kind == "done":
-            finished = CellResult(**message.body)
-            self._close(cell, self.done)
-            self._delivery.finish(cell, finished)
-            self._progress.finish(cell, finished.metrics)
-        else:
-            self._fail(cell, message.body["reason"])
+        """Pass an event of the workers on; a heartbeat has none."""
+        event: Event | None = result["event"]
+        if event is not None:
+            self._take(self._cell(trial), event)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Say that the slot of a cell died and is made anew."""
-        self._progress.replaced(
-            self._cell(trial), f"the slot died: failure {trial.num_failures} of {self._max_failures}"
-        )
+        reason = f"the slot died: failure {trial.num_failures} of {self._max_failures}"
+        self._take(self._cell(trial), Replaced(reason))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Mark the cell of a slot that died too often."""
@@ -209,22 +191,24 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         lines = str(error).strip().splitlines() or ["unknown"]
         # A slot that dies while it is made has started no trial.
         self.on_trial_start(iteration, trials, trial)
-        self._fail(self._cell(trial), f"the slot died {self._max_failures} times: {lines[-1]}\n" + "\n".join(lines))
+        reason = f"the slot died {self._max_failures} times: {lines[-1]}\n" + "\n".join(lines)
+        self._take(self._cell(trial), Failed(reason))
 
     def interrupt_the_rest(self) -> None:
         """Mark what was started and neither finished nor failed."""
-        for cell in list(self._open.values()):
-            self._delivery.interrupt(cell)
+        for cell in self._open.values():
+            self._take(cell, Interrupted())
 
     def _cell(self, trial: Trial) -> Cell:
         return self._cells[trial.config["job"]["key"]]
 
-    def _fail(self, cell: Cell, reason: str) -> None:
-        reason = without_secrets(reason)
-        self._close(cell, self.failed)
-        self._delivery.fail(cell, reason)
-        self._progress.fail(cell, reason)
-
-    def _close(self, cell: Cell, ended: set[str]) -> None:
-        self._open.pop(cell.key, None)
-        ended.add(cell.key)
+    def _take(self, cell: Cell, event: Event) -> None:
+        """Pass an event on: the progress shows all of them, MLflow keeps those that last."""
+        if isinstance(event, Failed | Replaced | Waiting):
+            event = replace(event, reason=without_secrets(event.reason))
+        if isinstance(event, CellResult | Failed):
+            self._open.pop(cell.key, None)
+            (self.done if isinstance(event, CellResult) else self.failed).add(cell.key)
+        if not isinstance(event, Replaced | Waiting):
+            self._delivery.tell(cell, event)
+        self._progress.take(cell, event)

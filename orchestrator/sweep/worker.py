@@ -1,4 +1,9 @@
-"""The workers of a slot: what each rank of the group does, from cell to cell."""
+"""The workers of a slot: what each rank of its group does, from cell to cell.
+
+`work` is the train function that the slot gives to Ray Train. It returns when the mailbox is closed; where it raises,
+Ray Train ends the whole group and starts another, which is handed the same cell again: another attempt. An error that
+all ranks meet at the same point is no reason for that: it is posted as the cell's failure, and the group stays.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,6 @@ import importlib
 import os
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -21,9 +25,9 @@ import torch.distributed as dist
 from orchestrator.data import Dataset, Decoded, decode_dataset, split_dataset
 from orchestrator.errors import CellError, DataError
 from orchestrator.experiment.cells import Cell
-from orchestrator.records import EpochResult
+from orchestrator.records import CellFacts, DatasetFacts, EpochResult, Event, Failed, Started, Waiting
 from orchestrator.sweep import preemption
-from orchestrator.sweep.mailbox import Job, Member, Message
+from orchestrator.sweep.mailbox import Job, Member
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.train.cell import train_cell
 from orchestrator.train.feed import Feed, make_feed
@@ -84,7 +88,7 @@ class _Worker:
         return job
 
     def run(self, job: Job) -> None:
-        """Train one cell and post its messages; an error that the group survives is posted as the cell's failure."""
+        """Train one cell and post its events; an error that the group survives is posted as the cell's failure."""
         try:
             with preemption.busy():
                 self._train(job)
@@ -95,11 +99,11 @@ class _Worker:
                 ray.get(self._mailbox.excuse.remote(job))
                 raise
         except CellError as error:
-            self._post(job, Message("failed", {"reason": str(error)}))
+            self._post(job, Failed(str(error)))
         except torch.OutOfMemoryError as error:
             # It would come again: the cell has failed. The other ranks may wait for this one, so the group ends, too.
             reason = f"out of memory on rank {self._rank}: {error}\n{REMEDY_OUT_OF_MEMORY}\n{traceback.format_exc()}"
-            ray.get(self._mailbox.post.remote(job, Message("failed", {"reason": reason})))
+            ray.get(self._mailbox.post.remote(job, Failed(reason)))
             raise
         except Exception as error:
             # The other ranks may wait for this one in a collective: it must exit, and Ray Train restarts the whole
@@ -118,14 +122,14 @@ class _Worker:
             backend = cell.augment.build(backend=self._settings.resources.backend).backend_on(self._device)
         except ValueError as error:
             raise CellError(str(error)) from error
-        self._post(job, Message("started", self._facts(cell, backend, feed, dataset)))
+        self._post(job, Started(self._facts(cell, backend, feed, dataset)))
 
         def report(result: EpochResult) -> None:
-            if not self._post(job, Message("epoch", asdict(result))):
+            if not self._post(job, result):
                 raise _AbandonedError
 
         def wait_for_space(reason: str) -> None:
-            ray.get(self._mailbox.post.remote(job, Message("waiting", {"reason": reason})))
+            ray.get(self._mailbox.post.remote(job, Waiting(reason)))
 
         checkpoint_dir = Path(self._settings.cells_dir) / cell.key
         result = train_cell(
@@ -140,10 +144,10 @@ class _Worker:
             on_full_disk=wait_for_space,
             checkpoint_every_s=self._settings.resources.checkpoint_every_s,
         )
-        self._post(job, Message("done", asdict(result)))
+        self._post(job, result)
 
     def _poll(self, job: Job) -> Demand:
-        """Give a sign of life and return what is wanted of this rank."""
+        """Give a heartbeat, of rank 0, and return what is wanted of this rank."""
         demand = Demand.GO_ON
         # All ranks ask, or none: the answer is agreed on.
         preempted = self._settings.preemptible and ray.train.get_preemption_info() is not None
@@ -152,7 +156,7 @@ class _Worker:
             self._noticed_in = job.number
             ray.get(self._mailbox.excuse.remote(job))
             demand = Demand.SAVE
-        if self._rank == 0 and not ray.get(self._mailbox.alive.remote(job)):
+        if self._rank == 0 and not ray.get(self._mailbox.beat.remote(job)):
             demand = Demand.STOP
         return Demand.LEAVE if preemption.noticed() else demand
 
@@ -175,30 +179,29 @@ class _Worker:
         _, decoded, feed = self._data
         return split_dataset(spec.name, decoded, **spec.split_options()), feed
 
-    def _facts(self, cell: Cell, backend: str, feed: Feed, dataset: Dataset) -> dict[str, Any]:
-        on_cuda = self._device.type == "cuda"
-        return {
-            "device": torch.cuda.get_device_name(self._device) if on_cuda else "cpu",
-            "world_size": dist.get_world_size(),
-            "backend": backend,
-            "feed": feed.mode,
-            "dataset": {
-                "name": dataset.name,
-                "split_hash": dataset.split_hash,
-                "num_train": len(dataset.train.labels),
-                "num_val": len(dataset.val.labels),
-                "num_test": len(dataset.test.labels),
-                "num_channels": dataset.num_channels,
-                "image_size": cell.dataset.image_size or dataset.stored_size,
-                "class_names": list(dataset.class_names),
-                "mean": list(dataset.mean),
-                "std": list(dataset.std),
-            },
-        }
+    def _facts(self, cell: Cell, backend: str, feed: Feed, dataset: Dataset) -> CellFacts:
+        return CellFacts(
+            device=torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu",
+            world_size=dist.get_world_size(),
+            backend=backend,
+            feed=feed.mode,
+            dataset=DatasetFacts(
+                name=dataset.name,
+                split_hash=dataset.split_hash,
+                num_train=len(dataset.train.labels),
+                num_val=len(dataset.val.labels),
+                num_test=len(dataset.test.labels),
+                num_channels=dataset.num_channels,
+                image_size=cell.dataset.image_size or dataset.stored_size,
+                class_names=tuple(dataset.class_names),
+                mean=tuple(dataset.mean),
+                std=tuple(dataset.std),
+            ),
+        )
 
-    def _post(self, job: Job, message: Message) -> bool:
+    def _post(self, job: Job, event: Event) -> bool:
         """Post from rank 0; return on every rank whether the slot still wants this cell."""
-        wanted: bool = self._from_rank_0(lambda: ray.get(self._mailbox.post.remote(job, message)))
+        wanted: bool = self._from_rank_0(lambda: ray.get(self._mailbox.post.remote(job, event)))
         return wanted
 
     def _from_rank_0(self, ask: Callable[[], Any]) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.errors import UserError
+from orchestrator.storage.atomic import temporary_of
 from orchestrator.uris import SQLITE_PREFIX
 
 State = Literal["current", "older", "newer"]
@@ -28,8 +27,8 @@ def check_place(database: Path, origin: str) -> None:
     """
     if not database.parent.is_dir():
         raise UserError(
-            f"{origin} = {SQLITE_PREFIX}{database}: {database.parent} is no folder\n"
-            f"  remedy:  make it, or name another file; {origin} may be left out: SQLite in storage"
+            f"{origin} = {SQLITE_PREFIX}{database}: {database.parent} is no folder",
+            remedy=f"make it, or name another file; {origin} may be left out: SQLite in storage",
         )
 
 
@@ -45,10 +44,11 @@ def check_schema(database: Path) -> None:
     if state == "older":
         raise UserError(
             f"{database}: written by an older MLflow than the installed {version('mlflow')}, which needs another "
-            "schema\n  remedy:  zetasweep doctor EXPERIMENT --fix keeps a copy of it and migrates it"
+            "schema",
+            remedy="zetasweep doctor EXPERIMENT --fix keeps a copy of it and migrates it",
         )
     if state == "newer":
-        raise UserError(f"{database}: {newer_than_installed()}\n  remedy:  {NEWER_REMEDY}")
+        raise UserError(f"{database}: {newer_than_installed()}", remedy=NEWER_REMEDY)
 
 
 def migrate(database: Path, backup: Path) -> None:
@@ -64,7 +64,7 @@ def migrate(database: Path, backup: Path) -> None:
         UserError: MLflow cannot migrate it, or somebody has written to it meanwhile; says why.
         OSError: The disk is full, or not writable.
     """
-    work = database.with_name(f".{database.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    work = temporary_of(database)
     try:
         with closing(sqlite3.connect(database)) as watching:
             before = _data_version(watching)

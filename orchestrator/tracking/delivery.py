@@ -1,4 +1,4 @@
-"""Delivers a sweep's results to MLflow from a thread of its own, so that no training waits for it."""
+"""Delivers the events of a sweep to MLflow from a thread of its own, so that no training waits for it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,25 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import assert_never
 
 from orchestrator.experiment.cells import Cell
-from orchestrator.records import CellResult, CellRun, EpochResult
+from orchestrator.records import (
+    CellResult,
+    CellRun,
+    EpochResult,
+    Failed,
+    Interrupted,
+    Opened,
+    Started,
+    TrackedEvent,
+)
 from orchestrator.storage import journal
 from orchestrator.storage.folder import Storage
-from orchestrator.storage.journal import Told
-from orchestrator.tracking.store import can_pass, is_busy, message_of
-from orchestrator.tracking.tracker import SupersededError, Tracker
+from orchestrator.tracking.errors import can_pass, is_busy, message_of
+from orchestrator.tracking.rows import SupersededError
+from orchestrator.tracking.tracker import Tracker
 from orchestrator.train import audit
 
 # Half the share of a worker on the same core, which Ray gives 15.
@@ -37,8 +45,8 @@ logger = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Writes what it is told, in order. Use it as a context manager; leaving it waits until everything is written, but
-    for an MLflow that does not answer not longer than ``closing_grace_s``.
+    """Writes events in the order in which it is told of them. Use it as a context manager; leaving it waits until all
+    are written, but for an MLflow that does not answer not longer than ``closing_grace_s``.
 
     While MLflow does not answer, everything waits, in the order in which it was told; what it still does not take when
     the sweep ends stays in the cells' folders (`orchestrator.storage.journal`). A cell that MLflow refuses is given up
@@ -52,6 +60,10 @@ class Delivery:
         storage: Where the checkpoints are.
         sweep: The sweep's name.
         say: Shows the user a line.
+
+    Attributes:
+        closing_grace_s: How long leaving waits for an MLflow that does not answer, in seconds.
+        undelivered: Why, by key of the cells that MLflow did not take; complete once it is left.
     """
 
     def __init__(
@@ -67,9 +79,9 @@ class Delivery:
     ) -> None:
         self._tracker, self._warm_up, self._known, self._sweep = tracker, warm_up, known, sweep
         self._data_dir, self._storage, self._say = data_dir, storage, say
-        self._written: dict[str, list[Told]] = {}
-        self._queue: queue.SimpleQueue[tuple[Cell, Told] | None] = queue.SimpleQueue()
-        self._redo: deque[tuple[Cell, Told]] = deque()
+        self._written: dict[str, list[TrackedEvent]] = {}
+        self._queue: queue.SimpleQueue[tuple[Cell, TrackedEvent] | None] = queue.SimpleQueue()
+        self._redo: deque[tuple[Cell, TrackedEvent]] = deque()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._closing = threading.Event()
         self._gives_up_at = float("inf")
@@ -87,39 +99,17 @@ class Delivery:
         self._queue.put(None)
         self._thread.join()
 
-    def start(self, cell: Cell) -> None:
-        """Open the cell's run."""
-        journal.begin(self._folder(cell))
-        self.tell(cell, Told("start", {"timestamp_ms": time.time_ns() // 1_000_000}))
+    def tell(self, cell: Cell, event: TrackedEvent) -> None:
+        """Keep an event on disk and deliver it as soon as possible; `Opened` begins the cell's journal anew."""
+        folder = self._folder(cell)
+        if isinstance(event, Opened):
+            journal.begin(folder)
+        journal.append(folder, event)
+        self.deliver(cell, event)
 
-    def facts(self, cell: Cell, facts: dict[str, Any]) -> None:
-        """Log what the cell runs on and with which data."""
-        self.tell(cell, Told("facts", facts))
-
-    def epoch(self, cell: Cell, result: EpochResult) -> None:
-        """Log one epoch; with the first, the audit of the augmentation."""
-        self.tell(cell, Told("epoch", asdict(result)))
-
-    def finish(self, cell: Cell, result: CellResult) -> None:
-        """Log the test result and the model, and end the run; then its checkpoint shrinks to the best weights."""
-        self.tell(cell, Told("done", asdict(result)))
-
-    def fail(self, cell: Cell, reason: str) -> None:
-        """End the run as failed."""
-        self.tell(cell, Told("failed", {"reason": reason}))
-
-    def interrupt(self, cell: Cell) -> None:
-        """End the run as interrupted."""
-        self.tell(cell, Told("interrupted"))
-
-    def tell(self, cell: Cell, told: Told) -> None:
-        """Keep it on disk and deliver it as soon as possible."""
-        journal.append(self._folder(cell), told)
-        self.deliver(cell, told)
-
-    def deliver(self, cell: Cell, told: Told) -> None:
-        """Deliver what is on disk already."""
-        self._queue.put((cell, told))
+    def deliver(self, cell: Cell, event: TrackedEvent) -> None:
+        """Deliver an event that is on disk already."""
+        self._queue.put((cell, event))
 
     def _run(self) -> None:
         if sys.platform == "linux":
@@ -133,24 +123,24 @@ class Delivery:
         except Exception:
             logger.exception("the warm-up failed; the first model will be logged more slowly, or show why it cannot")
         while (entry := self._next()) is not None:
-            cell, told = entry
+            cell, event = entry
             if self._given_up is not None:
                 self.undelivered.setdefault(cell.key, self._given_up)
             elif cell.key not in self.undelivered:
                 try:
-                    self._deliver(cell, told)
+                    self._deliver(cell, event)
                 except Exception as error:
                     # Without this thread everything would be lost without a word.
                     logger.exception("the delivery of %s failed", cell.label)
                     self.undelivered[cell.key] = message_of(error)
 
-    def _next(self) -> tuple[Cell, Told] | None:
+    def _next(self) -> tuple[Cell, TrackedEvent] | None:
         return self._redo.popleft() if self._redo else self._queue.get()
 
-    def _deliver(self, cell: Cell, told: Told) -> None:
+    def _deliver(self, cell: Cell, event: TrackedEvent) -> None:
         """Write something, again and again while MLflow does not answer."""
         pause_s, refusals, said = FIRST_PAUSE_S, 0, False
-        while (problem := self._tried(cell, told)) is not None:
+        while (problem := self._tried(cell, event)) is not None:
             reason = message_of(problem)
             # A full disk and a lock are waited for as long as there is time: the database would answer who only reads.
             refusals += not is_busy(problem) and self._tracker.store.answers()
@@ -172,10 +162,10 @@ class Delivery:
         with suppress(OSError):  # the terminal is gone, or the file behind it has no room
             self._say(line)
 
-    def _tried(self, cell: Cell, told: Told) -> Exception | None:
+    def _tried(self, cell: Cell, event: TrackedEvent) -> Exception | None:
         """Write something; return what went wrong, if something did."""
         try:
-            self._write(cell, told)
+            self._write(cell, event)
         except Exception as error:
             # Whatever goes wrong with one cell's tracking must not end the sweep; it is said at the end.
             logger.exception("MLflow did not take a result of %s", cell.label)
@@ -189,44 +179,45 @@ class Delivery:
         else:
             self._closing.wait(seconds)
 
-    def _write(self, cell: Cell, told: Told) -> None:
+    def _write(self, cell: Cell, event: TrackedEvent) -> None:
         written = self._written.setdefault(cell.key, [])
         try:
-            self._write_once(cell, told, written)
+            self._write_once(cell, event, written)
         except SupersededError:
             # The numbers that MLflow has are those of a training that was lost: the cell gets another run.
+            assert isinstance(event, EpochResult)
             self._tracker.discard_cell(cell)
             self._known.pop(cell.key, None)
-            first = told.body["epoch"]
-            kept = [each for each in written if each.kind != "epoch" or each.body["epoch"] < first]
-            self._redo.extend((cell, each) for each in [*kept, told])
+            kept = [each for each in written if not isinstance(each, EpochResult) or each.epoch < event.epoch]
+            self._redo.extend((cell, each) for each in [*kept, event])
             written.clear()
             return
-        written.append(told)
-        if told.kind in ("done", "failed", "interrupted"):
+        written.append(event)
+        if isinstance(event, CellResult | Failed | Interrupted):
             del self._written[cell.key]
             journal.remove(self._folder(cell))
 
-    def _write_once(self, cell: Cell, told: Told, earlier: Sequence[Told]) -> None:
-        tracker, folder, body = self._tracker, self._folder(cell), told.body
-        if told.kind == "start":
-            started_ms = body.get("timestamp_ms")  # a journal of earlier versions has none
-            tracker.start_cell(cell, self._known.get(cell.key), sweep=self._sweep, timestamp_ms=started_ms)
-        elif told.kind == "facts":
-            tracker.log_facts(cell, body, data_dir=self._data_dir)
-        elif told.kind == "epoch":
-            result = EpochResult(**body)
-            if result.epoch == 1:
-                tracker.log_audit(cell, folder / audit.FOLDER, timestamp_ms=result.timestamp_ms)
-            tracker.log_epoch(cell, result)
-        elif told.kind == "done":
-            facts = next(each.body for each in earlier if each.kind == "facts")
-            tracker.finish_cell(cell, CellResult(**body), facts, checkpoint_dir=folder)
-            self._storage.shrink(cell.key)
-        elif told.kind == "failed":
-            tracker.fail_cell(cell, body["reason"])
-        else:
-            tracker.interrupt_cell(cell)
+    def _write_once(self, cell: Cell, event: TrackedEvent, earlier: Sequence[TrackedEvent]) -> None:
+        tracker, folder = self._tracker, self._folder(cell)
+        match event:
+            case Opened(timestamp_ms):
+                tracker.open_cell(cell, self._known.get(cell.key), sweep=self._sweep, timestamp_ms=timestamp_ms)
+            case Started(facts):
+                tracker.log_started(cell, facts, data_dir=self._data_dir)
+            case EpochResult():
+                if event.epoch == 1:
+                    tracker.log_audit(cell, folder / audit.FOLDER, timestamp_ms=event.timestamp_ms)
+                tracker.log_epoch(cell, event)
+            case CellResult():
+                facts = next(each.facts for each in earlier if isinstance(each, Started))
+                tracker.finish_cell(cell, event, facts, checkpoint_dir=folder)
+                self._storage.shrink(cell.key)
+            case Failed(reason):
+                tracker.fail_cell(cell, reason)
+            case Interrupted():
+                tracker.interrupt_cell(cell)
+            case _:
+                assert_never(event)
 
     def _folder(self, cell: Cell) -> Path:
         return self._storage.cells_dir / cell.key

@@ -14,15 +14,16 @@ from mlflow.models import infer_signature
 from torch import nn
 
 from orchestrator.models.registry import build_model
+from orchestrator.records import DatasetFacts
 from orchestrator.storage import checkpoints as checkpoint
 
 
-def log_model(model: str, data: dict[str, Any], *, checkpoint_dir: Path) -> str:
+def log_model(model: str, data: DatasetFacts, *, checkpoint_dir: Path) -> str:
     """Log the best weights to the active run and return the model's URI. It takes pixels in [0, 1] and gives logits.
 
     Args:
         model: Its name among the models.
-        data: The facts of its data set.
+        data: What it was trained on.
         checkpoint_dir: The folder of the finished cell.
     """
     # It takes seconds to import, which the commands that only read would pay, too.
@@ -30,16 +31,16 @@ def log_model(model: str, data: dict[str, Any], *, checkpoint_dir: Path) -> str:
 
     network = build_model(
         model,
-        num_classes=len(data["class_names"]),
-        num_channels=data["num_channels"],
-        image_size=data["image_size"],
+        num_classes=len(data.class_names),
+        num_channels=data.num_channels,
+        image_size=data.image_size,
     )
     state = checkpoint.load(checkpoint_dir / checkpoint.BEST)
     assert state is not None, "a finished cell has best weights"
     network.load_state_dict(state["model"])
-    graph = nn.Sequential(v2.Normalize(data["mean"], data["std"]), network).eval()
-    metadata = {"class_names": data["class_names"], "input": "pixels in [0, 1]", "output": "logits"}
-    options = _options(graph, num_channels=data["num_channels"], image_size=data["image_size"])
+    graph = nn.Sequential(v2.Normalize(list(data.mean), list(data.std)), network).eval()
+    metadata = {"class_names": list(data.class_names), "input": "pixels in [0, 1]", "output": "logits"}
+    options = _options(graph, num_channels=data.num_channels, image_size=data.image_size)
     uri: str = mlflow.pytorch.log_model(graph, name="model", metadata=metadata, **options).model_uri
     return uri
 

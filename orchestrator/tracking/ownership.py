@@ -1,6 +1,10 @@
-"""Who is at work: every driver signs the runs that it opens, and gives a sign of life in its sweep's run.
+"""Leases: which driver, the process that runs a sweep, works on which of MLflow's runs, so that no two do.
 
-The lock of a storage folder keeps two sweeps apart on one file system; this does for all that share an MLflow store.
+A driver takes a lease on a run by writing its name into the tag `OWNER`, and keeps its leases by a heartbeat, the time
+in the tag `HEARTBEAT` of its sweep's run. A lease ends when the driver gives it up, when its process is gone, as far as
+that can be seen from here, or when its heartbeat is older than `STALE_S`.
+
+The lock of a storage folder keeps two drivers apart on one file system; a lease does for all that share a store.
 """
 
 from __future__ import annotations
@@ -20,23 +24,24 @@ import psutil
 
 OWNER, HEARTBEAT = "zetasweep.owner", "zetasweep.heartbeat_ms"
 BEAT_EVERY_S = 20.0
-# So long after its last sign a driver of another machine counts as dead.
+# A driver of another machine counts as dead so long after its last heartbeat.
 STALE_S = 120.0
 
 logger = logging.getLogger(__name__)
 
 
 def this_process() -> str:
-    """Return this process as an owner: ``host:place:pid:start``.
+    """Return the name of this process as an owner: ``host:place:pid:start``.
 
-    The place tells apart what shares a host's name and counts processes for itself: containers, two machines, the same
-    one after it was started anew. The start, in seconds since 1970, hexadecimal, tells apart processes with one id.
+    The place, eight hexadecimal digits, tells apart what shares a host's name and counts processes for itself:
+    containers, two machines, the same one after it was started anew. The start, in seconds since 1970, hexadecimal,
+    tells apart processes with one id.
     """
     return f"{socket.gethostname()}:{_place()}:{os.getpid()}:{_start_of(os.getpid()):08x}"
 
 
-def is_alive(tags: Mapping[str, str]) -> bool:
-    """Return whether the owner of a sweep's run is at work.
+def is_leased(tags: Mapping[str, str]) -> bool:
+    """Return whether a driver holds the lease on a sweep's run.
 
     Args:
         tags: Of the run.
@@ -60,14 +65,9 @@ def described(owner: str) -> str:
     return f"process {pid} on {host}"
 
 
-def now_ms() -> str:
-    """Return the value of a sign of life."""
-    return str(time.time_ns() // 1_000_000)
-
-
 @contextmanager
-def signs_of_life(give: Callable[[], None]) -> Iterator[None]:
-    """Call `give` now and then, from a thread of its own: whatever else the driver does may take minutes."""
+def heartbeats(give: Callable[[], None]) -> Iterator[None]:
+    """Call `give` every `BEAT_EVERY_S`, from a thread of its own: whatever else the driver does may take minutes."""
     ended = threading.Event()
 
     def beat() -> None:
@@ -76,9 +76,9 @@ def signs_of_life(give: Callable[[], None]) -> Iterator[None]:
                 give()
             except Exception:
                 # Whatever it is, the next write meets it, too.
-                logger.exception("no sign of life was left in MLflow")
+                logger.exception("MLflow did not take a heartbeat")
 
-    # Not waited for at the end: it may be waiting for a server, and a sign more does no harm.
+    # Not waited for at the end: it may be waiting for a server, and a heartbeat more does no harm.
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()
     try:
         yield

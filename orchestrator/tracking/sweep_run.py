@@ -1,4 +1,4 @@
-"""MLflow's run of a sweep: the parent of its cells' runs, which one driver at a time signs and keeps open."""
+"""MLflow's run of a sweep: the parent of its cells' runs, which one driver at a time has a lease on and keeps open."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment.settings import Experiment
-from orchestrator.records import CellRun
+from orchestrator.records import CellRun, now_ms
+from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.ownership import (
     HEARTBEAT,
     OWNER,
     STALE_S,
     described,
-    is_alive,
-    now_ms,
-    signs_of_life,
+    heartbeats,
+    is_leased,
     this_process,
 )
 from orchestrator.tracking.provenance import environment, git_tags
-from orchestrator.tracking.store import Store, first_line
+from orchestrator.tracking.store import Store
 
 logger = logging.getLogger(__name__)
 
 # A run is a sweep's or a cell's; both say which sweep.
 KIND, SWEEP = "zetasweep.kind", "zetasweep.sweep"
-# So long two sweeps that start at the same time wait until both have signed: the later signature stands.
-SIGNING_S = 2.0
+# How long a driver waits for another that starts at the same time: whoever writes its name last has the lease.
+LEASE_SETTLES_S = 2.0
 # Without it MLflow's UI guesses, and opens the experiment as one of a language model.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -46,7 +46,7 @@ class SweepRun:
         artifacts: Where a new experiment keeps its artifacts; None leaves it to the server.
 
     Attributes:
-        owner: This process, as it signs runs.
+        owner: The name of this process, the driver, in leases.
         num_silences: How often others had time to think that this process is dead, and to take its runs.
     """
 
@@ -73,7 +73,7 @@ class SweepRun:
         return self._run_id
 
     def open(self, experiment: Experiment, runs: Mapping[str, CellRun]) -> None:
-        """Open the run, the one of an earlier call if there is one, and sign it.
+        """Open the run, the one of an earlier call if there is one, and take the lease on it.
 
         Args:
             experiment: The sweep.
@@ -91,8 +91,9 @@ class SweepRun:
                 experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
             elif known.lifecycle_stage == LifecycleStage.DELETED:
                 raise UserError(
-                    f"tracking.experiment = {name}: it was deleted in MLflow\n  remedy:  restore it (mlflow "
-                    f"experiments restore -x {known.experiment_id}) or name another with -o tracking.experiment=NAME"
+                    f"tracking.experiment = {name}: it was deleted in MLflow",
+                    remedy=f"restore it (mlflow experiments restore -x {known.experiment_id}) or name another with "
+                    "-o tracking.experiment=NAME",
                 )
             else:
                 experiment_id = known.experiment_id
@@ -104,8 +105,8 @@ class SweepRun:
                 run = self._client.create_run(experiment_id, tags=tags)
             self._run_id = run.info.run_id
             self._client.update_run(self._run_id, status="RUNNING")
-            self._sign(experiment)
-            self._at_work.enter_context(signs_of_life(self._beat))
+            self._take_lease(experiment)
+            self._at_work.enter_context(heartbeats(self._beat))
             self._log_files(experiment)
 
     def close(self, *, complete: bool) -> None:
@@ -121,7 +122,7 @@ class SweepRun:
             logger.exception("the sweep's run could not be closed")
 
     def confirm(self) -> None:
-        """Make sure that the sweep is still this process's; costs nothing while its signs of life arrive.
+        """Make sure that the sweep is still this process's; costs nothing while its heartbeats arrive.
 
         Raises:
             TrackingError: Another process has taken it over meanwhile.
@@ -142,7 +143,7 @@ class SweepRun:
                 return
             self._experiment_id = known.experiment_id
             run = self._earlier(experiment)
-            if run is not None and run.info.status != "FINISHED" and not is_alive(run.data.tags):
+            if run is not None and run.info.status != "FINISHED" and not is_leased(run.data.tags):
                 self._client.set_terminated(run.info.run_id, "FINISHED")
 
     def _earlier(self, experiment: Experiment) -> Run | None:
@@ -153,30 +154,30 @@ class SweepRun:
         return self._store.search(query, [self.experiment_id])
 
     def _refuse_second_owner(self, run: Run | None, runs: Mapping[str, CellRun]) -> None:
-        """Raise UserError if another process is at work on the sweep of `run` or on one of the cells."""
-        others = alive_owners(self._store) - {self.owner}
+        """Raise UserError if another driver has the lease on `run` or on the run of one of the cells."""
+        others = owners_at_work(self._store) - {self.owner}
         owner = run.data.tags.get(OWNER) if run is not None else None
         if owner not in others:
             owner = next((run.owner for run in runs.values() if run.status == "running" and run.owner in others), None)
         if owner is not None:
             raise UserError(
-                f"MLflow at {self._store.shown_uri}: a sweep of the same cells is at work: {described(owner)}\n"
-                f"  remedy:  wait for it, or end it; if its machine is gone, this clears within {STALE_S:.0f} s"
+                f"MLflow at {self._store.shown_uri}: a sweep of the same cells is at work: {described(owner)}",
+                remedy=f"wait for it, or end it; if its machine is gone, this clears within {STALE_S:.0f} s",
             )
 
-    def _sign(self, experiment: Experiment) -> None:
-        """Sign the run.
+    def _take_lease(self, experiment: Experiment) -> None:
+        """Take the lease on the run.
 
         Raises:
-            UserError: Another sweep signed it, or a run of its own, at the same time.
+            UserError: Another sweep has taken it, or that on a run of its own, at the same time.
         """
         self._beaten_at = time.time()
         self._beat()
         self._client.set_tag(self.run_id, OWNER, self.owner)
         if self._artifacts is None:  # a store that others may write to; the one in storage has a lock
-            time.sleep(SIGNING_S)
-        # Of one run the later signature stands, of several, which a first start at the same time made, the first.
-        found = [run for run in self._found(experiment) if is_alive(run.data.tags)]
+            time.sleep(LEASE_SETTLES_S)
+        # Of one run the later owner stands; of several, which a first start at the same time made, the first run does.
+        found = [run for run in self._found(experiment) if is_leased(run.data.tags)]
         first = min(found, key=lambda run: (run.info.start_time, run.info.run_id))
         owner = first.data.tags[OWNER]
         if owner == self.owner:
@@ -185,8 +186,8 @@ class SweepRun:
             self._client.delete_run(self.run_id)
         self._run_id = None
         raise UserError(
-            f"MLflow at {self._store.shown_uri}: a sweep of the same cells starts, too: {described(owner)}\n"
-            "  remedy:  wait for it, or end it"
+            f"MLflow at {self._store.shown_uri}: a sweep of the same cells starts, too: {described(owner)}",
+            remedy="wait for it, or end it",
         )
 
     def _is_ours(self) -> bool:
@@ -203,7 +204,7 @@ class SweepRun:
             self._lost = not self._is_ours()
             self.num_silences += 1
         if not self._lost:
-            self._client.set_tag(self.run_id, HEARTBEAT, now_ms())
+            self._client.set_tag(self.run_id, HEARTBEAT, str(now_ms()))
         self._beaten_at = began_at
 
     def _log_files(self, experiment: Experiment) -> None:
@@ -214,11 +215,11 @@ class SweepRun:
         except Exception as error:
             # Which errors, is the artifact store's: a bucket's library may be missing, or its credentials.
             raise TrackingError(
-                f"MLflow at {self._store.shown_uri}: its artifacts cannot be written ({first_line(error)})"
+                f"MLflow at {self._store.shown_uri}: its artifacts cannot be written ({kind_and_message(error)})"
             ) from error
 
 
-def alive_owners(store: Store) -> set[str]:
+def owners_at_work(store: Store) -> set[str]:
     """Return the owners of all sweeps that are at work in `store`."""
     sweeps = store.search(f"tags.`{KIND}` = 'sweep' and attributes.status = 'RUNNING'")
-    return {run.data.tags[OWNER] for run in sweeps if is_alive(run.data.tags)}
+    return {run.data.tags[OWNER] for run in sweeps if is_leased(run.data.tags)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ from tracked import FACTS, RESULT, epoch, save_weights
 
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
+from orchestrator.records import Opened, Started, TrackedEvent
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage import journal
-from orchestrator.storage.journal import Told
 
 EXPERIMENT = """
 name: small
@@ -37,19 +36,18 @@ def cells(file: Path) -> list[Cell]:
     return expand(load_experiment(file))
 
 
-def leave(folder: Path, *last: Told) -> None:
+def leave(folder: Path, *last: TrackedEvent) -> None:
     """What a sweep leaves of a cell that MLflow did not take."""
     save_weights(folder)
     checkpoint.save(folder / checkpoint.RESULT, {})
     journal.begin(folder)
-    epochs = [Told("epoch", asdict(epoch(number))) for number in (1, 2)]
-    for told in (Told("start"), Told("facts", FACTS), *epochs, *last):
-        journal.append(folder, told)
+    for event in (Opened(), Started(FACTS), epoch(1), epoch(2), *last):
+        journal.append(folder, event)
 
 
 def test_delivers_what_waits_once(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
     finished, killed = (tmp_path / "runs" / "cells" / cell.key for cell in cells)
-    leave(finished, Told("done", asdict(RESULT)))
+    leave(finished, RESULT)
     leave(killed)
     answer = call("sync", file)
     assert answer.code == 0, answer.out + answer.err
@@ -75,7 +73,7 @@ def test_a_cell_that_was_finished_elsewhere_stays_finished(
     """Its driver died here; another storage with the same MLflow store finished it."""
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     here, elsewhere = tmp_path / "runs", tmp_path / "others"
-    for storage, last in ((here, ()), (elsewhere, (Told("done", asdict(RESULT)),))):
+    for storage, last in ((here, ()), (elsewhere, (RESULT,))):
         leave(storage / "cells" / cells[0].key, *last)
     options = ("-o", f"tracking.uri={uri}", "-o")
     assert call("sync", file, *options, f"storage={elsewhere}").code == 0
@@ -91,7 +89,7 @@ def test_a_cell_that_was_finished_elsewhere_stays_finished(
 
 def test_a_cell_that_cannot_be_delivered_stays(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "cells" / cells[0].key
-    leave(folder, Told("done", asdict(RESULT)))
+    leave(folder, RESULT)
     (folder / checkpoint.BEST).unlink()
     answer = call("sync", file)
     assert answer.code == 1
@@ -104,9 +102,9 @@ def test_what_another_store_waits_for_stays(call: Call, file: Path, cells: list[
     storage, uris = tmp_path / "runs", [f"sqlite:///{tmp_path / name}.db" for name in "ab"]
     folder = storage / "cells" / cells[0].key
     for uri in uris:
-        leave(folder, Told("done", asdict(RESULT)))
+        leave(folder, RESULT)
         assert call("sync", file, "-o", f"tracking.uri={uri}").code == 0
-    leave(folder, Told("done", asdict(RESULT)))
+    leave(folder, RESULT)
     # The first store has the cell; who knows what the results wait for.
     answer = call("sync", file, "-o", f"tracking.uri={uris[0]}")
     assert (answer.code, answer.out) == (0, "nothing waits to be delivered\n")

@@ -26,12 +26,13 @@ from mlflow.store.tracking.dbmodels.initial_models import Base
 
 from orchestrator.doctor import environment as environment_check
 from orchestrator.doctor import examine as doctor
-from orchestrator.doctor.nodes import Exchange, clock_offset
+from orchestrator.doctor.nodes import clock_offset
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage.checkpoints import Point
 from orchestrator.storage.folder import Storage
+from orchestrator.sweep.probe import Exchange
 from orchestrator.tracking import database as schema
 from orchestrator.tracking.ownership import HEARTBEAT, OWNER
 

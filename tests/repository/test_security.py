@@ -379,7 +379,7 @@ def test_ray_and_mlflow_report_nothing_unless_they_may(
     environment: dict[str, str], allowed: dict[str, str], expected: str
 ) -> None:
     look = (
-        "import contextlib, sys\nfrom orchestrator.cli import main\nsys.argv[1:] = ['plan', 'absent.yaml']\n"
+        "import contextlib, sys\nfrom orchestrator.cli.main import main\nsys.argv[1:] = ['plan', 'absent.yaml']\n"
         "with contextlib.suppress(SystemExit): main()\n"
         "from mlflow.telemetry.utils import is_telemetry_disabled\nfrom ray._common.usage import usage_lib\n"
         "print(usage_lib.usage_stats_enabled(), not is_telemetry_disabled())"
@@ -396,7 +396,8 @@ def test_ray_and_mlflow_report_nothing_unless_they_may(
 @pytest.mark.slow
 def test_a_token_that_ray_makes_is_private(environment: dict[str, str], tmp_path: Path) -> None:
     start = (
-        "from orchestrator.sweep.cluster import joined_or_started, prepare_environment\nprepare_environment()\n"
+        "from orchestrator.environment import prepare_program\nprepare_program()\n"
+        "from orchestrator.sweep.cluster import joined_or_started\n"
         "from orchestrator.experiment.settings import Resources\nwith joined_or_started(Resources()): pass"
     )
     own = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}

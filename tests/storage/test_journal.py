@@ -6,19 +6,37 @@ import resource
 import signal
 from pathlib import Path
 
-from orchestrator.storage import journal
-from orchestrator.storage.journal import Told
+import pytest
+from tracked import FACTS, RESULT, epoch
 
-TOLD = [Told("start"), Told("facts", {"device": "cpu"}), Told("epoch", {"epoch": 1, "metrics": {"val/error": 0.5}})]
+from orchestrator.records import Failed, Interrupted, Opened, Started, TrackedEvent
+from orchestrator.storage import journal
+from orchestrator.storage.cell_folder import CellFolder
+
+EVENTS: list[TrackedEvent] = [Opened(1_000), Started(FACTS), epoch(1), Failed("out of memory"), Interrupted(), RESULT]
+# What they are on disk, in every version.
+LINES = [
+    '{"kind": "start", "body": {"timestamp_ms": 1000}}',
+    '{"kind": "facts", "body": {"device": "cpu", "world_size": 1, "backend": "torch", "feed": "resident", "dataset": '
+    '{"name": "digits", "split_hash": "' + "0" * 64 + '", "num_train": 10, "num_val": 2, "num_test": 3, '
+    '"num_channels": 1, "image_size": 8, "class_names": ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], '
+    '"mean": [0.3], "std": [0.4]}}}',
+    '{"kind": "epoch", "body": {"epoch": 1, "metrics": {"val/error": 0.5}, "timestamp_ms": 1000}}',
+    '{"kind": "failed", "body": {"reason": "out of memory"}}',
+    '{"kind": "interrupted", "body": {}}',
+    '{"kind": "done", "body": {"metrics": {"test/error": 0.25, "best/error": 0.2, "best/epoch": 2.0}, '
+    '"timestamp_ms": 3000, "first_step_ms": 500}}',
+]
 
 
 def test_what_was_told_comes_back_in_order(tmp_path: Path) -> None:
     folder = tmp_path / "cells" / "key"
     assert journal.read(folder) == []
     journal.begin(folder)
-    for told in TOLD:
-        journal.append(folder, told)
-    assert journal.read(folder) == TOLD
+    for event in EVENTS:
+        journal.append(folder, event)
+    assert CellFolder(folder).journal.read_text().splitlines() == LINES
+    assert journal.read(folder) == EVENTS
     journal.begin(folder)
     assert journal.read(folder) == []
     journal.remove(folder)
@@ -26,28 +44,31 @@ def test_what_was_told_comes_back_in_order(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_a_line_that_a_killed_writer_left_is_left_out(tmp_path: Path) -> None:
-    journal.begin(tmp_path)
-    for told in TOLD:
-        journal.append(tmp_path, told)
-    file = tmp_path / journal.FILE
-    file.write_bytes(file.read_bytes()[:-9])
-    assert journal.read(tmp_path) == TOLD[:-1]
+def test_a_start_of_an_earlier_version_has_no_time(tmp_path: Path) -> None:
+    CellFolder(tmp_path).journal.write_text('{"kind": "start", "body": {}}\n')
+    assert journal.read(tmp_path) == [Opened()]
+
+
+@pytest.mark.parametrize("line", [LINES[-1][:-9], "{}", "[]", '{"kind": "later", "body": {}}'])
+def test_a_line_that_is_no_event_is_left_out(tmp_path: Path, line: str) -> None:
+    """E.g. one that a killed writer left."""
+    CellFolder(tmp_path).journal.write_text("\n".join([LINES[0], line]))
+    assert journal.read(tmp_path) == EVENTS[:1]
 
 
 def test_what_has_a_gap_is_forgotten(tmp_path: Path) -> None:
     """Delivered later, the cell would be finished without the epoch that did not fit."""
     journal.begin(tmp_path)
-    journal.append(tmp_path, TOLD[0])
+    journal.append(tmp_path, EVENTS[0])
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / journal.FILE).stat().st_size + 9, limit[1]))
-        journal.append(tmp_path, TOLD[1])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (CellFolder(tmp_path).journal.stat().st_size + 9, limit[1]))
+        journal.append(tmp_path, EVENTS[1])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, before)
-    journal.append(tmp_path, TOLD[2])
+    journal.append(tmp_path, EVENTS[2])
     assert journal.read(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -56,4 +77,4 @@ def test_a_disk_that_takes_nothing_ends_nothing(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
     journal.begin(blocked)
-    journal.append(blocked, TOLD[0])
+    journal.append(blocked, EVENTS[0])

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from orchestrator.sweep.mailbox import EXCUSED, NO_MESSAGE, Job, Mailbox, Member, Message
+from orchestrator.records import CellResult, EpochResult, Event, Failed, Replaced, Waiting
+from orchestrator.sweep.mailbox import EXCUSED, NO_MESSAGE, Job, Mailbox, Member
 
 T = TypeVar("T")
 CELL = {"seed": 0}
+EPOCH, RESULT = EpochResult(1, {}, timestamp_ms=1), CellResult({}, timestamp_ms=2)
 
 
 def run(steps: Coroutine[Any, Any, T]) -> T:
@@ -31,24 +33,26 @@ async def handed_out(mailbox: Mailbox, pid: int = 1) -> Job:
     return job
 
 
-async def received(mailbox: Mailbox, kind: str) -> Message:
-    """Return the next message of a kind; those before it are dropped."""
-    while (message := await mailbox.receive(1)) is None or message.kind != kind:
-        assert message is not None, f"no message: {kind}"
-    return message
+async def received(mailbox: Mailbox, kind: type[T]) -> T:
+    """Return the next event of a kind; those before it are dropped."""
+    while not isinstance(event := await mailbox.receive(1), kind):
+        assert event is not None, f"no event: {kind}"
+    return event
 
 
-def test_messages_come_back_in_order() -> None:
-    async def steps() -> list[Message | None]:
+def test_events_come_back_in_order() -> None:
+    events: list[Event] = [Waiting("no space"), EPOCH, RESULT]
+
+    async def steps() -> list[Event | None]:
         mailbox = Mailbox(max_failures=3)
         await mailbox.submit(CELL)
         job = await handed_out(mailbox)
         assert job.cell == CELL
-        for kind in ("started", "epoch", "done"):
-            assert await mailbox.post(job, Message(kind))
+        for event in events:
+            assert await mailbox.post(job, event)
         return [await mailbox.receive(1) for _ in range(3)]
 
-    assert [message.kind for message in run(steps()) if message] == ["started", "epoch", "done"]
+    assert run(steps()) == events
 
 
 def test_a_worker_that_waits_gets_the_next_cell() -> None:
@@ -91,9 +95,9 @@ def test_a_group_that_outlives_its_successors_start_takes_nothing() -> None:
         forgotten = Member("node", 1)
         old = await handed_out(mailbox, pid=1)
         new = await handed_out(mailbox, pid=2)
-        assert not await mailbox.alive(old)
+        assert not await mailbox.beat(old)
         assert await mailbox.next_job(forgotten) is None
-        assert await mailbox.alive(new)
+        assert await mailbox.beat(new)
 
     run(steps())
 
@@ -101,7 +105,7 @@ def test_a_group_that_outlives_its_successors_start_takes_nothing() -> None:
 def test_a_group_that_died_while_it_waited_is_not_counted() -> None:
     """It is handed the cell before anybody has noticed; only the groups that accepted it have failed."""
 
-    async def steps() -> Message | None:
+    async def steps() -> str:
         mailbox = Mailbox(max_failures=1)
         dead = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=1)))
         await asyncio.sleep(0.01)
@@ -112,13 +116,11 @@ def test_a_group_that_died_while_it_waited_is_not_counted() -> None:
         assert job.cell == CELL
         await mailbox.accept(lost)
         asking = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=3)))
-        message = await received(mailbox, "failed")
+        failed = await received(mailbox, Failed)
         asking.cancel()
-        return message
+        return failed.reason
 
-    message = run(steps())
-    assert message is not None
-    assert "(1 attempt)" in message.body["reason"]
+    assert "(1 attempt)" in run(steps())
 
 
 def test_a_restarted_group_gets_the_same_cell_and_the_dead_one_no_acknowledgement() -> None:
@@ -129,9 +131,9 @@ def test_a_restarted_group_gets_the_same_cell_and_the_dead_one_no_acknowledgemen
         second = await handed_out(mailbox, pid=2)
         assert (first.number, second.number) == (1, 1)
         assert second.cell == CELL
-        assert not await mailbox.post(first, Message("epoch"))
-        assert await mailbox.post(second, Message("epoch"))
-        assert await received(mailbox, "epoch") == Message("epoch")
+        assert not await mailbox.post(first, EPOCH)
+        assert await mailbox.post(second, EPOCH)
+        assert await received(mailbox, EpochResult) == EPOCH
         assert await mailbox.receive(0.01) is None
 
     run(steps())
@@ -149,7 +151,7 @@ def test_who_takes_a_cell_over_is_said_with_the_reason() -> None:
         # It dies before all of its ranks have the cell: nothing to tell.
         await mailbox.next_job(await joined(mailbox, pid=4))
         await handed_out(mailbox, pid=5)
-        reasons = [(await received(mailbox, "replaced")).body["reason"] for _ in range(3)]
+        reasons = [(await received(mailbox, Replaced)).reason for _ in range(3)]
         assert await mailbox.receive(0.01) is None
         return reasons
 
@@ -161,25 +163,23 @@ def test_who_takes_a_cell_over_is_said_with_the_reason() -> None:
 
 
 def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
-    async def steps() -> Message | None:
+    async def steps() -> str:
         mailbox = Mailbox(max_failures=2)
         await mailbox.submit(CELL)
         for _ in range(2):
             job = await handed_out(mailbox)
             await mailbox.note_error(job, "out of memory")
         waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox)))
-        message = await received(mailbox, "failed")
+        failed = await received(mailbox, Failed)
         # The group is free for the next cell.
         await mailbox.submit({"seed": 1})
         job = await waiting
         assert job is not None
         assert job.cell == {"seed": 1}
         assert job.attempt == 1
-        return message
+        return failed.reason
 
-    message = run(steps())
-    assert message is not None
-    assert message.body["reason"] == "out of memory (2 attempts)"
+    assert run(steps()) == "out of memory (2 attempts)"
 
 
 def test_a_new_cell_replaces_the_one_in_flight() -> None:
@@ -188,7 +188,7 @@ def test_a_new_cell_replaces_the_one_in_flight() -> None:
         await mailbox.submit(CELL)
         stale = await handed_out(mailbox)
         await mailbox.submit({"seed": 1})
-        assert not await mailbox.post(stale, Message("done"))
+        assert not await mailbox.post(stale, RESULT)
         job = await handed_out(mailbox)
         assert job.cell == {"seed": 1}
 
@@ -200,12 +200,12 @@ def test_close_ends_the_wait_and_takes_nothing_more() -> None:
         mailbox = Mailbox(max_failures=3)
         await mailbox.submit(CELL)
         job = await handed_out(mailbox)
-        await mailbox.post(job, Message("done"))
+        await mailbox.post(job, RESULT)
         waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox)))
         await asyncio.sleep(0.01)
         await mailbox.close()
         assert await waiting is None
-        assert not await mailbox.post(job, Message("epoch"))
+        assert not await mailbox.post(job, EPOCH)
 
     run(steps())
 
@@ -224,9 +224,9 @@ def test_the_first_rank_to_fail_gives_the_reason_and_none_is_kept_for_the_next_c
             for note in notes:
                 await mailbox.note_error(job, note)
             waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox)))
-            message = await received(mailbox, "failed")
+            failed = await received(mailbox, Failed)
             waiting.cancel()
-            reasons.append(message.body["reason"])
+            reasons.append(failed.reason)
         return reasons
 
     first, second = run(steps())

@@ -11,13 +11,17 @@ import pytest
 from rich.console import Console
 from sweep_samples import ERM, MIXUP, make_cells
 
-from orchestrator.records import EpochResult
+from orchestrator.records import CellResult, EpochResult, Failed, Opened, Replaced, Waiting
 from orchestrator.sweep.progress import Progress
 
 
 def finished(epoch: int, *, error: float = 0.5, seconds_ago: float = -60) -> EpochResult:
     """An epoch of the present sweep, or of one before it."""
     return EpochResult(epoch, {"val/error": error}, timestamp_ms=int(1000 * (time.time() - seconds_ago)))
+
+
+def result(*, error: float) -> CellResult:
+    return CellResult({"best/error": error}, timestamp_ms=0)
 
 
 @pytest.fixture
@@ -33,14 +37,14 @@ def shown(*, terminal: bool) -> str:
     output = io.StringIO()
     console = Console(file=output, force_terminal=terminal, width=100, color_system=None)
     with Progress(console, total=3, done=1, epochs=4) as progress:
-        progress.start(erm)
+        progress.take(erm, Opened())
         for epoch, error in ((1, 0.5), (2, 0.25)):
-            progress.epoch(erm, finished(epoch, error=error))
+            progress.take(erm, finished(epoch, error=error))
         if terminal:
             console.print(progress)
-        progress.finish(erm, {"best/error": 0.25})
-        progress.start(mixup)
-        progress.fail(mixup, "the loss became nan\nsecond line")
+        progress.take(erm, result(error=0.25))
+        progress.take(mixup, Opened())
+        progress.take(mixup, Failed("the loss became nan\nsecond line"))
         if terminal:
             console.print(progress)
     return output.getvalue()
@@ -72,9 +76,9 @@ def test_time_left_counts_from_the_first_epoch(now: list[float]) -> None:
     progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
     now[0] += 60.0
     for epoch in (1, 2):
-        progress.epoch(erm, finished(epoch))
+        progress.take(erm, finished(epoch))
         now[0] += 10.0
-    progress.finish(erm, {"best/error": 0.5})
+    progress.take(erm, result(error=0.5))
     # Two epochs in 20 s since the first one ended; the minute of start-up is not in it. Three are left.
     assert "0:01:00 left" in output.getvalue()
 
@@ -86,19 +90,19 @@ def test_a_resumed_cell_is_shown_where_it_goes_on(now: list[float]) -> None:
     progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
     now[0] += 60.0
     for epoch in (1, 2):
-        progress.epoch(erm, finished(epoch, seconds_ago=3600))
+        progress.take(erm, finished(epoch, seconds_ago=3600))
     assert output.getvalue() == ""
     for epoch in (3, 4):
-        progress.epoch(erm, finished(epoch, error=0.25))
+        progress.take(erm, finished(epoch, error=0.25))
         now[0] += 10.0
-    progress.replaced(erm, "the workers died: failure 1 of 3")
+    progress.take(erm, Replaced("the workers died: failure 1 of 3"))
     now[0] += 40.0
-    progress.epoch(erm, finished(3, error=0.75))
+    progress.take(erm, finished(3, error=0.75))
     assert "3/5, validation error 25.00 %" in output.getvalue()
     assert "75.00" not in output.getvalue()
     assert output.getvalue().splitlines()[-1].endswith("failure 1 of 3")
     now[0] = 180.0
-    progress.finish(erm, {"best/error": 0.25})
+    progress.take(erm, result(error=0.25))
     # Two epochs in 20 s, one is left.
     assert "0:00:20 left" in output.getvalue()
 
@@ -108,10 +112,10 @@ def test_an_output_that_takes_nothing_ends_no_sweep() -> None:
     erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
     with open("/dev/full", "w", buffering=1) as output:
         with Progress(Console(file=output), total=2, done=0, epochs=2) as progress:
-            progress.start(erm)
-            progress.warn(erm, "the disk is full")
-            progress.epoch(erm, finished(1))
-            progress.finish(erm, {"best/error": 0.25})
-            progress.fail(mixup, "the loss became nan")
+            progress.take(erm, Opened())
+            progress.take(erm, Waiting("the disk is full"))
+            progress.take(erm, finished(1))
+            progress.take(erm, result(error=0.25))
+            progress.take(mixup, Failed("the loss became nan"))
         with suppress(OSError):
             output.close()

@@ -27,6 +27,7 @@ from sweep_samples import ERM, make_cells
 from orchestrator.data import load_dataset
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
+from orchestrator.records import Failed, Opened
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.tuner import _Listener
 from orchestrator.tracking.delivery import Delivery
@@ -395,7 +396,7 @@ def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() ->
     trial.get_error.return_value = "no module named orchestrator"
     listener = _Listener([cell], delivery, Mock(spec=Progress), max_failures=3)
     listener.on_trial_error(0, [trial], trial)
-    assert [name for name, *_ in delivery.method_calls] == ["start", "fail"]
+    assert [type(call.args[1]) for call in delivery.tell.call_args_list] == [Opened, Failed]
     assert listener.failed == {cell.key}
     listener.interrupt_the_rest()
     assert len(delivery.method_calls) == 2

@@ -9,13 +9,15 @@ from typing import Any, cast
 
 import pytest
 from sweep_samples import ERM, MIXUP, make_cells
+from tracked import FACTS
 
 from orchestrator.experiment.cells import Cell
-from orchestrator.records import CellResult, CellRun, EpochResult
+from orchestrator.records import CellFacts, CellResult, CellRun, EpochResult, Opened, Started
 from orchestrator.storage import journal
 from orchestrator.storage.folder import Storage
 from orchestrator.tracking.delivery import MAX_REFUSALS, Delivery
-from orchestrator.tracking.tracker import SupersededError, Tracker
+from orchestrator.tracking.rows import SupersededError
+from orchestrator.tracking.tracker import Tracker
 
 EPOCH = EpochResult(epoch=1, metrics={"val/error": 0.5}, timestamp_ms=1)
 RESULT = CellResult(metrics={"best/epoch": 1.0}, timestamp_ms=2)
@@ -40,12 +42,12 @@ class FlakyTracker:
     def answers(self) -> bool:
         return True
 
-    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int) -> None:
+    def open_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int) -> None:
         assert known is None
-        self._write("start", cell)
+        self._write("opened", cell)
 
-    def log_facts(self, cell: Cell, facts: dict[str, Any], *, data_dir: Path) -> None:
-        self._write("facts", cell)
+    def log_started(self, cell: Cell, facts: CellFacts, *, data_dir: Path) -> None:
+        self._write("started", cell)
 
     def log_audit(self, cell: Cell, folder: Path, *, timestamp_ms: int) -> None:
         self._write("audit", cell)
@@ -53,7 +55,8 @@ class FlakyTracker:
     def log_epoch(self, cell: Cell, result: EpochResult) -> None:
         self._write("epoch", cell)
 
-    def finish_cell(self, cell: Cell, result: CellResult, facts: dict[str, Any], *, checkpoint_dir: Path) -> None:
+    def finish_cell(self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path) -> None:
+        assert facts == FACTS
         self._write("finish", cell)
 
 
@@ -65,7 +68,7 @@ class ForgetfulTracker(FlakyTracker):
         self.runs: list[dict[int, float]] = []
         self.discarded = 0
 
-    def start_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int) -> None:
+    def open_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int) -> None:
         self.runs.append({})
 
     def log_epoch(self, cell: Cell, result: EpochResult) -> None:
@@ -95,12 +98,12 @@ def test_epochs_that_are_told_again_with_other_numbers_need_one_more_run(
     (cell,) = make_cells(ERM, seeds=(0,))
     tracker = ForgetfulTracker()
     with make_delivery(tracker, tmp_path) as delivery:
-        delivery.start(cell)
-        delivery.facts(cell, {})
+        delivery.tell(cell, Opened(1))
+        delivery.tell(cell, Started(FACTS))
         for base, first, last in ((0, 1, 2), (9, again_from, 3)):
             for epoch in range(first, last + 1):
-                delivery.epoch(cell, EpochResult(epoch, {"train/loss": base + epoch / 10}, timestamp_ms=epoch))
-        delivery.finish(cell, RESULT)
+                delivery.tell(cell, EpochResult(epoch, {"train/loss": base + epoch / 10}, timestamp_ms=epoch))
+        delivery.tell(cell, RESULT)
     assert not delivery.undelivered
     assert list(tracker.runs[-1].values()) == expected
     assert (len(tracker.runs), tracker.discarded) == (2, 1)
@@ -123,10 +126,10 @@ def test_what_fails_beside_the_writing_ends_no_delivery(
 
     with make_delivery(tracker, tmp_path, say=say) as delivery:
         for cell in cells:
-            delivery.start(cell)
-            delivery.facts(cell, {})
+            delivery.tell(cell, Opened(1))
+            delivery.tell(cell, Started(FACTS))
     assert delivery.undelivered == {cells[place].key: reason for place, reason in undelivered.items()}
-    assert tracker.written[-2:] == [("start", "mixup"), ("facts", "mixup")]
+    assert tracker.written[-2:] == [("opened", "mixup"), ("started", "mixup")]
 
 
 class FullTracker(FlakyTracker):
@@ -150,10 +153,10 @@ def test_a_full_disk_is_waited_for_although_the_database_answers(
     (cell,) = make_cells(ERM, seeds=(0,))
     tracker = FullTracker(refusals=2 * MAX_REFUSALS)
     with make_delivery(tracker, tmp_path) as delivery:
-        delivery.start(cell)
-        delivery.facts(cell, {})
-        delivery.finish(cell, RESULT)
-    assert tracker.written == [("start", "erm"), ("facts", "erm"), ("finish", "erm")]
+        delivery.tell(cell, Opened(1))
+        delivery.tell(cell, Started(FACTS))
+        delivery.tell(cell, RESULT)
+    assert tracker.written == [("opened", "erm"), ("started", "erm"), ("finish", "erm")]
     assert not delivery.undelivered
 
 
@@ -179,16 +182,16 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callab
     )
     with delivery:
         for cell in (refused, other):
-            delivery.start(cell)
-            delivery.facts(cell, {})
-            delivery.epoch(cell, EPOCH)
-            delivery.finish(cell, RESULT)
+            delivery.tell(cell, Opened(1))
+            delivery.tell(cell, Started(FACTS))
+            delivery.tell(cell, EPOCH)
+            delivery.tell(cell, RESULT)
     assert tracker.written == [
-        ("start", "erm"),
-        ("facts", "erm"),
+        ("opened", "erm"),
+        ("started", "erm"),
         ("audit", "erm"),
-        ("start", "mixup"),
-        ("facts", "mixup"),
+        ("opened", "mixup"),
+        ("started", "mixup"),
         ("audit", "mixup"),
         ("epoch", "mixup"),
         ("finish", "mixup"),
@@ -227,16 +230,18 @@ def test_while_nobody_answers_everything_waits_in_order(
     delivery.closing_grace_s = 1.0
     with delivery:
         for cell in cells:
-            delivery.start(cell)
-            delivery.facts(cell, {})
-            delivery.finish(cell, RESULT)
-    waiting = {cell.key: [told.kind for told in journal.read(tmp_path / "cells" / cell.key)] for cell in cells}
+            delivery.tell(cell, Opened(1))
+            delivery.tell(cell, Started(FACTS))
+            delivery.tell(cell, RESULT)
+    waiting = {cell.key: journal.read(tmp_path / "cells" / cell.key) for cell in cells}
     if refusals == 3:
-        assert tracker.written == [(kind, name) for name in ("erm", "mixup") for kind in ("start", "facts", "finish")]
+        assert tracker.written == [
+            (kind, name) for name in ("erm", "mixup") for kind in ("opened", "started", "finish")
+        ]
         assert not delivery.undelivered
         assert waiting == {cell.key: [] for cell in cells}
         assert ["does not take" in said[0], "takes results again" in said[-1]] == [True, True]
     else:
         assert delivery.undelivered == {cell.key: "nobody answers" for cell in cells}
-        assert waiting == {cell.key: ["start", "facts", "done"] for cell in cells}
+        assert waiting == {cell.key: [Opened(1), Started(FACTS), RESULT] for cell in cells}
         assert len(said) == 1

@@ -12,7 +12,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 from sqlalchemy.exc import OperationalError
 
 from orchestrator.errors import TrackingError
-from orchestrator.tracking.store import can_pass, is_busy
+from orchestrator.tracking.errors import can_pass, is_busy
 
 
 def database_error(provoke: Callable[[sqlite3.Connection], object]) -> Exception:

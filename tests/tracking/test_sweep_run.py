@@ -79,7 +79,7 @@ def test_of_two_sweeps_that_start_at_once_one_goes_on(
     uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both found no parent and made one; the first to have made its own goes on, and one parent is left."""
-    monkeypatch.setattr(sweep_run, "SIGNING_S", 0)
+    monkeypatch.setattr(sweep_run, "LEASE_SETTLES_S", 0)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
         first = Tracker(uri, artifacts=tmp_path / "artifacts")
@@ -108,7 +108,7 @@ def test_artifacts_that_cannot_be_written_are_said(uri: str, experiment: Experim
 def test_a_second_driver_is_told_who_is_at_work(
     tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
         second = Tracker(uri, artifacts=Path("/nowhere"))
@@ -127,7 +127,7 @@ def test_a_second_driver_is_told_who_is_at_work(
         other.kill()
 
 
-def test_a_sweep_that_has_nothing_to_write_gives_signs_of_life_until_it_is_closed(
+def test_a_sweep_that_has_nothing_to_write_gives_heartbeats_until_it_is_closed(
     uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One upload may take longer than it takes others to think that the sweep is dead."""
@@ -135,18 +135,18 @@ def test_a_sweep_that_has_nothing_to_write_gives_signs_of_life_until_it_is_close
     tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
     tracker.sweep.open(experiment, {})
 
-    def signs_in_a_while() -> int:
-        signs = set()
+    def heartbeats_in_a_while() -> int:
+        found = set()
         for _ in range(20):
             (parent,) = tracker.sweep._found(experiment)
-            signs.add(parent.data.tags[ownership.HEARTBEAT])
+            found.add(parent.data.tags[ownership.HEARTBEAT])
             time.sleep(0.05)
-        return len(signs)
+        return len(found)
 
-    assert signs_in_a_while() > 2
+    assert heartbeats_in_a_while() > 2
     tracker.sweep.close(complete=False)
     time.sleep(0.5)
-    assert signs_in_a_while() == 1
+    assert heartbeats_in_a_while() == 1
 
 
 def test_a_driver_that_was_killed_holds_nothing(
@@ -157,7 +157,7 @@ def test_a_driver_that_was_killed_holds_nothing(
         killed = Tracker(uri, artifacts=tmp_path / "artifacts")
         monkeypatch.undo()
         killed.sweep.open(experiment, {})
-        killed.start_cell(cells[0], None, sweep="sample")
+        killed.open_cell(cells[0], None, sweep="sample")
         other.kill()
     survivor = Tracker(uri, artifacts=tmp_path / "artifacts")
     runs = survivor.cell_runs(cells)
@@ -182,7 +182,7 @@ def test_a_driver_that_was_taken_for_dead_writes_nothing_more(
 ) -> None:
     with two_drivers(uri, tmp_path, monkeypatch) as (first, second):
         first.sweep.open(experiment, {})
-        first.start_cell(cells[0], None, sweep="sample")
+        first.open_cell(cells[0], None, sweep="sample")
         first.log_epoch(cells[0], epoch(1))
         # Out of reach for so long that another thinks it is dead.
         first.sweep._beaten_at -= ownership.STALE_S
@@ -190,7 +190,7 @@ def test_a_driver_that_was_taken_for_dead_writes_nothing_more(
         second.sweep.open(experiment, {})
         for write in (
             lambda: first.log_epoch(cells[0], epoch(2)),
-            lambda: first.start_cell(cells[1], None, sweep="sample"),
+            lambda: first.open_cell(cells[1], None, sweep="sample"),
             lambda: first.interrupt_cell(cells[0]),
         ):
             with pytest.raises(TrackingError, match="another sweep took over"):
@@ -209,11 +209,11 @@ def test_a_cell_that_was_taken_meanwhile_is_left_alone_and_the_others_go_on(
     with two_drivers(uri, tmp_path, monkeypatch) as (first, second):
         first.sweep.open(experiment, {})
         for cell in cells:
-            first.start_cell(cell, None, sweep="sample")
+            first.open_cell(cell, None, sweep="sample")
         first.sweep._beaten_at -= ownership.STALE_S
         monkeypatch.setattr(second, "_refuse_taken_run", lambda _: None)
         second.sweep.open(renamed, {})
-        second.start_cell(cells[0], None, sweep="another")
+        second.open_cell(cells[0], None, sweep="another")
         first.log_epoch(cells[1], epoch(1))
         with pytest.raises(TrackingError, match="another sweep took run"):
             first.log_epoch(cells[0], epoch(1))

@@ -25,8 +25,10 @@ from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
 from orchestrator.records import EpochResult
 from orchestrator.tracking import ownership
-from orchestrator.tracking.store import message_of
-from orchestrator.tracking.tracker import SupersededError, Tracker
+from orchestrator.tracking.errors import message_of
+from orchestrator.tracking.registry import register_model
+from orchestrator.tracking.rows import SupersededError
+from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.audit import Figures
 
 
@@ -34,8 +36,8 @@ def test_a_finished_cell_is_done_with_its_metrics_and_model(
     tracker: Tracker, cells: list[Cell], tmp_path: Path
 ) -> None:
     cell = cells[1]
-    tracker.start_cell(cell, None, sweep="sample")
-    tracker.log_facts(cell, FACTS, data_dir=tmp_path)
+    tracker.open_cell(cell, None, sweep="sample")
+    tracker.log_started(cell, FACTS, data_dir=tmp_path)
     for number in (1, 2):
         tracker.log_epoch(cell, epoch(number))
     save_weights(tmp_path)
@@ -54,8 +56,8 @@ def test_telling_everything_twice_leaves_it_once(tracker: Tracker, uri: str, cel
     for known in (None, "again"):
         run = tracker.cell_runs(cells).get(cell.key)
         assert (run is None) == (known is None)
-        tracker.start_cell(cell, run, sweep="sample")
-        tracker.log_facts(cell, FACTS, data_dir=tmp_path)
+        tracker.open_cell(cell, run, sweep="sample")
+        tracker.log_started(cell, FACTS, data_dir=tmp_path)
         for number in (1, 2):
             tracker.log_epoch(cell, epoch(number))
         if known is None:
@@ -71,7 +73,7 @@ def test_telling_everything_twice_leaves_it_once(tracker: Tracker, uri: str, cel
 
 def test_the_audit_is_logged_once(tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path) -> None:
     cell, folder = cells[1], tmp_path / "audit"
-    tracker.start_cell(cell, None, sweep="sample")
+    tracker.open_cell(cell, None, sweep="sample")
     tracker.log_audit(cell, folder, timestamp_ms=1_000)
     folder.mkdir()
     figures = Figures(
@@ -110,14 +112,14 @@ def test_a_gamma_below_the_least_is_recorded_as_such(
     tracker: Tracker, uri: str, spec: AugmentSpec, expected: str | None
 ) -> None:
     (cell,) = make_cells(spec, seeds=(0,))
-    tracker.start_cell(cell, None, sweep="sample")
+    tracker.open_cell(cell, None, sweep="sample")
     run = MlflowClient(uri).get_run(tracker.cell_runs([cell])[cell.key].run_id)
     assert run.data.tags.get("zetasweep.below_gamma_min") == expected
 
 
 def test_states(tracker: Tracker, cells: list[Cell]) -> None:
     for cell in cells:
-        tracker.start_cell(cell, None, sweep="sample")
+        tracker.open_cell(cell, None, sweep="sample")
     tracker.fail_cell(cells[0], "the loss became nan\nand more")
     assert tracker.cell_runs(cells)[cells[1].key].status == "running"
     tracker.interrupt_cell(cells[1])
@@ -128,7 +130,7 @@ def test_states(tracker: Tracker, cells: list[Cell]) -> None:
 
 
 def test_cells_of_other_experiments_are_not_confused(tracker: Tracker, cells: list[Cell]) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     assert set(tracker.cell_runs(cells)) == {cells[0].key}
     assert tracker.cell_runs([cells[1]]) == {}
 
@@ -136,22 +138,22 @@ def test_cells_of_other_experiments_are_not_confused(tracker: Tracker, cells: li
 def test_register_moves_the_alias_best(tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path) -> None:
     save_weights(tmp_path)
     for number, cell in enumerate(cells, start=1):
-        tracker.start_cell(cell, None, sweep="sample")
+        tracker.open_cell(cell, None, sweep="sample")
         tracker.finish_cell(cell, dataclasses.replace(RESULT), FACTS, checkpoint_dir=tmp_path)
         model_uri = tracker.cell_runs(cells)[cell.key].model_uri
         assert model_uri is not None
-        assert tracker.register(model_uri, "digits") == str(number)
+        assert register_model(tracker.store, model_uri, "digits") == str(number)
     assert str(MlflowClient(uri).get_model_version_by_alias("digits", "best").version) == "2"
 
 
 def test_a_name_that_mlflow_refuses(tracker: Tracker, cells: list[Cell], tmp_path: Path) -> None:
     save_weights(tmp_path)
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
     model_uri = tracker.cell_runs(cells)[cells[0].key].model_uri
     assert model_uri is not None
     with pytest.raises(UserError, match="--register a/b"):
-        tracker.register(model_uri, "a/b")
+        register_model(tracker.store, model_uri, "a/b")
 
 
 def test_a_run_whose_driver_died_right_after_making_it_is_completed(
@@ -163,16 +165,16 @@ def test_a_run_whose_driver_died_right_after_making_it_is_completed(
     with monkeypatch.context() as patch:
         patch.setattr(tracker._client, "log_batch", refuse)
         with pytest.raises(MlflowException):
-            tracker.start_cell(cells[0], None, sweep="sample")
+            tracker.open_cell(cells[0], None, sweep="sample")
     run = tracker.cell_runs(cells)[cells[0].key]
-    tracker.start_cell(cells[0], run, sweep="sample")
+    tracker.open_cell(cells[0], run, sweep="sample")
     stored = MlflowClient(uri).get_run(run.run_id)
     assert stored.data.params == cells[0].params()
     assert {item.path for item in MlflowClient(uri).list_artifacts(run.run_id)} == {"cell.json", "environment.json"}
 
 
 def test_what_the_database_says_is_said(tracker: Tracker, uri: str, cells: list[Cell]) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database:
         database.execute("drop table metrics")
     with pytest.raises(MlflowException) as refusal:
@@ -181,9 +183,9 @@ def test_what_the_database_says_is_said(tracker: Tracker, uri: str, cells: list[
 
 
 def test_an_old_reason_does_not_survive_a_new_start(tracker: Tracker, cells: list[Cell]) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     tracker.fail_cell(cells[0], "out of memory")
-    tracker.start_cell(cells[0], tracker.cell_runs(cells)[cells[0].key], sweep="sample")
+    tracker.open_cell(cells[0], tracker.cell_runs(cells)[cells[0].key], sweep="sample")
     assert tracker.cell_runs(cells)[cells[0].key].reason is None
 
 
@@ -194,12 +196,12 @@ def with_loss(number: int, *, loss: float, timestamp_ms: int) -> EpochResult:
 def test_an_epoch_that_was_trained_again_is_no_second_row(
     tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path
 ) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     tracker.log_epoch(cells[0], with_loss(1, loss=0.1, timestamp_ms=1_000))
     run = tracker.cell_runs(cells)[cells[0].key]
     later = Tracker(uri, artifacts=tmp_path / "artifacts")
     later.sweep.open(experiment, {})
-    later.start_cell(cells[0], run, sweep="sample")
+    later.open_cell(cells[0], run, sweep="sample")
     later.log_epoch(cells[0], with_loss(1, loss=0.1, timestamp_ms=2_000))
     later.log_epoch(cells[0], with_loss(2, loss=0.05, timestamp_ms=3_000))
     history = MlflowClient(uri).get_metric_history(run.run_id, "train/loss")
@@ -207,21 +209,21 @@ def test_an_epoch_that_was_trained_again_is_no_second_row(
 
 
 def test_other_numbers_of_the_same_epoch_need_another_run(tracker: Tracker, cells: list[Cell]) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     tracker.log_epoch(cells[0], with_loss(1, loss=0.1, timestamp_ms=1_000))
     with pytest.raises(SupersededError):
         tracker.log_epoch(cells[0], with_loss(1, loss=0.2, timestamp_ms=2_000))
     tracker.discard_cell(cells[0])
     assert tracker.cell_runs(cells) == {}
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     tracker.log_epoch(cells[0], with_loss(1, loss=0.2, timestamp_ms=2_000))
     assert tracker.cell_runs(cells)[cells[0].key].epoch == 1
 
 
 def test_a_run_whose_making_was_not_answered_is_no_second_one(tracker: Tracker, cells: list[Cell]) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     first = tracker.cell_runs(cells)[cells[0].key].run_id
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     assert tracker.cell_runs(cells)[cells[0].key].run_id == first
 
 
@@ -229,7 +231,7 @@ def test_a_run_whose_making_was_not_answered_is_no_second_one(tracker: Tracker, 
 def test_a_twin_goes_when_the_cell_is_finished(
     tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path, owner: str | None
 ) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     client = MlflowClient(uri)
     own = client.get_run(tracker.cell_runs(cells)[cells[0].key].run_id)
     tags = dict(own.data.tags) | ({ownership.OWNER: owner} if owner else {})
@@ -243,7 +245,7 @@ def test_a_twin_goes_when_the_cell_is_finished(
 def test_a_model_is_logged_once_however_often_its_run_is_finished(
     tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     save_weights(tmp_path)
     with monkeypatch.context() as patch:
 
@@ -262,13 +264,13 @@ def test_a_model_is_logged_once_however_often_its_run_is_finished(
 def test_a_run_that_another_sweep_has_finished_is_not_opened_again(
     tracker: Tracker, cells: list[Cell], tmp_path: Path
 ) -> None:
-    tracker.start_cell(cells[0], None, sweep="sample")
+    tracker.open_cell(cells[0], None, sweep="sample")
     before = tracker.cell_runs(cells)[cells[0].key]
     save_weights(tmp_path)
     tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
     for known in (before, None):
         with pytest.raises(TrackingError, match=f"finished it meanwhile: run {before.run_id}"):
-            tracker.start_cell(cells[0], known, sweep="sample")
+            tracker.open_cell(cells[0], known, sweep="sample")
     assert tracker.cell_runs(cells)[cells[0].key].status == "done"
 
 
@@ -286,7 +288,7 @@ def test_two_sweeps_that_share_a_cell_never_write_to_one_run(
         monkeypatch.undo()
         monkeypatch.setattr(second.sweep, "_log_files", lambda _: None)
         second.sweep.open(experiment.model_copy(update={"name": "another"}), {})
-        tracker.start_cell(cells[0], None, sweep="sample")
+        tracker.open_cell(cells[0], None, sweep="sample")
         with pytest.raises(TrackingError, match=f"trains it, too: process {os.getpid()} on "):
-            second.start_cell(cells[0], None, sweep="another")
+            second.open_cell(cells[0], None, sweep="another")
         other.kill()

@@ -1,0 +1,61 @@
+"""What an error of an MLflow store means, and what it says."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import (
+    ABORTED,
+    INTERNAL_ERROR,
+    REQUEST_LIMIT_EXCEEDED,
+    RESOURCE_EXHAUSTED,
+    TEMPORARILY_UNAVAILABLE,
+    ErrorCode,
+)
+
+from orchestrator.credentials import without_secrets
+from orchestrator.errors import TrackingError, first_line
+
+# A reply that may be another one later.
+PASSING_CODES = frozenset(
+    ErrorCode.Name(code)
+    for code in (INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE, REQUEST_LIMIT_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED)
+)
+# A mistake of ours, or a refusal.
+FINAL_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TrackingError, TypeError, ValueError)
+BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
+
+
+def can_pass(error: Exception) -> bool:
+    """Return whether what raised `error` may succeed later: no answer, a locked database, a full disk.
+
+    What an artifact store's own library raises counts as such: those errors have no common base.
+    """
+    if isinstance(error, MlflowException):
+        return error.error_code in PASSING_CODES
+    return not isinstance(error, FINAL_ERRORS)
+
+
+def is_busy(error: Exception) -> bool:
+    """Return whether a database is locked or its disk is full, which whoever only reads does not notice."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    said = getattr(error.__cause__, "orig", None)
+    # The low byte is the kind of error.
+    return isinstance(said, sqlite3.Error) and getattr(said, "sqlite_errorcode", 0) & 0xFF in BUSY_CODES
+
+
+def message_of(error: BaseException) -> str:
+    """Return the first line of what an error says, without credentials; its kind if it says nothing."""
+    # Before what the database said, SQLAlchemy puts advice to programmers.
+    said = getattr(error.__cause__, "orig", None) or error
+    # Cut off later: half a credential would not be found.
+    return first_line(without_secrets(str(said)).strip() or type(error).__name__)
+
+
+def kind_and_message(error: BaseException) -> str:
+    """Return the kind of an error and `message_of` it."""
+    kind, message = type(error).__name__, message_of(error)
+    return message if message == kind else f"{kind}: {message}"

@@ -1,0 +1,33 @@
+"""MLflow's registry of models: a name for a logged model, under which others load it."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from orchestrator.errors import UserError
+from orchestrator.tracking.errors import kind_and_message
+from orchestrator.tracking.store import Store
+
+ALIAS = "best"
+
+
+def register_model(store: Store, model_uri: str, name: str) -> str:
+    """Register a logged model as the newest version of `name`, with the alias ``best``; return the version.
+
+    Raises:
+        UserError: MLflow refuses the name, or does not answer.
+    """
+    try:
+        # It prints its success, also where nobody asked; the caller says it in one line.
+        with redirect_stderr(io.StringIO()):
+            version = mlflow.register_model(model_uri, name, await_registration_for=0).version
+        store.client.set_registered_model_alias(name, ALIAS, version)
+    except MlflowException as error:
+        raise UserError(
+            f"--register {name}: MLflow refuses it ({kind_and_message(error)})", remedy="use another name"
+        ) from error
+    return str(version)

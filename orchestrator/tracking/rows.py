@@ -1,0 +1,72 @@
+"""The metric rows of a cell's run: each is written once, however often it is told.
+
+A row is (run, name, timestamp, step, value), and the timestamps come from the checkpoint: the same row twice is one.
+"""
+
+from __future__ import annotations
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+
+from orchestrator.records import EpochResult
+
+# The metrics that a run has one value of.
+ONCE = ("audit/", "test/", "best/")
+# What `log_batch` takes at once: a data set of 1,000 classes has more metrics.
+BATCH_LIMIT = 1000
+
+
+class SupersededError(Exception):
+    """An epoch that was trained again, with other numbers than those that MLflow has of it."""
+
+
+class Rows:
+    """What MLflow has of a run, and what is added to it.
+
+    Args:
+        client: Of the store.
+        run_id: Of the run; it has no rows yet, unless `read` is called.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self._client, self._run_id = client, run_id
+        self._timestamps_ms: dict[int, int] = {}
+        self._once: set[str] = set()
+
+    def read(self) -> None:
+        """Read what the run has from an earlier attempt."""
+        epochs = self._client.get_metric_history(self._run_id, "epoch")
+        metrics = self._client.get_run(self._run_id).data.metrics
+        self._timestamps_ms = {row.step: row.timestamp for row in epochs}
+        self._once = {name for name in metrics if name.startswith(ONCE)}
+
+    def log_epoch(self, result: EpochResult) -> None:
+        """Log one epoch in one request; nothing if MLflow has it already.
+
+        Raises:
+            SupersededError: MLflow has other numbers of this epoch: its checkpoint was lost, and it was trained again.
+        """
+        if self._timestamps_ms.get(result.epoch, result.timestamp_ms) != result.timestamp_ms:
+            if not self._has_numbers_of(result):
+                raise SupersededError
+            return
+        self._log(result.metrics | {"epoch": float(result.epoch)}, step=result.epoch, timestamp_ms=result.timestamp_ms)
+        self._timestamps_ms[result.epoch] = result.timestamp_ms
+
+    def log_once(self, metrics: dict[str, float], *, timestamp_ms: int) -> None:
+        """Log what a run has one value of, unless MLflow has one: at another time it would be a second row.
+
+        At step 0, so that MLflow draws them as bars, one per run, and not as curves of one point.
+        """
+        new = {name: value for name, value in metrics.items() if name not in self._once}
+        self._log(new, step=0, timestamp_ms=timestamp_ms)
+        self._once.update(metrics)
+
+    def _has_numbers_of(self, result: EpochResult) -> bool:
+        history = self._client.get_metric_history(self._run_id, "train/loss")
+        return any(row.step == result.epoch and row.value == result.metrics["train/loss"] for row in history)
+
+    def _log(self, metrics: dict[str, float], *, step: int, timestamp_ms: int) -> None:
+        entities = [Metric(name, value, timestamp_ms, step) for name, value in metrics.items()]
+        for first in range(0, len(entities), BATCH_LIMIT):
+            self._client.log_batch(self._run_id, metrics=entities[first : first + BATCH_LIMIT])
