@@ -6,10 +6,13 @@ from dataclasses import MISSING, Field, dataclass
 from itertools import product
 from typing import Any
 
-from augment import AUGMENTATIONS, check_parameter, parameters
+from augment import AUGMENTATIONS, ParameterError, check_parameter, parameters
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.axes import entries, split_entry, without_repeats
 from orchestrator.experiment.problems import NOT_GIVEN, Findings
+
+# How an augmentation refuses a value: of somebody's own, too, which need not know `ParameterError`.
+_REFUSALS = (ValueError, ArithmeticError)
 
 # `num_mixed: batch` mixes every sample of the worker's batch, as in the paper.
 WHOLE_BATCH = "batch"
@@ -95,11 +98,13 @@ def _check_choice(findings: Findings, name: str, parameter: str, choice: _Choice
     """Note the augmentation's own refusal of one value, whatever the other parameters are."""
     try:
         check_parameter(AUGMENTATIONS[name], parameter, choice.value)
-    except (ValueError, OverflowError) as error:
-        # "gamma=-1 is not allowed: a finite number above 0 is."
-        allowed = str(error).partition(" is not allowed: ")[2].removesuffix(" is.") or str(error)
-        remedy = "Raise train.batch_size_per_worker." if choice.written == WHOLE_BATCH else f"Change {parameter}."
-        findings.add(choice.key, choice.written, allowed=allowed, remedy=remedy)
+    except _REFUSALS as error:
+        allowed, remedy = f"another value{_reason(error)}", ""
+        if isinstance(error, ParameterError):
+            allowed, remedy = error.allowed, error.remedy
+        if choice.written == WHOLE_BATCH:
+            remedy = "Raise train.batch_size_per_worker."
+        findings.add(choice.key, choice.written, allowed=allowed, remedy=remedy or f"Change {parameter}.")
     else:
         if parameter == "num_mixed" and batch_size is not None and choice.value > batch_size:
             findings.add(
@@ -117,9 +122,11 @@ def _combine(
     spec = AugmentSpec(name=name, params={parameter: choice.value for parameter, choice in chosen.items()})
     try:
         augmentation = spec.build()
-    except ValueError as error:
-        problem, _, remedy = str(error).partition(": ")
-        findings.add(key, written, allowed=f"values that suit each other; {problem}", remedy=remedy.capitalize())
+    except _REFUSALS as error:
+        reason, remedy = _reason(error), f"Change {' or '.join(chosen)}." if chosen else f"Leave {name} out."
+        if isinstance(error, ParameterError):
+            reason, remedy = f": instead of {error.name}={error.value!r}, {error.allowed}", error.remedy or remedy
+        findings.add(key, written, allowed=f"values that suit each other{reason}", remedy=remedy)
         return None
     if batch_size is not None and augmentation.min_batch_size > batch_size:
         findings.add(
@@ -132,3 +139,9 @@ def _combine(
     # As the augmentation holds them: `gamma: 2` and `gamma: 2.0` are the same cell.
     spec = AugmentSpec(name=name, params={parameter: getattr(augmentation, parameter) for parameter in chosen})
     return key, written, spec
+
+
+def _reason(error: Exception) -> str:
+    """Return what `error` says, on one line and after a colon; nothing if it says nothing."""
+    said = " ".join(str(error).split())
+    return f": {said}" if said else ""

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from augment import ParameterError
 from orchestrator.credentials import without_secrets
 from orchestrator.errors import ConfigError, Problem
 
@@ -76,13 +77,17 @@ class Findings:
     def _add_item(
         self, kind: str, context: dict[str, Any], value: object, *, key: str, field: str, model: type[BaseModel]
     ) -> None:
-        allowed = model.model_fields[field].description or "another value"
+        allowed, default = model.model_fields[field].description or "another value", model.model_fields[field].default
+        refused = context.get("error")
         if kind == "missing":
             self.add(key, NOT_GIVEN, allowed=allowed, remedy="It is missing: add it.")
         elif kind == "cross_field":
             self.add(key, value, allowed=context["allowed"], remedy=context["remedy"])
+        elif isinstance(refused, ParameterError):
+            remedy = refused.remedy or _remedy(value, context, default)
+            self.add(key, value, allowed=refused.allowed, remedy=remedy)
         else:
-            self.add(key, value, allowed=allowed, remedy=_remedy(value, context, model.model_fields[field].default))
+            self.add(key, value, allowed=allowed, remedy=_remedy(value, context, default))
 
     def raise_if_any(self) -> None:
         """Raise ConfigError with everything noted so far."""
