@@ -17,16 +17,14 @@ from orchestrator.data.decode import OnProgress, decode_in_memory
 from orchestrator.data.sets.image_folder import refuse_dangling
 from orchestrator.data.sets.registry import DATASETS
 from orchestrator.data.splits import Indices, split_hash, training_indices, validation_indices
+from orchestrator.environment import CACHE_DIR
 from orchestrator.errors import DataError
-
-# Where decoded images lie unless an experiment says otherwise; a disk of the machine itself.
-CACHE_DIR_VARIABLE = "ZETASWEEP_CACHE"
 
 
 def default_cache_dir() -> Path:
     """Return the folder of the cache where nothing else is said: ``ZETASWEEP_CACHE``, or one in the user's caches."""
     user_caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(CACHE_DIR_VARIABLE) or Path(user_caches) / "zetasweep")
+    return Path(os.environ.get(CACHE_DIR) or Path(user_caches) / "zetasweep")
 
 
 def check_dataset(name: str, data_dir: Path, *, path: str | None = None) -> None:
