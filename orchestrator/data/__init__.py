@@ -5,7 +5,7 @@ a ``Source``, and one line in ``DATASETS``.
 """
 
 from orchestrator.data.cache import Cache, default_cache_dir
-from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Source, Split
+from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Shape, Source, Split
 from orchestrator.data.decode import shape_of
 from orchestrator.data.loading import (
     check_dataset,
@@ -29,6 +29,7 @@ __all__ = [
     "DatasetInfo",
     "Decoded",
     "Samples",
+    "Shape",
     "Source",
     "Split",
     "check_dataset",
