@@ -7,7 +7,7 @@ STORE := runs
 # Every worker of a sweep imports Ray and torch anew, which takes three times as long without their bytecode in .venv.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-slow chaos lint ui lock clean
+.PHONY: quickstart test test-slow chaos lint pictures ui lock clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/zetasweep run experiments/quickstart.yaml -o storage=$(STORE)
@@ -29,6 +29,10 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# After a change of an augmentation: what docs/augmentations.md shows.
+pictures: $(VENV)/.installed
+	$(BIN)/python docs/make_pictures.py
 
 ui: $(VENV)/.installed
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(STORE))/mlflow.db

@@ -10,6 +10,7 @@ from augment.colors import ColorDraw, ColorJitter
 from augment.contract import Augmentation, check_parameter, one_hot, parameters
 from augment.crops import PaddingMode, RandomResizedCrop, Region, center_crop
 from augment.cutmix import CutMix, CutMixZetaMixup
+from augment.errors import ParameterError
 from augment.mixing import BACKENDS, Backend, backend_on, check_backend, mix, mix_pixels
 from augment.pixels import Normalization, Window, cut, draw_window
 from augment.transforms import TrainTransform, TransformDraw
@@ -33,6 +34,7 @@ __all__ = [
     "MixUpPSeries",
     "Normalization",
     "PaddingMode",
+    "ParameterError",
     "RandomResizedCrop",
     "Region",
     "TrainTransform",

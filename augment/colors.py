@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from augment.errors import ParameterError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,7 +44,7 @@ class ColorJitter:
         hue: x in [0, 0.5] for a shift that is uniform in [-x, x].
 
     Raises:
-        ValueError: One is out of range.
+        ParameterError: One is out of range.
     """
 
     brightness: float = 0.0
@@ -52,7 +54,7 @@ class ColorJitter:
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            most = 0.5 if entry.name == "hue" else math.inf
+            most = 0.5 if entry.name == "hue" else sys.float_info.max
             object.__setattr__(self, entry.name, _check_strength(entry.name, getattr(self, entry.name), most))
 
     def changed(self, num_channels: int) -> list[str]:
@@ -144,7 +146,7 @@ def _shift_hue(images: Tensor, hue: Tensor) -> Tensor:
 
 def _check_strength(name: str, value: Any, most: float) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not (math.isfinite(value) and 0 <= value <= most):
-        allowed = "a finite number of at least 0" if math.isinf(most) else f"a number from 0 to {most}"
-        raise ValueError(f"{name}={value!r} is not allowed: {allowed} is.")
+    if not is_number or not 0 <= value <= most:
+        allowed = f"a number from 0 to {most}" if most < 1 else "a finite number of at least 0"
+        raise ParameterError(name, value, allowed)
     return float(value)

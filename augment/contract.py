@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from augment.errors import ParameterError
 from augment.mixing import Backend, backend_on, check_backend_name, compute_dtype, prepare_pixels
 from augment.pixels import Normalization, Window
 
@@ -21,7 +22,7 @@ def parameter(check: Callable[[str, Any], Any], *, default: Any = MISSING) -> An
     """Declare a field of an augmentation that an experiment sets, and sweeps.
 
     Args:
-        check: Returns the value as it is kept, or raises ValueError: ``NAME=VALUE is not allowed: RANGE is.``
+        check: Takes name and value; returns the value as it is kept, or raises ParameterError.
         default: The value of an experiment that says nothing; without one it must say.
     """
     return field(default=default, metadata={_CHECK: check})
@@ -42,7 +43,7 @@ class Augmentation(ABC):
             the last bit and is no parameter of an experiment.
 
     Raises:
-        ValueError: A parameter is out of range, or there is no such backend.
+        ParameterError: A parameter is out of range, or there is no such backend.
     """
 
     backend: Backend = field(default="auto", repr=False)
@@ -152,7 +153,7 @@ def parameters(augmentation: type[Augmentation]) -> dict[str, Field[Any]]:
 
 
 def check_parameter(augmentation: type[Augmentation], name: str, value: object) -> Any:
-    """Return `value` as the augmentation keeps it; raise ValueError if it is out of the range of parameter `name`."""
+    """Return `value` as the augmentation keeps it; raise ParameterError if parameter `name` cannot be that."""
     return parameters(augmentation)[name].metadata[_CHECK](name, value)
 
 
@@ -196,26 +197,27 @@ def check_batch_size(augmentation: Augmentation, batch_size: int) -> None:
 
 
 def check_positive(name: str, value: Any) -> float:
-    """Return `value` as a float; raise ValueError unless it is a finite number above 0.
+    """Return `value` as a float; raise ParameterError unless it is a finite number above 0.
 
     A float also for 2: ``gamma: 2`` and ``gamma: 2.0`` are one setting with one name.
     """
-    if not _is_number(value) or not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}={value!r} is not allowed: a finite number above 0 is.")
+    # An integer above the largest float is none, and `math.isfinite` cannot be asked about it.
+    if not _is_number(value) or not 0 < value <= sys.float_info.max:
+        raise ParameterError(name, value, "a finite number above 0")
     return float(value)
 
 
 def check_fraction(name: str, value: Any) -> float:
-    """Return `value` as a float; raise ValueError unless it is a number above 0 and below 1."""
+    """Return `value` as a float; raise ParameterError unless it is a number above 0 and below 1."""
     if not _is_number(value) or not 0 < value < 1:
-        raise ValueError(f"{name}={value!r} is not allowed: a number above 0 and below 1 is.")
+        raise ParameterError(name, value, "a number above 0 and below 1")
     return float(value)
 
 
 def check_num_mixed(name: str, value: Any) -> int:
-    """Return `value`; raise ValueError unless it is an integer of at least 2."""
+    """Return `value`; raise ParameterError unless it is an integer of at least 2."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 2:
-        raise ValueError(f"{name}={value!r} is not allowed: an integer of at least 2 is.")
+        raise ParameterError(name, value, "an integer of at least 2")
     return value
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from augment.errors import ParameterError
 
 PaddingMode = Literal["constant", "reflect"]
 
@@ -56,7 +59,7 @@ class RandomResizedCrop:
         ratio: Bounds of width / height, whose logarithm is uniform: finite and above 0.
 
     Raises:
-        ValueError: Bounds are out of range or in the wrong order.
+        ParameterError: Bounds are out of range or in the wrong order.
     """
 
     scale: tuple[float, float] = (0.08, 1.0)
@@ -64,7 +67,7 @@ class RandomResizedCrop:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", _check_bounds("scale", self.scale, 1.0, "above 0 and at most 1"))
-        object.__setattr__(self, "ratio", _check_bounds("ratio", self.ratio, math.inf, "finite and above 0"))
+        object.__setattr__(self, "ratio", _check_bounds("ratio", self.ratio, sys.float_info.max, "above 0 and finite"))
 
     def draw(self, batch_size: int, side: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Draw a part of each image of `side` · `side` pixels.
@@ -193,10 +196,10 @@ def center_crop(pixels: Tensor, size: int) -> Tensor:
         size: At least 1.
 
     Raises:
-        ValueError: `size` is out of range.
+        ParameterError: `size` is out of range.
     """
     if size < 1:
-        raise ValueError(f"size={size} is not allowed: an integer of at least 1 is.")
+        raise ParameterError("size", size, "an integer of at least 1")
     down, across = (max(0, size - side) for side in pixels.shape[-2:])
     if down or across:
         pixels = F.pad(pixels, (across // 2, (across + 1) // 2, down // 2, (down + 1) // 2))
@@ -233,8 +236,8 @@ def _weights(start: Tensor, length: Tensor, backwards: Tensor, *, side: int, siz
 def _check_bounds(name: str, value: Any, most: float, allowed: str) -> tuple[float, float]:
     is_pair = isinstance(value, tuple | list) and len(value) == 2
     if not is_pair or not all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in value):
-        raise ValueError(f"{name}={value!r} is not allowed: two numbers are, the lower bound and the upper.")
+        raise ParameterError(name, value, "a pair of numbers (the lower bound, then the upper)")
     low, high = value
-    if not (0 < low <= high <= most and math.isfinite(high)):
-        raise ValueError(f"{name}={value!r} is not allowed: {allowed} is, the lower bound first.")
+    if not 0 < low <= high <= most:
+        raise ParameterError(name, value, f"a pair {allowed} (the lower bound first)")
     return float(low), float(high)

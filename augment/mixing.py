@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from augment.errors import ParameterError
 from augment.layout import memory_order, undo
 from augment.pixels import Normalization, Window, cut
 from augment.weights import mixing_matrix
@@ -64,9 +65,9 @@ def _check_triton(device: torch.device) -> None:
 
 
 def check_backend_name(backend: object) -> None:
-    """Raise ValueError unless there is such a backend."""
+    """Raise ParameterError unless there is such a backend."""
     if backend not in BACKENDS:
-        raise ValueError(f"backend={backend!r} is not allowed: auto, torch or triton is.")
+        raise ParameterError("backend", backend, "auto, torch or triton")
 
 
 def check_backend(device: torch.device, backend: Backend) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from augment.colors import ColorDraw, ColorJitter, adjust_colors
 from augment.crops import PaddingMode, RandomResizedCrop, Region, center_crop, crop, resize, resized_crop
+from augment.errors import ParameterError
 from augment.pixels import Window, draw_window
 
 CENTER = 224 / 256
@@ -52,7 +53,7 @@ class TrainTransform:
         color_jitter: How much colours change.
 
     Raises:
-        ValueError: A value is out of range, or `crop_padding` stands beside `random_resized_crop`.
+        ParameterError: A value is out of range, or `crop_padding` stands beside `random_resized_crop`.
     """
 
     image_size: int | None = None
@@ -69,11 +70,9 @@ class TrainTransform:
             _check_integer("image_size", self.image_size, 1)
         _check_integer("crop_padding", self.crop_padding, 0)
         if self.padding_mode not in ("constant", "reflect"):
-            raise ValueError(f"padding_mode={self.padding_mode!r} is not allowed: constant or reflect is.")
+            raise ParameterError("padding_mode", self.padding_mode, "constant or reflect")
         if self.random_resized_crop is not None and self.crop_padding > 0:
-            raise ValueError(
-                f"crop_padding={self.crop_padding} is not allowed: 0 is, beside random_resized_crop. Drop one of them."
-            )
+            raise ParameterError("crop_padding", self.crop_padding, "0 beside random_resized_crop", "Drop one of them.")
 
     def draw(self, shape: Sequence[int], *, generator: torch.Generator) -> TransformDraw:
         """Draw all that is random for a batch.
@@ -174,14 +173,18 @@ class TrainTransform:
         if self.random_resized_crop is not None:
             return size
         if self.padding_mode == "reflect" and self.crop_padding >= side:
-            raise ValueError(
-                f"crop_padding={self.crop_padding} is not allowed: less than {side}, the side of the images, is, "
-                "or padding_mode=constant."
+            raise ParameterError(
+                "crop_padding",
+                self.crop_padding,
+                f"less than {side} (the side of the images)",
+                "Lower it, or use padding_mode=constant.",
             )
         if size > side + 2 * self.crop_padding:
-            raise ValueError(
-                f"image_size={size} is not allowed: at most {side + 2 * self.crop_padding}, the side of the padded "
-                "images, is. Raise crop_padding, or use random_resized_crop."
+            raise ParameterError(
+                "image_size",
+                size,
+                f"at most {side + 2 * self.crop_padding} (the side of the padded images)",
+                "Raise crop_padding, or use random_resized_crop.",
             )
         return size
 
@@ -195,4 +198,4 @@ def _draw_integers(count: int, shape: tuple[int, ...], generator: torch.Generato
 
 def _check_integer(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value!r} is not allowed: an integer of at least {least} is.")
+        raise ParameterError(name, value, f"an integer of at least {least}")

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from augment.errors import ParameterError
+
 
 def p_series_weights(
     num_mixed: int,
@@ -32,12 +34,12 @@ def p_series_weights(
         ``[num_mixed]`` in [0, 1], not increasing, summing to 1.
 
     Raises:
-        ValueError: `num_mixed` or `gamma` is out of range.
+        ParameterError: `num_mixed` or `gamma` is out of range.
     """
     if num_mixed < 1:
-        raise ValueError(f"num_mixed={num_mixed} is not allowed: an integer of at least 1 is.")
+        raise ParameterError("num_mixed", num_mixed, "an integer of at least 1")
     if not isinstance(gamma, Tensor) and not (math.isfinite(gamma) and gamma >= 0):
-        raise ValueError(f"gamma={gamma} is not allowed: a finite number of at least 0 is.")
+        raise ParameterError("gamma", gamma, "a finite number of at least 0")
     terms = torch.arange(1, num_mixed + 1, dtype=torch.float64, device=device).pow(-gamma)
     return (terms / terms.sum()).to(dtype)
 
@@ -62,9 +64,12 @@ def gamma_of_lam(lam: float) -> float:
 
     Args:
         lam: The larger weight of a mixup, in [0.5, 1).
+
+    Raises:
+        ParameterError: `lam` is out of range.
     """
     if not 0.5 <= lam < 1:
-        raise ValueError(f"lam={lam} is not allowed: a number from 0.5 to below 1 is, the larger of the two weights.")
+        raise ParameterError("lam", lam, "a number from 0.5 to below 1")
     return math.log2(lam / (1 - lam))
 
 
@@ -115,7 +120,7 @@ def sample_indices(batch_size: int, num_mixed: int, *, generator: torch.Generato
         ValueError: `num_mixed` is not in 1..`batch_size`.
     """
     if num_mixed < 1:
-        raise ValueError(f"num_mixed={num_mixed} is not allowed: an integer of at least 1 is.")
+        raise ParameterError("num_mixed", num_mixed, "an integer of at least 1")
     if num_mixed > batch_size:
         raise ValueError(
             f"num_mixed={num_mixed} exceeds the batch of {batch_size}: mixing stays inside one worker's batch. "

@@ -12,6 +12,7 @@ import torch
 
 from augment.blend import Blend, BlendDraw
 from augment.contract import check_num_mixed, check_positive, parameter
+from augment.errors import ParameterError
 from augment.weights import p_series_weights, sample_indices
 
 
@@ -49,6 +50,9 @@ class ZetaMixupRange(Blend):
         gamma_low: The least γ, finite and > 0.
         gamma_high: The largest, above `gamma_low`.
         num_mixed: N, at least 2 and at most the worker's batch.
+
+    Raises:
+        ParameterError: One is out of range, or `gamma_low` is not below `gamma_high`.
     """
 
     gamma_low: float = parameter(check_positive)
@@ -58,9 +62,11 @@ class ZetaMixupRange(Blend):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.gamma_low >= self.gamma_high:
-            raise ValueError(
-                f"gamma_low={self.gamma_low} is not below gamma_high={self.gamma_high}: "
-                "raise gamma_high, or take zeta_mixup for a single gamma."
+            raise ParameterError(
+                "gamma_low",
+                self.gamma_low,
+                f"a number below gamma_high={self.gamma_high}",
+                "Raise gamma_high, or take zeta_mixup for a single gamma.",
             )
 
     @property

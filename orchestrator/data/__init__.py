@@ -4,13 +4,12 @@ Each image is decoded once per machine, into a cache that all processes map. To 
 a ``Source``, and one line in ``DATASETS``.
 """
 
-from orchestrator.data.cache import Cache
-from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Source, Split
+from orchestrator.data.cache import Cache, default_cache_dir
+from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Shape, Source, Split
 from orchestrator.data.decode import shape_of
 from orchestrator.data.loading import (
     check_dataset,
     decode_dataset,
-    default_cache_dir,
     download_dataset,
     hash_of_parts,
     load_dataset,
@@ -20,7 +19,7 @@ from orchestrator.data.loading import (
     split_dataset,
     split_samples,
 )
-from orchestrator.data.sets.registry import DATASETS
+from orchestrator.data.sets import DATASETS
 
 __all__ = [
     "DATASETS",
@@ -30,6 +29,7 @@ __all__ = [
     "DatasetInfo",
     "Decoded",
     "Samples",
+    "Shape",
     "Source",
     "Split",
     "check_dataset",

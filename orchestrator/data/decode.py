@@ -44,7 +44,9 @@ def shape_of(source: Source, image_size: int | None) -> tuple[int, Shape]:
     """
     shapes = {samples.shape(image_size) for samples in source.parts.values()}
     if len(shapes) > 1:
-        raise DataError(f"the images of its splits differ in shape: {sorted(shapes)}. Set dataset.image_size.")
+        raise DataError(
+            f"the images of its splits differ in shape: {sorted(shapes)}.", remedy="Set dataset.image_size."
+        )
     return sum(len(samples.labels) for samples in source.parts.values()), shapes.pop()
 
 
@@ -106,7 +108,8 @@ def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
     if needed > free:
         raise DataError(
             f"its images take {bytes_text(needed)} of memory at dataset.image_size={image_size}, and "
-            f"{bytes_text(free)} are free. Lower it."
+            f"{bytes_text(free)} are free.",
+            remedy="Lower it.",
         )
     samples = [ArraySamples(part.ids, part.labels, part.read(np.arange(len(part.labels)), image_size), part.groups)
                for part in source.parts.values()]  # fmt: skip
@@ -183,7 +186,7 @@ def _decoded_by_processes(
                 yield waiting.pop(future), future.result()
     except BrokenProcessPool as error:
         raise DataError(
-            "a process that decodes images was killed, probably for want of memory. Free some and try again."
+            "a process that decodes images was killed, probably for want of memory.", remedy="Free some and try again."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,22 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from orchestrator.data.cache import Cache
+from orchestrator.data.cache import Cache, default_cache_dir
 from orchestrator.data.dataset import Dataset, DatasetInfo, Decoded, Samples, Source, Split
 from orchestrator.data.decode import OnProgress, decode_in_memory
+from orchestrator.data.sets import DATASETS
 from orchestrator.data.sets.image_folder import refuse_dangling
-from orchestrator.data.sets.registry import DATASETS
 from orchestrator.data.splits import Indices, split_hash, training_indices, validation_indices
 from orchestrator.errors import DataError
-
-# Where decoded images lie unless an experiment says otherwise; a disk of the machine itself.
-CACHE_DIR_VARIABLE = "ZETASWEEP_CACHE"
-
-
-def default_cache_dir() -> Path:
-    """Return the folder of the cache where nothing else is said: ``ZETASWEEP_CACHE``, or one in the user's caches."""
-    user_caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(CACHE_DIR_VARIABLE) or Path(user_caches) / "zetasweep")
 
 
 def check_dataset(name: str, data_dir: Path, *, path: str | None = None) -> None:
@@ -49,8 +39,8 @@ def check_dataset(name: str, data_dir: Path, *, path: str | None = None) -> None
         state = "no folder" if data_dir.exists() else "not there"
         where = "" if data_dir.is_dir() else f"data_dir = {data_dir} is {state}; "
         raise DataError(
-            f"{where}{name}: {root / missing[0]} is missing ({info.description}). Put it there{fetch}; or change "
-            "data_dir. What belongs where is in docs/data-sets.md."
+            f"{where}{name}: {root / missing[0]} is missing ({info.description}).",
+            remedy=f"Put it there{fetch}; or change data_dir. What belongs where is in docs/data-sets.md.",
         )
     if info.check:
         info.check(root)

@@ -141,7 +141,8 @@ def training_indices(
     if not 2 * len(class_names) <= num_train <= len(labels):
         raise DataError(
             f"num_train={num_train} is not possible: the training set has {len(labels)} images and each of its "
-            f"{len(class_names)} classes needs two. Set dataset.num_train from {2 * len(class_names)} to {len(labels)}."
+            f"{len(class_names)} classes needs two.",
+            remedy=f"Set dataset.num_train from {2 * len(class_names)} to {len(labels)}.",
         )
     _require_two_per_class(labels, class_names)
     return stratified_part(ids, labels, num_train, minimum=2, salt="num_train")
@@ -170,7 +171,8 @@ def _require_two_per_class(labels: Indices, class_names: Sequence[str]) -> None:
     if counts.min() < 2:
         raise DataError(
             f"class {class_names[int(counts.argmin())]!r} has {counts.min()} training image: part of the training set "
-            "becomes another split, so each class needs two. Add images, or ship the set with splits of its own."
+            "becomes another split, so each class needs two.",
+            remedy="Add images, or ship the set with splits of its own.",
         )
 
 
@@ -180,14 +182,15 @@ def _require_two_groups_per_class(labels: Indices, groups: Sequence[str], class_
         if label_of.setdefault(group, label) != label:
             names = f"{class_names[label_of[group]]!r} and {class_names[label]!r}"
             raise DataError(
-                f"group {group!r} has images of {names}: one thing has one class. Mend the table of groups."
+                f"group {group!r} has images of {names}: one thing has one class.",
+                remedy="Mend the table of groups.",
             )
     counts = np.bincount(list(label_of.values()), minlength=len(class_names))
     if counts.min() < 2:
         raise DataError(
             f"class {class_names[int(counts.argmin())]!r} has {counts.min()} group of images that belong together: "
-            "part of the training set becomes another split, so each class needs two. Add images, or raise "
-            "dataset.num_train if it is set."
+            "part of the training set becomes another split, so each class needs two.",
+            remedy="Add images, or raise dataset.num_train if it is set.",
         )
 
 

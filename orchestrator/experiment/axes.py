@@ -9,19 +9,19 @@ from pydantic import ValidationError
 
 from orchestrator.data import DATASETS
 from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.experiment.problems import NOT_GIVEN, Findings, show, suggest
-from orchestrator.models.registry import is_model, model_names
+from orchestrator.experiment.problems import NOT_GIVEN, Problems, show, suggest
+from orchestrator.models import is_model, model_names
 
 _Value = TypeVar("_Value", bound=Hashable)
 # torch and NumPy both take any seed of 32 bits.
 _MAX_SEED = 2**32 - 1
 
 
-def read_datasets(findings: Findings, raw: object) -> tuple[DatasetSpec, ...]:
+def read_datasets(problems: Problems, raw: object) -> tuple[DatasetSpec, ...]:
     """Return the data sets of ``dataset: name``, ``{name: {options}}`` or a list of those."""
     found = []
-    for key, item in entries(findings, "dataset", raw, allowed="the name of a data set, or a list"):
-        named = split_entry(findings, key, item, known=sorted(DATASETS))
+    for key, item in entries(problems, "dataset", raw, allowed="the name of a data set, or a list"):
+        named = split_entry(problems, key, item, known=sorted(DATASETS))
         if named is None:
             continue
         name, options = named
@@ -29,47 +29,47 @@ def read_datasets(findings: Findings, raw: object) -> tuple[DatasetSpec, ...]:
         key = inside if isinstance(item, dict) else key
         known = DatasetSpec.options_of(name)
         if "name" in options:
-            findings.add_unknown(f"{inside}.name", options["name"], word="name", known=known, what="one of the keys")
+            problems.add_unknown(f"{inside}.name", options["name"], word="name", known=known, what="one of the keys")
         try:
             found.append((key, DatasetSpec.model_validate({**options, "name": name})))
         except ValidationError as error:
-            findings.add_validation(error, DatasetSpec, prefix=inside, keys=known)
-    return without_repeats(findings, [(key, spec.label, spec) for key, spec in found])
+            problems.add_validation(error, DatasetSpec, prefix=inside, keys=known)
+    return without_repeats(problems, [(key, spec.label, spec) for key, spec in found])
 
 
-def read_models(findings: Findings, raw: object) -> tuple[str, ...]:
+def read_models(problems: Problems, raw: object) -> tuple[str, ...]:
     """Return the models of ``model: name`` or a list of names."""
     found = []
-    for key, item in entries(findings, "model", raw, allowed="the name of a model, or a list"):
+    for key, item in entries(problems, "model", raw, allowed="the name of a model, or a list"):
         if isinstance(item, str) and is_model(item):
             found.append((key, item, item))
         else:
-            findings.add(
+            problems.add(
                 key,
                 item,
                 allowed="convnet, resnet18, resnet50 or another of torchvision's classification models",
                 remedy=suggest(str(item), model_names()),
             )
-    return without_repeats(findings, found)
+    return without_repeats(problems, found)
 
 
-def read_seeds(findings: Findings, raw: object) -> tuple[int, ...]:
+def read_seeds(problems: Problems, raw: object) -> tuple[int, ...]:
     """Return the seeds of ``seed: integer`` or a list of integers."""
     found = []
-    for key, item in entries(findings, "seed", raw, allowed="an integer, or a list"):
+    for key, item in entries(problems, "seed", raw, allowed="an integer, or a list"):
         if isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= _MAX_SEED:
             found.append((key, item, item))
         else:
             remedy = "Write a list for several: [0, 1, 2]." if isinstance(item, str) else "Change it."
-            findings.add(key, item, allowed=f"an integer from 0 to {_MAX_SEED}", remedy=remedy)
-    return without_repeats(findings, found)
+            problems.add(key, item, allowed=f"an integer from 0 to {_MAX_SEED}", remedy=remedy)
+    return without_repeats(problems, found)
 
 
-def entries(findings: Findings, key: str, raw: object, *, allowed: str) -> Iterator[tuple[str, Any]]:
+def entries(problems: Problems, key: str, raw: object, *, allowed: str) -> Iterator[tuple[str, Any]]:
     """Yield each alternative that stands at `key`, with its own key; nothing at all is a problem."""
     if raw is None or raw == []:
         value = NOT_GIVEN if raw is None else raw
-        findings.add(key, value, allowed=allowed, remedy="At least one is needed: add it.")
+        problems.add(key, value, allowed=allowed, remedy="At least one is needed: add it.")
     elif isinstance(raw, list):
         yield from ((f"{key}[{index}]", item) for index, item in enumerate(raw))
     else:
@@ -77,11 +77,11 @@ def entries(findings: Findings, key: str, raw: object, *, allowed: str) -> Itera
 
 
 def split_entry(
-    findings: Findings, key: str, item: object, *, known: Sequence[str]
+    problems: Problems, key: str, item: object, *, known: Sequence[str]
 ) -> tuple[str, dict[str, Any]] | None:
     """Return name and options of ``name`` or ``{name: {options}}``; None, and a problem, if it is neither."""
     if isinstance(item, dict) and len(item) > 1:
-        findings.add(
+        problems.add(
             key,
             item,
             allowed="one name with its options below it",
@@ -90,17 +90,17 @@ def split_entry(
         return None
     name, options = next(iter(item.items())) if isinstance(item, dict) and item else (item, None)
     if not isinstance(name, str) or name not in known:
-        findings.add_unknown(key, item, word=str(name), known=known, what="one of")
+        problems.add_unknown(key, item, word=str(name), known=known, what="one of")
         return None
     if options is not None and not isinstance(options, dict):
-        findings.add(
+        problems.add(
             f"{key}.{name}", options, allowed="options as a mapping", remedy=f"Write {name}: {{option: value}}."
         )
         return None
     return name, options or {}
 
 
-def without_repeats(findings: Findings, found: Sequence[tuple[str, object, _Value]]) -> tuple[_Value, ...]:
+def without_repeats(problems: Problems, found: Sequence[tuple[str, object, _Value]]) -> tuple[_Value, ...]:
     """Return the values of `found`, triples of (key, what stands there, value); one that comes twice is a problem.
 
     Cells are all combinations of the lists, so two cells are equal only if two entries of a list are.
@@ -109,6 +109,6 @@ def without_repeats(findings: Findings, found: Sequence[tuple[str, object, _Valu
     for key, written, value in found:
         if value in first:
             remedy = f"The same cells come from {first[value]}: remove one of the two."
-            findings.add(key, written, allowed="each cell once", remedy=remedy)
+            problems.add(key, written, allowed="each cell once", remedy=remedy)
         first.setdefault(value, f"{key} = {show(written)}")
     return tuple(first)

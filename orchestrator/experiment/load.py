@@ -13,7 +13,7 @@ from orchestrator.experiment.augments import read_augments
 from orchestrator.experiment.axes import read_datasets, read_models, read_seeds
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.overrides import Key, apply_overrides
-from orchestrator.experiment.problems import NOT_GIVEN, Findings
+from orchestrator.experiment.problems import NOT_GIVEN, Problems
 from orchestrator.experiment.settings import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
 from orchestrator.experiment.yaml_reader import read_yaml
 
@@ -33,25 +33,25 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
             registries, values against their ranges; neither data nor cluster is looked at.
     """
     path = Path(path)
-    findings = Findings(str(path))
-    data = apply_overrides(read_yaml(path, findings), overrides, findings, written_out=_with_dataset_name)
+    problems = Problems(str(path))
+    data = apply_overrides(read_yaml(path, problems), overrides, problems, written_out=_with_dataset_name)
     for key in take_secrets(data):
-        findings.add(key, NOT_GIVEN, allowed=NO_CREDENTIALS, remedy=PLACES)
+        problems.add(key, NOT_GIVEN, allowed=NO_CREDENTIALS, remedy=PLACES)
     for key in [key for key in data if key not in _KEYS]:
-        findings.add_unknown(str(key), data[key], word=str(key), known=_KEYS, what="one of the keys")
+        problems.add_unknown(str(key), data[key], word=str(key), known=_KEYS, what="one of the keys")
     # Each part on its own: a mistake in one hides none in another.
-    general = _section(findings, General, {key: data[key] for key in General.model_fields if key in data})
+    general = _section(problems, General, {key: data[key] for key in General.model_fields if key in data})
     parts: dict[str, Any] = {
-        "train": _section(findings, TrainSettings, data.get("train"), key="train"),
-        "resources": _section(findings, Resources, data.get("resources"), key="resources"),
-        "tracking": _section(findings, Tracking, data.get("tracking"), key="tracking"),
-        "cache": _section(findings, CacheSettings, data.get("cache"), key="cache"),
-        "dataset": read_datasets(findings, data.get("dataset")),
-        "model": read_models(findings, data.get("model")),
-        "augment": read_augments(findings, data.get("augment"), batch_size=_batch_size(data.get("train"))),
-        "seed": read_seeds(findings, data.get("seed", 0)),
+        "train": _section(problems, TrainSettings, data.get("train"), key="train"),
+        "resources": _section(problems, Resources, data.get("resources"), key="resources"),
+        "tracking": _section(problems, Tracking, data.get("tracking"), key="tracking"),
+        "cache": _section(problems, CacheSettings, data.get("cache"), key="cache"),
+        "dataset": read_datasets(problems, data.get("dataset")),
+        "model": read_models(problems, data.get("model")),
+        "augment": read_augments(problems, data.get("augment"), batch_size=_batch_size(data.get("train"))),
+        "seed": read_seeds(problems, data.get("seed", 0)),
     }
-    findings.raise_if_any()
+    problems.raise_if_any()
     assert general is not None, "a section that could not be read has left a problem"
     return Experiment(**general.model_dump(), **parts, file=path)
 
@@ -68,16 +68,16 @@ def _with_dataset_name(data: dict[str, Any], key: Key) -> Key:
     return key
 
 
-def _section(findings: Findings, model: type[_Section], raw: object, *, key: str = "") -> _Section | None:
+def _section(problems: Problems, model: type[_Section], raw: object, *, key: str = "") -> _Section | None:
     """Return `raw` as a `model`, or None with the problems noted; an empty section means its defaults."""
     if not isinstance(raw, dict | None):
         allowed = f"a mapping with the keys {', '.join(model.model_fields)}"
-        findings.add(key, raw, allowed=allowed, remedy=f"Write {key}: {{key: value}}.")
+        problems.add(key, raw, allowed=allowed, remedy=f"Write {key}: {{key: value}}.")
         return None
     try:
         return model.model_validate(raw or {})
     except ValidationError as error:
-        findings.add_validation(error, model, prefix=key)
+        problems.add_validation(error, model, prefix=key)
         return None
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from orchestrator.credentials import NO_CREDENTIALS, PLACES, is_secret_name, mentions_secret, without_secrets
 from orchestrator.errors import Problem
-from orchestrator.experiment.problems import COMMAND_LINE, NOT_GIVEN, Findings
+from orchestrator.experiment.problems import COMMAND_LINE, NOT_GIVEN, Problems
 from orchestrator.experiment.yaml_reader import describe, parse
 
 _OVERRIDE = re.compile(r"\s*(?P<key>\w[\w-]*(?:\[\d+\]|\.\w[\w-]*)*)\s*=(?P<value>.*)", re.DOTALL)
@@ -22,9 +22,9 @@ WrittenOut = Callable[[dict[str, Any], Key], Key]
 
 
 def apply_overrides(
-    data: dict[str, Any], overrides: Sequence[str], findings: Findings, *, written_out: WrittenOut = lambda _, key: key
+    data: dict[str, Any], overrides: Sequence[str], problems: Problems, *, written_out: WrittenOut = lambda _, key: key
 ) -> dict[str, Any]:
-    """Return a copy of `data` with each ``key=value`` set, the last winning; what is wrong is noted in `findings`.
+    """Return a copy of `data` with each ``key=value`` set, the last winning; what is wrong is noted in `problems`.
 
     A key is dotted as the messages print it: ``train.epochs``, ``augment[2].zeta_mixup.gamma``. The value is YAML.
     Whether an experiment has such a key is checked later, with the file.
@@ -32,16 +32,16 @@ def apply_overrides(
     Args:
         data: What stands in the file.
         overrides: What to set.
-        findings: Takes what is wrong.
+        problems: Takes what is wrong.
         written_out: Returns the whole of a key that may be short for another, given what is set so far.
     """
     for override in overrides:
         match = _OVERRIDE.fullmatch(override)
         if match is None and not mentions_secret(override):
-            _note(findings, override, NOT_GIVEN, allowed="key=value", remedy="E.g. -o train.epochs=2 -o 'seed=[0,1]'")
+            _note(problems, override, NOT_GIVEN, allowed="key=value", remedy="E.g. -o train.epochs=2 -o 'seed=[0,1]'")
             continue
         if match is None or any(is_secret_name(name) for _, name in _STEP.findall(match["key"])):
-            _note(findings, match["key"] if match else "", NOT_GIVEN, allowed=NO_CREDENTIALS, remedy=PLACES)
+            _note(problems, match["key"] if match else "", NOT_GIVEN, allowed=NO_CREDENTIALS, remedy=PLACES)
             continue
         key, text = match["key"], match["value"]
         try:
@@ -51,11 +51,11 @@ def apply_overrides(
             steps = written_out(data, [int(index) if index else name for index, name in _STEP.findall(key)])
             changed = _replaced(data, steps, value, at="")
         except yaml.YAMLError as error:
-            _note(findings, key, text, allowed="a YAML value", remedy=f"It cannot be read {describe(error, text)}")
+            _note(problems, key, text, allowed="a YAML value", remedy=f"It cannot be read {describe(error, text)}")
         except LookupError as error:
-            _note(findings, key, text, allowed="a key of the experiment file", remedy=str(error.args[0]))
+            _note(problems, key, text, allowed="a key of the experiment file", remedy=str(error.args[0]))
         else:
-            findings.attribute_to_command_line(_join(_up_to_new(data, steps)))
+            problems.attribute_to_command_line(_join(_up_to_new(data, steps)))
             data = changed
     return data
 
@@ -93,8 +93,8 @@ def _replaced(node: Any, steps: Sequence[int | str], value: object, *, at: str) 
     return {**node, step: _replaced(node.get(step), rest, value, at=f"{at}.{step}" if at else str(step))}
 
 
-def _note(findings: Findings, key: str, value: object, *, allowed: str, remedy: str) -> None:
+def _note(problems: Problems, key: str, value: object, *, allowed: str, remedy: str) -> None:
     shown = "" if value is NOT_GIVEN or mentions_secret(str(value)) else without_secrets(str(value))
-    findings.problems.append(
+    problems.noted.append(
         Problem(file=COMMAND_LINE, key=without_secrets(key), value=shown, allowed=allowed, remedy=remedy)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,20 +10,21 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from augment import ParameterError
 from orchestrator.credentials import without_secrets
-from orchestrator.errors import ConfigError, Problem
+from orchestrator.errors import ConfigError, Problem, nearest
 
 COMMAND_LINE = "-o"
 NOT_GIVEN = object()
 _SHOWN_CHARACTERS = 100
 
 
-class Findings:
+class Problems:
     """The problems of one experiment file and of the overrides that were applied to it."""
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.problems: list[Problem] = []
+        self.noted: list[Problem] = []
         self._overridden: list[str] = []
 
     def attribute_to_command_line(self, key: str) -> None:
@@ -37,8 +37,8 @@ class Findings:
         problem = Problem(
             file=COMMAND_LINE if overridden else self.file, key=key, value=show(value), allowed=allowed, remedy=remedy
         )
-        if problem not in self.problems:
-            self.problems.append(problem)
+        if problem not in self.noted:
+            self.noted.append(problem)
 
     def add_unknown(self, key: str, value: object, *, word: str, known: Sequence[str], what: str) -> None:
         """Note that `word`, part of what stands at `key`, is none of the `known`; name the nearest."""
@@ -76,25 +76,28 @@ class Findings:
     def _add_item(
         self, kind: str, context: dict[str, Any], value: object, *, key: str, field: str, model: type[BaseModel]
     ) -> None:
-        allowed = model.model_fields[field].description or "another value"
+        allowed, default = model.model_fields[field].description or "another value", model.model_fields[field].default
+        refused = context.get("error")
         if kind == "missing":
             self.add(key, NOT_GIVEN, allowed=allowed, remedy="It is missing: add it.")
         elif kind == "cross_field":
             self.add(key, value, allowed=context["allowed"], remedy=context["remedy"])
+        elif isinstance(refused, ParameterError):
+            remedy = refused.remedy or _remedy(value, context, default)
+            self.add(key, value, allowed=refused.allowed, remedy=remedy)
         else:
-            self.add(key, value, allowed=allowed, remedy=_remedy(value, context, model.model_fields[field].default))
+            self.add(key, value, allowed=allowed, remedy=_remedy(value, context, default))
 
     def raise_if_any(self) -> None:
         """Raise ConfigError with everything noted so far."""
-        if self.problems:
-            raise ConfigError(self.problems)
+        if self.noted:
+            raise ConfigError(self.noted)
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
     """Return the remedy for `word` that is none of the `known`."""
-    nearest = difflib.get_close_matches(word.lower(), known, n=1) or [name for name in known if name.startswith(word)]
-    if word and nearest:
-        return f"Did you mean {nearest[0]}?"
+    if meant := nearest(word, known):
+        return f"Did you mean {meant}?"
     return "Choose one of these." if known else "Remove it."
 
 
@@ -119,7 +122,7 @@ def _section_in(model: type[BaseModel], field: str) -> type[BaseModel] | None:
 
 def _remedy(value: object, context: dict[str, Any], default: object) -> str:
     choices = re.findall(r"'(\w+)'", context.get("expected", ""))
-    if isinstance(value, str) and choices and difflib.get_close_matches(value.lower(), choices, n=1):
+    if isinstance(value, str) and nearest(value, choices):
         return suggest(value, choices)
     if isinstance(value, str) and re.fullmatch(r"[-+.\deE]+", value):
         value_hint = "Write a plain decimal number without quotes"

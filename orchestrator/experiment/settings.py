@@ -14,14 +14,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from augment import Backend
 from orchestrator.credentials import NO_CREDENTIALS, PLACES, has_password
 from orchestrator.data import Cache, default_cache_dir
-from orchestrator.environment import TRACKING_URI
+from orchestrator.environment import DATA_DIR, TRACKING_URI
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.field_types import AbsolutePath, Count, Frozen, Integer, Real, Text, refuse
 from orchestrator.uris import is_sqlite
-
-# The data sets of a machine can lie in one place for all experiments; what a file says goes first.
-DATA_DIR_VARIABLE = "ZETASWEEP_DATA"
 
 
 class TrainSettings(Frozen):
@@ -188,7 +185,7 @@ class General(Frozen):
         description="1 to 100 letters, digits, dots, underscores and hyphens, the first a letter or digit",
     )
     data_dir: AbsolutePath = Field(
-        default_factory=lambda: Path(os.environ.get(DATA_DIR_VARIABLE) or "data"),
+        default_factory=lambda: Path(os.environ.get(DATA_DIR) or "data"),
         validate_default=True,
         description="the path of the folder that holds the data sets",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -10,8 +9,8 @@ from typing import Any, ClassVar, NoReturn
 import yaml
 
 from orchestrator.credentials import mentions_secret, without_secrets
-from orchestrator.errors import ConfigError
-from orchestrator.experiment.problems import NOT_GIVEN, Findings
+from orchestrator.errors import ConfigError, nearest
+from orchestrator.experiment.problems import NOT_GIVEN, Problems
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -68,8 +67,8 @@ for _tag, _pattern, _first in (
     )
 
 
-def read_yaml(path: Path, findings: Findings) -> dict[str, Any]:
-    """Return the mapping that stands in `path`; a key that is repeated is noted in `findings`.
+def read_yaml(path: Path, problems: Problems) -> dict[str, Any]:
+    """Return the mapping that stands in `path`; a key that is repeated is noted in `problems`.
 
     Raises:
         ConfigError: There is no such file, or what it holds is not one YAML mapping.
@@ -91,7 +90,7 @@ def read_yaml(path: Path, findings: Findings) -> dict[str, Any]:
         _refuse(path, value, allowed="a mapping with the keys name, dataset, model, augment ...", remedy=remedy)
     for key, first_line, line in repeated:
         where = f"line {line} twice" if line == first_line else f"line {first_line} and in line {line}"
-        findings.add(key, NOT_GIVEN, allowed="each key once", remedy=f"It stands in {where}: remove one.")
+        problems.add(key, NOT_GIVEN, allowed="each key once", remedy=f"It stands in {where}: remove one.")
     return data
 
 
@@ -126,14 +125,14 @@ def _refuse_file(path: Path, error: OSError) -> NoReturn:
     if path.exists():
         _refuse(path, NOT_GIVEN, allowed="a readable file", remedy=f"It cannot be read: {error.strerror}.")
     known = sorted(sibling.name for sibling in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-    nearest = difflib.get_close_matches(path.name, known, n=1)
-    hint = f"Did you mean {path.with_name(nearest[0])}?" if nearest else f"There are: {', '.join(known)}."
+    meant = nearest(path.name, known)
+    hint = f"Did you mean {path.with_name(meant)}?" if meant else f"There are: {', '.join(known)}."
     hint = hint if known else "Check the path."
     _refuse(path, NOT_GIVEN, allowed="an experiment file", remedy=f"There is no such file. {hint}")
 
 
 def _refuse(path: Path, value: object, *, allowed: str, remedy: str) -> NoReturn:
-    findings = Findings(str(path))
-    findings.add("", value, allowed=allowed, remedy=remedy)
+    problems = Problems(str(path))
+    problems.add("", value, allowed=allowed, remedy=remedy)
     # Not from the error that it may stem from: that one quotes the file, and --debug would print it.
-    raise ConfigError(findings.problems) from None
+    raise ConfigError(problems.noted) from None

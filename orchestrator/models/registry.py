@@ -55,7 +55,7 @@ def build_model(name: str, *, num_classes: int, num_channels: int, image_size: i
         A module from images [B, num_channels, image_size, image_size], floating, to logits [B, num_classes].
 
     Raises:
-        ValueError: An unknown name, or images that the model cannot take.
+        ValueError: An unknown name, or a ParameterError: images that the model cannot take.
     """
     if name in MODELS:
         return MODELS[name](num_classes=num_classes, num_channels=num_channels, image_size=image_size)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import ResNet, get_model
 
+from augment import ParameterError
+from orchestrator.errors import first_line
 from orchestrator.models.resnets import fit_stem
 
 # What takes images of any size and number of channels.
@@ -27,17 +29,19 @@ def build(name: str, *, num_classes: int, num_channels: int, image_size: int) ->
     Its ResNets, ResNeXt and Wide ResNet among them, have the stem for CIFAR below 64 px, see `fit_stem`.
 
     Raises:
-        ValueError: Images that the model cannot take.
+        ParameterError: Images that the model cannot take.
     """
     if num_channels not in (1, 3):
-        raise ValueError(f"num_channels={num_channels}: {name} takes 1 or 3. Use one of {_OURS}.")
+        raise ParameterError("num_channels", num_channels, f"1 or 3 for {name}", f"Use one of {_OURS}.")
     try:
         model = _torchvision_model(name, num_classes, image_size)
         _try_on_meta(model, image_size)
     except (RuntimeError, ValueError, AssertionError) as error:
-        raise ValueError(
-            f"{name} cannot take images of {image_size} px: {str(error).partition(chr(10))[0].rstrip('.')}. "
-            f"Set dataset.image_size (224 suits all of torchvision's models) or use one of {_OURS}."
+        raise ParameterError(
+            "image_size",
+            image_size,
+            f"a size that {name} takes (it says: {first_line(error).rstrip('.')})",
+            f"Set dataset.image_size (224 suits all of torchvision's models) or use one of {_OURS}.",
         ) from error
     return nn.Sequential(GreyToRgb(), model) if num_channels == 1 else model
 

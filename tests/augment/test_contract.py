@@ -22,6 +22,7 @@ from augment import (
     MixUp,
     MixUpPSeries,
     Normalization,
+    ParameterError,
     ZetaMixup,
     ZetaMixupRange,
     check_parameter,
@@ -420,11 +421,11 @@ def test_a_probability_out_of_range_is_refused(value: Any) -> None:
 def refused_with(augmentation: Augmentation, name: str, value: Any, allowed: str) -> None:
     kind = type(augmentation)
     settings = {other: getattr(augmentation, other) for other in parameters(kind)}
-    message = re.escape(f"{name}={value!r} is not allowed: {allowed} is.")
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ParameterError, match=re.escape(f"{name}={value!r} is not allowed: {allowed} is.")):
         kind(**{**settings, name: value})
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ParameterError) as caught:
         check_parameter(kind, name, value)
+    assert (caught.value.name, caught.value.value, caught.value.allowed) == (name, value, allowed)
 
 
 @pytest.mark.parametrize(("whole", "same"), [(ZetaMixup(2, 4), ZetaMixup(2.0, 4)), (MixUp(1), MixUp(1.0))], ids=str)

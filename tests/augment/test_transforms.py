@@ -359,13 +359,22 @@ def test_the_middle_is_torchvision_s(shape: tuple[int, ...], size: int) -> None:
         (lambda: TrainTransform(padding_mode="edge"), "padding_mode='edge' is not allowed: constant or reflect is"),  # type: ignore[arg-type]
         (
             lambda: TrainTransform(crop_padding=4, random_resized_crop=RandomResizedCrop()),
-            "crop_padding=4 is not allowed: 0 is, beside random_resized_crop",
+            "crop_padding=4 is not allowed: 0 beside random_resized_crop is. Drop one of them.",
         ),
-        (lambda: RandomResizedCrop(scale=(0, 1)), "scale=(0, 1) is not allowed: above 0 and at most 1 is"),
+        (
+            lambda: RandomResizedCrop(scale=(0, 1)),
+            "scale=(0, 1) is not allowed: a pair above 0 and at most 1 (the lower",
+        ),
         (lambda: RandomResizedCrop(scale=(0.5, 1.1)), "scale=(0.5, 1.1) is not allowed"),
         (lambda: RandomResizedCrop(scale=(0.5, 0.4)), "lower bound first"),
-        (lambda: RandomResizedCrop(scale=0.5), "scale=0.5 is not allowed: two numbers are"),  # type: ignore[arg-type]
-        (lambda: RandomResizedCrop(ratio=(0.0, 1.0)), "ratio=(0.0, 1.0) is not allowed: finite and above 0 is"),
+        (
+            lambda: RandomResizedCrop(scale=0.5),
+            "scale=0.5 is not allowed: a pair of numbers (the lower",
+        ),  # type: ignore[arg-type]
+        (
+            lambda: RandomResizedCrop(ratio=(0.0, 1.0)),
+            "ratio=(0.0, 1.0) is not allowed: a pair above 0 and finite (the lower",
+        ),
         (lambda: RandomResizedCrop(ratio=(1.0, float("inf"))), "ratio=(1.0, inf) is not allowed"),
         (lambda: RandomResizedCrop(ratio=(1.0, "2")), "ratio=(1.0, '2') is not allowed"),  # type: ignore[arg-type]
         (lambda: RandomResizedCrop(ratio=(float("nan"), 1.0)), "ratio=(nan, 1.0) is not allowed"),

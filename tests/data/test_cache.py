@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock
 from small_sets import write_image_folder
 
-from orchestrator.data import Cache, Decoded, Source, cache, decode_dataset, load_dataset
+from orchestrator.data import Cache, Decoded, Source, decode_dataset, entry, load_dataset
 from orchestrator.data.sets.image_folder import open_image_folder
 from orchestrator.errors import DataError
 
@@ -104,7 +104,7 @@ def test_a_change_of_the_source_makes_another_entry(
         case "touched":
             os.utime(victim, ns=(1, 1))
         case "decoder":
-            monkeypatch.setattr(cache, "DECODER_VERSION", 99)
+            monkeypatch.setattr(entry, "DECODER_VERSION", 99)
     assert is_built_again(root, kept)
     load(root, kept)
     assert not is_built_again(root, kept)
@@ -122,7 +122,7 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("file", [cache.IMAGES, cache.INDEX])
+@pytest.mark.parametrize("file", [entry.IMAGES, entry.INDEX])
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "missing"])
 def test_a_damaged_entry_is_found_and_made_again(file: str, damage: str, root: Path, kept: Cache) -> None:
     expected = load(root, kept).images.clone()
@@ -143,7 +143,7 @@ def test_a_damaged_entry_is_found_and_made_again(file: str, damage: str, root: P
 
 def test_damage_is_said_once(root: Path, kept: Cache, caplog: pytest.LogCaptureFixture) -> None:
     load(root, kept)
-    flip(kept.entries()[0].path / cache.IMAGES)
+    flip(kept.entries()[0].path / entry.IMAGES)
     load(root, kept)
     (said,) = caplog.messages
     assert "is damaged and is made again: images.npy does not have the checksum" in said
@@ -188,10 +188,10 @@ def test_of_several_processes_one_builds(root: Path, kept: Cache, tmp_path: Path
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from orchestrator.data import Cache, cache
-from orchestrator.data.image_folder import open_image_folder
+from orchestrator.data import Cache, entry
+from orchestrator.data.sets.image_folder import open_image_folder
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-cache._write_index = die
+entry._write_index = die
 root, kept = Path(sys.argv[1]), Cache(Path(sys.argv[2]))
 kept.decoded("image_folder", root, None, open_source=lambda: open_image_folder(root))
 """
@@ -228,7 +228,7 @@ def test_the_least_used_entry_gives_way(root: Path, tmp_path: Path) -> None:
     for used, size in enumerate((64, 63)):
         load(root, kept, image_size=size)
         path = kept.path_of("image_folder", root, size)
-        os.utime(path / cache.INDEX, (used + 1, used + 1))
+        os.utime(path / entry.INDEX, (used + 1, used + 1))
         paths.append(path)
     reopened(root, kept, image_size=64)  # now 63 is the one not used for longest
     load(root, kept, image_size=62)
@@ -238,7 +238,7 @@ def test_the_least_used_entry_gives_way(root: Path, tmp_path: Path) -> None:
 def test_the_limit_that_is_proposed_is_enough(root: Path, kept: Cache) -> None:
     with pytest.raises(DataError) as refused:
         load(root, replace(kept, limit_gib=1e-5))
-    assert "cache.limit_gib = 1e-05 (10.7 kB): the decoded images take 17.3 kB." in str(refused.value)
+    assert "cache.limit_gib = 1e-05 (10.7 kB): the decoded images take 17.3 kB.\n  remedy:  Raise" in str(refused.value)
     proposed = re.search(r"Raise it to (\S+) or more", str(refused.value))
     assert proposed
     load(root, replace(kept, limit_gib=float(proposed[1])))
@@ -251,7 +251,8 @@ def test_a_full_disk_is_said_and_nothing_stays(root: Path, kept: Cache, monkeypa
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(
-        DataError, match=rf"cache\.dir = {kept.dir}: no room.* 17\.3 kB\. Free some .*data clear --cache-dir {kept.dir}"
+        DataError,
+        match=rf"{kept.dir}: no room.* 17\.3 kB\.\n  remedy:  Free some .*data clear --cache-dir {kept.dir}",
     ):
         load(root, kept)
     assert not [path for path in kept.dir.iterdir() if not path.name.startswith(".lock")]
@@ -276,7 +277,7 @@ def test_a_disk_that_is_really_full(root: Path, tmp_path: Path) -> None:
 def test_a_cache_that_is_no_folder_is_named(inside: str, root: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    said = rf"cache\.dir = {file / inside}: {file} is not a folder\. Set cache\.dir"
+    said = rf"cache\.dir = {file / inside}: {file} is not a folder\.\n  remedy:  Set cache\.dir"
     for use in (lambda kept: load(root, kept), Cache.entries, Cache.clear, Cache.check):
         with pytest.raises(DataError, match=said):
             use(Cache(file / inside))

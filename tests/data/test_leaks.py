@@ -168,7 +168,7 @@ def test_images_that_are_not_square_need_a_size(root: Path) -> None:
     for path in root.rglob("*.png"):
         with Image.open(path) as image:
             image.crop((0, 0, 40, 36)).save(path)
-    with pytest.raises(DataError, match=r"40x36 pixels, not square\. Set dataset\.image_size"):
+    with pytest.raises(DataError, match=r"40x36 pixels, not square\.\n  remedy:  Set dataset\.image_size"):
         check(root)
     assert check(root, image_size=36).ok
 

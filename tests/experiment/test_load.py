@@ -98,7 +98,7 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
             {"augment": "{zeta_mixup_range: {gamma_low: 3, gamma_high: 2, num_mixed: 4}}"},
             "augment.zeta_mixup_range",
             "{gamma_low: 3, gamma_high: 2, num_mixed: 4}",
-            "gamma_low=3.0 is not below gamma_high=2.0",
+            "instead of gamma_low=3.0, a number below gamma_high=2.0\n  remedy:  Raise gamma_high, or take zeta_mixup",
         ),
         (
             {"augment": "{cutmix_zeta_mixup: {gamma: 2, num_mixed: 4, cutmix_prob: 1}}"},
@@ -144,7 +144,7 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
             {"dataset": "{cifar10: {random_resized_crop: {scale: [2.0, 1.0]}}}"},
             "dataset.cifar10.random_resized_crop.scale",
             "[2.0, 1.0]",
-            "two shares of the area",
+            "a pair above 0 and at most 1",
         ),
         (
             {"dataset": "{cifar10: {random_resized_crop: {}, crop_padding: 4}}"},

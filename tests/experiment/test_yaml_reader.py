@@ -8,15 +8,15 @@ import pytest
 
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.experiment.overrides import apply_overrides
-from orchestrator.experiment.problems import Findings
+from orchestrator.experiment.problems import Problems
 from orchestrator.experiment.yaml_reader import read_yaml
 
 
 def read(tmp_path: Path, text: str | bytes) -> tuple[dict[str, Any], list[Problem]]:
     path = tmp_path / "x.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    findings = Findings(str(path))
-    return read_yaml(path, findings), findings.problems
+    problems = Problems(str(path))
+    return read_yaml(path, problems), problems.noted
 
 
 def refusal(tmp_path: Path, text: str | bytes) -> Problem:
@@ -112,18 +112,18 @@ def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "quickstart.yaml").touch()
     path = tmp_path / "quikstart.yaml"
     with pytest.raises(ConfigError, match=f"no such file. Did you mean {tmp_path}/quickstart.yaml") as caught:
-        read_yaml(path, Findings(str(path)))
+        read_yaml(path, Problems(str(path)))
     assert caught.value.problems[0].file == str(path)
 
 
 def test_missing_file_in_a_missing_folder() -> None:
     with pytest.raises(ConfigError, match="no such file"):
-        read_yaml(Path("no/such/folder/x.yaml"), Findings("x"))
+        read_yaml(Path("no/such/folder/x.yaml"), Problems("x"))
 
 
 def test_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="It is a folder"):
-        read_yaml(tmp_path, Findings("x"))
+        read_yaml(tmp_path, Problems("x"))
 
 
 @pytest.mark.parametrize(
@@ -162,14 +162,14 @@ def test_merged_mappings_may_be_replaced_in_part(tmp_path: Path) -> None:
 def test_override_replaces_one_place(override: str, expected: dict[str, Any]) -> None:
     data = {"dataset": "digits", "train": {"epochs": 5, "lr": 0.1}, "augment": ["erm", {"mixup": {"alpha": 1}}]}
     before = repr(data)
-    findings = Findings("x.yaml")
-    assert apply_overrides(data, [override], findings) == {**data, **expected}
+    problems = Problems("x.yaml")
+    assert apply_overrides(data, [override], problems) == {**data, **expected}
     assert repr(data) == before
-    assert findings.problems == []
+    assert problems.noted == []
 
 
 def test_last_override_wins() -> None:
-    assert apply_overrides({}, ["a=1", "a=2"], Findings("x")) == {"a": 2}
+    assert apply_overrides({}, ["a=1", "a=2"], Problems("x")) == {"a": 2}
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ def test_last_override_wins() -> None:
 )
 def test_override_that_fits_nowhere_is_noted(override: str, words: str) -> None:
     data = {"model": "convnet", "augment": ["erm", {"mixup": {"alpha": 1}}]}
-    findings = Findings("x.yaml")
-    assert apply_overrides(data, [override], findings) == data
-    (problem,) = findings.problems
+    problems = Problems("x.yaml")
+    assert apply_overrides(data, [override], problems) == data
+    (problem,) = problems.noted
     assert problem.file == "-o"
     assert words in str(problem)

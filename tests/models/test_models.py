@@ -96,11 +96,31 @@ def test_the_names_are_the_registrys_and_torchvisions_without_doubles() -> None:
     ("name", "num_channels", "image_size", "message"),
     [
         ("resnet19", 3, 32, "model='resnet19' is not known; known are convnet"),
-        ("convnet", 3, 7, "image_size=7 is too small for convnet: it needs at least 8"),
-        ("alexnet", 3, 32, "alexnet cannot take images of 32 px: .*image_size"),
-        ("vit_b_16", 3, 30, "vit_b_16 cannot take images of 30 px: .*image_size"),
-        ("maxvit_t", 3, 32, "maxvit_t cannot take images of 32 px: .*image_size"),
-        ("mobilenet_v3_small", 4, 32, "num_channels=4: mobilenet_v3_small takes 1 or 3"),
+        ("convnet", 3, 7, "image_size=7 is not allowed: at least 8 px for convnet is. Set dataset.image_size."),
+        (
+            "alexnet",
+            3,
+            32,
+            "image_size=32 is not allowed: a size that alexnet takes .* Set dataset.image_size",
+        ),
+        (
+            "vit_b_16",
+            3,
+            30,
+            "image_size=30 is not allowed: a size that vit_b_16 takes .* Set dataset.image_size",
+        ),
+        (
+            "maxvit_t",
+            3,
+            32,
+            "image_size=32 is not allowed: a size that maxvit_t takes .* Set dataset.image_size",
+        ),
+        (
+            "mobilenet_v3_small",
+            4,
+            32,
+            "num_channels=4 is not allowed: 1 or 3 for mobilenet_v3_small is. Use one",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_refused(name: str, num_channels: int, image_size: int, message: str) -> None:

@@ -227,7 +227,7 @@ def test_split_smaller_than_a_global_batch_is_refused(tmp_path: Path) -> None:
 
 
 def test_model_that_does_not_suit_the_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CellError, match=r"image_size=4 is too small for convnet"):
+    with pytest.raises(CellError, match=r"image_size=4 is not allowed: at least 8 px for convnet"):
         run(make_cell(batch_size_per_worker=16), random_dataset(size=4), tmp_path)
 
 

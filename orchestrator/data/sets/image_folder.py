@@ -49,8 +49,8 @@ def open_image_folder(root: Path) -> Source:
     for split in splits[1:]:
         if differing := sorted(listing["train"].keys() ^ listing[split].keys()):
             raise DataError(
-                f"{root}: the classes of train and {split} differ in {', '.join(differing)}. "
-                "Every split needs the same class folders."
+                f"{root}: the classes of train and {split} differ in {', '.join(differing)}.",
+                remedy="Give every split the same class folders.",
             )
     reference = next(iter(listing["train"].values()))[0]
     found = {split: _samples(root, files_of_class, reference) for split, files_of_class in listing.items()}
@@ -61,7 +61,9 @@ def _refuse_other_names_of_val(root: Path) -> None:
     """Raise DataError if the validation images would be passed over, and a part of train taken in their place."""
     for entry in _visible(root):
         if entry.name.lower() in VAL_ELSEWHERE:
-            raise DataError(f"{entry.path} is not read: validation images are expected in {root / 'val'}. Rename it.")
+            raise DataError(
+                f"{entry.path} is not read: validation images are expected in {root / 'val'}.", remedy="Rename it."
+            )
 
 
 def _samples(root: Path, files_of_class: dict[str, list[str]], reference: str) -> FileSamples:
@@ -77,10 +79,12 @@ def _list_split(root: Path, split: str) -> dict[str, list[str]]:
     for class_folder in _visible(root / split):
         if not class_folder.is_dir():
             refuse_dangling(class_folder.path)
-            raise DataError(f"{class_folder.path} lies among the class folders of {split}. Move it away.")
+            raise DataError(f"{class_folder.path} lies among the class folders of {split}.", remedy="Move it away.")
         files = [_checked(entry) for entry in _visible(Path(class_folder.path))]
         if not files:
-            raise DataError(f"{class_folder.path} holds no image. Fill it, or remove the class from every split.")
+            raise DataError(
+                f"{class_folder.path} holds no image.", remedy="Fill it, or remove the class from every split."
+            )
         files_of_class[class_folder.name] = [f"{split}/{class_folder.name}/{name}" for name in files]
     return files_of_class
 
@@ -99,18 +103,20 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
 def refuse_dangling(path: str | os.PathLike[str]) -> None:
     """Raise DataError if `path` is a symbolic link that leads nowhere."""
     if os.path.islink(path) and not os.path.exists(path):
-        raise DataError(f"{path} is a symbolic link to {os.readlink(path)}, which is not there. Mend or remove it.")
+        raise DataError(
+            f"{path} is a symbolic link to {os.readlink(path)}, which is not there.", remedy="Mend or remove it."
+        )
 
 
 def _checked(entry: os.DirEntry[str]) -> str:
     refuse_dangling(entry.path)
     if entry.is_dir():
         raise DataError(
-            f"{entry.path} is a folder where an image file is expected: ROOT/{{train,test[,val]}}/CLASS/FILE. "
-            f"Move its images up into {os.path.dirname(entry.path)}, or move it away."
+            f"{entry.path} is a folder where an image file is expected: ROOT/{{train,test[,val]}}/CLASS/FILE.",
+            remedy=f"Move its images up into {os.path.dirname(entry.path)}, or move it away.",
         )
     if not entry.is_file() or not entry.name.lower().endswith(EXTENSIONS):
-        raise DataError(f"{entry.path} is not an image file ({', '.join(EXTENSIONS)}). Move it away.")
+        raise DataError(f"{entry.path} is not an image file ({', '.join(EXTENSIONS)}).", remedy="Move it away.")
     return entry.name
 
 
@@ -155,8 +161,8 @@ class FileSamples:
         width, height = self._reference_px()
         if width != height:
             raise DataError(
-                f"{self.root / self.reference} is {width}x{height} pixels, not square. "
-                "Set dataset.image_size to resize and crop."
+                f"{self.root / self.reference} is {width}x{height} pixels, not square.",
+                remedy="Set dataset.image_size to resize and crop.",
             )
         return (3, height, width)
 
@@ -196,7 +202,8 @@ class FileSamples:
         elif rgb.size != (expected_px, expected_px):
             raise DataError(
                 f"{path} is {rgb.width}x{rgb.height} pixels, but {self.root / self.reference} is "
-                f"{expected_px}x{expected_px}. Set dataset.image_size to resize and crop all of them."
+                f"{expected_px}x{expected_px}.",
+                remedy="Set dataset.image_size to resize and crop all of them.",
             )
         return np.asarray(rgb).transpose(2, 0, 1)
 
@@ -213,4 +220,4 @@ def _resized(image: Image.Image, size: int) -> Image.Image:
 
 def _unreadable(path: Path, error: BaseException) -> DataError:
     remedy = "Mend its permissions" if isinstance(error, PermissionError) else "Replace it or remove it"
-    return DataError(f"{path} cannot be read as an image: {error}. {remedy}.")
+    return DataError(f"{path} cannot be read as an image: {error}.", remedy=f"{remedy}.")

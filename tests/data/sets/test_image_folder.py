@@ -122,7 +122,7 @@ def test_more_than_eight_bits_are_refused_not_clipped(root: Path, mode: str) -> 
 def test_a_file_of_another_size_is_named_unless_a_size_is_asked_for(root: Path) -> None:
     victim = root / "test" / "bee" / "002.png"
     Image.new("RGB", (14, 12)).save(victim)
-    with pytest.raises(DataError, match=rf"{victim} is 14x12 pixels, but .*train/ant/000.png is 12x12.*image_size"):
+    with pytest.raises(DataError, match=rf"{victim} is 14x12 pixels, but .*train/ant/000.png is 12x12\.\n.*image_size"):
         load(root)
     assert images_of_test(load(root, image_size=12)).shape == (20, 3, 12, 12)
 
@@ -130,7 +130,7 @@ def test_a_file_of_another_size_is_named_unless_a_size_is_asked_for(root: Path) 
 def test_images_that_are_not_square_need_a_size(root: Path) -> None:
     for file in root.rglob("*.png"):
         Image.new("RGB", (12, 10)).save(file)
-    with pytest.raises(DataError, match=r"12x10 pixels, not square\. Set dataset\.image_size"):
+    with pytest.raises(DataError, match=r"12x10 pixels, not square\.\n  remedy:  Set dataset\.image_size"):
         load(root)
 
 
@@ -177,7 +177,7 @@ def test_what_does_not_belong_is_named(root: Path) -> None:
     nested.rmdir()
     for link in (root / "train" / "ant" / "dangling.png", root / "train" / "wasp"):
         link.symlink_to(root / "nowhere")
-        refused(link, f"is a symbolic link to {root / 'nowhere'}, which is not there. Mend or remove it.")
+        refused(link, f"is a symbolic link to {root / 'nowhere'}, which is not there.\n  remedy:  Mend or remove it.")
         link.unlink()
     check(root)
 
@@ -196,7 +196,7 @@ def test_a_split_on_a_disk_that_is_not_there_is_named(root: Path, name: str) -> 
 @pytest.mark.parametrize("name", ["valid", "Validation", "dev"])
 def test_a_validation_folder_of_another_name_is_not_passed_over(root: Path, name: str) -> None:
     (root / name).mkdir()
-    with pytest.raises(DataError, match=f"{name} is not read: .*val. Rename it"):
+    with pytest.raises(DataError, match=f"{name} is not read: .*val.\n  remedy:  Rename it"):
         check(root)
 
 
