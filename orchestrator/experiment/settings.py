@@ -267,7 +267,7 @@ class General(Frozen):
         description="the path of the folder that holds the data sets",
     )
     storage: AbsolutePath = Field(
-        title="where checkpoints, results and logs lie",
+        title="where checkpoints, results and logs lie; a relative path starts at the folder of the command",
         default=Path("runs"),
         validate_default=True,
         description="the path of the folder for checkpoints and results",
@@ -287,7 +287,7 @@ class Experiment(General):
         title="the data sets; a list is swept", description="a name, {name: {option: value}}, or a list of these"
     )
     model: tuple[str, ...] = Field(
-        title="the networks, trained from scratch; a list is swept",
+        title="the networks, from scratch; ResNets have CIFAR's stem below 64 px; a list is swept",
         description="convnet, resnet18, resnet50 or another of torchvision's classification models, or a list",
     )
     augment: tuple[AugmentSpec, ...] = Field(

@@ -23,6 +23,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "tracking": Tracking,
     "cache": CacheSettings,
 }
+NUM_MIXED = "; at most the worker's batch, or `batch` for all of it, which tables show as its number"
 SWEPT = ("dataset", "model", "augment", "seed")
 
 _INTRO = """
@@ -135,9 +136,7 @@ def _augmentations() -> str:
         text += f"### `augment.{name}`\n\n" + paragraph(_summary(make))
         for parameter, field in parameters(make).items():
             value = "required" if field.default is MISSING else f"default `{field.default}`"
-            allowed = parameter_range(make, parameter) + (
-                "; at most the worker's batch, or `batch` for all of it" if parameter == "num_mixed" else ""
-            )
+            allowed = parameter_range(make, parameter) + (NUM_MIXED if parameter == "num_mixed" else "")
             text += f"#### `augment.{name}.{parameter}`\n\n" + paragraph(
                 f"{sentence(_meaning(make, parameter))} {sentence(value)} In the key. Allowed: {allowed}, or a list."
             )
