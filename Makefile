@@ -7,7 +7,7 @@ STORE := runs
 # Every worker of a sweep imports Ray and torch anew, which takes three times as long without their bytecode in .venv.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-slow chaos lint pictures ui lock clean
+.PHONY: quickstart test test-slow chaos lint reference pictures ui lock clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/zetasweep run experiments/quickstart.yaml -o storage=$(STORE)
@@ -29,6 +29,11 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# After a change of what a user can write, call or read: keys, commands, metrics, names in MLflow, exit codes, variables.
+reference: $(VENV)/.installed
+	$(BIN)/python -m tools.reference
 
 # After a change of an augmentation: what docs/augmentations.md shows.
 pictures: $(VENV)/.installed

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 DONE = 0
-# Some cells failed or are missing, or their results are not in MLflow yet.
 INCOMPLETE = 1
-# Nothing was started.
 WRONG_INPUT = 2
 INTERRUPTED = 130
+
+MEANINGS: dict[int, str] = {
+    DONE: "all is done, or what was asked for is shown",
+    INCOMPLETE: "some cells failed or are missing, their results are not in MLflow yet, or a check found something",
+    WRONG_INPUT: "the input is wrong, and nothing was started",
+    INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the same command continues",
+}

@@ -36,10 +36,14 @@ class ResizedCropSpec(Frozen):
     """What `augment.RandomResizedCrop` takes."""
 
     scale: _Range = Field(
-        default=(0.08, 1.0), description="two shares of the area, above 0, at most 1, the smaller first"
+        title="share of the area that a crop has",
+        default=(0.08, 1.0),
+        description="two shares of the area, above 0, at most 1, the smaller first",
     )
     ratio: _Range = Field(
-        default=(3 / 4, 4 / 3), description="two ratios of width to height, above 0, the smaller first"
+        title="width to height of a crop",
+        default=(3 / 4, 4 / 3),
+        description="two ratios of width to height, above 0, the smaller first",
     )
 
     @field_validator("scale", "ratio")
@@ -52,10 +56,16 @@ class ResizedCropSpec(Frozen):
 class ColorJitterSpec(Frozen):
     """What `augment.ColorJitter` takes."""
 
-    brightness: _Strength = 0.0
-    contrast: _Strength = 0.0
-    saturation: _Strength = 0.0
-    hue: Real = Field(default=0.0, ge=0, le=0.5, description="a number from 0 to 0.5")
+    brightness: _Strength = Field(default=0.0, title="strength of the change of brightness")
+    contrast: _Strength = Field(default=0.0, title="strength of the change of contrast")
+    saturation: _Strength = Field(default=0.0, title="strength of the change of saturation")
+    hue: Real = Field(
+        title="largest shift of the hue, in turns of the colour circle",
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="a number from 0 to 0.5",
+    )
 
 
 class DatasetSpec(Frozen):
@@ -67,33 +77,68 @@ class DatasetSpec(Frozen):
             it.
     """
 
-    name: str = Field(description="the name of a data set")
+    name: str = Field(title="which one", description="the name of a data set")
     folder: _PathInside | None = Field(
-        default=None, validate_default=True, description="a path below data_dir, for image_folder only"
+        title="where images of your own lie",
+        default=None,
+        validate_default=True,
+        description="a path below data_dir, for image_folder only",
     )
     file: _PathInside | None = Field(
-        default=None, validate_default=True, description="a path below data_dir, for medmnist_npz only"
+        title="where a file of MedMNIST's format lies",
+        default=None,
+        validate_default=True,
+        description="a path below data_dir, for medmnist_npz only",
     )
     image_size: _Side | None = Field(
-        default=None, description=f"the side in pixels to resize to, 1 to {_LARGEST}; null to keep it"
+        title="the side in pixels that the model is trained and tested on",
+        default=None,
+        description=f"the side in pixels to resize to, 1 to {_LARGEST}; null to keep it",
     )
     cache_size: _Side | None = Field(
-        default=None, description=f"the side in pixels to decode to, image_size to {_LARGEST}; null for image_size"
+        title="the side in pixels that images are decoded to; crops are taken from it",
+        default=None,
+        description=f"the side in pixels to decode to, image_size to {_LARGEST}; null for image_size",
     )
-    val_fraction: Real = Field(default=VAL_FRACTION, gt=0, lt=1, description="a number above 0 and below 1")
-    num_train: Count | None = Field(default=None, description="an integer, at least 1, or null for all images")
+    val_fraction: Real = Field(
+        title="the share of the training images that is validation, where a set has none of its own",
+        default=VAL_FRACTION,
+        gt=0,
+        lt=1,
+        description="a number above 0 and below 1",
+    )
+    num_train: Count | None = Field(
+        title="how many of the training images are used, validation among them",
+        default=None,
+        description="an integer, at least 1, or null for all images",
+    )
     crop_padding: Integer = Field(
-        ge=0, le=_LARGEST, description=f"an integer from 0 to {_LARGEST}; 0 with random_resized_crop"
+        title="pixels around an image before it is cropped at random",
+        ge=0,
+        le=_LARGEST,
+        description=f"an integer from 0 to {_LARGEST}; 0 with random_resized_crop",
     )
-    padding_mode: Literal["constant", "reflect"] = Field(default="constant", description="constant or reflect")
-    hflip: Bool = Field(description="true or false")
-    vflip: Bool = Field(default=False, description="true or false")
-    rot90: Bool = Field(default=False, description="true or false")
+    padding_mode: Literal["constant", "reflect"] = Field(
+        title="what the padding shows: black, or the image mirrored",
+        default="constant",
+        description="constant or reflect",
+    )
+    hflip: Bool = Field(title="whether images are mirrored at random, left to right", description="true or false")
+    vflip: Bool = Field(
+        title="whether images are mirrored at random, top to bottom", default=False, description="true or false"
+    )
+    rot90: Bool = Field(
+        title="whether images are turned by quarters at random", default=False, description="true or false"
+    )
     random_resized_crop: ResizedCropSpec | None = Field(
-        default=None, description="{scale: [low, high], ratio: [low, high]}, or null"
+        title="a random part of the image, resized",
+        default=None,
+        description="{scale: [low, high], ratio: [low, high]}, or null",
     )
     color_jitter: ColorJitterSpec | None = Field(
-        default=None, description="{brightness: x, contrast: x, saturation: x, hue: x}, or null"
+        title="random changes of brightness, contrast, saturation and hue",
+        default=None,
+        description="{brightness: x, contrast: x, saturation: x, hue: x}, or null",
     )
 
     @model_validator(mode="before")

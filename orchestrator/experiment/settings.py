@@ -32,25 +32,60 @@ class TrainSettings(Frozen):
         sampling: ``balanced`` draws images with replacement, so that each class is as frequent as any other.
     """
 
-    epochs: Count = Field(default=5, le=1_000_000, description="an integer from 1 to 1000000")
-    batch_size_per_worker: Count = Field(default=64, description="an integer, at least 1")
-    optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="sgd or adamw")
-    lr: Real = Field(default=0.1, gt=0, description="a finite number above 0")
-    momentum: Real | None = Field(default=0.9, ge=0, lt=1, description="a number from 0 to below 1")
-    weight_decay: Real = Field(default=5e-4, ge=0, description="a finite number, at least 0")
-    schedule: Literal["cosine", "multistep"] = Field(default="cosine", description="cosine or multistep")
-    warmup_epochs: Integer = Field(default=0, ge=0, description="an integer from 0 to train.epochs")
+    epochs: Count = Field(
+        title="passes over the training split", default=5, le=1_000_000, description="an integer from 1 to 1000000"
+    )
+    batch_size_per_worker: Count = Field(
+        title="images that one worker mixes and steps on at a time", default=64, description="an integer, at least 1"
+    )
+    optimizer: Literal["sgd", "adamw"] = Field(
+        title="what steps the weights", default="sgd", description="sgd or adamw"
+    )
+    lr: Real = Field(title="the learning rate after warm-up", default=0.1, gt=0, description="a finite number above 0")
+    momentum: Real | None = Field(
+        title="of SGD; AdamW has none", default=0.9, ge=0, lt=1, description="a number from 0 to below 1"
+    )
+    weight_decay: Real = Field(
+        title="the pull of the weights towards zero", default=5e-4, ge=0, description="a finite number, at least 0"
+    )
+    schedule: Literal["cosine", "multistep"] = Field(
+        title="how the learning rate falls after warm-up", default="cosine", description="cosine or multistep"
+    )
+    warmup_epochs: Integer = Field(
+        title="epochs in which the learning rate rises from near zero",
+        default=0,
+        ge=0,
+        description="an integer from 0 to train.epochs",
+    )
     milestones: tuple[Count, ...] = Field(
-        default=(), validate_default=True, description="a list of rising epochs, each at least 1 and below train.epochs"
+        title="epochs after which multistep multiplies the learning rate by lr_decay",
+        default=(),
+        validate_default=True,
+        description="a list of rising epochs, each at least 1 and below train.epochs",
     )
-    lr_decay: Real = Field(default=0.1, gt=0, le=1, description="a number above 0, at most 1")
+    lr_decay: Real = Field(
+        title="the factor at each milestone", default=0.1, gt=0, le=1, description="a number above 0, at most 1"
+    )
     clip_grad_norm: Real | None = Field(
-        default=None, gt=0, description="a finite number above 0, or null for no clipping"
+        title="the largest norm of the gradient",
+        default=None,
+        gt=0,
+        description="a finite number above 0, or null for no clipping",
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto, fp32 or bf16")
-    class_weights: Literal["balanced"] | None = Field(default=None, description="balanced, or null for equal weights")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        title="the arithmetic of the forward pass; auto is bf16 on a GPU and fp32 elsewhere",
+        default="auto",
+        description="auto, fp32 or bf16",
+    )
+    class_weights: Literal["balanced"] | None = Field(
+        title="balanced weighs the loss of class k by n / (K n_k), over the training split",
+        default=None,
+        description="balanced, or null for equal weights",
+    )
     sampling: Literal["balanced"] | None = Field(
-        default=None, description="balanced, or null for each image once per epoch"
+        title="balanced draws images with replacement, each class as often as any other",
+        default=None,
+        description="balanced, or null for each image once per epoch",
     )
 
     @field_validator("momentum")
@@ -84,33 +119,61 @@ class TrainSettings(Frozen):
 class Resources(Frozen):
     """What one cell occupies and how many cells train at once; only `workers` changes a result."""
 
-    workers: Count = Field(default=1, description="an integer, at least 1")
+    workers: Count = Field(
+        title="processes that train a cell together; they mix inside their own batches",
+        default=1,
+        description="an integer, at least 1",
+    )
     cpus_per_worker: Real = Field(
+        title="cores of a worker, and the threads that it computes with",
         default=1.0,
         ge=0.01,
         description="an integer, at least 1; with one worker also a fraction of a CPU, at least 0.01",
     )
     gpus_per_worker: Real = Field(
-        default=0.0, ge=0, description="an integer, at least 0; with one worker also a fraction of a GPU"
+        title="GPUs of a worker; 0 trains on the CPU",
+        default=0.0,
+        ge=0,
+        description="an integer, at least 0; with one worker also a fraction of a GPU",
     )
-    slots: Literal["auto"] | Count = Field(default="auto", description="auto, or an integer, at least 1")
+    slots: Literal["auto"] | Count = Field(
+        title="cells that train at a time; auto takes as many as fit",
+        default="auto",
+        description="auto, or an integer, at least 1",
+    )
     backend: Backend = Field(
-        default="auto", description="what mixes the batches: auto, torch, or triton, which needs GPUs"
+        title="what mixes the batches",
+        default="auto",
+        description="what mixes the batches: auto, torch, or triton, which needs GPUs",
     )
     feed: Literal["auto", "resident", "streaming"] = Field(
-        default="auto", description="auto, resident (all images on the device) or streaming (batch by batch)"
+        title="how images get to the device",
+        default="auto",
+        description="auto, resident (all images on the device) or streaming (batch by batch)",
     )
     resident_share: Real = Field(
-        default=0.5, gt=0, le=1, description="the share of the device's free memory for images, above 0, at most 1"
+        title="how much of the device's free memory may hold images",
+        default=0.5,
+        gt=0,
+        le=1,
+        description="the share of the device's free memory for images, above 0, at most 1",
     )
     max_failures: Count = Field(
-        default=3, description="an integer, at least 1: a cell is given up when its workers have died so often"
+        title="deaths of workers over one cell until it is given up",
+        default=3,
+        description="an integer, at least 1: a cell is given up when its workers have died so often",
     )
     stall_timeout_s: Real = Field(
-        default=600.0, ge=5, description="seconds, at least 5: workers that give no sign of life so long are restarted"
+        title="silence after which workers are started again",
+        default=600.0,
+        ge=5,
+        description="seconds, at least 5: workers that give no sign of life so long are restarted",
     )
     checkpoint_every_s: Real = Field(
-        default=600.0, ge=0, description="seconds, at least 0: longer epochs are saved so often, too"
+        title="how often a checkpoint is written within a long epoch",
+        default=600.0,
+        ge=0,
+        description="seconds, at least 0: longer epochs are saved so often, too",
     )
 
     @field_validator("cpus_per_worker", "gpus_per_worker")
@@ -139,11 +202,15 @@ class Tracking(Frozen):
     """Where MLflow keeps the runs, and under which name; None means the experiment's."""
 
     uri: Text | None = Field(
+        title="the MLflow store",
         default=None,
         description="an MLflow tracking URI without a password; null for MLFLOW_TRACKING_URI or else sqlite in storage",
     )
     experiment: Text | None = Field(
-        default=None, max_length=500, description="a name of at most 500 characters, or null for that of the experiment"
+        title="MLflow's experiment that takes the runs",
+        default=None,
+        max_length=500,
+        description="a name of at most 500 characters, or null for that of the experiment",
     )
 
     @field_validator("uri")
@@ -166,10 +233,16 @@ class CacheSettings(Frozen):
     """Where decoded images are kept, on each machine."""
 
     dir: AbsolutePath = Field(
-        default_factory=default_cache_dir, validate_default=True, description="a path on a disk of the machine"
+        title="where decoded images lie, on each machine",
+        default_factory=default_cache_dir,
+        validate_default=True,
+        description="a path on a disk of the machine",
     )
     limit_gib: Real | None = Field(
-        default=None, gt=0, description="a finite number above 0: what all of it may take; null for no limit"
+        title="what all decoded images together may take",
+        default=None,
+        gt=0,
+        description="a finite number above 0: what all of it may take; null for no limit",
     )
 
     def open(self) -> Cache:
@@ -181,16 +254,21 @@ class General(Frozen):
     """The entries of an experiment file that are neither swept nor sections of their own."""
 
     name: str = Field(
+        title="of the experiment; its sweep and its files are found again by it",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
         description="1 to 100 letters, digits, dots, underscores and hyphens, the first a letter or digit",
     )
     data_dir: AbsolutePath = Field(
+        title="where the data sets lie",
         default_factory=lambda: Path(os.environ.get(DATA_DIR) or "data"),
         validate_default=True,
         description="the path of the folder that holds the data sets",
     )
     storage: AbsolutePath = Field(
-        default=Path("runs"), validate_default=True, description="the path of the folder for checkpoints and results"
+        title="where checkpoints, results and logs lie; a relative path starts at the folder of the command",
+        default=Path("runs"),
+        validate_default=True,
+        description="the path of the folder for checkpoints and results",
     )
 
 
@@ -203,10 +281,22 @@ class Experiment(General):
         file: Where it was read from.
     """
 
-    dataset: tuple[DatasetSpec, ...]
-    model: tuple[str, ...]
-    augment: tuple[AugmentSpec, ...]
-    seed: tuple[int, ...] = (0,)
+    dataset: tuple[DatasetSpec, ...] = Field(
+        title="the data sets; a list is swept", description="a name, {name: {option: value}}, or a list of these"
+    )
+    model: tuple[str, ...] = Field(
+        title="the networks, from scratch; ResNets have CIFAR's stem below 64 px; a list is swept",
+        description="convnet, resnet18, resnet50 or another of torchvision's classification models, or a list",
+    )
+    augment: tuple[AugmentSpec, ...] = Field(
+        title="the alternatives to compare; a list is swept, and so is a list inside one",
+        description="a name, {name: {parameter: value or list}}, or a list of these",
+    )
+    seed: tuple[int, ...] = Field(
+        title="of initial weights, order and augmentation; a list is swept",
+        default=(0,),
+        description="an integer from 0 to 4294967295, or a list",
+    )
     train: TrainSettings = TrainSettings()
     resources: Resources = Resources()
     tracking: Tracking = Tracking()

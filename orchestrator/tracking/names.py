@@ -1,0 +1,68 @@
+"""The names of what MLflow has of a sweep and of its cells; ``docs/reference/mlflow.md`` is made from these tables."""
+
+from __future__ import annotations
+
+KIND, SWEEP, OWNER, HEARTBEAT = (f"zetasweep.{name}" for name in ("kind", "sweep", "owner", "heartbeat_ms"))
+KEY, REASON, MODEL_URI, SPLIT_HASH = (f"zetasweep.{name}" for name in ("cell", "reason", "model_uri", "split_hash"))
+BELOW_GAMMA_MIN, FIRST_STEP_MS = "zetasweep.below_gamma_min", "zetasweep.first_step_ms"
+DEVICE, WORLD_SIZE, BACKEND, FEED = (f"zetasweep.{name}" for name in ("device", "world_size", "backend", "feed"))
+# MLflow's own, which its UI shows as the version of the source.
+GIT_COMMIT = "mlflow.source.git.commit"
+
+EXPERIMENT_TAGS: dict[str, str] = {
+    "mlflow.experimentKind": "`custom_model_development`; without it MLflow's UI takes it for one of a language model",
+}
+SWEEP_TAGS: dict[str, str] = {
+    KIND: "`sweep`",
+    SWEEP: "the experiment's `name`",
+    OWNER: "the driver at work, as `host:place:pid:start`; empty when it has ended",
+    HEARTBEAT: "when the driver last said that it is at work, Unix milliseconds",
+    GIT_COMMIT: "the commit of the folder that it was started in; missing outside a checkout",
+    "mlflow.runName": "the experiment's `name`",
+}
+CELL_TAGS: dict[str, str] = {
+    KIND: "`cell`",
+    KEY: "the cell's key",
+    SWEEP: "the `name` of the experiment that ran it first",
+    OWNER: "the driver that opened the run last",
+    REASON: "the first line of why the cell failed; empty if it did not",
+    BELOW_GAMMA_MIN: "where there is a γ: `true` if it is so small that the first sample does not outweigh the others",
+    DEVICE: "`cpu`, or the name of the GPU",
+    WORLD_SIZE: "the number of workers",
+    BACKEND: "what mixed the batches: `torch` or `triton`",
+    FEED: "how the images got to the device: `resident` or `streaming`",
+    SPLIT_HASH: "SHA-256 over which images, with which labels, are in which split",
+    FIRST_STEP_MS: "when the process that finished the training began its first step, Unix milliseconds",
+    MODEL_URI: "the logged model of a finished cell",
+    GIT_COMMIT: "the commit of the folder that the sweep was started in; missing outside a checkout",
+    "mlflow.runName": "augmentation, seed, data set and model",
+    "mlflow.parentRunId": "the run of the sweep that ran it first",
+}
+
+EPOCH_METRICS: dict[str, str] = {
+    "epoch": "the number of the epoch, from 1",
+    "train/lr": "the learning rate of its last step",
+    "train/loss": "mean loss of the mixed training images, with mixed labels: not comparable between augmentations",
+    "train/images_per_s": "training images per second, of all workers together",
+    "val/METRIC": "each metric over the validation split",
+}
+FINAL_METRICS: dict[str, str] = {
+    "test/METRIC": "each metric over the test split, with the weights that were best on validation",
+    "test/recall/CLASS": "the share of a class's test images that is recognised",
+    "best/METRIC": "each validation metric of the epoch that was tested",
+    "best/epoch": "the number of that epoch",
+    "audit/effective_num_samples": "1 / Σ w², mean over the first batch: how many images an output is made of",
+    "audit/soft_label_entropy": "-Σ p log p of the first batch's labels, mean",
+    "audit/ms_per_step": "what it costs to crop, mirror, normalise and mix that batch, median in milliseconds",
+}
+
+SWEEP_ARTIFACTS: dict[str, str] = {
+    "experiment.json": "the experiment, checked and with its defaults; without the tracking URI",
+    "environment.json": "Python, platform, cores and the versions of the packages",
+}
+CELL_ARTIFACTS: dict[str, str] = {
+    "cell.json": "all that determines the result: what the key is the hash of",
+    "environment.json": "Python, platform, cores and the versions of the packages",
+    "audit/": "the first batch: its figures, and a panel of images with their soft labels",
+    "failure.txt": "why the cell failed, as a whole",
+}

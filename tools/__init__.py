@@ -1,0 +1,1 @@
+"""What makes documents; no part of what is installed."""

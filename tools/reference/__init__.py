@@ -1,0 +1,1 @@
+"""Makes ``docs/reference/`` from the code: ``make reference``."""

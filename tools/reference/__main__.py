@@ -1,0 +1,13 @@
+"""``python -m tools.reference``, from the root of the repository: writes every page anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tools.reference.pages import make_pages
+
+FOLDER = Path("docs/reference")
+
+if __name__ == "__main__":
+    for name, text in make_pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,102 @@
+"""The pages of names that stand in one table of the code each: metrics, MLflow, exit codes, environment variables."""
+
+from __future__ import annotations
+
+from orchestrator.environment import MOMENTS, SETTINGS, VARIABLES
+from orchestrator.exit_codes import MEANINGS
+from orchestrator.metric_names import METRICS, RECALL
+from orchestrator.tracking import names
+from tools.reference.markdown import item, items, paragraph, table
+from tools.reference.yaml_keys import param_names
+
+# A machine's name for itself, which differs between systems.
+LOOPBACK = {"lo": "`lo` (`lo0` on macOS)", "lo0": "`lo` (`lo0` on macOS)"}
+
+
+def metrics_page() -> str:
+    """Return the page of the metrics."""
+    rows = [
+        (
+            f"`{name}`",
+            info.what,
+            "higher" if info.higher_is_better else "lower",
+            "0 to 1, in percent in tables" if info.is_fraction else "at least 0",
+        )
+        for name, info in METRICS.items()
+    ]
+    return (
+        "# Metrics\n\n"
+        + paragraph(
+            "`val/METRIC` is of each epoch, `best/METRIC` of the epoch with the lowest error on validation (then the "
+            "lowest loss), `test/METRIC` of the test images with the weights of that epoch. "
+            "`compare --metric` takes any of them and `train/loss`; `select --metric` takes METRIC alone, and "
+            "reads it on validation."
+        )
+        + table(("METRIC", "what it is", "better", "range"), rows)
+        + paragraph(
+            f"Beside them the test has `{RECALL}CLASS` for each class that occurs: the share of its images that is "
+            "recognised. What else a run has is in [MLflow](mlflow.md)."
+        )
+    ).rstrip() + "\n"
+
+
+def mlflow_page() -> str:
+    """Return the page of what MLflow has."""
+    return (
+        "# MLflow\n\n"
+        + paragraph(
+            "The MLflow experiment is named `tracking.experiment`, or like the experiment file. It has one run for the "
+            "sweep and, as its children, one for each cell."
+        )
+        + "## Tags of the MLflow experiment\n\n"
+        + items(names.EXPERIMENT_TAGS)
+        + "## The run of a sweep\n\n### Tags\n\n"
+        + items(names.SWEEP_TAGS)
+        + "### Artifacts\n\n"
+        + items(names.SWEEP_ARTIFACTS)
+        + "## The run of a cell\n\n### Tags\n\n"
+        + items(names.CELL_TAGS)
+        + "### Params\n\n"
+        + paragraph("Under the names of the experiment file; those that do not apply to a cell are left out.")
+        + items(param_names())
+        + "### Metrics of each epoch\n\n"
+        + paragraph("The step is the epoch. METRIC: one of [metrics](metrics.md).")
+        + items(names.EPOCH_METRICS)
+        + "### Metrics of the whole cell\n\n"
+        + paragraph("One value each, at step 0.")
+        + items(names.FINAL_METRICS)
+        + "### Artifacts\n\n"
+        + items(names.CELL_ARTIFACTS)
+        + "### Inputs and model\n\n"
+        + paragraph(
+            "Each run names its data as inputs `DATASET-train`, `DATASET-val` and `DATASET-test`. A finished one has "
+            "the logged model `model`: a graph (`pt2`) from pixels in [0, 1] to logits, without this project's code."
+        )
+    ).rstrip() + "\n"
+
+
+def exit_codes_page() -> str:
+    """Return the page of the exit codes."""
+    rows = [(str(code), meaning) for code, meaning in MEANINGS.items()]
+    return "# Exit codes\n\n" + table(("code", "meaning"), rows).rstrip() + "\n"
+
+
+def environment_page() -> str:
+    """Return the page of the environment variables."""
+    page = "# Environment variables\n\n## Read\n\n" + items({entry.name: entry.what for entry in VARIABLES})
+    page += "## Set, unless they are set already\n\n"
+    for moment, when in MOMENTS.items():
+        page += f"### {when[0].upper()}{when[1:]}\n\n"
+        for setting in SETTINGS:
+            if setting.moment == moment:
+                value = LOOPBACK.get(setting.value, f"`{setting.value}`")
+                page += item(f"`{setting.name}` = {value}. Without it: {setting.why}.")
+        page += "\n"
+    return (
+        page
+        + paragraph(
+            "Where no cluster is joined, one is started that can be reached from this machine alone, and by token: "
+            "then `RAY_AUTH_MODE` is `token` and `RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER` is `0`, whatever they were."
+        ).rstrip()
+        + "\n"
+    )
