@@ -122,16 +122,16 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
     """Deliver to MLflow what it did not take while the cells were trained, and return the exit code."""
     from orchestrator.sweep.output import output_to
 
-    told = {cell: journal.read(storage.cells_dir / cell.key) for cell in cells}
+    told = {cell: journal.read(storage.cell(cell.key).path) for cell in cells}
     runs = tracker.cell_runs(cells)
     only_store = storage.stores() in ([], [tracker.store.shown_uri])
     for key in [key for key, run in runs.items() if run.status == "done"]:
         told = {cell: entries for cell, entries in told.items() if cell.key != key}
         # Finished meanwhile, from another storage: MLflow needs nothing more of it; but another store might.
         if only_store:
-            storage.shrink(key)
+            storage.cell(key).shrink()
     waiting = {cell: entries for cell, entries in told.items() if entries}
-    untold = [cell for cell, entries in told.items() if not entries and storage.has_result(cell.key)]
+    untold = [cell for cell, entries in told.items() if not entries and storage.cell(cell.key).result.exists()]
     if untold:
         Console().print(
             f"missing in MLflow: {counted(len(untold), 'trained cell')}: zetasweep run delivers from the checkpoints, "

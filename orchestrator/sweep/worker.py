@@ -127,11 +127,10 @@ class _Worker:
         def wait_for_space(reason: str) -> None:
             ray.get(self._mailbox.post.remote(job, Message("waiting", {"reason": reason})))
 
-        checkpoint_dir = Path(self._settings.cells_dir) / cell.key
         result = train_cell(
             cell,
             dataset,
-            checkpoint_dir=checkpoint_dir,
+            checkpoint_dir=self._settings.storage.cell(cell.key).path,
             device=self._device,
             report=report,
             feed=feed,

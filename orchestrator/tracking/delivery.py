@@ -22,7 +22,6 @@ from orchestrator.storage.folder import Storage
 from orchestrator.storage.journal import Told
 from orchestrator.tracking.store import can_pass, is_busy, message_of
 from orchestrator.tracking.tracker import SupersededError, Tracker
-from orchestrator.train import audit
 
 # Half the share of a worker on the same core, which Ray gives 15.
 NICENESS = 19
@@ -217,16 +216,16 @@ class Delivery:
         elif told.kind == "epoch":
             result = EpochResult(**body)
             if result.epoch == 1:
-                tracker.log_audit(cell, folder / audit.FOLDER, timestamp_ms=result.timestamp_ms)
+                tracker.log_audit(cell, self._storage.cell(cell.key).audit, timestamp_ms=result.timestamp_ms)
             tracker.log_epoch(cell, result)
         elif told.kind == "done":
             facts = next(each.body for each in earlier if each.kind == "facts")
             tracker.finish_cell(cell, CellResult(**body), facts, checkpoint_dir=folder)
-            self._storage.shrink(cell.key)
+            self._storage.cell(cell.key).shrink()
         elif told.kind == "failed":
             tracker.fail_cell(cell, body["reason"])
         else:
             tracker.interrupt_cell(cell)
 
     def _folder(self, cell: Cell) -> Path:
-        return self._storage.cells_dir / cell.key
+        return self._storage.cell(cell.key).path

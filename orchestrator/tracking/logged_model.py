@@ -15,6 +15,7 @@ from torch import nn
 
 from orchestrator.models.registry import build_model
 from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.storage.cell_folder import CellFolder
 
 
 def log_model(model: str, data: dict[str, Any], *, checkpoint_dir: Path) -> str:
@@ -34,7 +35,7 @@ def log_model(model: str, data: dict[str, Any], *, checkpoint_dir: Path) -> str:
         num_channels=data["num_channels"],
         image_size=data["image_size"],
     )
-    state = checkpoint.load(checkpoint_dir / checkpoint.BEST)
+    state = checkpoint.load(CellFolder(checkpoint_dir).best)
     assert state is not None, "a finished cell has best weights"
     network.load_state_dict(state["model"])
     graph = nn.Sequential(v2.Normalize(data["mean"], data["std"]), network).eval()

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import shutil
-import socket
 import statistics
 import time
 import unicodedata
@@ -18,8 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-# The folder of an audit, inside a cell's folder of checkpoints, and its files.
-FOLDER = "audit"
+from orchestrator.storage.atomic import folder_written_whole
+
+# The files of an audit.
 FIGURES, PANEL, PANEL_TARGETS = "audit.json", "panel.png", "panel.json"
 NUM_PANEL_IMAGES = 16
 NUM_COLUMNS, MIN_TILE, CAPTION_LINES, LINE_HEIGHT, FONT_SIZE = 4, 128, 3, 13, 11
@@ -106,19 +104,11 @@ def write_audit(folder: Path, audit: Audit, *, pixels: Tensor, class_names: Sequ
         {name: round(share, 4) for name, share in zip(class_names, row, strict=True) if share > 0}
         for row in audit.targets[:NUM_PANEL_IMAGES].tolist()
     ]
-    # A name of its own: a process that a cluster took for dead may still be writing to the same folder.
-    temporary = folder.with_name(f".{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True, exist_ok=True)
-    (temporary / FIGURES).write_text(json.dumps(asdict(audit.figures), indent=2) + "\n", encoding="utf-8")
-    (temporary / PANEL_TARGETS).write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
-    _draw_panel(temporary / PANEL, pixels[:NUM_PANEL_IMAGES].cpu(), shown)
-    try:
-        temporary.rename(folder)
-    except OSError:
-        # Another process was faster; its audit is of the same batch.
-        shutil.rmtree(temporary, ignore_errors=True)
-        if not folder.is_dir():
-            raise
+    # Should another process be faster: its audit is of the same batch.
+    with folder_written_whole(folder) as unfinished:
+        (unfinished / FIGURES).write_text(json.dumps(asdict(audit.figures), indent=2) + "\n", encoding="utf-8")
+        (unfinished / PANEL_TARGETS).write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
+        _draw_panel(unfinished / PANEL, pixels[:NUM_PANEL_IMAGES].cpu(), shown)
 
 
 def read_figures(folder: Path) -> Figures | None:

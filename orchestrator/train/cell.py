@@ -22,6 +22,7 @@ from orchestrator.data import Dataset
 from orchestrator.errors import CellError
 from orchestrator.experiment.cells import Cell
 from orchestrator.records import CellResult
+from orchestrator.storage.cell_folder import CellFolder
 from orchestrator.storage.checkpoints import Checkpoints
 from orchestrator.train.feed import Feed, make_feed
 from orchestrator.train.ranks import Ranks
@@ -79,7 +80,7 @@ def train_cell(
         trainer = Trainer(
             cell,
             dataset,
-            checkpoints=Checkpoints(checkpoint_dir),
+            checkpoints=Checkpoints(CellFolder(checkpoint_dir)),
             feed=feed,
             backend=backend,
             ranks=ranks,

@@ -17,8 +17,8 @@ from orchestrator.data import Dataset, Split
 from orchestrator.errors import CellError
 from orchestrator.experiment.cells import Cell
 from orchestrator.records import CellResult, EpochResult
-from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage.checkpoints import Checkpoints, Point
+from orchestrator.storage.cell_folder import Point
+from orchestrator.storage.checkpoints import Checkpoints
 from orchestrator.train import audit
 from orchestrator.train.batches import AUGMENT, MODEL, balanced_class_weights, derive_seed, epoch_order, shard_batches
 from orchestrator.train.feed import Feed
@@ -128,8 +128,8 @@ class Trainer:
             return None
         if state["split_hash"] != self._dataset.split_hash:
             raise CellError(
-                f"the checkpoint in {self._checkpoints.folder} was made when {self._dataset.name} consisted of other "
-                "files or labels: restore them, or remove that folder to train from the start"
+                f"the checkpoint in {self._checkpoints.folder.path} was made when {self._dataset.name} consisted of "
+                "other files or labels: restore them, or remove that folder to train from the start"
             )
         self._history = [EpochResult(**entry) for entry in state["history"]]
         for entry in self._history:
@@ -143,9 +143,9 @@ class Trainer:
         return None
 
     def _found(self) -> dict[str, Any] | None:
-        self._checkpoints.sweep_out()
-        finished = self._checkpoints.load(checkpoint.RESULT)
-        if finished is not None and self._checkpoints.load(checkpoint.BEST) is not None:
+        self._checkpoints.remove_temporaries()
+        finished = self._checkpoints.load(self._checkpoints.folder.result)
+        if finished is not None and self._checkpoints.load(self._checkpoints.folder.best) is not None:
             return finished
         newest = self._checkpoints.load_newest()
         return newest[1] if newest is not None else None
@@ -211,12 +211,12 @@ class Trainer:
     def _test(self) -> CellResult:
         """Evaluate the best weights on the test split, once, and keep them and the result."""
         best = self._best()
-        name = Point(best.epoch).file_name
-        state = self._checkpoints.load(name) if self._rank == 0 else None
+        path = self._checkpoints.folder.point(Point(best.epoch))
+        state = self._checkpoints.load(path) if self._rank == 0 else None
         if self._ranks.from_rank_0(state is None):
             if self._rank == 0:
                 self._checkpoints.forget_points()
-            raise BestLostError(f"{self._checkpoints.folder / name} is gone, with the best weights")
+            raise BestLostError(f"{path} is gone, with the best weights")
         self._learner.load_weights(state["model"] if state is not None else None)
         tested = self._evaluate(self._dataset.test, per_class=True)
         metrics = {f"test/{name}": value for name, value in tested.items()}
@@ -256,7 +256,7 @@ class Trainer:
 
     def _audit(self, indices: Tensor, generator: torch.Generator) -> None:
         """Write down what the augmentation is going to make of the cell's first batch."""
-        folder = self._checkpoints.folder / audit.FOLDER
+        folder = self._checkpoints.folder.audit
         if folder.exists():
             return
         (pixels,) = self._feed.batches([self._dataset.train.rows[indices]])
@@ -357,7 +357,7 @@ class Trainer:
             if error.errno not in FULL_DISK:
                 raise
             # The error names a file only where one could not even be made.
-            folder = self._checkpoints.folder
+            folder = self._checkpoints.folder.path
             return f"the disk of {folder} is full ({error.strerror}): training waits until there is space again"
         return None
 

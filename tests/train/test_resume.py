@@ -30,8 +30,9 @@ from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import CellError
 from orchestrator.records import EpochResult
 from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage.checkpoints import Checkpoints, Point
-from orchestrator.train import audit, learner, trainer
+from orchestrator.storage.cell_folder import CellFolder, Point
+from orchestrator.storage.checkpoints import Checkpoints
+from orchestrator.train import learner, trainer
 from orchestrator.train import requests as lookout
 from orchestrator.train.cell import train_cell
 from orchestrator.train.learner import Learner
@@ -126,7 +127,7 @@ def test_stopped_anywhere_it_ends_the_same(
         with pytest.raises(StoppedError) as stopped:
             run(cell, few_digits, folder, poll=PollUntil(moment, demand))
         assert stopped.value.demand is demand
-        assert Checkpoints(folder).points(), "it was saved"
+        assert CellFolder(folder).points(), "it was saved"
         again = run(cell, few_digits, folder)
         assert len(steps) == num_steps, "no step was taken twice"
         assert numbers(again.history) == numbers(whole.history)
@@ -173,7 +174,7 @@ def test_a_long_epoch_is_saved_in_its_middle(few_digits: Dataset, tmp_path: Path
             poll=DieAt(7),
             checkpoint_every_s=0,
         )
-    assert Checkpoints(tmp_path).points() == [Point(0, 6), Point(0, 5)], "the newest two"
+    assert CellFolder(tmp_path).points() == [Point(0, 6), Point(0, 5)], "the newest two"
 
 
 class DieAt:
@@ -199,11 +200,11 @@ def test_keeps_the_newest_two_and_the_best_while_it_trains(
         few_digits,
         checkpoint_dir=tmp_path,
         device=CPU,
-        report=lambda _: kept.append(Checkpoints(tmp_path).points()),
+        report=lambda _: kept.append(CellFolder(tmp_path).points()),
     )
     assert [[point.epoch for point in points] for points in kept] == [[1], [2, 1], [3, 2], [4, 3, 2], [5, 4, 2]]
-    assert not Checkpoints(tmp_path).points()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [audit.FOLDER, checkpoint.BEST, checkpoint.RESULT]
+    assert not CellFolder(tmp_path).points()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit", "best.pt", "result.pt"]
 
 
 def best_at_first(*args: Any, **options: Any) -> dict[str, float]:
@@ -236,7 +237,7 @@ def test_damaged_checkpoints_cost_time_and_nothing_else(
     whole = run(cell, few_digits, tmp_path / "whole")
     folder = tmp_path / "damaged"
     interrupt(cell, few_digits, folder, after=3)
-    points = Checkpoints(folder).points()
+    points = CellFolder(folder).points()
     chosen = {"newest": points[:1], "best": points[-1:], "all": points}[which]
     for point in chosen:
         damage(folder / point.file_name)
@@ -248,7 +249,7 @@ def test_damaged_checkpoints_cost_time_and_nothing_else(
         assert "damaged" in caplog.text
 
 
-@pytest.mark.parametrize("name", [checkpoint.BEST, checkpoint.RESULT])
+@pytest.mark.parametrize("name", ["best.pt", "result.pt"])
 def test_a_damaged_result_is_made_again(few_digits: Dataset, tmp_path: Path, name: str) -> None:
     cell = make_cell(num_train=FEW, epochs=2)
     whole = run(cell, few_digits, tmp_path)
@@ -264,7 +265,7 @@ def test_the_best_weights_are_lost_just_before_the_test(few_digits: Dataset, tmp
     def lose(result: EpochResult) -> None:
         if result.epoch == 2 and not (tmp_path / "lost").exists():
             (tmp_path / "lost").touch()
-            for point in Checkpoints(tmp_path / "cell").points():
+            for point in CellFolder(tmp_path / "cell").points():
                 (tmp_path / "cell" / point.file_name).unlink()
 
     result = train_cell(cell, few_digits, checkpoint_dir=tmp_path / "cell", device=CPU, report=lose)
@@ -300,7 +301,7 @@ def test_the_middle_of_an_epoch_on_a_gpu_is_taken_up_on_the_cpu(few_digits: Data
     cell = make_cell(num_train=FEW, epochs=2, batch_size_per_worker=32)
     with pytest.raises(StoppedError):
         run(cell, few_digits, tmp_path, poll=PollUntil(3))
-    point, state = Checkpoints(tmp_path).load_newest() or pytest.fail("it was not saved")
+    point, state = Checkpoints(CellFolder(tmp_path)).load_newest() or pytest.fail("it was not saved")
     assert point == Point(0, 3)
     for own in state["underway"]["ranks"]:
         own |= {"generator": torch.zeros(16, dtype=torch.uint8), "cuda": torch.zeros(16, dtype=torch.uint8)}

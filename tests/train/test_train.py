@@ -29,7 +29,8 @@ from augment import AUGMENTATIONS, p_series_weights
 from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import CellError
 from orchestrator.metric_names import METRICS
-from orchestrator.storage.checkpoints import Checkpoints, Point
+from orchestrator.storage.cell_folder import CellFolder, Point
+from orchestrator.storage.checkpoints import Checkpoints
 from orchestrator.train import learner, trainer
 from orchestrator.train.audit import read_figures
 from orchestrator.train.cell import train_cell
@@ -217,7 +218,7 @@ def test_of_two_epochs_alike_the_loss_decides_and_then_the_earlier(
 def test_divergence_fails_the_cell_and_leaves_the_last_good_epoch(few_digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(CellError, match=r"train\.lr"):
         run(make_cell(num_train=FEW, lr=1e12, clip_grad_norm=None), few_digits, tmp_path)
-    newest = Checkpoints(tmp_path).load_newest()
+    newest = Checkpoints(CellFolder(tmp_path)).load_newest()
     assert newest is None or all(tensor.isfinite().all() for tensor in newest[1]["model"].values())
 
 

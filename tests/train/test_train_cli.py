@@ -14,7 +14,7 @@ from trainings import FEW
 from orchestrator.records import CellResult
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.train import __main__ as train_cli
-from orchestrator.train import audit, feed
+from orchestrator.train import feed
 from orchestrator.train.cell import train_cell
 from orchestrator.train.feed import StreamingFeed
 
@@ -58,7 +58,7 @@ def test_torchrun_trains_a_cell(experiment: Path, tmp_path: Path, environment: d
     )
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs" / "cells").iterdir()
-    state = checkpoint.load(folder / checkpoint.RESULT)
+    state = checkpoint.load(folder / "result.pt")
     assert state is not None
     first, *lines = done.stdout.splitlines()
     assert first == f"{folder.name} digits(num_train={FEW}) convnet mixup(alpha=1.0) seed=0: 2 x cpu, fp32, in {folder}"
@@ -80,7 +80,7 @@ def test_one_process_trains_goes_on_and_repeats(
     first = capsys.readouterr().out
     assert first.count("\nepoch ") == 2
     left = sorted(file.name for file in (tmp_path / "mine" / key).iterdir())
-    assert left == [audit.FOLDER, checkpoint.BEST, checkpoint.RESULT]
+    assert left == ["audit", "best.pt", "result.pt"]
     assert call(*chosen) == 0
     assert capsys.readouterr().out == first, "what is finished is shown again and not trained again"
     assert not (tmp_path / "runs").exists()

@@ -18,7 +18,7 @@ from trainings import FEW, PollUntil, Trained, evaluate, interrupt, make_cell, n
 
 from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import CellError, UserError
-from orchestrator.storage.checkpoints import Checkpoints, Point
+from orchestrator.storage.cell_folder import CellFolder, Point
 from orchestrator.train import __main__ as train_cli
 from orchestrator.train import requests as lookout
 from orchestrator.train import trainer
@@ -125,7 +125,7 @@ def stop_and_resume(rank: int, dataset: Dataset, folder: Path, *, look: int, sav
     with pytest.raises(StoppedError):
         run(RANKS_CELL, dataset, folder, poll=PollUntil(look if rank == WORLD_SIZE - 1 else None))
     if rank == 0:
-        assert Checkpoints(folder).points()[0] == Point(1, saved_step)
+        assert CellFolder(folder).points()[0] == Point(1, saved_step)
     return run(RANKS_CELL, dataset, folder)
 
 

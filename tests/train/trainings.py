@@ -19,7 +19,7 @@ from orchestrator.experiment.settings import TrainSettings
 from orchestrator.models.registry import build_model
 from orchestrator.records import CellResult, EpochResult
 from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage.checkpoints import Point
+from orchestrator.storage.cell_folder import Point
 from orchestrator.train.batches import MODEL, derive_seed
 from orchestrator.train.cell import train_cell
 from orchestrator.train.metrics import compute_metrics
@@ -69,7 +69,7 @@ class Trained:
 
     @property
     def best_weights(self) -> dict[str, Tensor]:
-        return weights_in(self.folder / checkpoint.BEST)
+        return weights_in(self.folder / "best.pt")
 
 
 def make_cell(
