@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 from trainings import (
+    COMPUTE_METRICS,
     CPU,
     EPOCHS,
     FEW,
@@ -32,12 +33,11 @@ from orchestrator.records import EpochResult
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage.cell_folder import CellFolder, Point
 from orchestrator.storage.checkpoints import Checkpoints
-from orchestrator.train import learner, trainer
-from orchestrator.train import requests as lookout
+from orchestrator.train import disk_full, learner, requests
 from orchestrator.train.cell import train_cell
 from orchestrator.train.learner import Learner
 from orchestrator.train.metrics import compute_metrics
-from orchestrator.train.requests import Demand, StoppedError
+from orchestrator.train.requests import Request, StoppedError
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -105,13 +105,13 @@ def test_checkpoint_of_other_data_is_refused(few_digits: Dataset, tmp_path: Path
 
 @pytest.fixture
 def _looks_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookout, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(requests, "POLL_EVERY_S", 0)
 
 
 @pytest.mark.usefixtures("_looks_after_every_step")
-@pytest.mark.parametrize("demand", [Demand.STOP, Demand.LEAVE])
+@pytest.mark.parametrize("request", [Request.STOP, Request.LEAVE])
 def test_stopped_anywhere_it_ends_the_same(
-    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demand: Demand
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Request
 ) -> None:
     """Every moment of two epochs, in the training and in the evaluations, and of the test."""
     steps = []
@@ -125,8 +125,8 @@ def test_stopped_anywhere_it_ends_the_same(
         folder = tmp_path / str(moment)
         steps.clear()
         with pytest.raises(StoppedError) as stopped:
-            run(cell, few_digits, folder, poll=PollUntil(moment, demand))
-        assert stopped.value.demand is demand
+            run(cell, few_digits, folder, poll=PollUntil(moment, request))
+        assert stopped.value.request is request
         assert CellFolder(folder).points(), "it was saved"
         again = run(cell, few_digits, folder)
         assert len(steps) == num_steps, "no step was taken twice"
@@ -181,18 +181,18 @@ class DieAt:
     def __init__(self, last: int) -> None:
         self._last, self._asked = last, 0
 
-    def __call__(self) -> Demand:
+    def __call__(self) -> Request:
         self._asked += 1
         if self._asked == self._last:
             raise InterruptedTrainingError
-        return Demand.GO_ON
+        return Request.GO_ON
 
 
 def test_keeps_the_newest_two_and_the_best_while_it_trains(
     few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([0.5, 0.1, 0.3, 0.4, 0.2, 9.9])
-    monkeypatch.setattr(trainer, "compute_metrics", lambda *_, **__: {"error": 0.1, "loss": next(losses)})
+    monkeypatch.setattr(COMPUTE_METRICS, lambda *_, **__: {"error": 0.1, "loss": next(losses)})
     kept: list[list[Point]] = []
     cell = make_cell(num_train=FEW, epochs=5)
     train_cell(
@@ -232,7 +232,7 @@ def test_damaged_checkpoints_cost_time_and_nothing_else(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trainer, "compute_metrics", best_at_first)
+    monkeypatch.setattr(COMPUTE_METRICS, best_at_first)
     cell = make_cell(num_train=FEW, epochs=4)
     whole = run(cell, few_digits, tmp_path / "whole")
     folder = tmp_path / "damaged"
@@ -278,7 +278,7 @@ def test_on_a_full_disk_it_waits_and_goes_on(
 ) -> None:
     cell = make_cell(num_train=FEW, epochs=2)
     whole = run(cell, few_digits, tmp_path / "whole")
-    monkeypatch.setattr(trainer, "SPACE_POLL_S", 0)
+    monkeypatch.setattr(disk_full, "RETRY_EVERY_S", 0)
     save, said = checkpoint.save, []
 
     def save_when_told(path: Path, state: dict[str, Any]) -> None:
@@ -324,5 +324,5 @@ def test_waiting_for_space_can_be_ended(few_digits: Dataset, tmp_path: Path, mon
             device=CPU,
             report=lambda _: None,
             on_full_disk=said.append,
-            poll=lambda: Demand.STOP if said else Demand.GO_ON,
+            poll=lambda: Request.STOP if said else Request.GO_ON,
         )

@@ -21,8 +21,8 @@ from orchestrator.experiment.settings import TrainSettings
 from orchestrator.records import CellResult
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.train import learner
-from orchestrator.train.batches import balanced_class_weights
 from orchestrator.train.cell import train_cell
+from orchestrator.train.class_weights import balanced_class_weights
 from orchestrator.train.feed import Mode, make_feed
 
 CPU = torch.device("cpu")
