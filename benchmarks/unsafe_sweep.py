@@ -31,7 +31,7 @@ from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.slot import Slot
 
 if TYPE_CHECKING:
-    from orchestrator.storage.checkpoints import Point
+    from orchestrator.storage.cell_folder import CellFolder, Point
     from orchestrator.tracking.delivery import Delivery
 
 
@@ -101,20 +101,20 @@ def work_unsafely(config: dict[str, Any]) -> None:
 class InMemory:
     """In place of `orchestrator.storage.checkpoints.Checkpoints`: keeps a copy of the state of the best epoch."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: CellFolder) -> None:
         self.folder = folder
-        self._best: tuple[str, dict[str, Any]] | None = None
+        self._best: tuple[Path, dict[str, Any]] | None = None
 
     def save(self, point: Point, state: dict[str, Any], *, best_epoch: int | None) -> None:
         """Keep it, if it is the best."""
         if point.epoch == best_epoch:
             # The state holds the tensors that the next step changes.
             model = {name: tensor.detach().clone() for name, tensor in state["model"].items()}
-            self._best = (point.file_name, {"model": model})
+            self._best = (self.folder.point(point), {"model": model})
 
-    def load(self, name: str) -> dict[str, Any] | None:
-        """Return what was kept under this name."""
-        return self._best[1] if self._best is not None and self._best[0] == name else None
+    def load(self, path: Path) -> dict[str, Any] | None:
+        """Return what was kept as this file."""
+        return self._best[1] if self._best is not None and self._best[0] == path else None
 
     def load_newest(self) -> None:
         """There is nothing to go on from."""
@@ -125,7 +125,7 @@ class InMemory:
     def forget_points(self) -> None:
         """Drop it."""
 
-    def sweep_out(self) -> None:
+    def remove_temporaries(self) -> None:
         """There is nothing to remove."""
 
 

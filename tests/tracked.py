@@ -37,4 +37,4 @@ def epoch(number: int) -> EpochResult:
 
 def save_weights(folder: Path) -> None:
     state = build_model("convnet", num_classes=10, num_channels=1, image_size=8).state_dict()
-    checkpoint.save(folder / checkpoint.BEST, {"model": state})
+    checkpoint.save(folder / "best.pt", {"model": state})

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import psutil
 
-# What was written this recently may be a writer's on another machine.
+# What was written this recently may be of a writer at work, on another machine or without a lock.
 QUIET_S = 3600
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
@@ -62,7 +62,7 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
         yield temporary
         temporary.rename(folder)
     except OSError:
-        # Another process may have been faster.
+        # Another process was faster: what it wrote stays.
         if not folder.is_dir():
             raise
     finally:
@@ -77,6 +77,15 @@ def remove_whole(path: Path) -> None:
     doomed = temporary_of(path)
     path.rename(doomed)
     shutil.rmtree(doomed)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what is unfinished in `folder`, whoever writes it."""
+    for path in filter(is_temporary, folder.glob(".*.tmp")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def is_temporary(path: Path) -> bool:

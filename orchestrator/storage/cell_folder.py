@@ -1,4 +1,4 @@
-"""The folder of a cell: the names of what lies in it, and what of it may go."""
+"""The folder of one cell: the names of its files, and which of them a finished cell does without."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-AUDIT = "audit"
-# What zetasweep wrote before it kept more than one checkpoint.
+from orchestrator.storage.atomic import is_temporary
+
+# The only checkpoint of earlier versions.
 _EARLIER = "last.pt"
 _KEY = re.compile(r"[0-9a-f]{16}")
 _POINT = re.compile(r"(\d{5,})-(\d{8,})\.pt")
@@ -28,7 +29,7 @@ class Point:
 
     @property
     def file_name(self) -> str:
-        """Sorts as points do, up to epoch 99,999."""
+        """The name of its checkpoint; names sort as points do, up to epoch 99,999."""
         return f"{self.epoch:05d}-{self.step:08d}.pt"
 
 
@@ -44,12 +45,12 @@ class CellFolder:
 
     @property
     def key(self) -> str:
-        """The cell's."""
+        """The key of the cell."""
         return self.path.name
 
     @property
     def best(self) -> Path:
-        """The weights of the best epoch, and their epoch: all that a finished cell keeps."""
+        """The weights of the best epoch, and the number of that epoch: all that a finished cell keeps."""
         return self.path / "best.pt"
 
     @property
@@ -59,49 +60,49 @@ class CellFolder:
 
     @property
     def journal(self) -> Path:
-        """What is told of the cell, until MLflow has it (`orchestrator.storage.journal`)."""
+        """The cell's events, until MLflow has them (`orchestrator.storage.journal`)."""
         return self.path / "delivery.jsonl"
 
     @property
     def audit(self) -> Path:
-        """The folder of what the augmentation made of the first batch, until MLflow has it."""
+        """The folder with what the augmentation made of the first batch, until MLflow has it."""
         return self.path / "audit"
 
     def point(self, point: Point) -> Path:
-        """The file of what a training can go on from."""
+        """The file of the checkpoint at `point`."""
         return self.path / point.file_name
 
     def points(self) -> list[Point]:
-        """Return what a training could go on from, the newest first; whether it is whole is not looked at."""
+        """Return the points that there are checkpoints of, the newest first; they may be damaged."""
         matches = [_POINT.fullmatch(path.name) for path in self.path.glob("*.pt")]
         return sorted((Point(int(found[1]), int(found[2])) for found in matches if found), reverse=True)
 
+    def checkpoints(self) -> list[Path]:
+        """Return the files with weights or a result that are there."""
+        return [path for path in (self.best, self.result, *map(self.point, self.points())) if path.exists()]
+
     @property
-    def waits(self) -> bool:
-        """Whether something in it may wait for MLflow."""
-        return self.result.exists() or self.journal.exists()
+    def undelivered(self) -> list[Path]:
+        """What is there until MLflow has it, and may be all that is left of a training."""
+        return [path for path in (self.result, self.journal) if path.exists()]
 
     def needless(self) -> list[Path]:
-        """Return what is there and a finished cell, which MLflow has, does without: all but the best weights."""
+        """Return what is there and a finished cell that MLflow has does without: all but the best weights."""
         known = {*map(self.point, self.points()), self.result, self.journal, self.audit}
         return [path for path in below(self.path) if path in known]
 
     def foreign(self) -> list[Path]:
-        """Return what is there and zetasweep did not write; what is unfinished is not looked at."""
+        """Return what is there and was not written by zetasweep."""
         ours = {*self.needless(), self.best, self.path / _EARLIER}
-        return [path for path in below(self.path) if path not in ours]
-
-    def forget_points(self) -> None:
-        """Remove everything that a training goes on from."""
-        for point in self.points():
-            self.point(point).unlink(missing_ok=True)
+        return [path for path in below(self.path) if path not in ours and not is_temporary(path)]
 
     def shrink(self) -> None:
-        """Remove what only a resumed training needs, and what MLflow has, of a finished cell."""
-        self.result.unlink(missing_ok=True)
-        self.forget_points()
-        shutil.rmtree(self.audit, ignore_errors=True)
-        self.journal.unlink(missing_ok=True)
+        """Remove what is needless once MLflow has the finished cell."""
+        for path in self.needless():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def is_key(name: str) -> bool:

@@ -17,10 +17,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from orchestrator.errors import UserError
-from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage import journal
-from orchestrator.storage.cell_folder import AUDIT
-from orchestrator.storage.checkpoints import Checkpoints
+from orchestrator.storage.atomic import written_whole
+from orchestrator.storage.cell_folder import CellFolder
 
 # Outlasts the moment for which `Storage.is_locked` takes the lock to see whether it is free.
 LOCK_TIMEOUT_S = 2
@@ -39,13 +37,17 @@ class Storage:
 
     @property
     def holder(self) -> Path:
-        """What says who is at work here; meaningless unless `is_locked`."""
+        """JSON that names the sweep at work here; meaningless unless `is_locked`."""
         return self.root / "holder.json"
 
     @property
     def cells_dir(self) -> Path:
-        """One folder of checkpoints per cell, by key."""
+        """One folder per cell, by key."""
         return self.root / "cells"
+
+    def cell(self, key: str) -> CellFolder:
+        """Return the folder of a cell."""
+        return CellFolder(self.cells_dir / key)
 
     @property
     def artifacts_dir(self) -> Path:
@@ -64,9 +66,8 @@ class Storage:
     def note_store(self, uri: str) -> None:
         """Remember that an MLflow store, named without credentials, knows cells of this folder."""
         if uri not in (known := self.stores()):
-            temporary = self._stores.with_suffix(".tmp")
-            temporary.write_text(json.dumps([*known, uri], indent=2), encoding="utf-8")
-            temporary.replace(self._stores)
+            with written_whole(self._stores) as file:
+                file.write(json.dumps([*known, uri], indent=2).encode())
 
     def stores(self) -> list[str]:
         """Return the MLflow stores that know cells of this folder."""
@@ -94,7 +95,7 @@ class Storage:
             nearest = next(path for path in (self.root, *self.root.parents) if os.path.lexists(path))
             if not nearest.is_dir():
                 raise UserError(
-                    f"storage = {self.root}: {nearest} is not a folder\n  remedy:  name another with -o storage=PATH"
+                    f"storage = {self.root}: {nearest} is not a folder", remedy="name another with -o storage=PATH"
                 )
             with suppress(FileNotFoundError):
                 self.database.stat()
@@ -118,8 +119,8 @@ class Storage:
 
     def _unusable(self, how: str, error: OSError) -> UserError:
         return UserError(
-            f"storage = {self.root}: {how} ({error.strerror or error})\n"
-            "  remedy:  mend its permissions, or name another folder with -o storage=PATH"
+            f"storage = {self.root}: {how} ({error.strerror or error})",
+            remedy="mend its permissions, or name another folder with -o storage=PATH",
         )
 
     @contextmanager
@@ -134,8 +135,8 @@ class Storage:
             lock.acquire(timeout=LOCK_TIMEOUT_S)
         except Timeout as error:
             raise UserError(
-                f"storage = {self.root}: in use by {self._holder_text()}\n"
-                "  remedy:  wait for it or end it; another sweep can run with -o storage=ANOTHER_FOLDER"
+                f"storage = {self.root}: in use by {self._holder_text()}",
+                remedy="wait for it or end it; another sweep can run with -o storage=ANOTHER_FOLDER",
             ) from error
         try:
             about = {"sweep": sweep, "host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%F %T")}
@@ -162,18 +163,6 @@ class Storage:
             return f"the sweep {about['sweep']}, process {about['pid']} on {about['host']}, since {about['since']}"
         except (OSError, ValueError, KeyError):
             return "another sweep"
-
-    def has_result(self, key: str) -> bool:
-        """Return whether a cell is trained and tested, and MLflow is not known to have that."""
-        return (self.cells_dir / key / checkpoint.RESULT).exists()
-
-    def shrink(self, key: str) -> None:
-        """Remove what only a resumed training needs, and what MLflow has, from the folder of a finished cell."""
-        folder = self.cells_dir / key
-        (folder / checkpoint.RESULT).unlink(missing_ok=True)
-        Checkpoints(folder).forget_points()
-        shutil.rmtree(folder / AUDIT, ignore_errors=True)
-        journal.remove(folder)
 
     @property
     def _lock_path(self) -> Path:

@@ -167,13 +167,13 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
     """Deliver to MLflow what it did not take while the cells were trained."""
     runs = tracker.cell_runs(cells)
     finished = {key for key, run in runs.items() if run.status == "done"}
-    journals = {cell: journal.read(storage.cells_dir / cell.key) for cell in cells if cell.key not in finished}
+    journals = {cell: journal.read(storage.cell(cell.key).path) for cell in cells if cell.key not in finished}
     if storage.stores() in ([], [tracker.store.shown_uri]):
         # Finished meanwhile, from another storage: MLflow needs nothing more of it; but another store might.
         for key in finished:
-            storage.shrink(key)
+            storage.cell(key).shrink()
     waiting = {cell: events for cell, events in journals.items() if events}
-    untold = [cell for cell, events in journals.items() if not events and storage.has_result(cell.key)]
+    untold = [cell for cell, events in journals.items() if not events and storage.cell(cell.key).result.exists()]
     if untold:
         what = f"missing in MLflow: {counted(len(untold), 'trained cell')}"
         Console().print(f"{what}: zetasweep run delivers from the checkpoints, without training", soft_wrap=True)

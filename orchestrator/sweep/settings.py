@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.data import Cache
 from orchestrator.experiment.settings import Resources
+from orchestrator.storage.folder import Storage
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class SlotSettings:
 
     Attributes:
         data_dir: Absolute folder of the data sets.
-        cells_dir: Absolute folder that holds one folder of checkpoints per cell, by key.
+        storage: Of the experiment: where the folders of the cells are.
         train_dir: Absolute folder for Ray Train's own files.
         resources: What each worker occupies, and how it is fed, saved and restarted.
         cache: Where decoded images lie on each machine.
@@ -22,7 +23,7 @@ class SlotSettings:
     """
 
     data_dir: str
-    cells_dir: str
+    storage: Storage
     train_dir: str
     resources: Resources
     cache: Cache

@@ -78,7 +78,7 @@ def run_cells(
     scratch = storage.new_scratch()
     settings = SlotSettings(
         data_dir=str(experiment.data_dir),
-        cells_dir=str(storage.cells_dir),
+        storage=storage,
         train_dir=str(scratch),
         resources=experiment.resources,
         cache=experiment.cache.open(),

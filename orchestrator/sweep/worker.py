@@ -31,7 +31,7 @@ from orchestrator.sweep.mailbox import Job, Member
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.train.cell import train_cell
 from orchestrator.train.feed import Feed, make_feed
-from orchestrator.train.requests import Demand, StoppedError
+from orchestrator.train.requests import Request, StoppedError
 
 REMEDY_OUT_OF_MEMORY = (
     "lower train.batch_size_per_worker, dataset.image_size or resources.resident_share; it is not tried again by itself"
@@ -95,7 +95,7 @@ class _Worker:
         except _AbandonedError:
             pass
         except StoppedError as stopped:
-            if stopped.demand is Demand.LEAVE:
+            if stopped.request is Request.LEAVE:
                 ray.get(self._mailbox.excuse.remote(job))
                 raise
         except CellError as error:
@@ -131,11 +131,10 @@ class _Worker:
         def wait_for_space(reason: str) -> None:
             ray.get(self._mailbox.post.remote(job, Waiting(reason)))
 
-        checkpoint_dir = Path(self._settings.cells_dir) / cell.key
         result = train_cell(
             cell,
             dataset,
-            checkpoint_dir=checkpoint_dir,
+            checkpoint_dir=self._settings.storage.cell(cell.key).path,
             device=self._device,
             report=report,
             feed=feed,
@@ -146,19 +145,19 @@ class _Worker:
         )
         self._post(job, result)
 
-    def _poll(self, job: Job) -> Demand:
-        """Give a heartbeat, of rank 0, and return what is wanted of this rank."""
-        demand = Demand.GO_ON
+    def _poll(self, job: Job) -> Request:
+        """Give a heartbeat, of rank 0, and return what is asked of this rank."""
+        request = Request.GO_ON
         # All ranks ask, or none: the answer is agreed on.
         preempted = self._settings.preemptible and ray.train.get_preemption_info() is not None
         # Once for each cell: the group goes on until its node is gone.
         if preempted and self._noticed_in != job.number:
             self._noticed_in = job.number
             ray.get(self._mailbox.excuse.remote(job))
-            demand = Demand.SAVE
+            request = Request.SAVE
         if self._rank == 0 and not ray.get(self._mailbox.beat.remote(job)):
-            demand = Demand.STOP
-        return Demand.LEAVE if preemption.noticed() else demand
+            request = Request.STOP
+        return Request.LEAVE if preemption.noticed() else request
 
     def _load(self, cell: Cell) -> tuple[Dataset, Feed]:
         """Return the cell's data. Images, also those on a GPU, are kept for the next cell: neighbours share them."""

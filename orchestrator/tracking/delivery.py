@@ -30,7 +30,6 @@ from orchestrator.storage.folder import Storage
 from orchestrator.tracking.errors import can_pass, is_busy, message_of
 from orchestrator.tracking.rows import SupersededError
 from orchestrator.tracking.tracker import Tracker
-from orchestrator.train import audit
 
 # Half the share of a worker on the same core, which Ray gives 15.
 NICENESS = 19
@@ -206,12 +205,12 @@ class Delivery:
                 tracker.log_started(cell, facts, data_dir=self._data_dir)
             case EpochResult():
                 if event.epoch == 1:
-                    tracker.log_audit(cell, folder / audit.FOLDER, timestamp_ms=event.timestamp_ms)
+                    tracker.log_audit(cell, self._storage.cell(cell.key).audit, timestamp_ms=event.timestamp_ms)
                 tracker.log_epoch(cell, event)
             case CellResult():
                 facts = next(each.facts for each in earlier if isinstance(each, Started))
                 tracker.finish_cell(cell, event, facts, checkpoint_dir=folder)
-                self._storage.shrink(cell.key)
+                self._storage.cell(cell.key).shrink()
             case Failed(reason):
                 tracker.fail_cell(cell, reason)
             case Interrupted():
@@ -220,4 +219,4 @@ class Delivery:
                 assert_never(event)
 
     def _folder(self, cell: Cell) -> Path:
-        return self._storage.cells_dir / cell.key
+        return self._storage.cell(cell.key).path

@@ -16,6 +16,7 @@ from torch import nn
 from orchestrator.models.registry import build_model
 from orchestrator.records import DatasetFacts
 from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.storage.cell_folder import CellFolder
 
 
 def log_model(model: str, data: DatasetFacts, *, checkpoint_dir: Path) -> str:
@@ -35,7 +36,7 @@ def log_model(model: str, data: DatasetFacts, *, checkpoint_dir: Path) -> str:
         num_channels=data.num_channels,
         image_size=data.image_size,
     )
-    state = checkpoint.load(checkpoint_dir / checkpoint.BEST)
+    state = checkpoint.load(CellFolder(checkpoint_dir).best)
     assert state is not None, "a finished cell has best weights"
     network.load_state_dict(state["model"])
     graph = nn.Sequential(v2.Normalize(list(data.mean), list(data.std)), network).eval()

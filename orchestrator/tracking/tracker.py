@@ -155,7 +155,7 @@ class Tracker:
         names = ("effective_num_samples", "soft_label_entropy", "ms_per_step")
         metrics = {f"audit/{name}": float(getattr(figures, name)) for name in names}
         self._own_rows(cell).log_once(metrics, timestamp_ms=timestamp_ms)
-        self._client.log_artifacts(self._own_run(cell), str(folder), audit.FOLDER)
+        self._client.log_artifacts(self._own_run(cell), str(folder), "audit")
 
     def log_epoch(self, cell: Cell, result: EpochResult) -> None:
         """Log one epoch in one request; nothing if MLflow has it already.

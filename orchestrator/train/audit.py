@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import os
-import shutil
-import socket
 import statistics
 import time
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-# The folder of an audit, inside a cell's folder of checkpoints, and its files.
-FOLDER = "audit"
+from orchestrator.storage.atomic import folder_written_whole
+from orchestrator.train.panel import draw_panel
+
+# The files of an audit.
 FIGURES, PANEL, PANEL_TARGETS = "audit.json", "panel.png", "panel.json"
 NUM_PANEL_IMAGES = 16
-NUM_COLUMNS, MIN_TILE, CAPTION_LINES, LINE_HEIGHT, FONT_SIZE = 4, 128, 3, 13, 11
 TIMED_STEPS = 5
 
 MakeBatch = Callable[[Tensor, int, torch.Generator], tuple[Tensor, Tensor]]
@@ -106,19 +102,11 @@ def write_audit(folder: Path, audit: Audit, *, pixels: Tensor, class_names: Sequ
         {name: round(share, 4) for name, share in zip(class_names, row, strict=True) if share > 0}
         for row in audit.targets[:NUM_PANEL_IMAGES].tolist()
     ]
-    # A name of its own: a process that a cluster took for dead may still be writing to the same folder.
-    temporary = folder.with_name(f".{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True, exist_ok=True)
-    (temporary / FIGURES).write_text(json.dumps(asdict(audit.figures), indent=2) + "\n", encoding="utf-8")
-    (temporary / PANEL_TARGETS).write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
-    _draw_panel(temporary / PANEL, pixels[:NUM_PANEL_IMAGES].cpu(), shown)
-    try:
-        temporary.rename(folder)
-    except OSError:
-        # Another process was faster; its audit is of the same batch.
-        shutil.rmtree(temporary, ignore_errors=True)
-        if not folder.is_dir():
-            raise
+    # Should another process be faster: its audit is of the same batch.
+    with folder_written_whole(folder) as unfinished:
+        (unfinished / FIGURES).write_text(json.dumps(asdict(audit.figures), indent=2) + "\n", encoding="utf-8")
+        (unfinished / PANEL_TARGETS).write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
+        draw_panel(unfinished / PANEL, pixels[:NUM_PANEL_IMAGES].cpu(), shown)
 
 
 def read_figures(folder: Path) -> Figures | None:
@@ -154,39 +142,3 @@ def _median_ms(step: Callable[[], object], *, device: torch.device) -> float:
 def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _draw_panel(path: Path, pixels: Tensor, targets: Sequence[dict[str, float]]) -> None:
-    """Write a grid of images, the largest shares of each soft label below each."""
-    # It comes with torchvision, and only this needs it.
-    from PIL import Image, ImageDraw, ImageFont
-
-    height, width = pixels.shape[-2:]
-    # Small images are shown pixel by pixel, several times their size.
-    factor = max(1, math.ceil(MIN_TILE / max(height, width)))
-    tile = (width * factor, height * factor)
-    caption = (CAPTION_LINES + 1) * LINE_HEIGHT + 2
-    font = ImageFont.load_default(FONT_SIZE)
-    rows = math.ceil(len(targets) / NUM_COLUMNS)
-    panel = Image.new("RGB", (NUM_COLUMNS * (tile[0] + 4), rows * (tile[1] + caption + 4)), "white")
-    draw = ImageDraw.Draw(panel)
-    for number, (image, shares) in enumerate(zip(pixels, targets, strict=True)):
-        left, top = number % NUM_COLUMNS * (tile[0] + 4), number // NUM_COLUMNS * (tile[1] + caption + 4)
-        colours = image.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
-        panel.paste(Image.fromarray(colours).resize(tile, Image.Resampling.NEAREST), (left, top))
-        for line, text in enumerate(_caption(shares)):
-            while font.getlength(text) > tile[0]:
-                text = f"{text.rstrip('…')[:-1]}…"
-            draw.text((left, top + tile[1] + 1 + line * LINE_HEIGHT), text, fill="black", font=font)
-    panel.save(path)
-
-
-def _caption(shares: Mapping[str, float]) -> list[str]:
-    """Return a line for each of the largest shares, and in the last one how many there are beside them."""
-    ranked = sorted(shares.items(), key=lambda entry: -entry[1])
-    # Pillow's own font has no accents; the JSON file beside the panel has the names as they are.
-    plain = {name: unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or name for name in shares}
-    lines = [f"{share:.3f}: {plain[name]}" for name, share in ranked[:CAPTION_LINES]]
-    if hidden := ranked[CAPTION_LINES:]:
-        lines.append(f"{sum(share for _, share in hidden):.3f}: {len(hidden)} more")
-    return lines

@@ -7,21 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from orchestrator.amounts import counted
 from orchestrator.errors import CellError
-
-ORDER, AUGMENT, MODEL = 0, 1, 2
-
-
-def derive_seed(seed: int, *path: int) -> int:
-    """Return a 63-bit seed for one stream of random numbers, e.g. ``derive_seed(seed, AUGMENT, epoch, rank)``."""
-    # As one list, [seed, *path] and [seed, *path, 0] would be the same stream: NumPy fills up with zeros.
-    sequence = np.random.SeedSequence(seed, spawn_key=path)
-    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+from orchestrator.train.seeds import ORDER, derive_seed
 
 
 def epoch_order(
@@ -66,23 +57,13 @@ def epoch_order(
     return order.view(steps, world_size, batch_size_per_worker)[:, rank].contiguous()
 
 
-def balanced_class_weights(labels: Tensor, num_classes: int) -> Tensor:
-    """Return n / (K n_k) for each class k, as scikit-learn's ``balanced`` has it: float32 ``[num_classes]``.
-
-    Args:
-        labels: int64 ``[n]``; every class occurs.
-        num_classes: K.
-    """
-    return len(labels) / (num_classes * labels.bincount(minlength=num_classes).float())
-
-
 def check_global_batch(num_samples: int, *, batch_size_per_worker: int, world_size: int) -> None:
     """Raise CellError if the training split is smaller than one global batch."""
     if num_samples < batch_size_per_worker * world_size:
         raise CellError(
             f"the training split has {counted(num_samples, 'image')}, fewer than one global batch of "
-            f"{counted(world_size, 'worker')} x {batch_size_per_worker}: lower train.batch_size_per_worker or "
-            "resources.workers"
+            f"{counted(world_size, 'worker')} x {batch_size_per_worker}",
+            remedy="lower train.batch_size_per_worker or resources.workers",
         )
 
 

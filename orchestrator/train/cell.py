@@ -22,10 +22,11 @@ from orchestrator.data import Dataset
 from orchestrator.errors import CellError
 from orchestrator.experiment.cells import Cell
 from orchestrator.records import CellResult
+from orchestrator.storage.cell_folder import CellFolder
 from orchestrator.storage.checkpoints import Checkpoints
 from orchestrator.train.feed import Feed, make_feed
 from orchestrator.train.ranks import Ranks
-from orchestrator.train.requests import Demand, Lookout, Poll
+from orchestrator.train.requests import Poll, Request, Requests
 from orchestrator.train.trainer import BestLostError, Report, Trainer
 
 CHECKPOINT_EVERY_S = 600.0
@@ -42,7 +43,7 @@ def train_cell(
     report: Report,
     feed: Feed | None = None,
     backend: Backend = "auto",
-    poll: Poll = lambda: Demand.GO_ON,
+    poll: Poll = lambda: Request.GO_ON,
     on_full_disk: Callable[[str], None] = logger.error,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> CellResult:
@@ -62,7 +63,7 @@ def train_cell(
         report: Called on every rank with each finished epoch; on rank 0 after its checkpoint is on disk.
         feed: Of the images of `dataset`, on `device`; None makes one.
         backend: What is to mix the batches.
-        poll: Called on every rank about once a second; says what is asked of the training
+        poll: Called on every rank about once a second; says what is requested of the training
             (`orchestrator.train.requests`).
         on_full_disk: Called on rank 0 with what is wrong, every few seconds while the training waits for space.
         checkpoint_every_s: An epoch that takes longer is saved so often.
@@ -70,7 +71,7 @@ def train_cell(
     Raises:
         CellError: The loss is not finite, the model or the batch does not suit the data, the ranks have different data,
             or the checkpoint was made from other data; raised on every rank at once.
-        StoppedError: `poll` asked for it; raised on every rank at once, after a checkpoint.
+        StoppedError: `poll` requested it; raised on every rank at once, after a checkpoint.
     """
     feed = feed or make_feed(dataset.images, device)
     ranks = Ranks(feed.device)
@@ -79,11 +80,11 @@ def train_cell(
         trainer = Trainer(
             cell,
             dataset,
-            checkpoints=Checkpoints(checkpoint_dir),
+            checkpoints=Checkpoints(CellFolder(checkpoint_dir)),
             feed=feed,
             backend=backend,
             ranks=ranks,
-            lookout=Lookout(ranks, poll=poll, checkpoint_every_s=checkpoint_every_s),
+            requests=Requests(ranks, poll=poll, checkpoint_every_s=checkpoint_every_s),
             on_full_disk=on_full_disk,
         )
         try:
@@ -104,5 +105,6 @@ def _require_same_data(dataset: Dataset, ranks: Ranks) -> None:
         copies = "\n".join(f"  {split_hash[:16]}: {', '.join(sorted(names))}" for split_hash, names in hosts.items())
         raise CellError(
             f"{dataset.name} does not consist of the same files and labels everywhere (hash of the splits: machines):\n"
-            f"{copies}\n  remedy:  copy the whole data set anew to where it is wrong, or share one data_dir"
+            f"{copies}",
+            remedy="copy the whole data set anew to where it is wrong, or share one data_dir",
         )

@@ -146,8 +146,8 @@ def make_feed(
         return StreamingFeed(images, device)
     if needed > free:
         raise CellError(
-            f"the decoded images take {bytes_text(needed)}, and {bytes_text(free)} are free on {device}: "
-            "set resources.feed to streaming or auto"
+            f"the decoded images take {bytes_text(needed)}, and {bytes_text(free)} are free on {device}",
+            remedy="set resources.feed to streaming or auto",
         )
     return ResidentFeed(images, device)
 

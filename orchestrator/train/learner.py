@@ -15,9 +15,11 @@ from orchestrator.data import Dataset
 from orchestrator.errors import CellError
 from orchestrator.experiment.cells import Cell
 from orchestrator.models.registry import build_model
-from orchestrator.train.batches import MODEL, balanced_class_weights, derive_seed
+from orchestrator.train.class_weights import balanced_class_weights
 from orchestrator.train.optimizers import build_optimizer
 from orchestrator.train.ranks import Ranks
+from orchestrator.train.seeds import MODEL, derive_seed
+from orchestrator.train.snapshot import LearnerState, State
 
 
 class Learner:
@@ -123,21 +125,17 @@ class Learner:
         """Give all ranks the running statistics of rank 0, which it saves: after a step each has its own."""
         self._ranks.broadcast(list(self.module.buffers()))
 
-    def state(self) -> dict[str, Any]:
-        """Return all that a training goes on from."""
-        return {
-            "model": self.module.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
-        }
+    def state(self) -> LearnerState:
+        """Return all that a training goes on from; its tensors are those that the next step changes."""
+        return LearnerState(self.module.state_dict(), self._optimizer.state_dict(), self._schedule.state_dict())
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: LearnerState) -> None:
         """Take up what `state` returned."""
-        self.module.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
+        self.module.load_state_dict(state.model)
+        self._optimizer.load_state_dict(state.optimizer)
+        self._schedule.load_state_dict(state.schedule)
 
-    def load_weights(self, weights: dict[str, Any] | None) -> None:
+    def load_weights(self, weights: State | None) -> None:
         """Take the weights that rank 0 has; the others give None."""
         if weights is not None:
             self.module.load_state_dict(weights)

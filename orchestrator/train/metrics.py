@@ -1,4 +1,7 @@
-"""What a cell is measured by: the registry of metrics, and one function that computes them, the same on every rank."""
+"""The metrics that a model is judged by, computed over the samples of all ranks, the same on each.
+
+torchmetrics takes seconds to import: only `orchestrator.train.evaluation` imports this module, when it first evaluates.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torchmetrics.functional import classification as tm
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from orchestrator.errors import CellError
 from orchestrator.metric_names import METRICS, RECALL
@@ -53,7 +58,9 @@ def compute_metrics(
     if len(all_labels) == 0:
         raise ValueError("no sample to evaluate on any rank.")
     if not torch.isfinite(all_logits).all():
-        raise CellError("the model's outputs are not finite in evaluation. Lower train.lr or set train.clip_grad_norm.")
+        raise CellError(
+            "the model's outputs are not finite in evaluation", remedy="lower train.lr or set train.clip_grad_norm"
+        )
     recalls = class_recalls(all_logits, all_labels, class_names) if class_names is not None else {}
     return _metrics_of(all_logits, all_labels, num_classes) | recalls
 
@@ -89,15 +96,10 @@ def _gathered(shard: Tensor) -> Tensor:
     """The shards of all ranks in the order of the ranks; the shard itself where there is no process group."""
     if not (dist.is_available() and dist.is_initialized()):
         return shard
-    from torchmetrics.utilities.distributed import gather_all_tensors  # seconds to import: see _metrics_of
-
     return torch.cat(gather_all_tensors(shard))
 
 
 def _metrics_of(logits: Tensor, labels: Tensor, num_classes: int) -> dict[str, float]:
-    # Imported here: torchmetrics takes seconds to import, and the command line only reads METRICS.
-    from torchmetrics.functional import classification as tm
-
     # torchmetrics counts; the ratios of the counts, as it has them, would be float32.
     hits, false_positives, _, misses, support = tm.multiclass_stat_scores(
         logits, labels, num_classes=num_classes, average=None
@@ -125,8 +127,6 @@ def _metrics_of(logits: Tensor, labels: Tensor, num_classes: int) -> dict[str, f
 
 def _auroc(logits: Tensor, labels: Tensor, present: Tensor) -> float:
     """Mean area under the ROC curve of each class that occurs against the rest; NaN if only one occurs."""
-    from torchmetrics.functional import classification as tm
-
     if int(present.sum()) < 2:
         return float("nan")
     log_odds = _log_odds(logits)
@@ -151,8 +151,6 @@ def _log_odds(logits: Tensor) -> Tensor:
 
 
 def _calibration_error(logits: Tensor, labels: Tensor, num_classes: int) -> float:
-    from torchmetrics.functional import classification as tm
-
     # torchmetrics' bins are open above: a probability of 1 would be in a bin of its own.
     probabilities = logits.softmax(dim=1).clamp(max=1 - torch.finfo(logits.dtype).eps)
     return float(tm.multiclass_calibration_error(probabilities, labels, num_classes=num_classes, n_bins=_ECE_BINS))

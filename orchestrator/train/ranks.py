@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from orchestrator.errors import CellError, UserError
 
 _Value = TypeVar("_Value")
 
@@ -37,6 +39,28 @@ class Ranks:
         if self.world_size > 1:
             dist.all_gather_object(values, value)
         return values
+
+    def agreed(self, prepare: Callable[[], _Value]) -> _Value:
+        """Return what `prepare` returns on this rank.
+
+        Raises:
+            UserError: `prepare` raised one on any rank; all raise it, so that none waits for another.
+            CellError: Likewise.
+        """
+        result: _Value | None = None
+        problem: UserError | CellError | None = None
+        try:
+            result = prepare()
+        except UserError as error:
+            # Its text alone: a `ConfigError` carries what is lost on the way to another process.
+            problem = UserError(str(error))
+        except CellError as error:
+            problem = error
+        for found in self.of_all(problem):
+            if found is not None:
+                raise found
+        assert result is not None
+        return result
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Give all ranks the content that `tensors` have on rank 0."""

@@ -1,13 +1,10 @@
-"""One training on one rank: its epochs, its checkpoints, and what it does when something is wanted of it."""
+"""One training on one rank: its epochs, its checkpoints, and how it follows requests."""
 
 from __future__ import annotations
 
-import errno
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,58 +13,39 @@ from augment import Backend
 from orchestrator.data import Dataset, Split
 from orchestrator.errors import CellError
 from orchestrator.experiment.cells import Cell
-from orchestrator.records import CellResult, EpochResult
-from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage.checkpoints import Checkpoints, Point
-from orchestrator.train import audit
-from orchestrator.train.batches import AUGMENT, MODEL, balanced_class_weights, derive_seed, epoch_order, shard_batches
+from orchestrator.records import CellResult, EpochResult, now_ms
+from orchestrator.storage.cell_folder import Point
+from orchestrator.storage.checkpoints import Checkpoints
+from orchestrator.train.audit import audit_batch, write_audit
+from orchestrator.train.batches import epoch_order
+from orchestrator.train.class_weights import balanced_class_weights
+from orchestrator.train.disk_full import PatientWriter
+from orchestrator.train.epoch_progress import EpochProgress, begin_epoch, resume_epoch
+from orchestrator.train.evaluation import evaluate
 from orchestrator.train.feed import Feed
 from orchestrator.train.learner import Learner
-from orchestrator.train.metrics import compute_metrics
 from orchestrator.train.ranks import Ranks
-from orchestrator.train.requests import Demand, Lookout, StoppedError
+from orchestrator.train.requests import Request, Requests, StoppedError
+from orchestrator.train.snapshot import BestWeights, Finished, Snapshot, State, from_state
 
 Report = Callable[[EpochResult], None]
-
-# How often a training that waits for space tries again.
-SPACE_POLL_S = 2.0
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BestLostError(Exception):
     """The weights of the best epoch are not on disk any more; raised on every rank at once."""
 
 
-@dataclass
-class _Underway:
-    """The epoch that is being trained, on one rank.
-
-    Attributes:
-        lr: The learning rate of its first step.
-        generator: What its augmentation is drawn from.
-        loss_sum: Of its steps so far.
-        step: How many those are.
-        seconds: How long they took.
-    """
-
-    lr: float
-    generator: torch.Generator
-    loss_sum: Tensor
-    step: int = 0
-    seconds: float = 0.0
-
-
 class Trainer:
-    """The state of one training on one rank.
+    """The state of one training on one rank. Every method is called by all ranks.
 
     Args:
         cell: The training.
         dataset: Its data.
-        checkpoints: Its folder; only rank 0 touches it.
+        checkpoints: Of the cell; only rank 0 touches them.
         feed: Of the images of `dataset`.
         backend: What is to mix the batches.
         ranks: Which train together.
-        lookout: Whether the training is to go on.
+        requests: What is requested of the training.
         on_full_disk: Told on rank 0, again and again, that the training waits for space.
 
     Raises:
@@ -83,13 +61,14 @@ class Trainer:
         feed: Feed,
         backend: Backend,
         ranks: Ranks,
-        lookout: Lookout,
+        requests: Requests,
         on_full_disk: Callable[[str], None],
     ) -> None:
-        self._cell, self._dataset, self._checkpoints = cell, dataset, checkpoints
+        self._cell, self._dataset = cell, dataset
+        self._checkpoints, self._folder = checkpoints, checkpoints.folder
         self._feed, self._device = feed, feed.device
-        self._ranks, self._rank, self._world_size = ranks, ranks.rank, ranks.world_size
-        self._lookout, self._on_full_disk = lookout, on_full_disk
+        self._ranks, self._rank, self._requests = ranks, ranks.rank, requests
+        self._disk = PatientWriter(self._folder.path, ranks=ranks, requests=requests, on_full_disk=on_full_disk)
         self._labels = dataset.train.labels.to(feed.device)
         balanced = cell.train.sampling == "balanced"
         class_weights = balanced_class_weights(dataset.train.labels, dataset.num_classes)
@@ -103,7 +82,7 @@ class Trainer:
             steps_per_epoch=len(self._order(epoch=1)),
         )
         self._epoch = 0
-        self._underway: _Underway | None = None
+        self._resumed: EpochProgress | None = None
         self._history: list[EpochResult] = []
         self._first_step_ms: int | None = None
 
@@ -118,149 +97,173 @@ class Trainer:
         return self._test()
 
     def _resume(self, report: Report) -> CellResult | None:
-        """Take up the newest checkpoint, if there is one, report its epochs and return the result if nothing is left.
+        """Go on from the newest checkpoint, if there is one: report its epochs, and return the result if it has one.
 
         What is damaged counts as not there.
         """
         # Rank 0 decides for all: on network storage the ranks might see different files.
-        state = self._ranks.from_rank_0(self._found() if self._rank == 0 else None)
+        state = self._ranks.from_rank_0(self._newest_state() if self._rank == 0 else None)
         if state is None:
             return None
-        if state["split_hash"] != self._dataset.split_hash:
+        found = from_state(state)
+        if found.split_hash != self._dataset.split_hash:
             raise CellError(
-                f"the checkpoint in {self._checkpoints.folder} was made when {self._dataset.name} consisted of other "
-                "files or labels: restore them, or remove that folder to train from the start"
+                f"the checkpoint in {self._folder.path} was made when {self._dataset.name} consisted of other files or "
+                "labels",
+                remedy="restore them, or remove that folder to train from the start",
             )
-        self._history = [EpochResult(**entry) for entry in state["history"]]
+        self._history = list(found.history)
         for entry in self._history:
             report(entry)
-        if state["result"] is not None:
-            return CellResult(**state["result"])
-        self._epoch = state["epoch"]
-        self._learner.load_state(state)
-        if state["underway"] is not None:
-            self._underway = self._taken_up(state["underway"])
+        if isinstance(found, Finished):
+            return found.result
+        self._epoch = found.epoch
+        self._learner.load_state(found.learner)
+        if found.underway is not None:
+            self._resumed = resume_epoch(
+                found.underway, seed=self._cell.seed, epoch=self._epoch + 1, rank=self._rank, device=self._device
+            )
         return None
 
-    def _found(self) -> dict[str, Any] | None:
-        self._checkpoints.sweep_out()
-        finished = self._checkpoints.load(checkpoint.RESULT)
-        if finished is not None and self._checkpoints.load(checkpoint.BEST) is not None:
+    def _newest_state(self) -> State | None:
+        self._checkpoints.remove_temporaries()
+        finished = self._checkpoints.load(self._folder.result)
+        if finished is not None and self._checkpoints.load(self._folder.best) is not None:
             return finished
         newest = self._checkpoints.load_newest()
         return newest[1] if newest is not None else None
 
-    def _taken_up(self, state: dict[str, Any]) -> _Underway:
-        """Return the epoch that was under way, with this rank's generators where they were.
-
-        Those of another kind of device have no such place: there the rest of the epoch is drawn anew.
-        """
-        own = state["ranks"][self._rank]
-        generator = torch.Generator(self._device)
-        on_cuda = self._device.type == "cuda"
-        if on_cuda == (own["cuda"] is not None):
-            generator.set_state(own["generator"])
-            torch.set_rng_state(own["torch"])
-            if on_cuda:
-                torch.cuda.set_rng_state(own["cuda"], self._device)
-        else:
-            place = self._epoch + 1, self._rank, state["step"]
-            generator.manual_seed(derive_seed(self._cell.seed, AUGMENT, *place))
-            torch.manual_seed(derive_seed(self._cell.seed, MODEL, *place))
-        return _Underway(
-            lr=state["lr"],
-            generator=generator,
-            loss_sum=own["loss_sum"].to(self._device),
-            step=state["step"],
-            seconds=state["seconds"],
-        )
-
     def _run_epoch(self) -> None:
         """Train one epoch or what is left of it, validate, and write the checkpoint."""
         epoch = self._epoch + 1
-        underway = self._underway or self._begin(epoch)
-        self._underway = None
+        # After the last step of an epoch the schedule stands at the next one's first.
+        progress = self._resumed or begin_epoch(
+            seed=self._cell.seed, epoch=epoch, rank=self._rank, lr=self._learner.lr, device=self._device
+        )
+        self._resumed = None
         order = self._order(epoch=epoch)
-        if epoch == 1 and underway.step == 0:
-            self._to_disk(lambda: self._audit(order[0], underway.generator))
-        self._first_step_ms = self._first_step_ms or _now_ms()
-        self._train(order, underway)
-        mean_loss = float(self._ranks.sum(underway.loss_sum)) / (len(order) * self._world_size)
-        if not math.isfinite(mean_loss):
-            raise CellError(
-                f"the training loss became {mean_loss} in epoch {epoch}: lower train.lr (now {self._cell.train.lr:g}) "
-                "or set train.clip_grad_norm"
-            )
-        images_per_s = order.numel() * self._world_size / underway.seconds
-        metrics = {"train/lr": underway.lr, "train/loss": mean_loss, "train/images_per_s": images_per_s}
+        if epoch == 1 and progress.step == 0:
+            self._disk.write(lambda: self._audit(order[0], progress.generator))
+        self._first_step_ms = self._first_step_ms or now_ms()
+        self._train(order, progress)
+        metrics = self._training_metrics(epoch, progress, num_batches=len(order), num_images=order.numel())
         # All must judge the model that rank 0 saves.
         self._learner.settle_buffers()
-        validation = self._evaluate(self._dataset.val, save=lambda: self._save_underway(underway))
+        validation = self._evaluate(self._dataset.val, save=lambda: self._save_in_epoch(progress))
         metrics |= {f"val/{name}": value for name, value in validation.items()}
         self._epoch = epoch
-        self._history.append(self._ranks.from_rank_0(EpochResult(epoch=epoch, metrics=metrics, timestamp_ms=_now_ms())))
-        self._save(Point(epoch), underway=None)
+        self._history.append(self._ranks.from_rank_0(EpochResult(epoch=epoch, metrics=metrics, timestamp_ms=now_ms())))
+        self._save(Point(epoch), progress=None)
 
-    def _begin(self, epoch: int) -> _Underway:
-        torch.manual_seed(derive_seed(self._cell.seed, MODEL, epoch, self._rank))
-        seed = derive_seed(self._cell.seed, AUGMENT, epoch, self._rank)
-        generator = torch.Generator(self._device).manual_seed(seed)
-        # After the last step of an epoch the schedule stands at the next one's first.
-        return _Underway(lr=self._learner.lr, generator=generator, loss_sum=torch.zeros((), device=self._device))
+    def _training_metrics(
+        self, epoch: int, progress: EpochProgress, *, num_batches: int, num_images: int
+    ) -> dict[str, float]:
+        """Return the metrics of an epoch's training over all ranks.
+
+        Raises:
+            CellError: The loss is not finite.
+        """
+        world_size = self._ranks.world_size
+        mean_loss = float(self._ranks.sum(progress.loss_sum)) / (num_batches * world_size)
+        if not math.isfinite(mean_loss):
+            raise CellError(
+                f"the training loss became {mean_loss} in epoch {epoch}",
+                remedy=f"lower train.lr (now {self._cell.train.lr:g}) or set train.clip_grad_norm",
+            )
+        images_per_s = num_images * world_size / progress.seconds
+        return {"train/lr": progress.lr, "train/loss": mean_loss, "train/images_per_s": images_per_s}
+
+    def _train(self, order: Tensor, progress: EpochProgress) -> None:
+        """Take one optimizer step per row of `order`, after those that were taken before."""
+        self._learner.module.train()
+        order = order[progress.step :]
+        labels = self._labels[order.to(self._device)]
+        pixels_of = self._feed.batches(self._dataset.train.rows[order].unbind())
+        started = time.perf_counter()
+        for pixels, batch_labels in zip(pixels_of, labels, strict=True):
+            progress.loss_sum += self._learner.step(pixels, batch_labels, progress.generator)
+            progress.step += 1
+            if request := self._requests.after_step():
+                progress.seconds += time.perf_counter() - started
+                self._follow(request, lambda: self._save_in_epoch(progress))
+                started = time.perf_counter()
+        if self._device.type == "cuda":
+            # Before the clock is read: a GPU is behind the host.
+            torch.cuda.synchronize(self._device)
+        progress.seconds += time.perf_counter() - started
 
     def _test(self) -> CellResult:
         """Evaluate the best weights on the test split, once, and keep them and the result."""
         best = self._best()
-        name = Point(best.epoch).file_name
-        state = self._checkpoints.load(name) if self._rank == 0 else None
+        path = self._folder.point(Point(best.epoch))
+        state = self._checkpoints.load(path) if self._rank == 0 else None
         if self._ranks.from_rank_0(state is None):
             if self._rank == 0:
                 self._checkpoints.forget_points()
-            raise BestLostError(f"{self._checkpoints.folder / name} is gone, with the best weights")
+            raise BestLostError(f"{path} is gone, with the best weights")
         self._learner.load_weights(state["model"] if state is not None else None)
-        tested = self._evaluate(self._dataset.test, per_class=True)
+        tested = self._evaluate(self._dataset.test, class_names=self._dataset.class_names)
         metrics = {f"test/{name}": value for name, value in tested.items()}
         metrics |= {
             name.replace("val/", "best/"): value for name, value in best.metrics.items() if name.startswith("val/")
         }
         metrics["best/epoch"] = float(best.epoch)
         result = self._ranks.from_rank_0(
-            CellResult(metrics=metrics, timestamp_ms=_now_ms(), first_step_ms=self._first_step_ms)
+            CellResult(metrics=metrics, timestamp_ms=now_ms(), first_step_ms=self._first_step_ms)
         )
-        kept = {"model": self._learner.module.state_dict(), "epoch": best.epoch}
-        finished = {**self._history_state(), "result": asdict(result)}
-        self._to_disk(lambda: self._checkpoints.finish(kept, finished))
+        kept = BestWeights(self._learner.module.state_dict(), best.epoch)
+        finished = Finished(self._dataset.split_hash, self._history, result)
+        self._disk.write(lambda: self._checkpoints.finish(kept.to_state(), finished.to_state()))
         return result
 
-    def _train(self, order: Tensor, underway: _Underway) -> None:
-        """Take one optimizer step per row of `order`, after those that were taken before."""
-        self._learner.module.train()
-        order = order[underway.step :]
-        labels = self._labels[order.to(self._device)]
-        pixels_of = self._feed.batches(self._dataset.train.rows[order].unbind())
-        started = time.perf_counter()
-        for pixels, batch_labels in zip(pixels_of, labels, strict=True):
-            underway.loss_sum += self._learner.step(pixels, batch_labels, underway.generator)
-            underway.step += 1
-            if demand := self._lookout.look():
-                underway.seconds += time.perf_counter() - started
-                self._obey(demand, lambda: self._save_underway(underway))
-                started = time.perf_counter()
-        # Before the clock is read: a GPU is behind the host.
-        self._finish_queued_work()
-        underway.seconds += time.perf_counter() - started
+    def _evaluate(
+        self, split: Split, *, class_names: tuple[str, ...] | None = None, save: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
+        """Evaluate `split`, and follow requests between two of its batches; `save` writes a checkpoint there."""
+        return evaluate(
+            self._learner,
+            self._feed,
+            split,
+            num_classes=self._dataset.num_classes,
+            batch_size=self._cell.train.batch_size_per_worker,
+            ranks=self._ranks,
+            after_batch=lambda: self._follow(self._requests.after_step(), save),
+            class_names=class_names,
+        )
 
-    def _finish_queued_work(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+    def _follow(self, request: Request, save: Callable[[], None]) -> None:
+        """Do what is requested.
+
+        Raises:
+            StoppedError: The training is to end here.
+        """
+        if request >= Request.SAVE:
+            save()
+        if request >= Request.STOP:
+            raise StoppedError(request)
+
+    def _save_in_epoch(self, progress: EpochProgress) -> None:
+        self._save(Point(self._epoch, progress.step), progress=progress)
+
+    def _save(self, point: Point, *, progress: EpochProgress | None) -> None:
+        """Write a checkpoint, in the middle of an epoch if there is `progress` in one."""
+        snapshot = Snapshot(
+            split_hash=self._dataset.split_hash,
+            history=self._history,
+            epoch=point.epoch,
+            underway=progress.underway(self._ranks) if progress is not None else None,
+            learner=self._learner.state(),
+        )
+        best_epoch = self._best().epoch if self._history else None
+        self._disk.write(lambda: self._checkpoints.save(point, snapshot.to_state(), best_epoch=best_epoch))
+        self._requests.saved()
 
     def _audit(self, indices: Tensor, generator: torch.Generator) -> None:
         """Write down what the augmentation is going to make of the cell's first batch."""
-        folder = self._checkpoints.folder / audit.FOLDER
-        if folder.exists():
+        if self._folder.audit.exists():
             return
         (pixels,) = self._feed.batches([self._dataset.train.rows[indices]])
-        found = audit.audit_batch(
+        found = audit_batch(
             lambda *arguments: self._learner.mixed(pixels, *arguments),
             self._labels[indices.to(self._device)],
             num_classes=self._dataset.num_classes,
@@ -268,98 +271,10 @@ class Trainer:
             backend=self._learner.augment.backend_on(self._device),
         )
         shown = self._learner.normalization.inverse(found.images)
-        audit.write_audit(folder, found, pixels=shown, class_names=self._dataset.class_names)
-
-    @torch.inference_mode()
-    def _evaluate(
-        self, split: Split, *, per_class: bool = False, save: Callable[[], None] = lambda: None
-    ) -> dict[str, float]:
-        """Return the metrics of `split` over all ranks, and on demand the recall of each class.
-
-        Args:
-            split: Each rank takes its share of it.
-            per_class: Whether to add the recalls.
-            save: What makes a checkpoint of this moment.
-        """
-        self._learner.module.eval()
-        batch_size = self._cell.train.batch_size_per_worker
-        shard = list(shard_batches(len(split), batch_size=batch_size, rank=self._rank, world_size=self._world_size))
-        # Only so many batches has every rank, and all have to look together.
-        common = len(split) // self._world_size // batch_size
-        logits = []
-        for number, pixels in enumerate(self._feed.batches([split.rows[indices] for indices in shard]), start=1):
-            logits.append(self._learner.predict(pixels))
-            if number <= common:
-                self._obey(self._lookout.look(), save)
-        labels = split.labels[torch.cat(shard)].to(self._device)
-        names = self._dataset.class_names if per_class else None
-        return compute_metrics(torch.cat(logits), labels, num_classes=self._dataset.num_classes, class_names=names)
+        write_audit(self._folder.audit, found, pixels=shown, class_names=self._dataset.class_names)
 
     def _best(self) -> EpochResult:
         return min(self._history, key=lambda entry: (entry.metrics["val/error"], entry.metrics["val/loss"]))
-
-    def _obey(self, demand: Demand, save: Callable[[], None]) -> None:
-        """Do what is wanted.
-
-        Raises:
-            StoppedError: The training is to end here.
-        """
-        if demand >= Demand.SAVE:
-            save()
-        if demand >= Demand.STOP:
-            raise StoppedError(demand)
-
-    def _save_underway(self, underway: _Underway) -> None:
-        """Write a checkpoint in the middle of an epoch."""
-        own = {
-            "generator": underway.generator.get_state(),
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
-            "loss_sum": underway.loss_sum.cpu(),
-        }
-        state = {"lr": underway.lr, "step": underway.step, "seconds": underway.seconds}
-        self._save(Point(self._epoch, underway.step), underway={**state, "ranks": self._ranks.of_all(own)})
-
-    def _save(self, point: Point, *, underway: dict[str, Any] | None) -> None:
-        state: dict[str, Any] = {
-            **self._history_state(),
-            "result": None,
-            "epoch": point.epoch,
-            "underway": underway,
-            **self._learner.state(),
-        }
-        best_epoch = self._best().epoch if self._history else None
-        self._to_disk(lambda: self._checkpoints.save(point, state, best_epoch=best_epoch))
-        self._lookout.saved()
-
-    def _history_state(self) -> dict[str, Any]:
-        return {"split_hash": self._dataset.split_hash, "history": [asdict(entry) for entry in self._history]}
-
-    def _to_disk(self, write: Callable[[], None]) -> None:
-        """Have rank 0 write something; all wait while its disk is full.
-
-        Raises:
-            StoppedError: The training is to end, although it could not be saved.
-        """
-        while (problem := self._ranks.from_rank_0(self._full_disk(write) if self._rank == 0 else None)) is not None:
-            if self._rank == 0:
-                self._on_full_disk(problem)
-            demand = self._lookout.ask()
-            if demand >= Demand.STOP:
-                raise StoppedError(demand)
-            time.sleep(SPACE_POLL_S)
-
-    def _full_disk(self, write: Callable[[], None]) -> str | None:
-        """Write something and return None, or what to tell the user if there is no space for it."""
-        try:
-            write()
-        except OSError as error:
-            if error.errno not in FULL_DISK:
-                raise
-            # The error names a file only where one could not even be made.
-            folder = self._checkpoints.folder
-            return f"the disk of {folder} is full ({error.strerror}): training waits until there is space again"
-        return None
 
     def _order(self, *, epoch: int) -> Tensor:
         """Return this rank's batches of an epoch, int64 ``[steps, batch_size_per_worker]`` on the CPU."""
@@ -369,10 +284,6 @@ class Trainer:
             seed=self._cell.seed,
             epoch=epoch,
             rank=self._rank,
-            world_size=self._world_size,
+            world_size=self._ranks.world_size,
             sample_weights=self._sample_weights,
         )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

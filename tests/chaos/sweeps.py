@@ -19,7 +19,7 @@ from results import BEST, Results, read_results, sweep_runs
 
 from orchestrator.experiment.cells import expand
 from orchestrator.experiment.load import load_experiment
-from orchestrator.storage.checkpoints import Checkpoints
+from orchestrator.storage.cell_folder import CellFolder
 
 NAME = "chaos"
 EXPERIMENT = """
@@ -222,14 +222,14 @@ class Sweep:
         return None
 
     def _finished_epochs(self, key: str) -> int:
-        points = Checkpoints(self.cells_dir / key).points()
+        points = CellFolder(self.cells_dir / key).points()
         if points:
             return points[0].epoch
         return self.epochs if (self.cells_dir / key / BEST).exists() else 0
 
     def _points(self, key: str) -> list[Path]:
         folder = self.cells_dir / key
-        return [folder / point.file_name for point in Checkpoints(folder).points()]
+        return [folder / point.file_name for point in CellFolder(folder).points()]
 
     def _popen(self, command: str, output: IO[str], variables: Mapping[str, str]) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -39,7 +39,7 @@ def cells(file: Path) -> list[Cell]:
 def leave(folder: Path, *last: TrackedEvent) -> None:
     """What a sweep leaves of a cell that MLflow did not take."""
     save_weights(folder)
-    checkpoint.save(folder / checkpoint.RESULT, {})
+    checkpoint.save(folder / "result.pt", {})
     journal.begin(folder)
     for event in (Opened(), Started(FACTS), epoch(1), epoch(2), *last):
         journal.append(folder, event)
@@ -62,8 +62,8 @@ def test_delivers_what_waits_once(call: Call, file: Path, cells: list[Cell], tmp
     assert [runs[cell.key].info.status for cell in cells] == ["FINISHED", "KILLED"]
     for run in runs.values():
         assert [row.step for row in client.get_metric_history(run.info.run_id, "val/error")] == [1, 2]
-    assert [path.name for path in finished.iterdir()] == [checkpoint.BEST]
-    assert sorted(path.name for path in killed.iterdir()) == [checkpoint.BEST, checkpoint.RESULT]
+    assert [path.name for path in finished.iterdir()] == ["best.pt"]
+    assert sorted(path.name for path in killed.iterdir()) == ["best.pt", "result.pt"]
     assert "nothing waits" in call("sync", file).out
 
 
@@ -84,13 +84,13 @@ def test_a_cell_that_was_finished_elsewhere_stays_finished(
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "tags.`zetasweep.kind` = 'cell'")
     assert [run.info.status for run in runs] == ["FINISHED"]
-    assert [path.name for path in (here / "cells" / cells[0].key).iterdir()] == [checkpoint.BEST]
+    assert [path.name for path in (here / "cells" / cells[0].key).iterdir()] == ["best.pt"]
 
 
 def test_a_cell_that_cannot_be_delivered_stays(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "cells" / cells[0].key
     leave(folder, RESULT)
-    (folder / checkpoint.BEST).unlink()
+    (folder / "best.pt").unlink()
     answer = call("sync", file)
     assert answer.code == 1
     assert f"not in MLflow: cell {cells[0].key}" in answer.out
@@ -108,7 +108,7 @@ def test_what_another_store_waits_for_stays(call: Call, file: Path, cells: list[
     # The first store has the cell; who knows what the results wait for.
     answer = call("sync", file, "-o", f"tracking.uri={uris[0]}")
     assert (answer.code, answer.out) == (0, "nothing waits to be delivered\n")
-    assert (folder / checkpoint.RESULT).exists()
+    assert (folder / "result.pt").exists()
     assert len(journal.read(folder)) == 5
 
 

@@ -30,7 +30,7 @@ from orchestrator.doctor.nodes import clock_offset
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
 from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage.checkpoints import Point
+from orchestrator.storage.cell_folder import Point
 from orchestrator.storage.folder import Storage
 from orchestrator.sweep.probe import Exchange
 from orchestrator.tracking import database as schema
@@ -135,7 +135,7 @@ def test_nothing_is_there_yet(scene: Scene) -> None:
 def test_all_is_well(scene: Scene) -> None:
     key = scene.cells[0].key
     run_id = scene.add_run(key)
-    path = scene.add_file(key, checkpoint.BEST)
+    path = scene.add_file(key, "best.pt")
     scene.assert_well()
     assert scene.doctor("--fix").code == 0
     assert (scene.active(), path.exists()) == ({run_id}, True)
@@ -218,7 +218,7 @@ def test_an_unfinished_run_may_lack_epochs(scene: Scene) -> None:
 
 def test_the_checkpoints_of_a_deleted_run_are_not_orphaned(scene: Scene) -> None:
     scene.add_run(STRANGER, epochs=(1, 2, 2))
-    path = scene.add_file(STRANGER, checkpoint.BEST)
+    path = scene.add_file(STRANGER, "best.pt")
     scene.assert_mended("epoch 2 twice")
     assert path.exists()
 
@@ -300,20 +300,20 @@ def test_what_is_not_a_cell_is_left_alone(scene: Scene, tmp_path: Path) -> None:
 def test_a_finished_cell_keeps_its_best_weights_only(scene: Scene) -> None:
     key = scene.cells[0].key
     scene.add_run(key)
-    best = scene.add_file(key, checkpoint.BEST)
-    for name in (Point(2).file_name, Point(1, 7).file_name, checkpoint.RESULT):
+    best = scene.add_file(key, "best.pt")
+    for name in (Point(2).file_name, Point(1, 7).file_name, "result.pt"):
         scene.add_file(key, name)
     (best.parent / "audit").mkdir()
     (best.parent / "audit" / "audit.json").write_text("{}")
     (best.parent / "delivery.jsonl").write_text('{"kind": "start", "body": {}}\n')
-    scene.assert_mended(Point(2).file_name, Point(1, 7).file_name, checkpoint.RESULT, "audit", "delivery.jsonl")
-    assert [path.name for path in best.parent.iterdir()] == [checkpoint.BEST]
+    scene.assert_mended(Point(2).file_name, Point(1, 7).file_name, "result.pt", "audit", "delivery.jsonl")
+    assert [path.name for path in best.parent.iterdir()] == ["best.pt"]
 
 
 def test_what_waits_for_another_store_is_not_removed(scene: Scene) -> None:
     key = scene.cells[0].key
     scene.add_run(key)
-    waiting = scene.add_file(key, checkpoint.RESULT)
+    waiting = scene.add_file(key, "result.pt")
     scene.storage.note_store("http://elsewhere:5000")
     answer = scene.doctor("--fix")
     assert answer.code == 0, answer.out

@@ -154,9 +154,9 @@ def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_not_unpickled(tmp_path: Path) -> None:
-    torch.save({"model": _Touch(tmp_path / "ran")}, tmp_path / checkpoint.BEST)
+    torch.save({"model": _Touch(tmp_path / "ran")}, tmp_path / "best.pt")
     with pytest.raises(checkpoint.DamagedError):
-        checkpoint.load(tmp_path / checkpoint.BEST)
+        checkpoint.load(tmp_path / "best.pt")
     assert not (tmp_path / "ran").exists()
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.storage.cell_folder import CellFolder, Point
 
 OLD = {"epoch": 1, "model": {"weight": torch.arange(3.0)}}
 NEW = {"epoch": 2, "model": {"weight": torch.arange(3.0) + 1}}
@@ -17,7 +18,7 @@ NEW = {"epoch": 2, "model": {"weight": torch.arange(3.0) + 1}}
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "cells" / "key" / checkpoint.BEST
+    return tmp_path / "cells" / "key" / "best.pt"
 
 
 def assert_holds(path: Path, expected: dict[str, Any]) -> None:
@@ -111,18 +112,19 @@ def test_what_there_is_no_memory_for_is_not_damaged(path: Path, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr(torch, "load", load)
         with pytest.raises(RuntimeError, match="can't allocate memory"):
-            checkpoint.Checkpoints(path.parent).load(path.name)
+            checkpoint.Checkpoints(CellFolder(path.parent)).load(path)
     assert_holds(path, OLD)
 
 
 def test_a_late_write_removes_nothing_newer(tmp_path: Path) -> None:
     """Of a process that was thought dead while another went on."""
-    points = checkpoint.Checkpoints(tmp_path)
+    folder = CellFolder(tmp_path)
+    points = checkpoint.Checkpoints(folder)
     for epoch in (1, 2, 3, 100_000):
-        points.save(checkpoint.Point(epoch), OLD, best_epoch=2)
-    points.save(checkpoint.Point(2, 500), OLD, best_epoch=1)
-    kept = [checkpoint.Point(100_000), checkpoint.Point(3), checkpoint.Point(2, 500), checkpoint.Point(2)]
-    assert points.points() == kept
+        points.save(Point(epoch), OLD, best_epoch=2)
+    points.save(Point(2, 500), OLD, best_epoch=1)
+    kept = [Point(100_000), Point(3), Point(2, 500), Point(2)]
+    assert folder.points() == kept
 
 
 def test_reader_sees_the_old_file_until_the_new_one_is_on_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +169,7 @@ class Malicious:
 
 
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
-    path, made = tmp_path / checkpoint.BEST, tmp_path / "made"
+    path, made = tmp_path / "best.pt", tmp_path / "made"
     torch.save({"model": Malicious(made)}, path)
     with pytest.raises(checkpoint.DamagedError, match="more than tensors and plain values"):
         checkpoint.load(path)

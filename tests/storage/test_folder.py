@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from orchestrator.storage.folder import Storage
 HOLD = """
 import sys
 from pathlib import Path
-from orchestrator.storage import Storage
+from orchestrator.storage.folder import Storage
 with Storage(Path(sys.argv[1])).locked("first"):
     print("locked", flush=True)
     sys.stdin.read()
@@ -54,12 +55,14 @@ def test_another_process_is_refused_and_a_killed_holder_frees_the_lock(tmp_path:
 
 def test_shrink_keeps_the_best_weights(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
-    folder = storage.cells_dir / "key"
+    folder = storage.cell("key").path
     folder.mkdir(parents=True)
     for name in ("00003-00000000.pt", "result.pt", "delivery.jsonl", "best.pt"):
         (folder / name).touch()
-    storage.shrink("key")
-    storage.shrink("another")
+    (folder / "audit").mkdir()
+    (folder / "audit" / "audit.json").touch()
+    storage.cell("key").shrink()
+    storage.cell("another").shrink()
     assert [path.name for path in folder.iterdir()] == ["best.pt"]
 
 
@@ -77,11 +80,11 @@ def test_the_list_of_stores_survives_a_full_disk(tmp_path: Path, monkeypatch: py
     storage = Storage(tmp_path)
     storage.note_store("http://first")
 
-    def write_half(path: Path, text: str, **_: object) -> None:
-        path.write_bytes(text[:3].encode())
+    def refuse(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", write_half)
+    monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OSError, match="No space left"):
         storage.note_store("http://second")
     assert storage.stores() == ["http://first"]
+    assert [path.name for path in tmp_path.iterdir()] == ["stores.json"]

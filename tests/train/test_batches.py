@@ -13,15 +13,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
 from orchestrator.errors import CellError
-from orchestrator.train.batches import (
-    AUGMENT,
-    MODEL,
-    ORDER,
-    balanced_class_weights,
-    derive_seed,
-    epoch_order,
-    shard_batches,
-)
+from orchestrator.train.batches import epoch_order, shard_batches
+from orchestrator.train.class_weights import balanced_class_weights
+from orchestrator.train.seeds import AUGMENT, MODEL, ORDER, derive_seed
 
 
 def generator(seed: int = 0) -> torch.Generator:

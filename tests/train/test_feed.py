@@ -43,20 +43,20 @@ def test_resident_on_the_cpu_copies_nothing() -> None:
 @pytest.mark.parametrize(("share", "mode"), [(0.5, "streaming"), (0.51, "resident"), (1.0, "resident")])
 def test_auto_compares_size_and_memory(share: float, mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     images = images_of()
-    monkeypatch.setattr(feed, "free_memory_bytes", lambda _: 2 * images.numel() - 1)
+    monkeypatch.setattr(feed, "free_memory_bytes", lambda: 2 * images.numel() - 1)
     assert make_feed(images, CPU, resident_share=share).mode == mode
 
 
 def test_what_cannot_be_resident_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     images = images_of()
-    monkeypatch.setattr(feed, "free_memory_bytes", lambda _: images.numel() - 1)
+    monkeypatch.setattr(feed, "free_memory_bytes", lambda: images.numel() - 1)
     with pytest.raises(CellError, match=r"resources\.feed to streaming"):
         make_feed(images, CPU, mode="resident")
     assert make_feed(images, CPU, mode="streaming").mode == "streaming"
 
 
 def test_memory_of_this_machine_is_known() -> None:
-    assert 10 * 2**20 < feed.free_memory_bytes(CPU) < 2**50
+    assert 10 * 2**20 < feed.free_bytes_on(CPU) < 2**50
 
 
 def test_streaming_is_ahead_but_not_too_far(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 from trainings import (
+    COMPUTE_METRICS,
     CPU,
     EPOCHS,
     FEW,
@@ -30,13 +31,13 @@ from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import CellError
 from orchestrator.records import EpochResult
 from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage.checkpoints import Checkpoints, Point
-from orchestrator.train import audit, learner, trainer
-from orchestrator.train import requests as lookout
+from orchestrator.storage.cell_folder import CellFolder, Point
+from orchestrator.storage.checkpoints import Checkpoints
+from orchestrator.train import disk_full, learner, requests
 from orchestrator.train.cell import train_cell
 from orchestrator.train.learner import Learner
 from orchestrator.train.metrics import compute_metrics
-from orchestrator.train.requests import Demand, StoppedError
+from orchestrator.train.requests import Request, StoppedError
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -104,13 +105,13 @@ def test_checkpoint_of_other_data_is_refused(few_digits: Dataset, tmp_path: Path
 
 @pytest.fixture
 def _looks_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookout, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(requests, "POLL_EVERY_S", 0)
 
 
 @pytest.mark.usefixtures("_looks_after_every_step")
-@pytest.mark.parametrize("demand", [Demand.STOP, Demand.LEAVE])
+@pytest.mark.parametrize("request", [Request.STOP, Request.LEAVE])
 def test_stopped_anywhere_it_ends_the_same(
-    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demand: Demand
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Request
 ) -> None:
     """Every moment of two epochs, in the training and in the evaluations, and of the test."""
     steps = []
@@ -124,9 +125,9 @@ def test_stopped_anywhere_it_ends_the_same(
         folder = tmp_path / str(moment)
         steps.clear()
         with pytest.raises(StoppedError) as stopped:
-            run(cell, few_digits, folder, poll=PollUntil(moment, demand))
-        assert stopped.value.demand is demand
-        assert Checkpoints(folder).points(), "it was saved"
+            run(cell, few_digits, folder, poll=PollUntil(moment, request))
+        assert stopped.value.request is request
+        assert CellFolder(folder).points(), "it was saved"
         again = run(cell, few_digits, folder)
         assert len(steps) == num_steps, "no step was taken twice"
         assert numbers(again.history) == numbers(whole.history)
@@ -173,25 +174,25 @@ def test_a_long_epoch_is_saved_in_its_middle(few_digits: Dataset, tmp_path: Path
             poll=DieAt(7),
             checkpoint_every_s=0,
         )
-    assert Checkpoints(tmp_path).points() == [Point(0, 6), Point(0, 5)], "the newest two"
+    assert CellFolder(tmp_path).points() == [Point(0, 6), Point(0, 5)], "the newest two"
 
 
 class DieAt:
     def __init__(self, last: int) -> None:
         self._last, self._asked = last, 0
 
-    def __call__(self) -> Demand:
+    def __call__(self) -> Request:
         self._asked += 1
         if self._asked == self._last:
             raise InterruptedTrainingError
-        return Demand.GO_ON
+        return Request.GO_ON
 
 
 def test_keeps_the_newest_two_and_the_best_while_it_trains(
     few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([0.5, 0.1, 0.3, 0.4, 0.2, 9.9])
-    monkeypatch.setattr(trainer, "compute_metrics", lambda *_, **__: {"error": 0.1, "loss": next(losses)})
+    monkeypatch.setattr(COMPUTE_METRICS, lambda *_, **__: {"error": 0.1, "loss": next(losses)})
     kept: list[list[Point]] = []
     cell = make_cell(num_train=FEW, epochs=5)
     train_cell(
@@ -199,11 +200,11 @@ def test_keeps_the_newest_two_and_the_best_while_it_trains(
         few_digits,
         checkpoint_dir=tmp_path,
         device=CPU,
-        report=lambda _: kept.append(Checkpoints(tmp_path).points()),
+        report=lambda _: kept.append(CellFolder(tmp_path).points()),
     )
     assert [[point.epoch for point in points] for points in kept] == [[1], [2, 1], [3, 2], [4, 3, 2], [5, 4, 2]]
-    assert not Checkpoints(tmp_path).points()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [audit.FOLDER, checkpoint.BEST, checkpoint.RESULT]
+    assert not CellFolder(tmp_path).points()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit", "best.pt", "result.pt"]
 
 
 def best_at_first(*args: Any, **options: Any) -> dict[str, float]:
@@ -231,12 +232,12 @@ def test_damaged_checkpoints_cost_time_and_nothing_else(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trainer, "compute_metrics", best_at_first)
+    monkeypatch.setattr(COMPUTE_METRICS, best_at_first)
     cell = make_cell(num_train=FEW, epochs=4)
     whole = run(cell, few_digits, tmp_path / "whole")
     folder = tmp_path / "damaged"
     interrupt(cell, few_digits, folder, after=3)
-    points = Checkpoints(folder).points()
+    points = CellFolder(folder).points()
     chosen = {"newest": points[:1], "best": points[-1:], "all": points}[which]
     for point in chosen:
         damage(folder / point.file_name)
@@ -248,7 +249,7 @@ def test_damaged_checkpoints_cost_time_and_nothing_else(
         assert "damaged" in caplog.text
 
 
-@pytest.mark.parametrize("name", [checkpoint.BEST, checkpoint.RESULT])
+@pytest.mark.parametrize("name", ["best.pt", "result.pt"])
 def test_a_damaged_result_is_made_again(few_digits: Dataset, tmp_path: Path, name: str) -> None:
     cell = make_cell(num_train=FEW, epochs=2)
     whole = run(cell, few_digits, tmp_path)
@@ -264,7 +265,7 @@ def test_the_best_weights_are_lost_just_before_the_test(few_digits: Dataset, tmp
     def lose(result: EpochResult) -> None:
         if result.epoch == 2 and not (tmp_path / "lost").exists():
             (tmp_path / "lost").touch()
-            for point in Checkpoints(tmp_path / "cell").points():
+            for point in CellFolder(tmp_path / "cell").points():
                 (tmp_path / "cell" / point.file_name).unlink()
 
     result = train_cell(cell, few_digits, checkpoint_dir=tmp_path / "cell", device=CPU, report=lose)
@@ -277,7 +278,7 @@ def test_on_a_full_disk_it_waits_and_goes_on(
 ) -> None:
     cell = make_cell(num_train=FEW, epochs=2)
     whole = run(cell, few_digits, tmp_path / "whole")
-    monkeypatch.setattr(trainer, "SPACE_POLL_S", 0)
+    monkeypatch.setattr(disk_full, "RETRY_EVERY_S", 0)
     save, said = checkpoint.save, []
 
     def save_when_told(path: Path, state: dict[str, Any]) -> None:
@@ -300,7 +301,7 @@ def test_the_middle_of_an_epoch_on_a_gpu_is_taken_up_on_the_cpu(few_digits: Data
     cell = make_cell(num_train=FEW, epochs=2, batch_size_per_worker=32)
     with pytest.raises(StoppedError):
         run(cell, few_digits, tmp_path, poll=PollUntil(3))
-    point, state = Checkpoints(tmp_path).load_newest() or pytest.fail("it was not saved")
+    point, state = Checkpoints(CellFolder(tmp_path)).load_newest() or pytest.fail("it was not saved")
     assert point == Point(0, 3)
     for own in state["underway"]["ranks"]:
         own |= {"generator": torch.zeros(16, dtype=torch.uint8), "cuda": torch.zeros(16, dtype=torch.uint8)}
@@ -323,5 +324,5 @@ def test_waiting_for_space_can_be_ended(few_digits: Dataset, tmp_path: Path, mon
             device=CPU,
             report=lambda _: None,
             on_full_disk=said.append,
-            poll=lambda: Demand.STOP if said else Demand.GO_ON,
+            poll=lambda: Request.STOP if said else Request.GO_ON,
         )

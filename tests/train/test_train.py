@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 from trainings import (
+    COMPUTE_METRICS,
     CPU,
     FEW,
     Trained,
@@ -29,8 +30,9 @@ from augment import AUGMENTATIONS, p_series_weights
 from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import CellError
 from orchestrator.metric_names import METRICS
-from orchestrator.storage.checkpoints import Checkpoints, Point
-from orchestrator.train import learner, trainer
+from orchestrator.storage.cell_folder import CellFolder, Point
+from orchestrator.storage.checkpoints import Checkpoints
+from orchestrator.train import learner
 from orchestrator.train.audit import read_figures
 from orchestrator.train.cell import train_cell
 from orchestrator.train.learner import Learner
@@ -107,7 +109,7 @@ def test_finished_cell_reports_and_returns_the_same_without_training(
         raise AssertionError("nothing is left to do")
 
     monkeypatch.setattr(learner, "one_hot", refuse)
-    monkeypatch.setattr(trainer, "compute_metrics", refuse)
+    monkeypatch.setattr(COMPUTE_METRICS, refuse)
     again = run(make_cell(), digits, whole.folder)
     assert again == whole
 
@@ -188,7 +190,7 @@ def test_test_split_is_evaluated_once_with_the_weights_best_on_validation(
             metrics["error"] += 1.0
         return metrics
 
-    monkeypatch.setattr(trainer, "compute_metrics", worse_but_in_epoch_2)
+    monkeypatch.setattr(COMPUTE_METRICS, worse_but_in_epoch_2)
     weights: list[dict[str, Tensor]] = []
     result = train_cell(
         make_cell(num_train=FEW),
@@ -208,7 +210,7 @@ def test_of_two_epochs_alike_the_loss_decides_and_then_the_earlier(
     few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([0.5, 0.3, 0.3, 0.4, 9.9])
-    monkeypatch.setattr(trainer, "compute_metrics", lambda *_, **__: {"error": 0.1, "loss": next(losses)})
+    monkeypatch.setattr(COMPUTE_METRICS, lambda *_, **__: {"error": 0.1, "loss": next(losses)})
     trained = run(make_cell(num_train=FEW, epochs=4), few_digits, tmp_path)
     best = {name: value for name, value in trained.result.metrics.items() if name.startswith("best/")}
     assert best == {"best/error": 0.1, "best/loss": 0.3, "best/epoch": 2}
@@ -217,7 +219,7 @@ def test_of_two_epochs_alike_the_loss_decides_and_then_the_earlier(
 def test_divergence_fails_the_cell_and_leaves_the_last_good_epoch(few_digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(CellError, match=r"train\.lr"):
         run(make_cell(num_train=FEW, lr=1e12, clip_grad_norm=None), few_digits, tmp_path)
-    newest = Checkpoints(tmp_path).load_newest()
+    newest = Checkpoints(CellFolder(tmp_path)).load_newest()
     assert newest is None or all(tensor.isfinite().all() for tensor in newest[1]["model"].values())
 
 

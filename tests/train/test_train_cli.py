@@ -14,7 +14,7 @@ from trainings import FEW
 from orchestrator.records import CellResult
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.train import __main__ as train_cli
-from orchestrator.train import audit, feed
+from orchestrator.train import feed
 from orchestrator.train.cell import train_cell
 from orchestrator.train.feed import StreamingFeed
 
@@ -37,7 +37,7 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(*arguments: str | Path) -> int:
-    return train_cli.main(train_cell, [str(argument) for argument in arguments])
+    return train_cli.main([str(argument) for argument in arguments])
 
 
 def keys_in(text: str) -> list[str]:
@@ -58,7 +58,7 @@ def test_torchrun_trains_a_cell(experiment: Path, tmp_path: Path, environment: d
     )
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs" / "cells").iterdir()
-    state = checkpoint.load(folder / checkpoint.RESULT)
+    state = checkpoint.load(folder / "result.pt")
     assert state is not None
     first, *lines = done.stdout.splitlines()
     assert first == f"{folder.name} digits(num_train={FEW}) convnet mixup(alpha=1.0) seed=0: 2 x cpu, fp32, in {folder}"
@@ -80,7 +80,7 @@ def test_one_process_trains_goes_on_and_repeats(
     first = capsys.readouterr().out
     assert first.count("\nepoch ") == 2
     left = sorted(file.name for file in (tmp_path / "mine" / key).iterdir())
-    assert left == [audit.FOLDER, checkpoint.BEST, checkpoint.RESULT]
+    assert left == ["audit", "best.pt", "result.pt"]
     assert call(*chosen) == 0
     assert capsys.readouterr().out == first, "what is finished is shown again and not trained again"
     assert not (tmp_path / "runs").exists()
@@ -111,6 +111,25 @@ def test_wrong_input_is_said_without_a_traceback(
     assert captured.out == ""
 
 
+@pytest.mark.parametrize("arguments", [[], ["--nothing"], ["a.yaml", "b.yaml"]], ids=["empty", "option", "too many"])
+def test_wrong_usage_exits_with_2(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert call(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("Usage: python -m orchestrator.train ")
+    assert captured.out == ""
+
+
+def test_help_names_every_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert call("--help") == 0
+    shown = capsys.readouterr().out
+    for word in ("EXPERIMENT", "--cell KEY", "-o, --override KEY=VALUE", "--checkpoint-dir DIR", "torchrun"):
+        assert word in shown
+
+
 def test_missing_file_is_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(tmp_path / "absent.yaml") == 2
     assert "absent.yaml" in capsys.readouterr().err
@@ -121,7 +140,7 @@ def test_failed_cell_is_said_without_a_traceback(experiment: Path, capsys: pytes
     assert re.match(r"error: .*train\.lr", capsys.readouterr().err)
 
 
-def test_resources_of_the_experiment_count(experiment: Path) -> None:
+def test_resources_of_the_experiment_count(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
     def remembering(*arguments: Any, **options: Any) -> CellResult:
@@ -130,7 +149,8 @@ def test_resources_of_the_experiment_count(experiment: Path) -> None:
 
     resources = {"feed": "streaming", "checkpoint_every_s": "7.5", "backend": "torch"}
     words = [word for key, value in resources.items() for word in ("-o", f"resources.{key}={value}")]
-    assert train_cli.main(remembering, [str(experiment), "-o", "augment=erm", *words]) == 0
+    monkeypatch.setattr(train_cli, "train_cell", remembering)
+    assert call(experiment, "-o", "augment=erm", *words) == 0
     assert isinstance(seen["feed"], StreamingFeed)
     assert (seen["checkpoint_every_s"], seen["backend"]) == (7.5, "torch")
 
@@ -138,7 +158,7 @@ def test_resources_of_the_experiment_count(experiment: Path) -> None:
 def test_images_that_do_not_fit_are_said_without_a_traceback(
     experiment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(feed, "free_memory_bytes", lambda _: 1000)
+    monkeypatch.setattr(feed, "free_memory_bytes", lambda: 1000)
     assert call(experiment, "-o", "augment=erm", "-o", "resources.feed=resident") == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("error: the decoded images take ")

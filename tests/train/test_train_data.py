@@ -21,8 +21,8 @@ from orchestrator.experiment.settings import TrainSettings
 from orchestrator.records import CellResult
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.train import learner
-from orchestrator.train.batches import balanced_class_weights
 from orchestrator.train.cell import train_cell
+from orchestrator.train.class_weights import balanced_class_weights
 from orchestrator.train.feed import Mode, make_feed
 
 CPU = torch.device("cpu")
@@ -74,7 +74,7 @@ def make_cell(options: dict[str, Any] | None = None, **settings: Any) -> Cell:
 def run(cell: Cell, dataset: Dataset, folder: Path, mode: Mode = "resident") -> tuple[CellResult, dict[str, Tensor]]:
     feed = make_feed(dataset.images, CPU, mode=mode)
     result = train_cell(cell, dataset, checkpoint_dir=folder, device=CPU, report=lambda _: None, feed=feed)
-    state = checkpoint.load(folder / checkpoint.BEST)
+    state = checkpoint.load(folder / "best.pt")
     assert state is not None
     return result, state["model"]
 

@@ -14,15 +14,26 @@ import torch
 import torch.nn.functional as F
 from rank_processes import run_ranks
 from torch import Tensor
-from trainings import FEW, PollUntil, Trained, evaluate, interrupt, make_cell, numbers, run, same_weights
+from trainings import (
+    COMPUTE_METRICS,
+    CPU,
+    FEW,
+    PollUntil,
+    Trained,
+    evaluate,
+    interrupt,
+    make_cell,
+    numbers,
+    run,
+    same_weights,
+)
 
 from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import CellError, UserError
-from orchestrator.storage.checkpoints import Checkpoints, Point
-from orchestrator.train import __main__ as train_cli
-from orchestrator.train import requests as lookout
-from orchestrator.train import trainer
+from orchestrator.storage.cell_folder import CellFolder, Point
+from orchestrator.train import requests
 from orchestrator.train.metrics import compute_metrics
+from orchestrator.train.ranks import Ranks
 from orchestrator.train.requests import StoppedError
 
 
@@ -97,19 +108,19 @@ def train_on_rank(rank: int, folder: Path) -> None:
         return loss
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "compute_metrics", counting)
+        patch.setattr(COMPUTE_METRICS, counting)
         patch.setattr(F, "cross_entropy", remembering)
         whole = run(RANKS_CELL, dataset, folder / f"whole-{rank}")
         interrupt(RANKS_CELL, dataset, folder / f"resumed-{rank}", after=1)
         resumed = run(RANKS_CELL, dataset, folder / f"resumed-{rank}")
         seen = list(num_evaluated), list(losses)
-        patch.setattr(lookout, "LOOK_EVERY_S", 0)
+        patch.setattr(requests, "POLL_EVERY_S", 0)
         stopped = stop_and_resume(rank, dataset, folder / f"stopped-{rank}", look=2, saved_step=2)
         num_steps = len(dataset.train) // (BATCH_SIZE * WORLD_SIZE)
         late = stop_and_resume(rank, dataset, folder / f"late-{rank}", look=num_steps + 1, saved_step=num_steps)
     problem = ""
     try:
-        train_cli._agreed(lambda: fail_on_rank_1(rank))
+        Ranks(CPU).agreed(lambda: fail_on_rank_1(rank))
     except UserError as error:
         problem = str(error)
     copy = replace(dataset, split_hash="f" * 64) if rank == WORLD_SIZE - 1 else dataset
@@ -125,7 +136,7 @@ def stop_and_resume(rank: int, dataset: Dataset, folder: Path, *, look: int, sav
     with pytest.raises(StoppedError):
         run(RANKS_CELL, dataset, folder, poll=PollUntil(look if rank == WORLD_SIZE - 1 else None))
     if rank == 0:
-        assert Checkpoints(folder).points()[0] == Point(1, saved_step)
+        assert CellFolder(folder).points()[0] == Point(1, saved_step)
     return run(RANKS_CELL, dataset, folder)
 
 

@@ -19,13 +19,15 @@ from orchestrator.experiment.settings import TrainSettings
 from orchestrator.models.registry import build_model
 from orchestrator.records import CellResult, EpochResult
 from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage.checkpoints import Point
-from orchestrator.train.batches import MODEL, derive_seed
+from orchestrator.storage.cell_folder import Point
 from orchestrator.train.cell import train_cell
 from orchestrator.train.metrics import compute_metrics
-from orchestrator.train.requests import Demand, Poll
+from orchestrator.train.requests import Poll, Request
+from orchestrator.train.seeds import MODEL, derive_seed
 
 CPU = torch.device("cpu")
+# Imported by the first evaluation: patched here, it is patched there.
+COMPUTE_METRICS = "orchestrator.train.metrics.compute_metrics"
 EPOCHS = 3
 REQUIRED = {
     "zeta_mixup": {"gamma": 2.8, "num_mixed": 4},
@@ -45,13 +47,13 @@ class InterruptedTrainingError(Exception):
 class PollUntil:
     """Lets a training go on until it has been asked so often."""
 
-    def __init__(self, last: int | None = None, demand: Demand = Demand.STOP) -> None:
-        self._last, self._demand = last, demand
+    def __init__(self, last: int | None = None, request: Request = Request.STOP) -> None:
+        self._last, self._request = last, request
         self.asked = 0
 
-    def __call__(self) -> Demand:
+    def __call__(self) -> Request:
         self.asked += 1
-        return self._demand if self.asked == self._last else Demand.GO_ON
+        return self._request if self.asked == self._last else Request.GO_ON
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Trained:
 
     @property
     def best_weights(self) -> dict[str, Tensor]:
-        return weights_in(self.folder / checkpoint.BEST)
+        return weights_in(self.folder / "best.pt")
 
 
 def make_cell(

@@ -1,0 +1,61 @@
+"""The names of the files of a cell, and which of them may go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.storage.cell_folder import CellFolder, Point, is_key
+
+CHECKPOINTS = ("00002-00000000.pt", "00001-00000007.pt")
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> CellFolder:
+    """A folder with all that there can be in it."""
+    folder = CellFolder(tmp_path / "0123456789abcdef")
+    (folder.path / "audit").mkdir(parents=True)
+    for name in ("best.pt", "result.pt", "delivery.jsonl", "audit/audit.json", "last.pt", *CHECKPOINTS):
+        (folder.path / name).touch()
+    return folder
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
+def test_the_names_are_those_of_earlier_versions(cell: CellFolder) -> None:
+    paths = (cell.best, cell.result, cell.journal, cell.audit, cell.point(Point(12, 345)))
+    assert names(list(paths)) == ["best.pt", "result.pt", "delivery.jsonl", "audit", "00012-00000345.pt"]
+    assert is_key(cell.key)
+    assert not is_key("0123456789ABCDEF")
+
+
+def test_points_are_read_from_the_names_newest_first(cell: CellFolder) -> None:
+    (cell.path / "100000-00000000.pt").touch()
+    assert cell.points() == [Point(100_000), Point(2), Point(1, 7)]
+    assert names(cell.checkpoints()) == ["best.pt", "result.pt", "100000-00000000.pt", *CHECKPOINTS]
+
+
+def test_a_finished_cell_keeps_its_best_weights(cell: CellFolder) -> None:
+    assert names(cell.needless()) == [*sorted(CHECKPOINTS), "audit", "delivery.jsonl", "result.pt"]
+    cell.shrink()
+    assert sorted(names(list(cell.path.iterdir()))) == ["best.pt", "last.pt"]
+    assert cell.needless() == cell.undelivered == []
+
+
+def test_what_zetasweep_did_not_write_is_told_apart(cell: CellFolder) -> None:
+    assert cell.foreign() == []
+    for name in (".best.pt.host.1.tmp", "mine.pt", "1-2.pt", "notes.txt"):
+        (cell.path / name).touch()
+    assert names(cell.foreign()) == ["1-2.pt", "mine.pt", "notes.txt"]
+    cell.shrink()
+    assert names(cell.foreign()) == ["1-2.pt", "mine.pt", "notes.txt"]
+
+
+def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    cell = CellFolder(tmp_path / "absent")
+    assert cell.points() == cell.checkpoints() == cell.undelivered == cell.needless() == cell.foreign() == []
+    cell.shrink()
+    assert not cell.path.exists()
