@@ -109,9 +109,9 @@ def _looks_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_looks_after_every_step")
-@pytest.mark.parametrize("request", [Request.STOP, Request.LEAVE])
+@pytest.mark.parametrize("wanted", [Request.STOP, Request.LEAVE])
 def test_stopped_anywhere_it_ends_the_same(
-    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Request
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Request
 ) -> None:
     """Every moment of two epochs, in the training and in the evaluations, and of the test."""
     steps = []
@@ -125,8 +125,8 @@ def test_stopped_anywhere_it_ends_the_same(
         folder = tmp_path / str(moment)
         steps.clear()
         with pytest.raises(StoppedError) as stopped:
-            run(cell, few_digits, folder, poll=PollUntil(moment, request))
-        assert stopped.value.request is request
+            run(cell, few_digits, folder, poll=PollUntil(moment, wanted))
+        assert stopped.value.request is wanted
         assert CellFolder(folder).points(), "it was saved"
         again = run(cell, few_digits, folder)
         assert len(steps) == num_steps, "no step was taken twice"
