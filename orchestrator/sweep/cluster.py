@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.errors import UserError
 from orchestrator.experiment.settings import Resources
-from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node
+from orchestrator.plan import Layout, Node, layout, local_layout, local_node
 
 ANSWER_TIMEOUT_S = 10.0
 OBJECT_STORE_BYTES = 128 * 1024**2

@@ -14,8 +14,7 @@ from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Experiment
-from orchestrator.plan.images import decode_images
-from orchestrator.plan.plan import make_plan, other_data, pending_cells, render_plan
+from orchestrator.plan import decode_images, make_plan, other_data, pending_cells, plan_lines
 from orchestrator.records import CellRun
 from orchestrator.storage import journal
 from orchestrator.storage.folder import Storage
@@ -88,7 +87,8 @@ def _run(
             tracker.sweep.open(experiment, runs)
             storage.note_store(tracker.store.shown_uri)
             with joined_or_started(experiment.resources) as layout:
-                console.print(render_plan(make_plan(experiment, cells, runs, layout), experiment))
+                planned = plan_lines(make_plan(experiment, cells, runs, layout), experiment)
+                console.print(Text("\n".join(planned), overflow="fold"))
                 _warn_of_lost_storage(console, storage)
                 epochs = sum(cell.train.epochs for cell in pending)
                 progress = Progress(console, total=len(cells), done=len(cells) - len(pending), epochs=epochs)
@@ -220,8 +220,7 @@ def _warn_of_lost_storage(console: Console, storage: Storage) -> None:
 def _print_comparison(
     cells: Sequence[Cell], runs: Mapping[str, CellRun], split_hashes: Mapping[DatasetSpec, str]
 ) -> None:
-    from orchestrator.results.comparison import compare
-    from orchestrator.results.terminal import render
+    from orchestrator.results import compare, render
 
     console = Console()
     console.print(render(compare(cells, runs), "table"))
