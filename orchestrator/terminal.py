@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -19,3 +21,12 @@ def print_lines(console: Console, lines: Iterable[str], *, style: str = "") -> N
 def plain_table() -> Table:
     """Return a table with a line below its header and no other."""
     return Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+
+
+@contextmanager
+def counting_bar(console: Console, task: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while the block runs, on a terminal only; it takes how much is done, and of how much."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        shown = progress.add_task(task, total=None)
+        yield lambda done, total: progress.update(shown, completed=done, total=total)

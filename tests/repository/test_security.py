@@ -379,7 +379,7 @@ def test_ray_and_mlflow_report_nothing_unless_they_may(
     environment: dict[str, str], allowed: dict[str, str], expected: str
 ) -> None:
     look = (
-        "import contextlib, sys\nfrom orchestrator.cli import main\nsys.argv[1:] = ['plan', 'absent.yaml']\n"
+        "import contextlib, sys\nfrom orchestrator.cli.main import main\nsys.argv[1:] = ['plan', 'absent.yaml']\n"
         "with contextlib.suppress(SystemExit): main()\n"
         "from mlflow.telemetry.utils import is_telemetry_disabled\nfrom ray._common.usage import usage_lib\n"
         "print(usage_lib.usage_stats_enabled(), not is_telemetry_disabled())"

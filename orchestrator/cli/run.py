@@ -1,0 +1,29 @@
+"""``zetasweep run``."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.opened import Opened
+from orchestrator.cli.options import experiment_options
+from orchestrator.data import download_dataset
+
+
+@click.command()
+@experiment_options
+@click.option("--download", is_flag=True, help="Fetch data sets that are missing, where torchvision can.")
+def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
+    """Run what is missing; the same command again continues, extends or does nothing."""
+    opened = Opened(experiment, overrides)
+    from orchestrator.plan import check_inputs
+
+    if download:
+        for spec in opened.experiment.dataset:
+            download_dataset(spec.name, opened.experiment.data_dir)
+    split_hashes = check_inputs(opened.experiment)
+    opened.storage.prepare()
+    with opened.storage.locked(opened.experiment.name):
+        # Ray and MLflow: what was checked above is said without waiting for them.
+        from orchestrator.sweep.run import run_missing
+
+        return run_missing(opened.experiment, opened.cells, opened.storage, opened.tracker(), split_hashes=split_hashes)
