@@ -1,9 +1,10 @@
-"""What is known about a cell from the outside: the events of its training, and its tracked run."""
+"""What is known of cells and sweeps from the outside: events, tracked runs, and how a sweep ended."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Literal
 
 CellStatus = Literal["done", "running", "failed", "interrupted"]
@@ -173,3 +174,11 @@ class CellRun:
     model_uri: str | None = None
     split_hash: str | None = None
     owner: str | None = None
+
+
+class Outcome(Enum):
+    """How a sweep, or a delivery to MLflow, ended."""
+
+    DONE = "MLflow has everything"
+    INCOMPLETE = "some cells have failed, or MLflow did not take them"
+    INTERRUPTED = "the user ended it; the same command goes on"

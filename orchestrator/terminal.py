@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -22,7 +23,10 @@ def plain_table() -> Table:
     return Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
 
 
-def image_bar(console: Console) -> Progress:
-    """Return a bar that counts images, on a terminal only."""
+@contextmanager
+def counting_bar(console: Console, task: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while the block runs, on a terminal only; it takes how much is done, and of how much."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        shown = progress.add_task(task, total=None)
+        yield lambda done, total: progress.update(shown, completed=done, total=total)

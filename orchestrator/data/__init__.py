@@ -6,7 +6,7 @@ a ``Source``, and one line in ``DATASETS``.
 
 from orchestrator.data.cache import Cache, default_cache_dir
 from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Shape, Source, Split
-from orchestrator.data.decode import shape_of
+from orchestrator.data.decode import OnProgress, shape_of
 from orchestrator.data.loading import (
     check_dataset,
     decode_dataset,
@@ -28,6 +28,7 @@ __all__ = [
     "Dataset",
     "DatasetInfo",
     "Decoded",
+    "OnProgress",
     "Samples",
     "Shape",
     "Source",

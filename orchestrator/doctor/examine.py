@@ -2,104 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from orchestrator.doctor.database import examine_schema
-from orchestrator.doctor.environment import (
-    examine_access,
-    examine_disk,
-    examine_gpus,
-    examine_inputs,
-    examine_placement,
-    examine_versions,
-)
+from orchestrator.doctor.disk import examine_disk
+from orchestrator.doctor.environment import examine_access, examine_inputs, examine_versions
 from orchestrator.doctor.files import examine_storage
 from orchestrator.doctor.finding import Finding, Line
+from orchestrator.doctor.machine import examine_gpus, examine_placement
+from orchestrator.doctor.report import Report
 from orchestrator.doctor.runs import examine_runs
-from orchestrator.errors import TrackingError, UserError
-from orchestrator.exit_codes import DONE, INCOMPLETE
+from orchestrator.errors import UserError
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
-from orchestrator.plan.placement import Layout
+from orchestrator.plan import Layout
 from orchestrator.storage.folder import Storage
 from orchestrator.tracking.database import check_place
 from orchestrator.tracking.ledger import Ledger
 from orchestrator.tracking.tracker import Tracker
-
-STYLES = {"error": "red", "note": "yellow"}
-
-
-class Report:
-    """Prints lines as they come, mends what can be mended if asked to, and counts.
-
-    Args:
-        console: Where to.
-        fix: Whether to mend.
-    """
-
-    def __init__(self, console: Console, *, fix: bool) -> None:
-        self._console, self._fix = console, fix
-        self.left = self.mendable = self.mended = 0
-
-    def take(self, lines: Iterable[Line]) -> None:
-        """Print `lines`, the findings of a kind under one heading; an error while looking is a finding, too."""
-        for _, group in groupby(self._looked_at(lines), key=self._heading):
-            together = list(group)
-            first = together[0]
-            if isinstance(first, str):
-                for line in together:
-                    self._print(str(line))
-                continue
-            self._print(f"{first.severity}: {first.what}", STYLES[first.severity])
-            for finding in together:
-                assert isinstance(finding, Finding)
-                self._print(f"  {finding.where}{self._outcome(finding)}")
-            if first.remedy:
-                self._print(f"  remedy:  {first.remedy}")
-
-    def _outcome(self, finding: Finding) -> str:
-        """Mend a finding, if it is asked for and possible; count it and return what is to be said of that."""
-        if self._fix and finding.mend is not None:
-            try:
-                finding.mend()
-            except (TrackingError, UserError, OSError) as error:
-                self.left += 1
-                return f": not mended: {error}"
-            self.mended += 1
-            return ": mended"
-        if finding.severity == "error":
-            self.left += 1
-            self.mendable += finding.mend is not None
-        return ""
-
-    def close(self) -> int:
-        """Print the sum and return the exit code."""
-        if not self.left + self.mended:
-            self._print("nothing is wrong", "green")
-        elif self._fix:
-            self._print(f"{self.mended} mended, {self.left} left", "red" if self.left else "green")
-        else:
-            self._print(f"{self.left} wrong; --fix mends {self.mendable}", "red")
-        return INCOMPLETE if self.left else DONE
-
-    def _looked_at(self, lines: Iterable[Line]) -> Iterator[Line]:
-        try:
-            yield from lines
-        except (TrackingError, UserError, OSError) as error:
-            yield Finding("it cannot be looked at", str(error), "")
-
-    @staticmethod
-    def _heading(line: Line) -> tuple[str, str, str] | None:
-        return None if isinstance(line, str) else (line.severity, line.what, line.remedy)
-
-    def _print(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style), soft_wrap=True)
 
 
 def examine(
@@ -111,7 +35,7 @@ def examine(
     connect: Callable[[], Tracker],
     fix: bool,
 ) -> int:
-    """Print what is wrong with an experiment's surroundings, runs and checkpoints, and return the exit code.
+    """Print what is wrong with an experiment's surroundings, runs and checkpoints; return how much of it is left.
 
     Args:
         experiment: What is to run.
@@ -145,7 +69,8 @@ def examine(
             tracked, finished = (ledger.keys, ledger.finished) if ledger else (frozenset(), frozenset())
             here = storage.stores() == [tracker.store.shown_uri] if tracker else False
             report.take(examine_storage(storage, labels, tracked=tracked, finished=finished, only_store=here))
-    return report.close()
+    report.close()
+    return report.left
 
 
 def _examine_environment(experiment: Experiment, storage: Storage, report: Report) -> Layout | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.errors import UserError
+
 Severity = Literal["error", "note"]
 
 
@@ -31,3 +33,8 @@ class Finding:
 
 # What is as it should be is one line of text.
 Line = str | Finding
+
+
+def refused(error: UserError) -> Finding:
+    """Return a finding in the words of the command that would refuse to start."""
+    return Finding("zetasweep run would refuse to start", str(error), "")

@@ -85,9 +85,9 @@ def layout(resources: Resources, nodes: Sequence[Node]) -> Layout:
     slots = max(1, slots)
     raise UserError(
         f"resources: {counted(slots, 'slot')} x {counted(resources.workers, 'worker')} = "
-        f"{counted(slots * resources.workers, 'worker')} of {each} each, but there is room for {workers} ({offered})\n"
-        "  remedy:  lower resources.workers, resources.slots, resources.cpus_per_worker or resources.gpus_per_worker, "
-        "or join a larger cluster (RAY_ADDRESS)"
+        f"{counted(slots * resources.workers, 'worker')} of {each} each, but there is room for {workers} ({offered})",
+        remedy="lower resources.workers, resources.slots, resources.cpus_per_worker or resources.gpus_per_worker, "
+        "or join a larger cluster (RAY_ADDRESS)",
     )
 
 

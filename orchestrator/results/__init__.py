@@ -1,1 +1,19 @@
 """Finished runs to tables, verdicts, plots: pure functions of records."""
+
+from orchestrator.results.comparison import compare
+from orchestrator.results.selection import Selection, select
+from orchestrator.results.selection_text import render_selection
+from orchestrator.results.status import render_status
+from orchestrator.results.terminal import Format, render
+from orchestrator.results.wording import remarks
+
+__all__ = [
+    "Format",
+    "Selection",
+    "compare",
+    "remarks",
+    "render",
+    "render_selection",
+    "render_status",
+    "select",
+]

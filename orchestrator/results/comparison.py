@@ -5,39 +5,18 @@ Nothing is dropped: a cell without a value stays in the table as missing, and a 
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.errors import UserError
 from orchestrator.experiment.cells import Cell
-from orchestrator.metric_names import METRICS, RECALL
+from orchestrator.metric_names import RECALL
 from orchestrator.records import CellRun
+from orchestrator.results.metric import Metric, resolve_metric
 from orchestrator.results.statistics import Contrast, contrast, mean_and_std
 
 BASELINE = "erm"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A tracked metric: ``stage/name``, which direction is better, and whether it lies in [0, 1] (shown in percent)."""
-
-    stage: str
-    name: str
-    higher_is_better: bool
-    is_fraction: bool
-
-    @property
-    def key(self) -> str:
-        """The name under which a run holds it, e.g. ``test/error``."""
-        return f"{self.stage}/{self.name}"
-
-    @property
-    def is_comparable(self) -> bool:
-        """Augmentations can be compared by it: not by the loss in training, which is of what each of them made."""
-        return self.stage != "train"
 
 
 @dataclass(frozen=True)
@@ -142,36 +121,6 @@ def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str =
         column for column in columns if saw_different_data([cell for cell in cells if _column(cell) == column], runs)
     )
     return Comparison(chosen, rows, columns, entries, contrasts, states, len(cells), mixed_data)
-
-
-def resolve_metric(name: str, *, default_stage: str = "test", recalls: Collection[str] = ()) -> Metric:
-    """The metric meant by `name`: ``stage/metric``, or a metric alone for `default_stage`.
-
-    Args:
-        name: What the user wrote.
-        default_stage: ``test``, ``best`` or ``val``.
-        recalls: The ``test/recall/CLASS`` that the runs hold; without any, every class is taken.
-
-    Raises:
-        UserError: Unknown; names the nearest.
-    """
-    known = {f"{stage}/{base}": base for stage in ("test", "best", "val") for base in METRICS} | {"train/loss": "loss"}
-    key = name if "/" in name and not name.startswith(RECALL) else f"{default_stage}/{name}"
-    if key.startswith(f"test/{RECALL}") and (key in recalls or (not recalls and key != f"test/{RECALL}")):
-        return Metric("test", key.removeprefix("test/"), higher_is_better=True, is_fraction=True)
-    if key not in known:
-        classes = sorted(recalls) or [f"test/{RECALL}CLASS"]
-        written = {candidate.lower(): candidate for candidate in (*METRICS, *known, *classes)}
-        # A beginning says more than letters in common: acc is no auroc.
-        begun = [candidate for candidate in written if name and candidate.startswith(name.lower())]
-        nearest = begun[:1] or difflib.get_close_matches(name.lower(), written, n=1, cutoff=0.5)
-        hint = f" Did you mean {written[nearest[0]]}?" if nearest else ""
-        raise UserError(
-            f"metric={name} is not tracked.{hint} Known: {', '.join(METRICS)}; with test/, best/ (validation at the "
-            f"tested epoch) or val/ (validation at the last epoch) before them, train/loss, {', '.join(classes)}."
-        )
-    info = METRICS[known[key]]
-    return Metric(key.partition("/")[0], known[key], info.higher_is_better, info.is_fraction)
 
 
 def value_of(cell: Cell, runs: Mapping[str, CellRun], metric: Metric) -> float | None:

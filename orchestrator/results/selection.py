@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from orchestrator.errors import UserError
 from orchestrator.experiment.cells import Cell
 from orchestrator.records import CellRun
-from orchestrator.results.comparison import Metric, resolve_metric, saw_different_data, value_of
+from orchestrator.results.comparison import saw_different_data, value_of
+from orchestrator.results.metric import Metric, resolve_metric
 from orchestrator.results.statistics import mean_and_std
 
 

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.special import stdtrit
-
 CONFIDENCE = 0.95
 # Values that differ by less are the same but for rounding: one image of a million is more.
 RESOLUTION = 1e-6
@@ -72,6 +70,8 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """
     if len(values) < 2 or max(values) - min(values) < RESOLUTION:
         return None
+    from scipy.special import stdtrit  # half a second, which a command that shows no interval need not pay
+
     mean = statistics.fmean(values)
     quantile = float(stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2))
     half = quantile * statistics.stdev(values) / math.sqrt(len(values))

@@ -1,27 +1,22 @@
-"""What the terminal shows of tracked runs: the comparison, the state of the cells, the selection."""
+"""The comparison for a terminal of any width, or in one of the formats that leave it."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.amounts import counted
-from orchestrator.experiment.cells import Cell
-from orchestrator.records import CellRun
 from orchestrator.results.comparison import Column, Comparison
-from orchestrator.results.export import MIXED_DATA, latex, long_csv, markdown, number, remarks, shown, title
-from orchestrator.results.selection import Selection
+from orchestrator.results.export import latex, long_csv, markdown
+from orchestrator.results.wording import remarks, shown, title
+from orchestrator.terminal import plain_table
 
 Format = Literal["table", "markdown", "csv", "latex"]
-STATE_STYLES = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "missing": "dim"}
 # Narrower, labels such as zeta_mixup(gamma=2.8, num_mixed=64) break inside a parameter.
 LABEL_WIDTH = 21
 HEADER_WIDTH = 26
@@ -72,7 +67,7 @@ class ComparisonTable:
             yield block
 
     def _table(self, columns: Sequence[Column], max_width: int) -> Table:
-        table = _table()
+        table = plain_table()
         table.add_column("augment", overflow="fold")
         texts = [self._texts(column) for column in columns]
         widths = [self._width(column, max_width) for column in columns]
@@ -116,78 +111,3 @@ class ComparisonTable:
 def _header_width(column: Column) -> int:
     """Of a header with one line for the data set and one for the model; one more than they, like the values."""
     return 1 + max(len(column.dataset), len(column.model))
-
-
-def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> RenderableType:
-    """Each cell's state, epoch and validation error (of the tested epoch once done, else of the last), and failures.
-
-    One table per data set and model, whose labels are too long for a column.
-    """
-    tables: dict[str, Table] = {}
-    states: Counter[str] = Counter()
-    reasons = []
-    for cell in cells:
-        run = runs.get(cell.key)
-        state = run.status if run else "missing"
-        states[state] += 1
-        table = tables.setdefault(f"{cell.dataset.label} / {cell.model}", _status_table())
-        table.add_row(Text(cell.augment.label), str(cell.seed), Text(state, style=STATE_STYLES[state]), *_progress(run))
-        if run and run.status in ("failed", "interrupted"):
-            unknown = "no reason is recorded" if run.status == "failed" else "zetasweep run goes on with it"
-            reasons.append(f"- {run.status}: {cell.label} (cell {cell.key}): {run.reason or unknown}")
-    summary = ", ".join(f"{states[state]} {state}" for state in STATE_STYLES if states[state])
-    reasons.append(f"{counted(len(cells), 'cell')}: {summary or 'none'}")
-    titled = (Group(Text(name, style="bold"), table, "") for name, table in tables.items())
-    return Group(*titled, *map(Text, reasons))
-
-
-def _status_table() -> Table:
-    table = _table()
-    table.add_column("augment", overflow="fold", min_width=6)
-    for name in ("seed", "state", "epoch", "val error"):
-        table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
-    return table
-
-
-def _progress(run: CellRun | None) -> tuple[str, str]:
-    """Epoch of epochs and validation error in percent; empty where unknown."""
-    if run is None or run.epoch is None:
-        return "", ""
-    error = run.metrics.get("best/error" if run.status == "done" else "val/error")
-    return f"{run.epoch}/{run.epochs}", "" if error is None else f"{100 * error:.2f} %"
-
-
-def render_selection(selections: Sequence[Selection]) -> RenderableType:
-    """For each data set the chosen configuration, by validation only, and what was not eligible."""
-    return Group(*(Text("\n".join(_selection_lines(selection))) for selection in selections))
-
-
-def _selection_lines(selection: Selection) -> Iterator[str]:
-    metric, best = selection.metric, selection.best
-
-    def amount(mean: float, std: float | None) -> str:
-        spread = "" if std is None else f" ± {number(std, metric)}"
-        return f"{number(mean, metric)}{spread}{' %' if metric.is_fraction else ''}"
-
-    if best is None or selection.cell is None:
-        yield f"{selection.dataset}: nothing to select, no configuration has all its seeds done"
-    else:
-        yield f"{selection.dataset}: {best.label}"
-        seeds = f"n={len(best.values)}"
-        yield f"  validation {metric.name}: {amount(best.mean, best.std)}, {seeds} (the choice looks at nothing else)"
-        yield f"  test {metric.name}: {amount(selection.test_mean, selection.test_std)} (for information)"
-        yield f"  best seed on validation: {selection.cell.seed} (cell {selection.cell.key}, run {selection.run_id})"
-        if selection.model_uri:
-            yield f"  its model: {selection.model_uri}"
-        for second in selection.ranked[1:2]:
-            yield f"  next of {len(selection.ranked)} on validation: {second.label}: {amount(second.mean, second.std)}"
-    if selection.mixed_data:
-        yield f"  {MIXED_DATA}"
-    for candidate in selection.not_eligible:
-        n, planned = len(candidate.values), len(candidate.cells)
-        reason = f"{n} of {planned} seeds done" if n < planned else "its metric is not finite"
-        yield f"  not eligible: {candidate.label}: {reason}"
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)

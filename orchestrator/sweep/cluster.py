@@ -14,7 +14,7 @@ from pathlib import Path
 from orchestrator.environment import ray_address
 from orchestrator.errors import UserError, first_line
 from orchestrator.experiment.settings import Resources
-from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node
+from orchestrator.plan import Layout, Node, layout, local_layout, local_node
 
 ANSWER_TIMEOUT_S = 10.0
 OBJECT_STORE_BYTES = 128 * 1024**2

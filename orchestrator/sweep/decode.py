@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from orchestrator.amounts import counted
-from orchestrator.data import decode_dataset
+from orchestrator.data import OnProgress, decode_dataset
 from orchestrator.errors import DataError
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Experiment
-from orchestrator.plan.images import check_cache, distinct_images
-from orchestrator.terminal import image_bar, print_lines
+from orchestrator.plan import check_cache, distinct_images
+from orchestrator.terminal import counting_bar, print_lines
 
 
 def decode_images(specs: Sequence[DatasetSpec], experiment: Experiment, console: Console) -> dict[DatasetSpec, str]:
@@ -26,23 +26,21 @@ def decode_images(specs: Sequence[DatasetSpec], experiment: Experiment, console:
     """
     problems: dict[DatasetSpec, str] = {}
     check_cache(specs, experiment)
-    with image_bar(console) as bar:
-        for spec in distinct_images(specs):
-            task = bar.add_task(f"decoding {spec.name}", total=None)
-            decoded = 0
+    cache = experiment.cache.open()
+    for spec in distinct_images(specs):
+        decoded = 0
+        with counting_bar(console, f"decoding {spec.name}") as show:
 
-            def show(done: int, total: int, task: int = task) -> None:
+            def count(done: int, total: int, show: OnProgress = show) -> None:
                 nonlocal decoded
                 decoded = done
-                bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
+                show(done, total)
 
-            cache = experiment.cache.open()
             try:
-                decode_dataset(spec.name, experiment.data_dir, **spec.decode_options(), cache=cache, on_progress=show)
+                decode_dataset(spec.name, experiment.data_dir, **spec.decode_options(), cache=cache, on_progress=count)
             except DataError as error:
                 problems[spec] = str(error)
-                decoded = 0
-            bar.remove_task(task)
-            if decoded:
-                print_lines(console, [f"decoded {counted(decoded, 'image')} of {spec.name} into {cache.dir}"])
+                continue
+        if decoded:
+            print_lines(console, [f"decoded {counted(decoded, 'image')} of {spec.name} into {cache.dir}"])
     return problems

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from rich.console import Console
 from rich.text import Text
@@ -16,10 +15,9 @@ from orchestrator.errors import DataError
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Experiment
-from orchestrator.plan.plan import make_plan, other_data, pending_cells, render_plan
-from orchestrator.records import CellResult, CellRun, Failed, Interrupted, TrackedEvent
-from orchestrator.results.comparison import compare
-from orchestrator.results.terminal import render
+from orchestrator.plan import make_plan, other_data, pending_cells, plan_lines
+from orchestrator.records import CellResult, CellRun, Failed, Interrupted, Outcome, TrackedEvent
+from orchestrator.results import compare, render
 from orchestrator.storage import journal
 from orchestrator.storage.folder import Storage
 from orchestrator.sweep.decode import decode_images
@@ -34,14 +32,6 @@ from orchestrator.tracking.tracker import Tracker
 # An interrupted sweep does not wait for an MLflow that does not answer.
 INTERRUPTED_GRACE_S = 3.0
 DELIVERS = "their results are in storage: zetasweep sync delivers them, with the same options, or the same run again"
-
-
-class Outcome(Enum):
-    """How a run or a delivery ended."""
-
-    DONE = "MLflow has everything"
-    INCOMPLETE = "some cells have failed, or MLflow did not take them"
-    INTERRUPTED = "the user ended it; the same command goes on"
 
 
 def run_missing(
@@ -139,7 +129,8 @@ def _train(sweep: _Sweep, interruption: Interruption, console: Console) -> Outco
     experiment, cells, pending = sweep.experiment, sweep.cells, pending_cells(sweep.cells, sweep.runs)
     num_done, epochs = len(cells) - len(pending), sum(cell.train.epochs for cell in pending)
     with joined_or_started(experiment.resources) as layout:
-        console.print(render_plan(make_plan(experiment, cells, sweep.runs, layout), experiment))
+        planned = plan_lines(make_plan(experiment, cells, sweep.runs, layout), experiment)
+        console.print(Text("\n".join(planned), overflow="fold"))
         _warn_of_lost_storage(console, sweep.storage)
         progress = Progress(console, total=len(cells), done=num_done, epochs=epochs)
         delivery = sweep.delivery(progress.say)

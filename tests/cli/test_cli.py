@@ -14,8 +14,9 @@ from typing import get_args
 import pytest
 from commands import ROOT, Answer, Call
 
-from orchestrator.cli.main import FORMATS, main
-from orchestrator.results.terminal import Format
+from orchestrator.cli.compare import FORMATS
+from orchestrator.cli.main import main
+from orchestrator.results import Format
 
 GOOD = """
 name: good
@@ -155,7 +156,7 @@ def test_sigterm_ends_also_what_ignores_ctrl_c(tmp_path: Path) -> None:
     """A shell has what it starts in the background ignore SIGINT."""
     path = tmp_path / "pipe.yaml"
     os.mkfifo(path)
-    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from orchestrator.cli import main; main()"
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from orchestrator.cli.main import main; main()"
     command = [sys.executable, "-c", code, "plan", str(path)]
     with (
         subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process,

@@ -9,8 +9,9 @@ from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_w
 from orchestrator.errors import UserError
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.records import CellStatus
-from orchestrator.results.comparison import Column, Comparison, Entry, compare, resolve_metric
-from orchestrator.results.export import remarks
+from orchestrator.results.comparison import Column, Comparison, Entry, compare
+from orchestrator.results.metric import resolve_metric
+from orchestrator.results.wording import remarks
 
 COLUMN = Column("digits", "convnet")
 ALL = {ERM: (0.06, 0.07, 0.08), MIXUP: (0.05, 0.07, 0.06), ZETA: (0.041, 0.045, 0.04)}

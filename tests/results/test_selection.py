@@ -3,19 +3,16 @@
 import io
 import math
 from dataclasses import replace
-from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
 from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_with
 
-from orchestrator.cli import main as cli
+from orchestrator.cli.select import _model_to_register
 from orchestrator.errors import UserError
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.records import CellStatus
-from orchestrator.results.selection import select
-from orchestrator.results.terminal import render_selection
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.results import render_selection, select
 
 VALUES = {ERM: (0.30, 0.30, 0.30), MIXUP: (0.20, 0.10, 0.24), ZETA: (0.25, 0.05, 0.30)}
 
@@ -143,7 +140,5 @@ def test_cells_that_saw_different_images_are_said_to_be_not_comparable() -> None
     console = Console(width=200, file=io.StringIO())
     console.print(render_selection([changed]))
     assert "they saw different images or labels: not comparable" in console.file.getvalue()
-    tracker = Mock(spec=Tracker)
     with pytest.raises(UserError, match="--register best: the cells of digits saw different images"):
-        cli._register(tracker, [changed], "best")
-    assert tracker.mock_calls == []
+        _model_to_register([changed], "best")

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.errors import UserError
 from orchestrator.experiment.settings import Resources
-from orchestrator.plan.placement import Node, layout, local_layout
+from orchestrator.plan import Node, layout, local_layout
 
 
 @pytest.mark.parametrize(

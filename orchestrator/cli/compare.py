@@ -1,0 +1,38 @@
+"""``zetasweep compare``."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import click
+from rich.console import Console
+
+from orchestrator.cli.opened import Opened
+from orchestrator.cli.options import experiment_options
+from orchestrator.results import Format, remarks, render
+from orchestrator.results import compare as compare_runs
+
+FORMATS = ("table", "markdown", "csv", "latex")
+
+
+@click.command()
+@experiment_options
+@click.option("--metric", default="test/error", show_default=True, help="test/..., val/... or best/...")
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True)
+def compare(experiment: str, overrides: tuple[str, ...], metric: str, format_: str) -> int:
+    """Print augmentations x (data set, model): mean ± standard deviation over seeds."""
+    opened = Opened(experiment, overrides)
+    # MLflow takes seconds to import: a mistake in the file is said before.
+    from orchestrator.cli.tracked import runs_of
+
+    runs = runs_of(opened)
+    comparison = compare_runs(opened.cells, runs, metric=metric)
+    shown = render(comparison, cast(Format, format_))
+    if format_ == "csv":
+        # The lines of a CSV file are all data; what must be said beside them goes past it.
+        click.echo("\n".join(remarks(comparison)), err=True)
+    if isinstance(shown, str):
+        click.echo(shown, nl=False)
+    else:
+        Console().print(shown)
+    return opened.exit_code(runs)

@@ -1,0 +1,32 @@
+"""``zetasweep doctor``."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from orchestrator.cli.opened import Opened
+from orchestrator.cli.options import experiment_options
+from orchestrator.exit_codes import DONE, INCOMPLETE
+
+
+@click.command()
+@experiment_options
+@click.option("--fix", is_flag=True, help="Mend what can be mended.")
+def doctor(experiment: str, overrides: tuple[str, ...], fix: bool) -> int:
+    """Find what is wrong with the environment, the runs and the checkpoints; exit with 1 if any of it is left."""
+    opened = Opened(experiment, overrides)
+    # MLflow and Ray take seconds to import: a mistake in the file is said before.
+    from orchestrator.cli.tracked import tracker_of
+    from orchestrator.doctor import examine
+
+    left = examine(
+        opened.experiment,
+        opened.cells,
+        opened.storage,
+        database=opened.database,
+        connect=partial(tracker_of, opened),
+        fix=fix,
+    )
+    return INCOMPLETE if left else DONE

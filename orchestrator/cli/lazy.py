@@ -1,0 +1,50 @@
+"""A group of commands of which only the one that is called is imported: the rest, and their libraries, cost seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+
+class Entry(NamedTuple):
+    """A command that is not imported yet.
+
+    Attributes:
+        path: Of the command, ``module:name``.
+        summary: The first sentence of its help.
+    """
+
+    path: str
+    summary: str
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and summary, and imports one when it is called.
+
+    Args:
+        entries: The commands by name.
+    """
+
+    def __init__(self, *args: Any, entries: Mapping[str, Entry], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.entries = dict(entries)
+        # What is listed in the help, and what a mistyped name is compared with.
+        for name, entry in entries.items():
+            self.add_command(click.Command(name, help=entry.summary))
+
+    def load(self, name: str) -> click.Command:
+        """Import a command and return it."""
+        module, _, attribute = self.entries[name].path.partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command), f"{self.entries[name].path} is no command"
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name, with the arguments behind it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, self.load(name) if name in self.entries else command, rest

@@ -1,0 +1,34 @@
+"""``zetasweep plan``."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.cli.opened import Opened
+from orchestrator.cli.options import experiment_options
+from orchestrator.exit_codes import DONE
+from orchestrator.results import render_status
+
+
+@click.command()
+@experiment_options
+def plan(experiment: str, overrides: tuple[str, ...]) -> int:
+    """Show cells, what is done, slots, resources and disk; run nothing."""
+    opened = Opened(experiment, overrides)
+    # MLflow and Ray take seconds to import: a mistake in the file is said before.
+    from orchestrator.cli.tracked import runs_of
+    from orchestrator.plan import check_inputs, make_plan, other_data, plan_lines
+    from orchestrator.sweep.cluster import planned_layout
+
+    split_hashes = check_inputs(opened.experiment)
+    runs = runs_of(opened)
+    placed = planned_layout(opened.experiment.resources)
+    console = Console()
+    console.print(render_status(opened.cells, runs))
+    planned = make_plan(opened.experiment, opened.cells, runs, placed)
+    console.print(Text("\n".join(plan_lines(planned, opened.experiment)), overflow="fold"))
+    for warning in other_data(opened.cells, runs, split_hashes):
+        console.print(Text(f"warning:   {warning}"))
+    return DONE

@@ -1,0 +1,34 @@
+"""``zetasweep run``."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.opened import Opened
+from orchestrator.cli.options import experiment_options
+from orchestrator.data import download_dataset
+from orchestrator.exit_codes import OF_OUTCOME
+
+
+@click.command()
+@experiment_options
+@click.option("--download", is_flag=True, help="Fetch data sets that are missing, where torchvision can.")
+def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
+    """Run what is missing; the same command again continues, extends or does nothing."""
+    opened = Opened(experiment, overrides)
+    from orchestrator.plan import check_inputs
+
+    if download:
+        for spec in opened.experiment.dataset:
+            download_dataset(spec.name, opened.experiment.data_dir)
+    split_hashes = check_inputs(opened.experiment)
+    opened.storage.prepare()
+    with opened.storage.locked(opened.experiment.name):
+        # Ray and MLflow: what was checked above is said without waiting for them.
+        from orchestrator.cli.tracked import tracker_of
+        from orchestrator.sweep.run import run_missing
+
+        outcome = run_missing(
+            opened.experiment, opened.cells, opened.storage, tracker_of(opened), split_hashes=split_hashes
+        )
+    return OF_OUTCOME[outcome]

@@ -1,0 +1,23 @@
+"""``zetasweep status``."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from orchestrator.cli.opened import Opened
+from orchestrator.cli.options import experiment_options
+from orchestrator.results import render_status
+
+
+@click.command()
+@experiment_options
+def status(experiment: str, overrides: tuple[str, ...]) -> int:
+    """Show what is done, running, failed and missing, cell by cell."""
+    opened = Opened(experiment, overrides)
+    # MLflow takes seconds to import: a mistake in the file is said before.
+    from orchestrator.cli.tracked import runs_of
+
+    runs = runs_of(opened)
+    Console().print(render_status(opened.cells, runs))
+    return opened.exit_code(runs)

@@ -1,0 +1,24 @@
+"""``zetasweep sync``."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.opened import Opened
+from orchestrator.cli.options import experiment_options
+from orchestrator.exit_codes import OF_OUTCOME
+
+
+@click.command()
+@experiment_options
+def sync(experiment: str, overrides: tuple[str, ...]) -> int:
+    """Deliver to MLflow what it did not take while the cells were trained."""
+    opened = Opened(experiment, overrides)
+    opened.storage.prepare()
+    with opened.storage.locked(opened.experiment.name):
+        # MLflow takes seconds to import: a mistake in the file is said before.
+        from orchestrator.cli.tracked import tracker_of
+        from orchestrator.sweep.run import deliver_waiting
+
+        outcome = deliver_waiting(opened.experiment, opened.cells, opened.storage, tracker_of(opened))
+    return OF_OUTCOME[outcome]

@@ -1,0 +1,32 @@
+"""The MLflow store of an experiment, and the runs in it.
+
+It takes seconds to import: a command does so once the experiment file was read, whose mistakes are said before.
+"""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.opened import Opened
+from orchestrator.records import CellRun
+from orchestrator.tracking import Tracker, check_place
+from orchestrator.uris import SQLITE_PREFIX
+
+
+def tracker_of(opened: Opened) -> Tracker:
+    """Connect to the experiment's MLflow store; a SQLite one is made if it is not there yet."""
+    if opened.tracking_uri:
+        return Tracker(opened.tracking_uri, origin=opened.origin)
+    opened.storage.prepare()
+    return Tracker(f"{SQLITE_PREFIX}{opened.storage.database}", artifacts=opened.storage.artifacts_dir)
+
+
+def runs_of(opened: Opened) -> dict[str, CellRun]:
+    """Return the known runs of the cells, by key; a store that is not there yet is not made, it has none."""
+    opened.storage.check()
+    if opened.database is None or opened.database.exists():
+        return tracker_of(opened).cell_runs(opened.cells)
+    if opened.tracking_uri:
+        check_place(opened.database, opened.origin)
+        click.echo(f"{opened.origin}: {opened.database} is not there yet, run makes it", err=True)
+    return {}

@@ -1,0 +1,85 @@
+"""Whether this machine, and the cluster that it joins, can run an experiment: GPUs, driver, room for the slots."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import torch
+
+from orchestrator.amounts import counted
+from orchestrator.doctor.finding import Finding, Line, refused
+from orchestrator.doctor.nodes import examine_nodes
+from orchestrator.environment import ray_address
+from orchestrator.errors import UserError
+from orchestrator.experiment.settings import Resources
+from orchestrator.plan import Layout, layout, local_layout, local_node
+from orchestrator.storage.folder import Storage
+from orchestrator.sweep.cluster import joined_or_started
+
+# Any cluster can hold it: so joining says nothing about whether the experiment fits.
+_ANYTHING = Resources(workers=1, cpus_per_worker=0.01)
+
+
+def examine_gpus(resources: Resources) -> Iterator[Line]:
+    """Say which GPUs torch can use, and find one that it should be able to."""
+    built, driver = torch.version.cuda, _driver_version()
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    if names:
+        nccl = _nccl_version()
+        yield f"GPUs: {', '.join(names)}; driver {driver}, CUDA {built}, NCCL {nccl or 'none'}"
+        if nccl is None and resources.gpus_per_worker and resources.workers > 1:
+            yield Finding(
+                f"resources.workers = {resources.workers} on GPUs, and torch has no NCCL",
+                f"torch {torch.__version__}",
+                "install a torch that has it: pip install torch on Linux",
+            )
+        return
+    yield f"GPUs: none that torch {torch.__version__} sees"
+    if driver is not None:
+        yield Finding(
+            "there is a GPU that torch cannot use",
+            f"driver {driver}, torch {torch.__version__}, built for {f'CUDA {built}' if built else 'the CPU'}",
+            "install the torch that fits the driver, see https://pytorch.org, and look at CUDA_VISIBLE_DEVICES",
+            severity="error" if resources.gpus_per_worker else "note",
+        )
+
+
+def examine_placement(resources: Resources, storage: Storage) -> tuple[Layout | None, list[Line]]:
+    """Return where a sweep would be placed, None if nowhere, and what is to be said about that.
+
+    A cluster named by ``RAY_ADDRESS`` is joined for it, and each of its nodes is asked.
+    """
+    lines: list[Line] = []
+    address = ray_address()
+    try:
+        if address is None:
+            placed = local_layout(resources, local_node())
+            room = counted(placed.slots, "slot")
+            lines.append(f"Ray: RAY_ADDRESS is not set, run starts its own on this machine, with room for {room}")
+        else:
+            with joined_or_started(_ANYTHING) as everything:
+                lines.append(f"Ray: {address} answers, {counted(len(everything.nodes), 'node')}")
+                lines += examine_nodes(storage.root)
+            placed = layout(resources, everything.nodes)
+    except UserError as error:
+        return None, [*lines, refused(error)]
+    if placed.warning:
+        lines.append(Finding(placed.warning, "resources", "", severity="note"))
+    return placed, lines
+
+
+def _nccl_version() -> str | None:
+    if not torch.distributed.is_nccl_available():
+        return None
+    return ".".join(map(str, torch.cuda.nccl.version()))  # type: ignore[no-untyped-call]
+
+
+def _driver_version() -> str | None:
+    """Return the version of the NVIDIA driver; None where there is none, or it reaches no GPU."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.split()[0] if answer.stdout.strip() else None

@@ -1,0 +1,48 @@
+"""A plan in words."""
+
+from __future__ import annotations
+
+from orchestrator.amounts import bytes_text, counted
+from orchestrator.experiment.settings import Experiment, TrainSettings
+from orchestrator.plan.plan import Plan
+
+
+def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
+    """Return the plan's summary, a line for each subject and each warning."""
+    resources, layout = experiment.resources, plan.layout
+    used = f"{counted(resources.workers, 'worker')} x {counted(resources.cpus_per_worker, 'CPU')}"
+    if resources.gpus_per_worker:
+        used += f" and {counted(resources.gpus_per_worker, 'GPU')}"
+    offered = ", ".join(f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}" for node in layout.nodes)
+    train = experiment.train
+    lines = [
+        f"cells:     {len(plan.cells)}: {len(plan.cells) - len(plan.pending)} done, {len(plan.pending)} to run, "
+        f"{counted(experiment.train.epochs, 'epoch')} each",
+        f"slots:     {layout.slots} at a time, {used} each, on {offered}",
+        f"disk:      at most {bytes_text(plan.disk_peak_bytes)} more in {experiment.storage}",
+    ]
+    if plan.cache_bytes:
+        lines.append(f"cache:     {bytes_text(plan.cache_bytes)} of decoded images more in {experiment.cache.dir}")
+    if train.class_weights and train.sampling:
+        lines.append(
+            "warning:   train.class_weights and train.sampling correct the same imbalance twice: drop one of them"
+        )
+    if ignored := _without_effect(train):
+        lines.append(f"warning:   {ignored}")
+    if layout.warning:
+        lines.append(f"warning:   {layout.warning}")
+    return lines
+
+
+def _without_effect(train: TrainSettings) -> str:
+    """Say which settings were written although nothing reads them; empty if none were."""
+    idle = [("momentum", "optimizer=adamw")] if train.optimizer == "adamw" else []
+    if train.schedule == "cosine":
+        idle += [("milestones", "schedule=cosine"), ("lr_decay", "schedule=cosine")]
+    usual = type(train)()
+    found = [
+        f"train.{name} has no effect with train.{owner}"
+        for name, owner in idle
+        if getattr(train, name) not in (None, getattr(usual, name))
+    ]
+    return "; ".join(found)

@@ -1,0 +1,56 @@
+"""The state of each cell, for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.amounts import counted
+from orchestrator.experiment.cells import Cell
+from orchestrator.records import CellRun
+from orchestrator.terminal import plain_table
+
+STATE_STYLES = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "missing": "dim"}
+
+
+def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> RenderableType:
+    """Each cell's state, epoch and validation error (of the tested epoch once done, else of the last), and failures.
+
+    One table per data set and model, whose labels are too long for a column.
+    """
+    tables: dict[str, Table] = {}
+    states: Counter[str] = Counter()
+    reasons = []
+    for cell in cells:
+        run = runs.get(cell.key)
+        state = run.status if run else "missing"
+        states[state] += 1
+        table = tables.setdefault(f"{cell.dataset.label} / {cell.model}", _status_table())
+        table.add_row(Text(cell.augment.label), str(cell.seed), Text(state, style=STATE_STYLES[state]), *_progress(run))
+        if run and run.status in ("failed", "interrupted"):
+            unknown = "no reason is recorded" if run.status == "failed" else "zetasweep run goes on with it"
+            reasons.append(f"- {run.status}: {cell.label} (cell {cell.key}): {run.reason or unknown}")
+    summary = ", ".join(f"{states[state]} {state}" for state in STATE_STYLES if states[state])
+    reasons.append(f"{counted(len(cells), 'cell')}: {summary or 'none'}")
+    titled = (Group(Text(name, style="bold"), table, "") for name, table in tables.items())
+    return Group(*titled, *map(Text, reasons))
+
+
+def _status_table() -> Table:
+    table = plain_table()
+    table.add_column("augment", overflow="fold", min_width=6)
+    for name in ("seed", "state", "epoch", "val error"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
+    return table
+
+
+def _progress(run: CellRun | None) -> tuple[str, str]:
+    """Epoch of epochs and validation error in percent; empty where unknown."""
+    if run is None or run.epoch is None:
+        return "", ""
+    error = run.metrics.get("best/error" if run.status == "done" else "val/error")
+    return f"{run.epoch}/{run.epochs}", "" if error is None else f"{100 * error:.2f} %"

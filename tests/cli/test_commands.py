@@ -1,0 +1,101 @@
+"""The commands, options and arguments that users and their scripts rely on: to change `FROZEN` is to change theirs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from orchestrator.cli.data import data
+from orchestrator.cli.lazy import LazyGroup
+from orchestrator.cli.main import cli
+
+EXPERIMENT = {"EXPERIMENT": "text, required", "--debug": "flag", "-o --override": "text, each time one more"}
+FOLDERS = {"--cache-dir": "path"}
+FROZEN: dict[str, dict[str, str]] = {
+    "zetasweep": {"--version": "flag"},
+    "zetasweep compare": EXPERIMENT | {"--metric": "text = test/error", "--format": "table|markdown|csv|latex = table"},
+    "zetasweep data": {},
+    "zetasweep data check": EXPERIMENT,
+    "zetasweep data clear": FOLDERS | {"--dataset": "text"},
+    "zetasweep data list": FOLDERS | {"--data-dir": "path"},
+    "zetasweep data prepare": EXPERIMENT,
+    "zetasweep doctor": EXPERIMENT | {"--fix": "flag"},
+    "zetasweep plan": EXPERIMENT,
+    "zetasweep run": EXPERIMENT | {"--download": "flag"},
+    "zetasweep select": EXPERIMENT | {"--metric": "text = error", "--register": "text"},
+    "zetasweep status": EXPERIMENT,
+    "zetasweep sync": EXPERIMENT,
+}
+
+
+def described(parameter: click.Parameter) -> tuple[str, str]:
+    """A parameter's names, and what it takes."""
+    if isinstance(parameter, click.Argument):
+        assert parameter.name is not None
+        return parameter.name.upper(), f"{parameter.type.name}, {'required' if parameter.required else 'optional'}"
+    assert isinstance(parameter, click.Option)
+    takes = "|".join(parameter.type.choices) if isinstance(parameter.type, click.Choice) else parameter.type.name
+    if parameter.is_flag:
+        takes = "flag"
+    elif parameter.multiple:
+        takes += ", each time one more"
+    elif isinstance(parameter.default, str):
+        takes += f" = {parameter.default}"
+    return " ".join(parameter.opts), takes
+
+
+def commands(command: click.Command, name: str) -> dict[str, dict[str, str]]:
+    """All commands below one, imported."""
+    found = {name: dict(map(described, command.params))}
+    if isinstance(command, LazyGroup):
+        for below in command.entries:
+            found |= commands(command.load(below), f"{name} {below}")
+    return found
+
+
+def test_commands_and_flags_stay() -> None:
+    assert commands(cli, "zetasweep") == FROZEN
+
+
+@pytest.mark.parametrize("group", [cli, data], ids=["zetasweep", "zetasweep data"])
+def test_the_table_says_what_the_commands_say(group: LazyGroup) -> None:
+    for name, entry in group.entries.items():
+        command = group.load(name)
+        assert command.name == name
+        for limit in (45, 1000):
+            listed = click.Command(name, help=entry.summary).get_short_help_str(limit)
+            assert listed == command.get_short_help_str(limit)
+
+
+def test_help_imports_no_command() -> None:
+    look = (
+        "import contextlib, sys\nfrom orchestrator.cli.main import main\nsys.argv[1:] = ['--help']\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        "print(sorted(sys.modules.keys() & {'torch', 'ray', 'mlflow', 'rich', 'pydantic'}),"
+        " [name for name in sys.modules if name.startswith('orchestrator.cli.')])"
+    )
+    answer = subprocess.run([sys.executable, "-c", look], check=True, timeout=60, capture_output=True, text=True)
+    assert answer.stdout.splitlines()[-1] == "[] ['orchestrator.cli.lazy', 'orchestrator.cli.main']"
+
+
+def test_a_mistake_in_the_file_is_said_before_anything_heavy_is_imported() -> None:
+    commands = ["plan", "run", "sync", "status", "compare", "select", "doctor", "data check", "data prepare"]
+    heavy = {"ray", "mlflow", "torchvision", "torchmetrics", "scipy"}
+    look = (
+        "import contextlib, sys\nfrom orchestrator.cli.main import main\n"
+        f"for command in {commands}:\n"
+        "    sys.argv[1:] = [*command.split(), 'absent.yaml']\n"
+        "    with contextlib.suppress(SystemExit): main()\n"
+        f"    print(command, sorted(sys.modules.keys() & {heavy}))"
+    )
+    answer = subprocess.run([sys.executable, "-c", look], check=True, timeout=120, capture_output=True, text=True)
+    assert len(answer.stdout.splitlines()) == len(commands)
+    assert all(line.endswith("[]") for line in answer.stdout.splitlines()), answer.stdout
+
+
+def test_a_mistyped_command_is_told_its_neighbours() -> None:
+    with pytest.raises(click.UsageError, match="No such command 'stats'"):
+        cli.main(["stats"], standalone_mode=False)
