@@ -7,7 +7,7 @@ STORE := runs
 # Every worker of a sweep imports Ray and torch anew, which takes three times as long without their bytecode in .venv.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-slow test-newest test-oldest chaos lint reference ui lock clean
+.PHONY: quickstart test test-slow test-newest test-oldest chaos lint reference pictures ui lock clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/zetasweep run experiments/quickstart.yaml -o storage=$(STORE)
