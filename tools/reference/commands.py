@@ -36,7 +36,8 @@ def _below(context: click.Context) -> Iterator[click.Context]:
     yield context
     if isinstance(context.command, click.Group):
         for name in context.command.list_commands(context):
-            command = context.command.get_command(context, name)
+            # As a call does: what a lazy group lists are summaries, and only the one that is called is imported.
+            _, command, _ = context.command.resolve_command(context, [name])
             assert command is not None, f"{name} is listed"
             yield from _below(click.Context(command, info_name=name, parent=context))
 
