@@ -7,7 +7,7 @@ STORE := runs
 # Every worker of a sweep imports Ray and torch anew, which takes three times as long without their bytecode in .venv.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-slow chaos lint reference pictures ui lock clean
+.PHONY: quickstart test test-slow test-newest test-oldest chaos lint reference pictures ui lock clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/zetasweep run experiments/quickstart.yaml -o storage=$(STORE)
@@ -19,6 +19,18 @@ test: lint
 # in the interpreter, benchmarks.
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
+
+# The fast tests and the quickstart with the newest and with the oldest versions that pyproject.toml allows.
+test-newest: RESOLUTION := --upgrade
+test-oldest: RESOLUTION := --resolution lowest-direct
+test-newest test-oldest: test-%: $(VENV)/.uv
+	$(PYTHON) -m venv --clear $(VENV)-$*
+	$(BIN)/uv pip compile --quiet $(RESOLUTION) --group dev --python $(VENV)-$*/bin/python --no-emit-index-url \
+		--no-emit-find-links pyproject.toml --output-file $(VENV)-$*/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(VENV)-$*/bin/python --requirement $(VENV)-$*/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(VENV)-$*/bin/python --no-deps --no-build-isolation --editable .
+	$(VENV)-$*/bin/python -m pytest
+	$(VENV)-$*/bin/zetasweep run experiments/quickstart.yaml -o storage=$(VENV)-$*/runs
 
 # Faults on purpose, for an hour and more. Another ZETASWEEP_CHAOS_SEED hits others at other moments; the table of what it
 # did and cost goes to ZETASWEEP_CHAOS_TABLE, too, if that names a file.
@@ -60,4 +72,4 @@ $(VENV)/.installed: $(VENV)/.uv requirements.lock pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(VENV)-newest $(VENV)-oldest .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -259,10 +259,10 @@ class General(Frozen):
         description="1 to 100 letters, digits, dots, underscores and hyphens, the first a letter or digit",
     )
     data_dir: AbsolutePath = Field(
-        title="where the data sets lie",
         default_factory=lambda: Path(os.environ.get(DATA_DIR) or "data"),
         validate_default=True,
         description="the path of the folder that holds the data sets",
+        title="where the data sets lie",
     )
     storage: AbsolutePath = Field(
         title="where checkpoints, results and logs lie; a relative path starts at the folder of the command",

@@ -82,7 +82,7 @@ def test_every_command_and_flag_is_there() -> None:
     for context in contexts():
         section = sections[context.command_path]
         for parameter in context.command.get_params(context):
-            spellings = parameter.opts if isinstance(parameter, click.Option) else [parameter.make_metavar(context)]
+            spellings = parameter.opts if isinstance(parameter, click.Option) else [str(parameter.name).upper()]
             assert [name for name in spellings if name not in section] == []
     assert {"zetasweep", "zetasweep run", "zetasweep data check"} <= sections.keys()
 

@@ -36,7 +36,8 @@ def _below(context: click.Context) -> Iterator[click.Context]:
     yield context
     if isinstance(context.command, click.Group):
         for name in context.command.list_commands(context):
-            command = context.command.get_command(context, name)
+            # As a call does: what a lazy group lists are summaries, and only the one that is called is imported.
+            _, command, _ = context.command.resolve_command(context, [name])
             assert command is not None, f"{name} is listed"
             yield from _below(click.Context(command, info_name=name, parent=context))
 
@@ -47,6 +48,7 @@ def _section(context: click.Context) -> str:
     text = f"## `{context.command_path}`\n\n```\n{usage}\n```\n\n"
     for part in inspect.cleandoc(command.help or "").split("\n\n"):
         text += paragraph(part.replace("\b", ""))
+    text += paragraph(command.epilog) if command.epilog else ""
     records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
     # An argument that has no help is explained by the usage.
     return text + "".join(item(f"`{names}`: {what}") for names, what in filter(None, records) if what) + "\n"

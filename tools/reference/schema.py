@@ -128,12 +128,16 @@ def _needs_parameter(name: str) -> bool:
 
 
 def _draft7(schema: Any) -> Any:
-    """Return `schema` with pairs as draft 7 spells them, and paths as plain text."""
+    """Return `schema` with pairs and bounds as draft 7 spells them, and paths as plain text."""
     if isinstance(schema, list):
         return [_draft7(entry) for entry in schema]
     if not isinstance(schema, dict):
         return schema
     own = {key: _draft7(value) for key, value in schema.items() if key != "format"}
+    for bound in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
+        # pydantic's versions spell them as they stand in the code, or as floats.
+        if isinstance(own.get(bound), float) and own[bound].is_integer():
+            own[bound] = int(own[bound])
     if "prefixItems" in own:
         own["items"] = own.pop("prefixItems")
     return own
