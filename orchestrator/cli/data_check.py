@@ -12,7 +12,7 @@ from orchestrator.amounts import counted
 from orchestrator.cli.options import experiment_options
 from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE, INCOMPLETE, WRONG_INPUT
-from orchestrator.experiment.load import load_experiment
+from orchestrator.experiment import load_experiment
 from orchestrator.terminal import counting_bar, print_lines
 
 

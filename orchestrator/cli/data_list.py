@@ -13,7 +13,7 @@ from orchestrator.amounts import bytes_text
 from orchestrator.data import DATASETS, Cache, check_dataset, default_cache_dir
 from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE
-from orchestrator.experiment.settings import General
+from orchestrator.experiment import General
 from orchestrator.terminal import plain_table, print_lines
 
 _STATES = ("yes", "no", "--download", "embedded", "your own")

@@ -10,7 +10,7 @@ from rich.console import Console
 from orchestrator.cli.options import experiment_options
 from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE
-from orchestrator.experiment.load import load_experiment
+from orchestrator.experiment import load_experiment
 from orchestrator.terminal import print_lines
 
 

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from orchestrator.environment import TRACKING_URI
 from orchestrator.exit_codes import DONE, INCOMPLETE
-from orchestrator.experiment.cells import Cell, expand
-from orchestrator.experiment.load import load_experiment
-from orchestrator.experiment.settings import Experiment
+from orchestrator.experiment import Cell, Experiment, expand, load_experiment
 from orchestrator.records import CellRun
-from orchestrator.storage.folder import Storage
+from orchestrator.storage import Storage
 from orchestrator.uris import database_of
 
 

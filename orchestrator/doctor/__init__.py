@@ -1,5 +1,5 @@
 """What is wrong and how it is mended."""
 
-from orchestrator.doctor.examine import examine
+from orchestrator.doctor.examination import examine
 
 __all__ = ["examine"]

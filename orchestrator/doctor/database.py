@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from orchestrator.doctor.finding import Finding, Line
-from orchestrator.tracking.database import NEWER_REMEDY, migrate, newer_than_installed, revision_of, state_of
+from orchestrator.tracking import NEWER_REMEDY, migrate, newer_than_installed, revision_of, state_of
 
 
 def examine_schema(database: Path) -> Iterator[Line]:

@@ -11,8 +11,7 @@ from pathlib import Path
 from orchestrator.amounts import bytes_text
 from orchestrator.doctor.finding import Finding, Line
 from orchestrator.errors import UserError
-from orchestrator.experiment.cells import Cell
-from orchestrator.experiment.settings import Experiment
+from orchestrator.experiment import Cell, Experiment
 from orchestrator.plan import Layout, make_plan
 from orchestrator.records import CellRun
 

@@ -14,9 +14,9 @@ from packaging.specifiers import SpecifierSet
 from orchestrator.doctor.disk import nearest_folder
 from orchestrator.doctor.finding import Finding, Line, refused
 from orchestrator.errors import UserError
-from orchestrator.experiment.settings import Experiment
+from orchestrator.experiment import Experiment
 from orchestrator.plan import check_inputs
-from orchestrator.storage.folder import Storage
+from orchestrator.storage import Storage
 
 DISTRIBUTION = "zetasweep"
 SHOWN = ("torch", "ray", "mlflow")

@@ -11,11 +11,9 @@ from pathlib import Path
 
 from orchestrator.amounts import bytes_text
 from orchestrator.doctor.finding import Finding, Line
+from orchestrator.storage import CellFolder, Storage, below, is_key, journal
 from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage import journal
 from orchestrator.storage.atomic import QUIET_S, is_abandoned, is_young, remove_whole
-from orchestrator.storage.cell_folder import CellFolder, below, is_key
-from orchestrator.storage.folder import Storage
 
 
 def examine_storage(

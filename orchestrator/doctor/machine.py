@@ -12,9 +12,9 @@ from orchestrator.doctor.finding import Finding, Line, refused
 from orchestrator.doctor.nodes import examine_nodes
 from orchestrator.environment import ray_address
 from orchestrator.errors import UserError
-from orchestrator.experiment.settings import Resources
+from orchestrator.experiment import Resources
 from orchestrator.plan import Layout, layout, local_layout, local_node
-from orchestrator.storage.folder import Storage
+from orchestrator.storage import Storage
 from orchestrator.sweep.cluster import joined_or_started
 
 # Any cluster can hold it: so joining says nothing about whether the experiment fits.

@@ -7,8 +7,7 @@ from functools import partial
 
 from orchestrator.amounts import counted
 from orchestrator.doctor.finding import Finding, Line
-from orchestrator.tracking.ledger import Entry, Epochs, Ledger
-from orchestrator.tracking.ownership import described
+from orchestrator.tracking import Entry, Epochs, Ledger, described
 
 # It may be about to go on with a run, also with one that it has not opened yet.
 BUSY = "a sweep is at work in this store: look again when it has ended"

@@ -9,8 +9,7 @@ from contextlib import suppress
 from orchestrator.data import DATASETS, open_dataset, root_of, shape_of, split_samples
 from orchestrator.data.leaks import SplitReport, check_splits
 from orchestrator.errors import DataError
-from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.experiment.settings import Experiment
+from orchestrator.experiment import DatasetSpec, Experiment
 
 
 def distinct_images(specs: Iterable[DatasetSpec]) -> Iterator[DatasetSpec]:

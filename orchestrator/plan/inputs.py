@@ -8,16 +8,13 @@ from itertools import product
 import torch
 
 from orchestrator.amounts import counted
-from orchestrator.data import hash_of_parts, open_dataset, shape_of, split_samples
-from orchestrator.data.dataset import Shape
+from orchestrator.data import Shape, hash_of_parts, open_dataset, shape_of, split_samples
 from orchestrator.errors import CellError, UserError
-from orchestrator.experiment.cells import Cell
-from orchestrator.experiment.dataset_spec import VAL_FRACTION, DatasetSpec
-from orchestrator.experiment.settings import Experiment
-from orchestrator.models.registry import build_model
+from orchestrator.experiment import VAL_FRACTION, Cell, DatasetSpec, Experiment
+from orchestrator.models import build_model
 from orchestrator.plan.images import check_cache
 from orchestrator.records import CellRun
-from orchestrator.train.batches import check_global_batch
+from orchestrator.train import check_global_batch
 
 
 def check_inputs(experiment: Experiment) -> dict[DatasetSpec, str]:

@@ -9,7 +9,7 @@ import torch
 
 from orchestrator.amounts import counted
 from orchestrator.errors import UserError
-from orchestrator.experiment.settings import Resources
+from orchestrator.experiment import Resources
 from orchestrator.machine import num_cores
 
 # A machine without enough cores still runs a small sweep, more slowly; beyond this the layout is a mistake.

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.data import num_classes_of
-from orchestrator.experiment.cells import Cell
-from orchestrator.experiment.settings import Experiment
-from orchestrator.models.registry import build_model
+from orchestrator.experiment import Cell, Experiment
+from orchestrator.models import build_model
 from orchestrator.plan.images import cache_bytes
 from orchestrator.plan.placement import Layout
 from orchestrator.records import CellRun

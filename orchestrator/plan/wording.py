@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.amounts import bytes_text, counted
-from orchestrator.experiment.settings import Experiment, TrainSettings
+from orchestrator.experiment import Experiment, TrainSettings
 from orchestrator.plan.plan import Plan
 
 

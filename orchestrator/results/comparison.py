@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.experiment.cells import Cell
+from orchestrator.experiment import Cell
 from orchestrator.metric_names import RECALL
 from orchestrator.records import CellRun
 from orchestrator.results.metric import Metric, resolve_metric

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import UserError
-from orchestrator.experiment.cells import Cell
+from orchestrator.experiment import Cell
 from orchestrator.records import CellRun
 from orchestrator.results.comparison import saw_different_data, value_of
 from orchestrator.results.metric import Metric, resolve_metric

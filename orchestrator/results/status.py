@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.amounts import counted
-from orchestrator.experiment.cells import Cell
+from orchestrator.experiment import Cell
 from orchestrator.records import CellRun
 from orchestrator.terminal import plain_table
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator.environment import ray_address
 from orchestrator.errors import UserError, first_line
-from orchestrator.experiment.settings import Resources
+from orchestrator.experiment import Resources
 from orchestrator.plan import Layout, Node, layout, local_layout, local_node
 
 ANSWER_TIMEOUT_S = 10.0

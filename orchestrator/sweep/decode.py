@@ -9,8 +9,7 @@ from rich.console import Console
 from orchestrator.amounts import counted
 from orchestrator.data import OnProgress, decode_dataset
 from orchestrator.errors import DataError
-from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.experiment.settings import Experiment
+from orchestrator.experiment import DatasetSpec, Experiment
 from orchestrator.plan import check_cache, distinct_images
 from orchestrator.terminal import counting_bar, print_lines
 

@@ -12,22 +12,17 @@ from rich.text import Text
 from orchestrator.amounts import counted
 from orchestrator.environment import ray_address
 from orchestrator.errors import DataError
-from orchestrator.experiment.cells import Cell
-from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.experiment.settings import Experiment
+from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.plan import make_plan, other_data, pending_cells, plan_lines
 from orchestrator.records import CellResult, CellRun, Failed, Interrupted, Outcome, TrackedEvent
 from orchestrator.results import compare, render
-from orchestrator.storage import journal
-from orchestrator.storage.folder import Storage
+from orchestrator.storage import Storage, journal
 from orchestrator.sweep.decode import decode_images
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
 from orchestrator.sweep.progress import Progress
 from orchestrator.terminal import print_lines
-from orchestrator.tracking.delivery import Delivery
-from orchestrator.tracking.logged_model import warm_up
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.tracking import Delivery, Tracker, warm_up
 
 # An interrupted sweep does not wait for an MLflow that does not answer.
 INTERRUPTED_GRACE_S = 3.0

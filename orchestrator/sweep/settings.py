@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.data import Cache
-from orchestrator.experiment.settings import Resources
-from orchestrator.storage.folder import Storage
+from orchestrator.experiment import Resources
+from orchestrator.storage import Storage
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,14 @@ from ray.tune.experiment import Trial
 
 from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.environment import PREEMPTION_WATCHER, ray_address, set_for
-from orchestrator.experiment.cells import Cell
-from orchestrator.experiment.settings import Experiment
+from orchestrator.experiment import Cell, Experiment
 from orchestrator.records import CellResult, Event, Failed, Interrupted, Opened, Replaced, Waiting, now_ms
-from orchestrator.storage.folder import Storage
+from orchestrator.storage import Storage
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.slot import Slot
-from orchestrator.tracking.delivery import Delivery
+from orchestrator.tracking import Delivery
 
 # A slot's own actor reserves memory and no CPU: all CPUs are for its workers, which Ray Train places by itself.
 SLOT_MEMORY_BYTES = 256 * 1024**2

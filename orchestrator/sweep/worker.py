@@ -24,14 +24,12 @@ import torch.distributed as dist
 
 from orchestrator.data import Dataset, Decoded, decode_dataset, split_dataset
 from orchestrator.errors import CellError, DataError
-from orchestrator.experiment.cells import Cell
+from orchestrator.experiment import Cell
 from orchestrator.records import CellFacts, DatasetFacts, EpochResult, Event, Failed, Started, Waiting
 from orchestrator.sweep import preemption
 from orchestrator.sweep.mailbox import Job, Member
 from orchestrator.sweep.settings import SlotSettings
-from orchestrator.train.cell import train_cell
-from orchestrator.train.feed import Feed, make_feed
-from orchestrator.train.requests import Request, StoppedError
+from orchestrator.train import Feed, Request, StoppedError, make_feed, train_cell
 
 REMEDY_OUT_OF_MEMORY = (
     "lower train.batch_size_per_worker, dataset.image_size or resources.resident_share; it is not tried again by itself"

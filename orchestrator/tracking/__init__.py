@@ -1,7 +1,33 @@
 """MLflow, and only here."""
 
-from orchestrator.tracking.database import check_place
+from orchestrator.tracking.database import (
+    NEWER_REMEDY,
+    check_place,
+    migrate,
+    newer_than_installed,
+    revision_of,
+    state_of,
+)
+from orchestrator.tracking.delivery import Delivery
+from orchestrator.tracking.ledger import Entry, Epochs, Ledger
+from orchestrator.tracking.logged_model import warm_up
+from orchestrator.tracking.ownership import described
 from orchestrator.tracking.registry import register_model
 from orchestrator.tracking.tracker import Tracker
 
-__all__ = ["Tracker", "check_place", "register_model"]
+__all__ = [
+    "NEWER_REMEDY",
+    "Delivery",
+    "Entry",
+    "Epochs",
+    "Ledger",
+    "Tracker",
+    "check_place",
+    "described",
+    "migrate",
+    "newer_than_installed",
+    "register_model",
+    "revision_of",
+    "state_of",
+    "warm_up",
+]

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import assert_never
 
-from orchestrator.experiment.cells import Cell
+from orchestrator.experiment import Cell
 from orchestrator.records import (
     CellResult,
     CellRun,
@@ -25,8 +25,7 @@ from orchestrator.records import (
     Started,
     TrackedEvent,
 )
-from orchestrator.storage import journal
-from orchestrator.storage.folder import Storage
+from orchestrator.storage import Storage, journal
 from orchestrator.tracking.errors import can_pass, is_busy, message_of
 from orchestrator.tracking.rows import SupersededError
 from orchestrator.tracking.tracker import Tracker

@@ -13,10 +13,10 @@ import torch
 from mlflow.models import infer_signature
 from torch import nn
 
-from orchestrator.models.registry import build_model
+from orchestrator.models import build_model
 from orchestrator.records import DatasetFacts
+from orchestrator.storage import CellFolder
 from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage.cell_folder import CellFolder
 
 
 def log_model(model: str, data: DatasetFacts, *, checkpoint_dir: Path) -> str:

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from orchestrator.errors import TrackingError, UserError
-from orchestrator.experiment.settings import Experiment
+from orchestrator.experiment import Experiment
 from orchestrator.records import CellRun, now_ms
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.ownership import (

@@ -15,7 +15,7 @@ from mlflow.entities import DatasetInput, InputTag, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from orchestrator.errors import TrackingError
-from orchestrator.experiment.cells import Cell
+from orchestrator.experiment import Cell
 from orchestrator.records import CellFacts, CellResult, CellRun, CellStatus, EpochResult
 from orchestrator.tracking.logged_model import log_model
 from orchestrator.tracking.ownership import OWNER, described
@@ -23,7 +23,7 @@ from orchestrator.tracking.provenance import environment, git_tags
 from orchestrator.tracking.rows import Rows
 from orchestrator.tracking.store import Store
 from orchestrator.tracking.sweep_run import KIND, SWEEP, SweepRun, owners_at_work
-from orchestrator.train import audit
+from orchestrator.train import read_figures
 
 KEY, REASON, MODEL_URI, SPLIT_HASH, BELOW_GAMMA_MIN = (
     f"zetasweep.{name}" for name in ("cell", "reason", "model_uri", "split_hash", "below_gamma_min")
@@ -149,7 +149,7 @@ class Tracker:
 
     def log_audit(self, cell: Cell, folder: Path, *, timestamp_ms: int) -> None:
         """Log the audit in `folder`: its figures as metrics, and all of it as artifacts; nothing if there is none."""
-        figures = audit.read_figures(folder)
+        figures = read_figures(folder)
         if figures is None:
             return
         names = ("effective_num_samples", "soft_label_entropy", "ms_per_step")

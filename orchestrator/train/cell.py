@@ -20,9 +20,9 @@ import torch
 from augment import Backend
 from orchestrator.data import Dataset
 from orchestrator.errors import CellError
-from orchestrator.experiment.cells import Cell
+from orchestrator.experiment import Cell
 from orchestrator.records import CellResult
-from orchestrator.storage.cell_folder import CellFolder
+from orchestrator.storage import CellFolder
 from orchestrator.storage.checkpoints import Checkpoints
 from orchestrator.train.feed import Feed, make_feed
 from orchestrator.train.ranks import Ranks

@@ -13,8 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from augment import Augmentation, Backend, Normalization, check_backend, one_hot
 from orchestrator.data import Dataset
 from orchestrator.errors import CellError
-from orchestrator.experiment.cells import Cell
-from orchestrator.models.registry import build_model
+from orchestrator.experiment import Cell
+from orchestrator.models import build_model
 from orchestrator.train.class_weights import balanced_class_weights
 from orchestrator.train.optimizers import build_optimizer
 from orchestrator.train.ranks import Ranks

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from orchestrator.experiment.settings import TrainSettings
+from orchestrator.experiment import TrainSettings
 
 
 def build_optimizer(

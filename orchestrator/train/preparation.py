@@ -13,11 +13,8 @@ import torch
 from orchestrator.amounts import counted
 from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import UserError
-from orchestrator.experiment.cells import Cell, expand
-from orchestrator.experiment.load import load_experiment
-from orchestrator.experiment.settings import Experiment, Resources
-from orchestrator.storage.cell_folder import CellFolder
-from orchestrator.storage.folder import Storage
+from orchestrator.experiment import Cell, Experiment, Resources, expand, load_experiment
+from orchestrator.storage import CellFolder, Storage
 from orchestrator.train.feed import Feed, make_feed
 from orchestrator.train.ranks import Ranks
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from augment import Backend
 from orchestrator.data import Dataset, Split
 from orchestrator.errors import CellError
-from orchestrator.experiment.cells import Cell
+from orchestrator.experiment import Cell
 from orchestrator.records import CellResult, EpochResult, now_ms
-from orchestrator.storage.cell_folder import Point
+from orchestrator.storage import Point
 from orchestrator.storage.checkpoints import Checkpoints
 from orchestrator.train.audit import audit_batch, write_audit
 from orchestrator.train.batches import epoch_order

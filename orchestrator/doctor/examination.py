@@ -17,13 +17,10 @@ from orchestrator.doctor.machine import examine_gpus, examine_placement
 from orchestrator.doctor.report import Report
 from orchestrator.doctor.runs import examine_runs
 from orchestrator.errors import UserError
-from orchestrator.experiment.cells import Cell
-from orchestrator.experiment.settings import Experiment
+from orchestrator.experiment import Cell, Experiment
 from orchestrator.plan import Layout
-from orchestrator.storage.folder import Storage
-from orchestrator.tracking.database import check_place
-from orchestrator.tracking.ledger import Ledger
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.storage import Storage
+from orchestrator.tracking import Ledger, Tracker, check_place
 
 
 def examine(
