@@ -80,7 +80,8 @@ def test_a_cache_that_is_no_folder_is_wrong_input(inside: str, root: Path, call:
     ):
         answer = call(*arguments)
         assert answer.code == 2
-        assert answer.err.startswith(f"error: cache.dir = {file}{inside}: {file} is not a folder. Set cache.dir")
+        said = f"error: cache.dir = {file}{inside}: {file} is not a folder.\n  remedy:  Set cache.dir"
+        assert answer.err.startswith(said)
 
 
 @pytest.mark.parametrize("inside", ["", "/below"])
