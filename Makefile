@@ -41,7 +41,7 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 # After a change of what a user can write, call or read: keys, commands, metrics, names in MLflow, exit codes, variables.
 reference: $(VENV)/.installed
