@@ -49,7 +49,7 @@ reference: $(VENV)/.installed
 
 # After a change of an augmentation: what docs/augmentations.md shows.
 pictures: $(VENV)/.installed
-	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python -m tools.pictures
 
 ui: $(VENV)/.installed
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(STORE))/mlflow.db

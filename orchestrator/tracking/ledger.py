@@ -13,10 +13,9 @@ from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from orchestrator.errors import TrackingError
-from orchestrator.tracking.ownership import OWNER, is_leased
+from orchestrator.tracking.names import KEY, KIND, OWNER
+from orchestrator.tracking.ownership import is_leased
 from orchestrator.tracking.store import Store
-from orchestrator.tracking.sweep_run import KIND
-from orchestrator.tracking.tracker import KEY
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 EPOCHS = "train.epochs"

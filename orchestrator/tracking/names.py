@@ -9,8 +9,11 @@ DEVICE, WORLD_SIZE, BACKEND, FEED = (f"zetasweep.{name}" for name in ("device", 
 # MLflow's own, which its UI shows as the version of the source.
 GIT_COMMIT = "mlflow.source.git.commit"
 
+# Set on a new experiment.
+EXPERIMENT_KIND = {"mlflow.experimentKind": "custom_model_development"}
+
 EXPERIMENT_TAGS: dict[str, str] = {
-    "mlflow.experimentKind": "`custom_model_development`; without it MLflow's UI takes it for one of a language model",
+    next(iter(EXPERIMENT_KIND)): "`custom_model_development`; else MLflow's UI takes it for one of a language model",
 }
 SWEEP_TAGS: dict[str, str] = {
     KIND: "`sweep`",
@@ -41,7 +44,7 @@ CELL_TAGS: dict[str, str] = {
 
 EPOCH_METRICS: dict[str, str] = {
     "epoch": "the number of the epoch, from 1",
-    "train/lr": "the learning rate of its last step",
+    "train/lr": "the learning rate of its first step",
     "train/loss": "mean loss of the mixed training images, with mixed labels: not comparable between augmentations",
     "train/images_per_s": "training images per second, of all workers together",
     "val/METRIC": "each metric over the validation split",

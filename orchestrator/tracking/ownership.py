@@ -22,7 +22,8 @@ from pathlib import Path
 
 import psutil
 
-OWNER, HEARTBEAT = "zetasweep.owner", "zetasweep.heartbeat_ms"
+from orchestrator.tracking.names import HEARTBEAT, OWNER
+
 BEAT_EVERY_S = 20.0
 # A driver of another machine counts as dead so long after its last heartbeat.
 STALE_S = 120.0

@@ -9,9 +9,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from orchestrator.tracking.names import GIT_COMMIT
+
 PACKAGES = ("zetasweep", "torch", "torchvision", "triton", "ray", "mlflow", "numpy", "torchmetrics")
-# MLflow's own tag, which its UI shows as the source version.
-GIT_COMMIT_TAG = "mlflow.source.git.commit"
 
 
 @cache
@@ -33,7 +33,7 @@ def git_tags() -> dict[str, str]:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return {}
-    return {GIT_COMMIT_TAG: answer.stdout.strip()}
+    return {GIT_COMMIT: answer.stdout.strip()}
 
 
 def _installed(name: str) -> bool:

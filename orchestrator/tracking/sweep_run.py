@@ -16,9 +16,8 @@ from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment import Experiment
 from orchestrator.records import CellRun, now_ms
 from orchestrator.tracking.errors import kind_and_message
+from orchestrator.tracking.names import EXPERIMENT_KIND, HEARTBEAT, KIND, OWNER, SWEEP
 from orchestrator.tracking.ownership import (
-    HEARTBEAT,
-    OWNER,
     STALE_S,
     described,
     heartbeats,
@@ -30,12 +29,8 @@ from orchestrator.tracking.store import Store
 
 logger = logging.getLogger(__name__)
 
-# A run is a sweep's or a cell's; both say which sweep.
-KIND, SWEEP = "zetasweep.kind", "zetasweep.sweep"
 # How long a driver waits for another that starts at the same time: whoever writes its name last has the lease.
 LEASE_SETTLES_S = 2.0
-# Without it MLflow's UI guesses, and opens the experiment as one of a language model.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class SweepRun:
@@ -88,7 +83,7 @@ class SweepRun:
             known = self._client.get_experiment_by_name(name)
             if known is None:
                 location = (self._artifacts / experiment.name).as_uri() if self._artifacts else None
-                experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
+                experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_KIND)
             elif known.lifecycle_stage == LifecycleStage.DELETED:
                 raise UserError(
                     f"tracking.experiment = {name}: it was deleted in MLflow",

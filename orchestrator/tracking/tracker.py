@@ -18,16 +18,27 @@ from orchestrator.errors import TrackingError
 from orchestrator.experiment import Cell
 from orchestrator.records import CellFacts, CellResult, CellRun, CellStatus, EpochResult
 from orchestrator.tracking.logged_model import log_model
-from orchestrator.tracking.ownership import OWNER, described
+from orchestrator.tracking.names import (
+    BACKEND,
+    BELOW_GAMMA_MIN,
+    DEVICE,
+    FEED,
+    FIRST_STEP_MS,
+    KEY,
+    KIND,
+    MODEL_URI,
+    OWNER,
+    REASON,
+    SPLIT_HASH,
+    SWEEP,
+    WORLD_SIZE,
+)
+from orchestrator.tracking.ownership import described
 from orchestrator.tracking.provenance import environment, git_tags
 from orchestrator.tracking.rows import Rows
 from orchestrator.tracking.store import Store
-from orchestrator.tracking.sweep_run import KIND, SWEEP, SweepRun, owners_at_work
+from orchestrator.tracking.sweep_run import SweepRun, owners_at_work
 from orchestrator.train import read_figures
-
-KEY, REASON, MODEL_URI, SPLIT_HASH, BELOW_GAMMA_MIN = (
-    f"zetasweep.{name}" for name in ("cell", "reason", "model_uri", "split_hash", "below_gamma_min")
-)
 
 
 class Tracker:
@@ -124,13 +135,13 @@ class Tracker:
         """Log what the cell runs on and with which data."""
         run_id, data = self._own_run(cell), facts.dataset
         tags = {
-            "device": facts.device,
-            "world_size": str(facts.world_size),
-            "backend": facts.backend,
-            "feed": facts.feed,
-            "split_hash": data.split_hash,
+            DEVICE: facts.device,
+            WORLD_SIZE: str(facts.world_size),
+            BACKEND: facts.backend,
+            FEED: facts.feed,
+            SPLIT_HASH: data.split_hash,
         }
-        self._client.log_batch(run_id, tags=[RunTag(f"zetasweep.{name}", value) for name, value in tags.items()])
+        self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         inputs = [
             DatasetInput(
                 DatasetEntity(
@@ -170,7 +181,7 @@ class Tracker:
         run_id = self._own_run(cell)
         self._own_rows(cell).log_once(result.metrics, timestamp_ms=result.timestamp_ms)
         if result.first_step_ms is not None:
-            self._client.set_tag(run_id, "zetasweep.first_step_ms", str(result.first_step_ms))
+            self._client.set_tag(run_id, FIRST_STEP_MS, str(result.first_step_ms))
         with mlflow.start_run(run_id=run_id):
             # Not again, if what came after it failed: each is a model of its own.
             if run_id not in self._model_uris:

@@ -11,10 +11,17 @@ import pytest
 from orchestrator.cli.data import data
 from orchestrator.cli.lazy import LazyGroup
 from orchestrator.cli.main import cli
+from orchestrator.train.__main__ import PROGRAM, train
 
 EXPERIMENT = {"EXPERIMENT": "text, required", "--debug": "flag", "-o --override": "text, each time one more"}
 FOLDERS = {"--cache-dir": "path"}
 FROZEN: dict[str, dict[str, str]] = {
+    "python -m orchestrator.train": {
+        "EXPERIMENT": "path, required",
+        "--cell": "text",
+        "--checkpoint-dir": "path",
+        "-o --override": "text, each time one more",
+    },
     "zetasweep": {"--version": "flag"},
     "zetasweep compare": EXPERIMENT | {"--metric": "text = test/error", "--format": "table|markdown|csv|latex = table"},
     "zetasweep data": {},
@@ -57,7 +64,7 @@ def commands(command: click.Command, name: str) -> dict[str, dict[str, str]]:
 
 
 def test_commands_and_flags_stay() -> None:
-    assert commands(cli, "zetasweep") == FROZEN
+    assert commands(cli, "zetasweep") | commands(train, PROGRAM) == FROZEN
 
 
 @pytest.mark.parametrize("group", [cli, data], ids=["zetasweep", "zetasweep data"])

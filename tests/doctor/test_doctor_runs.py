@@ -9,7 +9,7 @@ from mlflow.entities import ViewType
 from scene import Scene
 
 from orchestrator.doctor.report import Report
-from orchestrator.tracking.ownership import HEARTBEAT, OWNER
+from orchestrator.tracking.names import HEARTBEAT, OWNER
 
 
 def test_open_runs_of_a_dead_driver_are_killed(scene: Scene) -> None:

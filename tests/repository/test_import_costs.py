@@ -36,15 +36,3 @@ def test_import_works_without(modules: str, absent: list[str]) -> None:
     # None in sys.modules makes the import of a library fail as if it were not installed.
     done = python(f"import sys\nfor name in {absent!r}: sys.modules[name] = None\nimport {modules}")
     assert done.returncode == 0, done.stderr
-
-
-def test_help_imports_no_command() -> None:
-    code = (
-        "import sys\nsys.argv = ['zetasweep', '--help']\nfrom orchestrator.cli.main import main\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'pydantic', 'yaml', 'rich.console', 'mlflow', 'ray'} & set(sys.modules)\n"
-        "sys.exit(', '.join(sorted(heavy)))"
-    )
-    done = python(code)
-    assert "EXPERIMENT is a YAML file" in done.stdout
-    assert done.returncode == 0, done.stderr

@@ -31,6 +31,8 @@ from orchestrator.records import Failed, Opened
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.tuner import _Listener
 from orchestrator.tracking.delivery import Delivery
+from orchestrator.tracking.names import CELL_TAGS, EPOCH_METRICS, FINAL_METRICS, KIND, SWEEP_TAGS
+from tools.reference.yaml_keys import param_names
 
 QUICKSTART = ROOT / "experiments" / "quickstart.yaml"
 EPOCHS = 5
@@ -93,6 +95,19 @@ def test_quickstart_ends_with_the_comparison(quickstart: subprocess.CompletedPro
     assert table.count("n=3") >= 6
     assert "*" in table
     assert "Traceback" not in quickstart.stdout + quickstart.stderr
+
+
+@pytest.mark.usefixtures("quickstart")
+def test_mlflow_has_nothing_that_the_reference_lacks(storage: Path) -> None:
+    runs = client_of(storage).search_runs([cell_runs(storage, "quickstart")[0].info.experiment_id], max_results=1000)
+    params = {*param_names()}
+    metrics = {name.removesuffix("METRIC").removesuffix("CLASS") for name in EPOCH_METRICS | FINAL_METRICS}
+    for run in runs:
+        documented = SWEEP_TAGS if run.data.tags[KIND] == "sweep" else CELL_TAGS
+        ours = {name for name in run.data.tags if name.startswith("zetasweep.")}
+        assert ours <= documented.keys()
+        assert run.data.params.keys() <= params
+        assert all(name.startswith(tuple(metrics)) for name in run.data.metrics)
 
 
 def test_noise_of_the_libraries_stays_in_the_log(quickstart: subprocess.CompletedProcess[str], storage: Path) -> None:

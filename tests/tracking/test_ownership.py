@@ -8,7 +8,8 @@ import socket
 import pytest
 
 from orchestrator.records import now_ms
-from orchestrator.tracking.ownership import HEARTBEAT, OWNER, STALE_S, described, is_leased, this_process
+from orchestrator.tracking.names import HEARTBEAT, OWNER
+from orchestrator.tracking.ownership import STALE_S, described, is_leased, this_process
 
 
 def test_this_process_holds_its_lease_and_one_with_its_old_id_does_not() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from augment import AUGMENTATIONS, Augmentation, check_parameter, parameters
+from augment import AUGMENTATIONS, Augmentation, ParameterError, check_parameter, parameters
 from orchestrator.data import DATASETS
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
@@ -71,11 +71,8 @@ def parameter_range(make: type[Augmentation], name: str) -> str:
     """Return which values a parameter of an augmentation takes, as it says itself when it refuses one."""
     try:
         check_parameter(make, name, float("nan"))
-    except ValueError as error:
-        # An error of the augmentations has the range apart; that of an older one has it in its text.
-        told = re.search(r"is not allowed: (.*?) is\.", str(error))
-        assert told is not None, f"{name} of {make.__name__} says what is allowed"
-        return told[1]
+    except ParameterError as error:
+        return error.allowed
     raise AssertionError(f"{name} of {make.__name__} takes what is no number")
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from augment import AUGMENTATIONS, Augmentation
 from orchestrator.data import load_dataset
 
-FOLDER = Path(__file__).parent / "pictures"
+FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 NUM_CLASSES, BATCH_SIZE = 10, 8
 SCALE, GAP, LINE_PX, FONT_PX = 8, 6, 12, 11
 NUM_SHARES = 3
