@@ -10,6 +10,7 @@ same code that trains makes them, from fixed seeds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -44,7 +45,8 @@ def main() -> None:
     images, labels = digits()
     FOLDER.mkdir(exist_ok=True)
     for name, settings in SETTINGS.items():
-        picture(AUGMENTATIONS[name](**settings), images, labels).save(FOLDER / f"{name}.png", optimize=True)
+        make: Callable[..., Augmentation] = AUGMENTATIONS[name]
+        picture(make(**settings), images, labels).save(FOLDER / f"{name}.png", optimize=True)
 
 
 def digits() -> tuple[Tensor, Tensor]:
