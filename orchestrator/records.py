@@ -140,6 +140,9 @@ class Interrupted:
     """The sweep ended before the cell did; the next one goes on with it."""
 
 
+# What its workers say last of a cell, and what ends its tracked run.
+LastEvent = CellResult | Failed
+ClosingEvent = LastEvent | Interrupted
 # What MLflow is told of a cell, and its journal keeps until MLflow has it.
 TrackedEvent = Opened | Started | EpochResult | CellResult | Failed | Interrupted
 # All that happens to a cell, from the worker to the tracker.

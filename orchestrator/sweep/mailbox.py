@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.amounts import counted
 from orchestrator.errors import first_line
-from orchestrator.records import CellResult, Event, Failed, Replaced
+from orchestrator.records import Event, Failed, LastEvent, Replaced
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Mailbox:
         """Take an event of `job`; drop it and return False if that is not the cell in flight any more."""
         if not await self.beat(job):
             return False
-        if isinstance(event, CellResult | Failed):
+        if isinstance(event, LastEvent):
             self._finish(event)
         else:
             self._outbox.put_nowait(event)
@@ -173,6 +173,6 @@ class Mailbox:
         reason = self._last_error if job == self._noted else NO_MESSAGE
         return f"{first_line(reason)}: failure {self._failures()} of {self._max_failures}"
 
-    def _finish(self, event: CellResult | Failed) -> None:
+    def _finish(self, event: LastEvent) -> None:
         self._job = None
         self._outbox.put_nowait(event)

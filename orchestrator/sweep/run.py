@@ -14,7 +14,7 @@ from orchestrator.environment import ray_address
 from orchestrator.errors import DataError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.plan import make_plan, other_data, pending_cells, plan_lines
-from orchestrator.records import CellResult, CellRun, Failed, Interrupted, Outcome, TrackedEvent
+from orchestrator.records import CellRun, ClosingEvent, Interrupted, Outcome, TrackedEvent
 from orchestrator.results import compare, render
 from orchestrator.storage import Storage, journal
 from orchestrator.sweep.decode import decode_images
@@ -180,7 +180,7 @@ def _deliver(sweep: _Sweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]) -> d
                 for cell, events in waiting.items():
                     for event in events:
                         delivery.deliver(cell, event)
-                    if not isinstance(events[-1], CellResult | Failed | Interrupted):
+                    if not isinstance(events[-1], ClosingEvent):
                         delivery.tell(cell, Interrupted())
             console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {counted(len(waiting), 'cell')}")
             _say_undelivered(console, delivery.undelivered)

@@ -22,7 +22,7 @@ from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.environment import set_for
-from orchestrator.records import CellResult, EpochResult, Event, Failed
+from orchestrator.records import EpochResult, Event, LastEvent
 from orchestrator.sweep.mailbox import Mailbox, Member
 from orchestrator.sweep.process_group import torch_config
 from orchestrator.sweep.settings import SlotSettings
@@ -71,7 +71,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             self._end_if_stalled()
         elif isinstance(event, EpochResult):
             self._epoch = event.epoch
-        return {"epoch": self._epoch, "event": event, "done": isinstance(event, CellResult | Failed)}
+        return {"epoch": self._epoch, "event": event, "done": isinstance(event, LastEvent)}
 
     def cleanup(self) -> None:
         """Let the workers save what they train and leave their loop: then Ray Train frees its placement group."""

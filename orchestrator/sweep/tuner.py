@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.environment import PREEMPTION_WATCHER, ray_address, set_for
 from orchestrator.experiment import Cell, Experiment
-from orchestrator.records import CellResult, Event, Failed, Interrupted, Opened, Replaced, Waiting, now_ms
+from orchestrator.records import CellResult, Event, Failed, Interrupted, LastEvent, Opened, Replaced, Waiting, now_ms
 from orchestrator.storage import Storage
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.progress import Progress
@@ -205,7 +205,7 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         """Pass an event on: the progress shows all of them, MLflow keeps those that last."""
         if isinstance(event, Failed | Replaced | Waiting):
             event = replace(event, reason=without_secrets(event.reason))
-        if isinstance(event, CellResult | Failed):
+        if isinstance(event, LastEvent):
             self._open.pop(cell.key, None)
             (self.done if isinstance(event, CellResult) else self.failed).add(cell.key)
         if not isinstance(event, Replaced | Waiting):

@@ -18,6 +18,7 @@ from orchestrator.experiment import Cell
 from orchestrator.records import (
     CellResult,
     CellRun,
+    ClosingEvent,
     EpochResult,
     Failed,
     Interrupted,
@@ -191,7 +192,7 @@ class Delivery:
             written.clear()
             return
         written.append(event)
-        if isinstance(event, CellResult | Failed | Interrupted):
+        if isinstance(event, ClosingEvent):
             del self._written[cell.key]
             journal.remove(self._folder(cell))
 

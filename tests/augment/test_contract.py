@@ -31,6 +31,7 @@ from augment import (
     one_hot,
     parameters,
 )
+from augment.contract import check_fraction, check_num_mixed, check_positive
 
 BATCH_SIZE, NUM_CLASSES = 12, 5
 
@@ -397,25 +398,20 @@ def test_the_backend_follows_the_device_unless_it_is_forced() -> None:
 BAD_NUMBERS = [0, -1.0, float("nan"), float("inf"), True, "2.0", None]
 
 
-@pytest.mark.parametrize("value", BAD_NUMBERS, ids=repr)
+# What each kind of parameter refuses, and what it says is allowed: a new kind of check joins by a line.
+REFUSED: dict[Any, tuple[list[Any], str]] = {
+    check_positive: (BAD_NUMBERS, "a finite number above 0"),
+    check_fraction: ([*BAD_NUMBERS, 1, 1.5], "a number above 0 and below 1"),
+    check_num_mixed: ([1, 0, -3, 2.0, True, "batch", None, float("nan")], "an integer of at least 2"),
+}
+
+
 @every_augmentation
-def test_a_number_out_of_range_is_refused(augmentation: Augmentation, value: Any) -> None:
-    for name in parameters(type(augmentation)):
-        if name in ("num_mixed", "cutmix_prob"):
-            continue
-        refused_with(augmentation, name, value, "a finite number above 0")
-
-
-@pytest.mark.parametrize("value", [1, 0, -3, 2.0, True, "batch", None], ids=repr)
-@every_augmentation
-def test_num_mixed_out_of_range_is_refused(augmentation: Augmentation, value: Any) -> None:
-    if "num_mixed" in parameters(type(augmentation)):
-        refused_with(augmentation, "num_mixed", value, "an integer of at least 2")
-
-
-@pytest.mark.parametrize("value", [*BAD_NUMBERS, 1, 1.5], ids=repr)
-def test_a_probability_out_of_range_is_refused(value: Any) -> None:
-    refused_with(CutMixZetaMixup(gamma=2.0, num_mixed=4), "cutmix_prob", value, "a number above 0 and below 1")
+def test_what_is_out_of_range_is_refused(augmentation: Augmentation) -> None:
+    for name, field in parameters(type(augmentation)).items():
+        values, allowed = REFUSED[field.metadata["check"]]
+        for value in values:
+            refused_with(augmentation, name, value, allowed)
 
 
 def refused_with(augmentation: Augmentation, name: str, value: Any, allowed: str) -> None:

@@ -21,6 +21,7 @@ from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.load import load_experiment
 from orchestrator.experiment.settings import General
 from orchestrator.metric_names import METRICS
+from orchestrator.records import Outcome
 from orchestrator.tracking import names
 from tools.reference.commands import contexts
 from tools.reference.pages import make_pages
@@ -93,6 +94,7 @@ def test_every_metric_tag_code_and_variable_is_there() -> None:
     assert {name for table in tables for name in table} <= listed("mlflow.md")
     codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
     assert codes == exit_codes.MEANINGS.keys()
+    assert exit_codes.OF_OUTCOME.keys() == set(Outcome)
     assert {str(code) for code in codes} <= set(
         re.findall(r"^\| (\d+) ", (FOLDER / "exit-codes.md").read_text(), re.MULTILINE)
     )

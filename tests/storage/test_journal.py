@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from tracked import FACTS, RESULT, epoch
@@ -33,6 +34,7 @@ def test_what_was_told_comes_back_in_order(tmp_path: Path) -> None:
     folder = tmp_path / "cells" / "key"
     assert journal.read(folder) == []
     journal.begin(folder)
+    assert set(map(type, EVENTS)) == set(get_args(TrackedEvent)), "each event that is kept has a line here"
     for event in EVENTS:
         journal.append(folder, event)
     assert CellFolder(folder).journal.read_text().splitlines() == LINES
