@@ -68,12 +68,7 @@ def run_cells(
         interruption: Ends it early.
     """
     joined = ray_address() is not None
-    # A process more per slot, which is of use only where a node can be taken away.
-    os.environ.setdefault(PREEMPTION_WATCHER, str(int(joined)))
-    set_for("sweep")
-    # Tune hands the keys of AWS to its actors in a way that Ray logs, and has no option against it. Slots need none:
-    # MLflow's artifacts are uploaded from here.
-    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not is_secret_name(name)}
+    _prepare_ray(joined=joined)
     scratch = storage.new_scratch()
     settings = SlotSettings(
         data_dir=str(experiment.data_dir),
@@ -84,31 +79,8 @@ def run_cells(
         preemptible=joined,
     )
     listener = _Listener(cells, delivery, progress, max_failures=experiment.resources.max_failures)
-    trainable = tune.with_resources(
-        tune.with_parameters(Slot, settings=settings),
-        tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
-    )
-    tuner = tune.Tuner(
-        trainable,
-        param_space={
-            "job": tune.grid_search([{"key": cell.key, "cell": cell.model_dump(mode="json")} for cell in cells])
-        },
-        tune_config=tune.TuneConfig(
-            max_concurrent_trials=slots,
-            reuse_actors=True,
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
-        ),
-        run_config=tune.RunConfig(
-            name=experiment.name,
-            storage_path=str(scratch),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=experiment.resources.max_failures - 1),
-            callbacks=[listener],
-            stop=_StopOnRequest(interruption, progress),
-            verbose=0,
-        ),
-    )
+    stopper = _StopOnRequest(interruption, progress)
+    tuner = _tuner(cells, experiment.name, settings, slots=slots, listener=listener, stopper=stopper)
     try:
         with interruption.heeded():
             tuner.fit()
@@ -117,6 +89,51 @@ def run_cells(
         shutil.rmtree(scratch, ignore_errors=True)
     done, failed = frozenset(listener.done), frozenset(listener.failed)
     return Ending(done=done, failed=failed, interrupted=len(done) + len(failed) < len(cells))
+
+
+def _prepare_ray(*, joined: bool) -> None:
+    # A process more per slot, which is of use only where a node can be taken away.
+    os.environ.setdefault(PREEMPTION_WATCHER, str(int(joined)))
+    set_for("sweep")
+    # Tune hands the keys of AWS to its actors in a way that Ray logs, and has no option against it. Slots need none:
+    # MLflow's artifacts are uploaded from here.
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not is_secret_name(name)}
+
+
+def _tuner(
+    cells: Sequence[Cell],
+    name: str,
+    settings: SlotSettings,
+    *,
+    slots: int,
+    listener: _Listener,
+    stopper: _StopOnRequest,
+) -> tune.Tuner:
+    """Return what gives `cells` to so many slots at a time, and makes a slot that dies anew."""
+    trainable = tune.with_resources(
+        tune.with_parameters(Slot, settings=settings),
+        tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
+    )
+    jobs = [{"key": cell.key, "cell": cell.model_dump(mode="json")} for cell in cells]
+    return tune.Tuner(
+        trainable,
+        param_space={"job": tune.grid_search(jobs)},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=slots,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=settings.train_dir,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=settings.resources.max_failures - 1),
+            callbacks=[listener],
+            stop=stopper,
+            verbose=0,
+        ),
+    )
 
 
 def _trial_name(trial: Trial) -> str:
