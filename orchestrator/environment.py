@@ -1,6 +1,6 @@
 """The environment variables that count: one table of those that are set here, and one of those that are only read.
 
-Unless a row says otherwise, a value that the user has set stands.
+A value that the user has set stands, unless the row is `forced`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ TRACKING_URI = "MLFLOW_TRACKING_URI"
 DATA_DIR, CACHE_DIR = "ZETASWEEP_DATA", "ZETASWEEP_CACHE"
 PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 
-Moment = Literal["program", "store", "sweep", "slot", "group"]
+Moment = Literal["program", "local", "store", "sweep", "local_sweep", "joined_sweep", "slot", "group"]
 MOMENTS: dict[Moment, str] = {
     "program": "before Ray and MLflow are imported",
+    "local": "before Ray is imported, where no cluster is joined",
     "store": "before an MLflow store is opened",
     "sweep": "before Ray Tune starts",
+    "local_sweep": "before Ray Tune starts, where no cluster is joined",
+    "joined_sweep": "before Ray Tune starts on a cluster that was joined",
     "slot": "in a slot, before Ray Train starts",
     "group": "in workers that are all on one machine, before they join their process group",
 }
@@ -34,12 +37,14 @@ class Setting:
         value: What it is set to.
         moment: When it is set: it is read after that.
         why: What would happen without it.
+        forced: It is set whatever the user has set.
     """
 
     name: str
     value: str
     moment: Moment
     why: str
+    forced: bool = False
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -48,6 +53,13 @@ SETTINGS: tuple[Setting, ...] = (
         "token",
         "program",
         "Ray lets whoever reaches a cluster run code in it: it is joined by token only",
+    ),
+    Setting(RAY_AUTH_MODE, "token", "local", "another user of the machine may run code in the cluster", forced=True),
+    # By this variable Ray decides on every system whether a node is bound to the address that others reach it at, or to
+    # loopback; it is named after the two systems where loopback is the default. `ray.init` has no option for it: an
+    # address of 127.0.0.1 is replaced by the reachable one.
+    Setting(
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0", "local", "Ray listens on the network, not on loopback", forced=True
     ),
     Setting("RAY_USAGE_STATS_ENABLED", "0", "program", "Ray reports to its makers how it is used"),
     Setting("MLFLOW_DISABLE_TELEMETRY", "true", "program", "MLflow reports to its makers how it is used"),
@@ -72,6 +84,8 @@ SETTINGS: tuple[Setting, ...] = (
         "sweep",
         "slots that start together on busy cores take too long",
     ),
+    Setting(PREEMPTION_WATCHER, "0", "local_sweep", "each slot has one more process, for nodes that stay"),
+    Setting(PREEMPTION_WATCHER, "1", "joined_sweep", "a cell is not saved when its node is about to be taken away"),
     Setting("RAY_TRAIN_METRICS_ENABLED", "0", "slot", "Ray Train gathers metrics of its own, read by nobody"),
     *(
         Setting(name, "lo0" if sys.platform == "darwin" else "lo", "group", "the ranks listen on the network")
@@ -114,10 +128,10 @@ def ray_address() -> str | None:
 
 
 def set_for(moment: Moment) -> None:
-    """Set what is read after `moment`, where the user has not."""
+    """Set what is read after `moment`; what the user has set stands unless the row is forced."""
     for setting in SETTINGS:
-        if setting.moment == moment:
-            os.environ.setdefault(setting.name, setting.value)
+        if setting.moment == moment and (setting.forced or setting.name not in os.environ):
+            os.environ[setting.name] = setting.value
 
 
 def prepare_program() -> None:
@@ -127,9 +141,5 @@ def prepare_program() -> None:
     """
     if ray_address() is None:
         os.environ.pop(RAY_ADDRESS, None)
-        os.environ[RAY_AUTH_MODE] = "token"
-        # By this variable Ray decides on every system whether a node is bound to the address that others reach it at,
-        # or to loopback; it is named after the two systems where loopback is the default. `ray.init` has no option for
-        # it: an address of 127.0.0.1 is replaced by the reachable one.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        set_for("local")
     set_for("program")

@@ -6,9 +6,6 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Longer lines are of use in a log only.
-_SHOWN_CHARACTERS = 300
-
 
 class ExplainedError(Exception):
     """What went wrong, and on lines of their own what is allowed and how to mend it.
@@ -25,6 +22,17 @@ class ExplainedError(Exception):
 
     def __str__(self) -> str:
         return explained(super().__str__(), allowed=self.allowed, remedy=self.remedy)
+
+    @property
+    def in_one_line(self) -> str:
+        """The first line of the message, and behind it what is allowed and the remedy: for where a line is shown."""
+        told = (first_line(super().__str__()).rstrip(".:"), self.allowed, self.remedy.replace("\n", "; "))
+        return ": ".join(filter(None, told))
+
+    @property
+    def in_full(self) -> str:
+        """All of it, the first line of which says enough where no other is shown."""
+        return f"{self.in_one_line}\n{self}" if self.allowed or self.remedy else str(self)
 
 
 class UserError(ExplainedError):
@@ -91,10 +99,10 @@ def explained(message: str, *, allowed: str = "", remedy: str = "") -> str:
     return "\n".join(lines)
 
 
-def first_line(error: BaseException | str) -> str:
-    """Return the first line of what an error says, at most 300 characters; its kind if it says nothing."""
+def first_line(error: BaseException | str, *, at_most: int | None = None) -> str:
+    """Return the first line of what an error says, cut to so many characters; its kind if it says nothing."""
     lines = str(error).strip().splitlines()
-    return lines[0][:_SHOWN_CHARACTERS] if lines else type(error).__name__
+    return lines[0][:at_most] if lines else type(error).__name__
 
 
 def nearest(word: str, known: Sequence[str], *, cutoff: float = 0.6) -> str | None:

@@ -81,7 +81,7 @@ class Cache:
             raise DataError(
                 f"cache.limit_gib = {self.limit_gib:g} ({bytes_text(int(self._limit_bytes))}): {what} take "
                 f"{bytes_text(needed_bytes)}.",
-                remedy=f"Raise it to {enough_gib:f} or more, or lower dataset.image_size.",
+                remedy=f"Raise cache.limit_gib to {enough_gib:f} or more, or lower dataset.image_size.",
             )
 
     def path_of(self, name: str, root: Path, image_size: int | None) -> Path:

@@ -109,7 +109,7 @@ def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
         raise DataError(
             f"its images take {bytes_text(needed)} of memory at dataset.image_size={image_size}, and "
             f"{bytes_text(free)} are free.",
-            remedy="Lower it.",
+            remedy="Lower dataset.image_size.",
         )
     samples = [ArraySamples(part.ids, part.labels, part.read(np.arange(len(part.labels)), image_size), part.groups)
                for part in source.parts.values()]  # fmt: skip

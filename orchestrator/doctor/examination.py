@@ -32,7 +32,7 @@ def examine(
     connect: Callable[[], Tracker],
     fix: bool,
 ) -> int:
-    """Print what is wrong with an experiment's surroundings, runs and checkpoints; return how much of it is left.
+    """Print what is wrong with an experiment's surroundings, runs and checkpoints; return the number of faults left.
 
     Args:
         experiment: What is to run.

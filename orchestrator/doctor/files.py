@@ -29,7 +29,7 @@ def examine_storage(
         finished: The keys of the cells whose run is finished.
         only_store: Whether no other MLflow store can know cells of the folder.
     """
-    for path in (*storage.scratch_folders(), *_abandoned_in(storage.root), *_abandoned_in(storage.cells_dir)):
+    for path in (*storage.scratch_folders(), *_abandoned_in(storage.cells_dir)):
         yield _killed(path)
     for path in below(storage.cells_dir):
         if is_key(path.name) and path.is_dir():

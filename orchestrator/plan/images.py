@@ -1,4 +1,4 @@
-"""The images of an experiment: what they take in the cache, decoding them ahead of time, and what is wrong there."""
+"""The images of an experiment: what they take in the cache, and what is wrong there."""
 
 from __future__ import annotations
 

@@ -60,11 +60,12 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
     temporary.mkdir(parents=True, exist_ok=True)
     try:
         yield temporary
-        temporary.rename(folder)
-    except OSError:
-        # Another process was faster: what it wrote stays.
-        if not folder.is_dir():
-            raise
+        try:
+            temporary.rename(folder)
+        except OSError:
+            # Another process was faster: what it wrote stays.
+            if not folder.is_dir():
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -80,8 +81,8 @@ def remove_whole(path: Path) -> None:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what is unfinished in `folder`, whoever writes it."""
-    for path in filter(is_temporary, folder.glob(".*.tmp")):
+    """Remove what is unfinished in `folder`, whoever writes it; the first versions named theirs without a process."""
+    for path in folder.glob(".*.tmp"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

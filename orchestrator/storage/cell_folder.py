@@ -98,11 +98,12 @@ class CellFolder:
 
     def shrink(self) -> None:
         """Remove what is needless once MLflow has the finished cell."""
-        for path in self.needless():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        # In this order: a result without a journal is of a cell that was never delivered.
+        self.result.unlink(missing_ok=True)
+        for point in self.points():
+            self.point(point).unlink(missing_ok=True)
+        shutil.rmtree(self.audit, ignore_errors=True)
+        self.journal.unlink(missing_ok=True)
 
 
 def is_key(name: str) -> bool:

@@ -57,17 +57,26 @@ def append(folder: Path, event: TrackedEvent) -> None:
 
 
 def read(folder: Path) -> list[TrackedEvent]:
-    """Return the events; none if there is no file. A line that a killed writer left unfinished is left out."""
+    """Return the events; none if there is no file. A last line that a killed writer left unfinished is left out.
+
+    What cannot be understood, e.g. of a later version, is no journal: rather nothing than a part.
+    """
     try:
         lines = _file(folder).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
     events = []
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         try:
             events.append(_decoded(line))
-        except (KeyError, TypeError, ValueError):
+        except json.JSONDecodeError:
+            if number < len(lines):
+                logger.warning("%s: line %d is damaged, none is used", _file(folder), number)
+                return []
             logger.warning("%s: an unfinished line is left out", _file(folder))
+        except (KeyError, TypeError, ValueError):
+            logger.warning("%s: line %d is no event that this version knows, none is used", _file(folder), number)
+            return []
     return events
 
 

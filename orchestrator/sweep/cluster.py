@@ -76,7 +76,7 @@ def _start(resources: Resources) -> Layout:
         )
     except Exception as error:
         raise UserError(
-            f"Ray does not start on this machine ({first_line(error)})",
+            f"Ray does not start on this machine ({first_line(error, at_most=300)})",
             remedy="again, when the machine is less busy; Ray's own logs are in /tmp/ray, or in RAY_TMPDIR",
         ) from error
     with suppress(OSError):  # the token is in a variable, or elsewhere
@@ -92,7 +92,7 @@ def _join(address: str, resources: Resources) -> Layout:
         ray.init(address=address, log_to_driver=False)
     except Exception as error:
         raise UserError(
-            f"RAY_ADDRESS = {address}: the cluster cannot be joined ({first_line(error)})",
+            f"RAY_ADDRESS = {address}: the cluster cannot be joined ({first_line(error, at_most=300)})",
             remedy="start it with RAY_AUTH_MODE=token ray start --head, share its token (~/.ray/auth_token), "
             "or unset RAY_ADDRESS to run on this machine",
         ) from error

@@ -68,7 +68,7 @@ def ask_nodes(packages: Sequence[str], folder: Path) -> Iterator[Answer | Silenc
         try:
             answers = [_exchange(ask) for _ in range(_ROUNDS)]
         except ray.exceptions.RayError as error:
-            yield Silence(name, first_line(error))
+            yield Silence(name, first_line(error, at_most=300))
             continue
         _, last = answers[-1]
         exchanges = tuple(exchange for exchange, _ in answers)

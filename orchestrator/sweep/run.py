@@ -151,9 +151,11 @@ def _train(sweep: _Sweep, interruption: Interruption, console: Console) -> Outco
 
 def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> Outcome:
     """Deliver to MLflow what it did not take while the cells were trained."""
+    # Before the runs: a cell that is finished meanwhile, from another storage, has no journal after that.
+    journals = {cell: journal.read(storage.cell(cell.key).path) for cell in cells}
     runs = tracker.cell_runs(cells)
     finished = {key for key, run in runs.items() if run.status == "done"}
-    journals = {cell: journal.read(storage.cell(cell.key).path) for cell in cells if cell.key not in finished}
+    journals = {cell: events for cell, events in journals.items() if cell.key not in finished}
     if storage.stores() in ([], [tracker.store.shown_uri]):
         # Finished meanwhile, from another storage: MLflow needs nothing more of it; but another store might.
         for key in finished:

@@ -6,7 +6,6 @@ MLflow has the results, and a sweep goes on from checkpoints of its own, not by 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
 from orchestrator.credentials import is_secret_name, without_secrets
-from orchestrator.environment import PREEMPTION_WATCHER, ray_address, set_for
+from orchestrator.environment import ray_address, set_for
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.records import CellResult, Event, Failed, Interrupted, LastEvent, Opened, Replaced, Waiting, now_ms
 from orchestrator.storage import Storage
@@ -92,8 +91,7 @@ def run_cells(
 
 
 def _prepare_ray(*, joined: bool) -> None:
-    # A process more per slot, which is of use only where a node can be taken away.
-    os.environ.setdefault(PREEMPTION_WATCHER, str(int(joined)))
+    set_for("joined_sweep" if joined else "local_sweep")
     set_for("sweep")
     # Tune hands the keys of AWS to its actors in a way that Ray logs, and has no option against it. Slots need none:
     # MLflow's artifacts are uploaded from here.

@@ -97,7 +97,7 @@ class _Worker:
                 ray.get(self._mailbox.excuse.remote(job))
                 raise
         except CellError as error:
-            self._post(job, Failed(str(error)))
+            self._post(job, Failed(error.in_full))
         except torch.OutOfMemoryError as error:
             # It would come again: the cell has failed. The other ranks may wait for this one, so the group ends, too.
             reason = f"out of memory on rank {self._rank}: {error}\n{REMEDY_OUT_OF_MEMORY}\n{traceback.format_exc()}"
@@ -212,7 +212,7 @@ class _Worker:
         try:
             result = prepare()
         except (DataError, CellError) as error:
-            problem = str(error)
+            problem = error.in_full
         except Exception as error:  # noqa: BLE001 - reported as the cell's failure, by all ranks
             problem = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
         problems: list[str | None] = [None] * dist.get_world_size()

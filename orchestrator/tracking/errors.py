@@ -52,7 +52,7 @@ def message_of(error: BaseException) -> str:
     # Before what the database said, SQLAlchemy puts advice to programmers.
     said = getattr(error.__cause__, "orig", None) or error
     # Cut off later: half a credential would not be found.
-    return first_line(without_secrets(str(said)).strip() or type(error).__name__)
+    return first_line(without_secrets(str(said)).strip() or type(error).__name__, at_most=300)
 
 
 def kind_and_message(error: BaseException) -> str:

@@ -185,7 +185,7 @@ def _entry(run: Run) -> Entry:
     tags = run.data.tags
     return Entry(
         run_id=run.info.run_id,
-        key=tags.get(KEY, "") if tags[KIND] == "cell" else None,
+        key=tags.get(KEY, "") if tags.get(KIND) == "cell" else None,
         name=tags.get(MLFLOW_RUN_NAME, ""),
         status=run.info.status,
         owner=tags.get(OWNER),

@@ -14,7 +14,7 @@ from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from orchestrator.errors import TrackingError
+from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell
 from orchestrator.records import CellFacts, CellResult, CellRun, CellStatus, EpochResult
 from orchestrator.tracking.logged_model import log_model
@@ -198,7 +198,7 @@ class Tracker:
     def fail_cell(self, cell: Cell, reason: str) -> None:
         """End the run as failed, with its reason: the first line as a tag, the whole as an artifact."""
         run_id = self._own_run(cell)
-        self._client.set_tag(run_id, REASON, reason.splitlines()[0][:5000])
+        self._client.set_tag(run_id, REASON, first_line(reason, at_most=5000))
         self._client.log_text(run_id, reason, "failure.txt")
         self._client.set_terminated(run_id, "FAILED")
 

@@ -37,15 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Of the command line; None takes them from ``sys.argv``.
     """
-    if "WORLD_SIZE" in os.environ:
-        # gloo carries what is no tensor of a GPU, so the ranks can agree on an error before they touch one.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    is_first = not dist.is_initialized() or dist.get_rank() == 0
+    # Each rank is started with the same words: rank 0 says what is wrong with them, and none waits for the others.
+    is_first = os.environ.get("RANK", "0") == "0"
     try:
         # All ranks would say the same.
         with nullcontext() if is_first else redirect_stdout(io.StringIO()):
             code: int = train.main(arguments, prog_name=PROGRAM, standalone_mode=False)
-    except click.Abort:
+    except click.Abort as abort:
+        if isinstance(abort.__cause__, EOFError):
+            raise abort.__cause__ from None  # nobody was asked anything: it is an error of the training
         return INTERRUPTED
     except (UserError, CellError, click.UsageError) as error:
         code = INCOMPLETE if isinstance(error, CellError) else WRONG_INPUT
@@ -78,6 +78,9 @@ def train(experiment: Path, cell: str | None, overrides: tuple[str, ...], checkp
 
     EXPERIMENT is a YAML file, see experiments/.
     """
+    if "WORLD_SIZE" in os.environ:
+        # gloo carries what is no tensor of a GPU, so the ranks can agree on an error before they touch one.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     choice, ranks = Choice(experiment, overrides, cell, checkpoint_dir), Ranks(torch.device("cpu"))
     prepared = ranks.agreed(lambda: prepare(choice, ranks))
     chosen, feed, resources, folder = prepared.cell, prepared.feed, prepared.resources, prepared.folder.path

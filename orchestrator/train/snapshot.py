@@ -41,7 +41,7 @@ class RankState:
     @classmethod
     def from_state(cls, state: State) -> RankState:
         """Return what `to_state` returned it from."""
-        return cls(**state)
+        return cls(state["generator"], state["torch"], state["cuda"], state["loss_sum"])
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Underway:
     @classmethod
     def from_state(cls, state: State) -> Underway:
         """Return what `to_state` returned it from."""
-        return cls(**{**state, "ranks": [RankState.from_state(rank) for rank in state["ranks"]]})
+        ranks = [RankState.from_state(rank) for rank in state["ranks"]]
+        return cls(state["lr"], state["step"], state["seconds"], ranks)
 
 
 @dataclass(frozen=True)

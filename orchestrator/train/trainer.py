@@ -36,7 +36,7 @@ class BestLostError(Exception):
 
 
 class Trainer:
-    """The state of one training on one rank. Every method is called by all ranks.
+    """The state of one training on one rank. Its public methods are called by all ranks.
 
     Args:
         cell: The training.

@@ -15,10 +15,10 @@ from orchestrator.tracking.names import HEARTBEAT, OWNER
 def test_open_runs_of_a_dead_driver_are_killed(scene: Scene) -> None:
     dead = {OWNER: "elsewhere:0badcafe:1:0123abcd", HEARTBEAT: str(int((time.time() - 600) * 1000))}
     cell = scene.add_run(scene.cells[0].key, status="RUNNING", epochs=(1,), **{OWNER: dead[OWNER]})
-    unsigned = scene.add_run(scene.cells[1].key, status="RUNNING", epochs=())
+    without_owner = scene.add_run(scene.cells[1].key, status="RUNNING", epochs=())
     parent = scene.add_run("", status="RUNNING", epochs=(), **{"zetasweep.kind": "sweep"}, **dead)
-    scene.assert_mended(cell, unsigned, parent, scene.cells[0].label, "RUNNING")
-    assert {scene.client.get_run(run_id).info.status for run_id in (cell, unsigned, parent)} == {"KILLED"}
+    scene.assert_mended(cell, without_owner, parent, scene.cells[0].label, "RUNNING")
+    assert {scene.client.get_run(run_id).info.status for run_id in (cell, without_owner, parent)} == {"KILLED"}
 
 
 def test_runs_of_a_living_driver_are_left_alone(scene: Scene) -> None:

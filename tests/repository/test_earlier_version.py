@@ -87,6 +87,11 @@ def test_numbers_are_the_same_bit_for_bit(feed: str, earlier: Path, run_in: Run,
     results, results_now = (torch.load(folder / "result.pt", weights_only=True) for folder in (before, now))
     assert results_now.keys() == results.keys()
     assert results_now["split_hash"] == results["split_hash"]
+    entries, entries_now = ([*found["history"], found["result"]] for found in (results, results_now))
+    for entry, entry_now in zip(entries, entries_now, strict=True):
+        for metric, value in entry["metrics"].items():
+            # As texts, so that NaN is NaN.
+            assert metric == "train/images_per_s" or repr(entry_now["metrics"][metric]) == repr(value), metric
 
 
 @pytest.mark.timeout(900)

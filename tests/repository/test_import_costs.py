@@ -5,9 +5,11 @@ Which package may import which is said by the contracts in ``pyproject.toml`` (`
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from commands import ROOT
@@ -21,8 +23,8 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
-        # A training also runs on machines that have torch and little else.
-        ("orchestrator.train", ["ray", "mlflow", "sklearn", "scipy", "torchvision", "torchmetrics", "rich"]),
+        # torchrun starts a process for each rank.
+        ("orchestrator.train", ["ray", "mlflow", "sklearn", "scipy", "torchvision", "torchmetrics", "rich", "click"]),
         # A mistake in a file is said before anything else.
         ("orchestrator.experiment", ["ray", "mlflow", "torchvision", "sklearn", "scipy", "torchmetrics"]),
         # Two seconds for each worker that replaces another.
@@ -36,3 +38,12 @@ def test_import_works_without(modules: str, absent: list[str]) -> None:
     # None in sys.modules makes the import of a library fail as if it were not installed.
     done = python(f"import sys\nfor name in {absent!r}: sys.modules[name] = None\nimport {modules}")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "augment").glob("*.py")), ids=lambda path: path.name)
+def test_augment_needs_torch_only(path: Path) -> None:
+    allowed = {*sys.stdlib_module_names, "torch", "triton", "augment"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+        assert {name.split(".")[0] for name in names} <= allowed

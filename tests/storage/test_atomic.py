@@ -50,6 +50,9 @@ def test_an_error_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="full"), folder_written_whole(tmp_path / "audit") as unfinished:
         refuse(unfinished)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "audit").mkdir()
+    with pytest.raises(OSError, match="full"), folder_written_whole(tmp_path / "audit") as unfinished:
+        refuse(unfinished)
 
 
 def test_only_what_a_writer_left_that_is_gone_is_abandoned(tmp_path: Path) -> None:

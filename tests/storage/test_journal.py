@@ -51,11 +51,18 @@ def test_a_start_of_an_earlier_version_has_no_time(tmp_path: Path) -> None:
     assert journal.read(tmp_path) == [Opened()]
 
 
-@pytest.mark.parametrize("line", [LINES[-1][:-9], "{}", "[]", '{"kind": "later", "body": {}}'])
-def test_a_line_that_is_no_event_is_left_out(tmp_path: Path, line: str) -> None:
-    """E.g. one that a killed writer left."""
-    CellFolder(tmp_path).journal.write_text("\n".join([LINES[0], line]))
+def test_a_line_that_a_killed_writer_left_is_left_out(tmp_path: Path) -> None:
+    CellFolder(tmp_path).journal.write_text("\n".join([LINES[0], LINES[-1][:-9]]))
     assert journal.read(tmp_path) == EVENTS[:1]
+
+
+@pytest.mark.parametrize(
+    "line", [LINES[-1][:-9], "{}", "[]", '{"kind": "later", "body": {}}', LINES[0][:-2] + ', "b": 1}}']
+)
+def test_what_has_a_line_that_cannot_be_understood_is_not_delivered(tmp_path: Path, line: str) -> None:
+    """E.g. of a later version: what is delivered must not have gaps."""
+    CellFolder(tmp_path).journal.write_text("\n".join([LINES[0], line, LINES[1]]))
+    assert journal.read(tmp_path) == []
 
 
 def test_what_has_a_gap_is_forgotten(tmp_path: Path) -> None:

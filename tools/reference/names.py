@@ -84,19 +84,13 @@ def exit_codes_page() -> str:
 def environment_page() -> str:
     """Return the page of the environment variables."""
     page = "# Environment variables\n\n## Read\n\n" + items({entry.name: entry.what for entry in VARIABLES})
-    page += "## Set, unless they are set already\n\n"
+    page += "## Set, unless they are set already or it says otherwise\n\n"
     for moment, when in MOMENTS.items():
         page += f"### {when[0].upper()}{when[1:]}\n\n"
         for setting in SETTINGS:
             if setting.moment == moment:
                 value = LOOPBACK.get(setting.value, f"`{setting.value}`")
-                page += item(f"`{setting.name}` = {value}. Without it: {setting.why}.")
+                forced = ", whatever it was" if setting.forced else ""
+                page += item(f"`{setting.name}` = {value}{forced}. Without it: {setting.why}.")
         page += "\n"
-    return (
-        page
-        + paragraph(
-            "Where no cluster is joined, one is started that can be reached from this machine alone, and by token: "
-            "then `RAY_AUTH_MODE` is `token` and `RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER` is `0`, whatever they were."
-        ).rstrip()
-        + "\n"
-    )
+    return page.rstrip() + "\n"
