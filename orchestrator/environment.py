@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 RAY_ADDRESS, RAY_AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_MODE"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
@@ -28,8 +27,7 @@ MOMENTS: dict[Moment, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """A variable that is set here.
 
     Attributes:
@@ -94,8 +92,7 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(NamedTuple):
     """A variable that is read here.
 
     Attributes:

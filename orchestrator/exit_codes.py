@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from orchestrator.records import Outcome
-
 DONE = 0
 INCOMPLETE = 1
 WRONG_INPUT = 2
@@ -15,5 +13,3 @@ MEANINGS: dict[int, str] = {
     WRONG_INPUT: "the input is wrong, and nothing was started",
     INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the same command continues",
 }
-
-OF_OUTCOME = {Outcome.DONE: DONE, Outcome.INCOMPLETE: INCOMPLETE, Outcome.INTERRUPTED: INTERRUPTED}

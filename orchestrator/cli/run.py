@@ -6,8 +6,8 @@ import click
 
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
+from orchestrator.cli.outcomes import OF_OUTCOME
 from orchestrator.data import download_dataset
-from orchestrator.exit_codes import OF_OUTCOME
 
 
 @click.command()

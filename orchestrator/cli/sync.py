@@ -6,7 +6,7 @@ import click
 
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
-from orchestrator.exit_codes import OF_OUTCOME
+from orchestrator.cli.outcomes import OF_OUTCOME
 
 
 @click.command()

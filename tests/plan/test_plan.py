@@ -63,10 +63,11 @@ def test_what_the_training_set_cannot_give_is_refused_before_anything_starts(tmp
     few = DatasetSpec.model_validate({"name": "digits", "num_train": 60})
     with pytest.raises(UserError) as refused:
         check_inputs(make_experiment(tmp_path, DIGITS, many, few))
-    first, remedy, second = str(refused.value).splitlines()
+    first, remedy, second, lower = str(refused.value).splitlines()
     assert remedy.startswith("  remedy:  Set dataset.num_train from 20 to ")
     assert second.startswith("x.yaml: dataset = digits(num_train=60): ")
     assert "num_train=99999 is not possible" in first
+    assert lower.startswith("  remedy:  lower train.batch_size_per_worker")
     assert (
         "digits(num_train=60): the training split has 50 images, fewer than one global batch of 1 worker x 64" in second
     )

@@ -14,6 +14,7 @@ from commands import ROOT
 
 from augment import AUGMENTATIONS, parameters
 from orchestrator import exit_codes
+from orchestrator.cli.outcomes import OF_OUTCOME
 from orchestrator.data import DATASETS
 from orchestrator.environment import SETTINGS, VARIABLES
 from orchestrator.errors import ConfigError
@@ -94,7 +95,7 @@ def test_every_metric_tag_code_and_variable_is_there() -> None:
     assert {name for table in tables for name in table} <= listed("mlflow.md")
     codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
     assert codes == exit_codes.MEANINGS.keys()
-    assert exit_codes.OF_OUTCOME.keys() == set(Outcome)
+    assert OF_OUTCOME.keys() == set(Outcome)
     assert {str(code) for code in codes} <= set(
         re.findall(r"^\| (\d+) ", (FOLDER / "exit-codes.md").read_text(), re.MULTILINE)
     )

@@ -137,7 +137,7 @@ def test_missing_file_is_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_failed_cell_is_said_without_a_traceback(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(experiment, "-o", "augment=erm", "-o", "train.lr=1.0e+12") == 1
-    assert re.match(r"error: .*train\.lr", capsys.readouterr().err)
+    assert re.match(r"error: .*nan in epoch 1\n  remedy:  lower train\.lr", capsys.readouterr().err)
 
 
 def test_resources_of_the_experiment_count(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
