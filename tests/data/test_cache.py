@@ -239,7 +239,7 @@ def test_the_limit_that_is_proposed_is_enough(root: Path, kept: Cache) -> None:
     with pytest.raises(DataError) as refused:
         load(root, replace(kept, limit_gib=1e-5))
     assert "cache.limit_gib = 1e-05 (10.7 kB): the decoded images take 17.3 kB.\n  remedy:  Raise" in str(refused.value)
-    proposed = re.search(r"Raise it to (\S+) or more", str(refused.value))
+    proposed = re.search(r"Raise cache\.limit_gib to (\S+) or more", str(refused.value))
     assert proposed
     load(root, replace(kept, limit_gib=float(proposed[1])))
     assert len(kept.entries()) == 1
