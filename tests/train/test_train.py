@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -27,7 +26,7 @@ from trainings import (
 )
 
 from augment import AUGMENTATIONS, p_series_weights
-from orchestrator.data import Dataset, load_dataset
+from orchestrator.data import Dataset
 from orchestrator.errors import CellError
 from orchestrator.metric_names import METRICS
 from orchestrator.storage.cell_folder import CellFolder, Point
@@ -38,30 +37,6 @@ from orchestrator.train.cell import train_cell
 from orchestrator.train.learner import Learner
 from orchestrator.train.metrics import compute_metrics
 from orchestrator.train.ranks import Ranks
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset("digits", tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset("digits", tmp_path_factory.getbasetemp(), num_train=FEW)
-
-
-@pytest.fixture(scope="module")
-def whole(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A training that nothing disturbed."""
-    return run(make_cell(), digits, tmp_path_factory.mktemp("whole"))
 
 
 def test_learns(whole: Trained) -> None:

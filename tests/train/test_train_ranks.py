@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -28,32 +27,13 @@ from trainings import (
     same_weights,
 )
 
-from orchestrator.data import Dataset, load_dataset
+from orchestrator.data import Dataset
 from orchestrator.errors import CellError, UserError
 from orchestrator.storage.cell_folder import CellFolder, Point
 from orchestrator.train import requests
 from orchestrator.train.metrics import compute_metrics
 from orchestrator.train.ranks import Ranks
 from orchestrator.train.requests import StoppedError
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset("digits", tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset("digits", tmp_path_factory.getbasetemp(), num_train=FEW)
-
 
 # Three: with two, sums do not depend on their order, and no split here can be cut into three equal parts and two, too.
 WORLD_SIZE = 3
