@@ -1,0 +1,60 @@
+"""What a run of a sweep and a later delivery share: the lease, the delivery to MLflow, and what it did not take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from orchestrator.experiment import Cell, Experiment
+from orchestrator.records import CellRun
+from orchestrator.storage import Storage
+from orchestrator.terminal import print_lines
+from orchestrator.tracking import Delivery, Tracker, warm_up
+
+DELIVERS = "their results are in storage: zetasweep sync delivers them, with the same options, or the same run again"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a run of a sweep and a delivery of what waits work with.
+
+    Attributes:
+        experiment: The sweep.
+        cells: All of its cells.
+        storage: Where their checkpoints and journals are.
+        tracker: Of the store that holds their runs.
+        runs: Those that there were at the start, by key.
+    """
+
+    experiment: Experiment
+    cells: Sequence[Cell]
+    storage: Storage
+    tracker: Tracker
+    runs: dict[str, CellRun]
+
+    def open(self) -> None:
+        """Take the lease on the sweep's run in MLflow, and remember the store."""
+        self.tracker.sweep.open(self.experiment, self.runs)
+        self.storage.note_store(self.tracker.store.shown_uri)
+
+    def delivery(self, say: Callable[[str], None]) -> Delivery:
+        """Return what writes to MLflow, and shows its troubles by `say`."""
+        return Delivery(
+            self.tracker,
+            warm_up=warm_up,
+            known=self.runs,
+            data_dir=self.experiment.data_dir,
+            storage=self.storage,
+            sweep=self.experiment.name,
+            say=say,
+        )
+
+
+def say_undelivered(console: Console, undelivered: dict[str, str]) -> None:
+    """Name the cells that MLflow did not take, why, and what delivers them."""
+    lines = [f"not in MLflow: cell {key}: {reason}" for key, reason in undelivered.items()]
+    print_lines(console, lines, style="red")
+    if undelivered:
+        console.print(DELIVERS, soft_wrap=True)
