@@ -59,6 +59,11 @@ class CellFolder:
         return self.path / "result.pt"
 
     @property
+    def is_delivered(self) -> bool:
+        """Whether the cell is finished and MLflow has its result: of all that it wrote the best weights are left."""
+        return self.best.exists() and not self.undelivered and not self.points()
+
+    @property
     def journal(self) -> Path:
         """The cell's events, until MLflow has them (`orchestrator.storage.journal`)."""
         return self.path / "delivery.jsonl"

@@ -31,9 +31,11 @@ class Storage:
 
     Attributes:
         root: Absolute; on a cluster every node must see it under this path.
+        named: The key or the option that gave `root`, for messages.
     """
 
     root: Path
+    named: str = "storage"
 
     @property
     def holder(self) -> Path:
@@ -58,6 +60,10 @@ class Storage:
     def database(self) -> Path:
         """The SQLite MLflow store, used unless ``tracking.uri`` says otherwise."""
         return self.root / "mlflow.db"
+
+    @property
+    def _option(self) -> str:
+        return f"{self.named} PATH" if self.named.startswith("--") else f"-o {self.named}=PATH"
 
     @property
     def _stores(self) -> Path:
@@ -95,7 +101,7 @@ class Storage:
             nearest = next(path for path in (self.root, *self.root.parents) if os.path.lexists(path))
             if not nearest.is_dir():
                 raise UserError(
-                    f"storage = {self.root}: {nearest} is not a folder", remedy="name another with -o storage=PATH"
+                    f"{self.named} = {self.root}: {nearest} is not a folder", remedy=f"name another with {self._option}"
                 )
             with suppress(FileNotFoundError):
                 self.database.stat()
@@ -119,8 +125,8 @@ class Storage:
 
     def _unusable(self, how: str, error: OSError) -> UserError:
         return UserError(
-            f"storage = {self.root}: {how} ({error.strerror or error})",
-            remedy="mend its permissions, or name another folder with -o storage=PATH",
+            f"{self.named} = {self.root}: {how} ({error.strerror or error})",
+            remedy=f"mend its permissions, or name another folder with {self._option}",
         )
 
     @contextmanager

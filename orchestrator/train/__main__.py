@@ -86,6 +86,8 @@ def train(experiment: Path, cell: str | None, overrides: tuple[str, ...], checkp
     chosen, feed, resources, folder = prepared.cell, prepared.feed, prepared.resources, prepared.folder.path
     placed = f"{chosen.workers} x {feed.device.type}"
     click.echo(f"{chosen.key} {chosen.label}: {placed}, {chosen.train.precision}, in {folder}")
+    if prepared.folder.result.exists():
+        click.echo("trained before: what follows is shown again, from its result")
     result = train_cell(
         chosen,
         prepared.dataset,

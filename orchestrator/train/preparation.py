@@ -126,14 +126,23 @@ def _device(experiment: Experiment) -> torch.device:
 
 
 def _folder(cell: Cell, experiment: Experiment, checkpoint_dir: Path | None, ranks: Ranks) -> CellFolder:
-    storage = Storage(checkpoint_dir.absolute() if checkpoint_dir else experiment.storage)
-    if ranks.rank == 0:
-        storage.prepare()
     if checkpoint_dir:
-        return CellFolder(storage.root / cell.key)
-    if ranks.rank == 0 and storage.is_locked():
+        storage = Storage(checkpoint_dir.absolute(), named="--checkpoint-dir")
+        folder = CellFolder(storage.root / cell.key)
+    else:
+        storage = Storage(experiment.storage)
+        folder = storage.cell(cell.key)
+    if ranks.rank != 0:
+        return folder
+    storage.prepare()
+    if not checkpoint_dir and storage.is_locked():
         raise UserError(
             f"storage = {storage.root}: a sweep is at work there and may train this cell, too",
             remedy="wait for it, or name another folder with --checkpoint-dir",
         )
-    return storage.cell(cell.key)
+    if folder.is_delivered:
+        raise UserError(
+            f"cell {cell.key} is finished: {folder.path} keeps its best weights, and MLflow has its result",
+            remedy="zetasweep compare shows it; to train it once more, name another folder with --checkpoint-dir",
+        )
+    return folder

@@ -12,6 +12,7 @@ import pytest
 from trainings import FEW
 
 from orchestrator.records import CellResult
+from orchestrator.storage import CellFolder
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.train import __main__ as train_cli
 from orchestrator.train import feed
@@ -82,9 +83,29 @@ def test_one_process_trains_goes_on_and_repeats(
     left = sorted(file.name for file in (tmp_path / "mine" / key).iterdir())
     assert left == ["audit", "best.pt", "result.pt"]
     assert call(*chosen) == 0
-    assert capsys.readouterr().out == first, "what is finished is shown again and not trained again"
+    head, said, *shown = capsys.readouterr().out.splitlines()
+    assert [head, *shown] == first.splitlines(), "what is finished is shown again and not trained again"
+    assert said == "trained before: what follows is shown again, from its result"
     assert not (tmp_path / "runs").exists()
     assert other != key
+
+
+def test_a_cell_whose_result_mlflow_has_is_not_trained_again(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(experiment, "-o", "augment=erm") == 0
+    (path,) = (tmp_path / "runs" / "cells").iterdir()
+    CellFolder(path).shrink()
+    kept = CellFolder(path).best.read_bytes()
+    capsys.readouterr()
+    assert call(experiment, "-o", "augment=erm") == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(
+        f"error: cell {path.name} is finished: {path} keeps its best weights, and MLflow has"
+    )
+    assert captured.out == ""
+    assert [file.name for file in path.iterdir()] == ["best.pt"]
+    assert CellFolder(path).best.read_bytes() == kept
 
 
 @pytest.mark.parametrize(
@@ -98,6 +119,8 @@ def test_one_process_trains_goes_on_and_repeats(
         (["-o", "augment=erm", "-o", "resources.workers=2"], "has 2 workers, but the number of processes started is 1"),
         (["-o", "augment=erm", "-o", "resources.workers=2"], "torchrun --nproc-per-node 2 -m orchestrator.train "),
         (["-o", "augment=erm", "-o", "storage=/dev/null/x"], "/dev/null is not a folder"),
+        (["-o", "augment=erm", "--checkpoint-dir", "/dev/null/x"], "--checkpoint-dir = /dev/null/x: /dev/null is not"),
+        (["-o", "augment=erm", "--checkpoint-dir", "/dev/null/x"], "name another with --checkpoint-dir PATH"),
     ],
 )
 def test_wrong_input_is_said_without_a_traceback(
