@@ -44,7 +44,8 @@ def examine_disk(
     for paths in devices.values():
         free = shutil.disk_usage(nearest_folder(paths[0])).free
         wanted = sum(needed[path] for path in paths) + FREE_BYTES
-        where = f"{', '.join(map(str, paths))}: {bytes_text(free)} free, at most {bytes_text(wanted)} needed"
+        needs = f"at most {bytes_text(wanted)} needed, {bytes_text(FREE_BYTES)} of it for logs and Ray's own files"
+        where = f"{', '.join(map(str, paths))}: {bytes_text(free)} free, {needs}"
         yield f"disk: {where}"
         if free < wanted:
             yield Finding("the disk may become full", where, "make room, or name others with -o storage= or cache.dir=")

@@ -46,7 +46,7 @@ def latex(comparison: Comparison) -> str:
 
 
 def long_csv(comparison: Comparison) -> str:
-    """One line for each entry; numbers unrounded, fractions in [0, 1], ``values`` as ``seed:value seed:value``."""
+    """A line for each entry; fractions in [0, 1], unrounded but for means; ``values`` as ``seed:value seed:value``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["dataset", "model", "augment", "metric", "mean", "std", "n", "planned", "best", "values"])
