@@ -15,12 +15,12 @@ from orchestrator.experiment import Cell, Experiment
 from orchestrator.plan import make_plan, pending_cells, plan_lines
 from orchestrator.records import Outcome
 from orchestrator.storage import Storage
-from orchestrator.sweep.attempt import Attempt, say_undelivered
 from orchestrator.sweep.cluster import joined_or_started
 from orchestrator.sweep.decode import decode_images
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
 from orchestrator.sweep.progress import Progress
+from orchestrator.sweep.started import StartedSweep, say_undelivered
 from orchestrator.sweep.tuner import run_cells
 from orchestrator.terminal import print_lines
 
@@ -28,7 +28,7 @@ from orchestrator.terminal import print_lines
 INTERRUPTED_GRACE_S = 3.0
 
 
-def run_pending(sweep: Attempt, interruption: Interruption) -> Outcome:
+def run_pending(sweep: StartedSweep, interruption: Interruption) -> Outcome:
     """Decode the images, take the lease, and train the cells that are not done.
 
     Raises:
@@ -50,7 +50,7 @@ def run_pending(sweep: Attempt, interruption: Interruption) -> Outcome:
     return outcome
 
 
-def _train(sweep: Attempt, interruption: Interruption, console: Console) -> Outcome:
+def _train(sweep: StartedSweep, interruption: Interruption, console: Console) -> Outcome:
     experiment, cells, pending = sweep.experiment, sweep.cells, pending_cells(sweep.cells, sweep.runs)
     num_done, epochs = len(cells) - len(pending), sum(cell.train.epochs for cell in pending)
     with joined_or_started(experiment.resources) as layout:

@@ -13,9 +13,9 @@ from orchestrator.plan import other_data, pending_cells
 from orchestrator.records import CellRun, ClosingEvent, Interrupted, Outcome, TrackedEvent
 from orchestrator.results import compare, render
 from orchestrator.storage import Storage, journal
-from orchestrator.sweep.attempt import Attempt, say_undelivered
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
+from orchestrator.sweep.started import StartedSweep, say_undelivered
 from orchestrator.terminal import print_lines
 from orchestrator.tracking import Tracker
 
@@ -49,7 +49,7 @@ def run_missing(
             # fails ends here, before an image is decoded or the lease is taken.
             from orchestrator.sweep.driver import run_pending
 
-            outcome = run_pending(Attempt(experiment, cells, storage, tracker, runs), interruption)
+            outcome = run_pending(StartedSweep(experiment, cells, storage, tracker, runs), interruption)
     else:
         tracker.sweep.mend(experiment)
         Console().print(f"nothing is missing: all {len(cells)} cells are done")
@@ -78,11 +78,11 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
     if not waiting:
         Console().print("nothing waits to be delivered")
         return Outcome.INCOMPLETE if untold else Outcome.DONE
-    undelivered = _deliver(Attempt(experiment, cells, storage, tracker, runs), waiting)
+    undelivered = _deliver(StartedSweep(experiment, cells, storage, tracker, runs), waiting)
     return Outcome.INCOMPLETE if undelivered or untold else Outcome.DONE
 
 
-def _deliver(sweep: Attempt, waiting: Mapping[Cell, Sequence[TrackedEvent]]) -> dict[str, str]:
+def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]) -> dict[str, str]:
     """Deliver the events that wait; return why MLflow did not take some, by key of their cells."""
     complete = False
     with output_to(sweep.storage.new_log(sweep.experiment.name)) as console:

@@ -87,7 +87,7 @@ def train(experiment: Path, cell: str | None, overrides: tuple[str, ...], checkp
     placed = f"{chosen.workers} x {feed.device.type}"
     click.echo(f"{chosen.key} {chosen.label}: {placed}, {chosen.train.precision}, in {folder}")
     if prepared.folder.result.exists():
-        click.echo("trained before: what follows is shown again, from its result")
+        click.echo("there is a result: it is shown again, and nothing is trained unless it is damaged")
     result = train_cell(
         chosen,
         prepared.dataset,

@@ -85,7 +85,7 @@ def test_one_process_trains_goes_on_and_repeats(
     assert call(*chosen) == 0
     head, said, *shown = capsys.readouterr().out.splitlines()
     assert [head, *shown] == first.splitlines(), "what is finished is shown again and not trained again"
-    assert said == "trained before: what follows is shown again, from its result"
+    assert said == "there is a result: it is shown again, and nothing is trained unless it is damaged"
     assert not (tmp_path / "runs").exists()
     assert other != key
 

@@ -17,7 +17,7 @@ DELIVERS = "their results are in storage: zetasweep sync delivers them, with the
 
 
 @dataclass(frozen=True)
-class Attempt:
+class StartedSweep:
     """What a run of a sweep and a delivery of what waits work with.
 
     Attributes:
