@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from ray.util.placement_group import PlacementGroup
+
 from orchestrator.amounts import counted
 from orchestrator.errors import first_line
 from orchestrator.records import Event, Failed, LastEvent, Replaced
@@ -32,10 +34,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Member:
-    """A process of a worker group, so that it can be ended if it hangs."""
+    """A process of a worker group, so that it can be ended if it hangs.
+
+    Attributes:
+        node_id: The node that it runs on.
+        pid: Its process there.
+        placement_group: What holds the resources of its group; None outside of one.
+    """
 
     node_id: str
     pid: int
+    placement_group: PlacementGroup | None = None
 
 
 NO_MESSAGE = "the workers died without a message (killed, or out of memory)"
@@ -136,6 +145,10 @@ class Mailbox:
             await self.note_error(self._job, reason)
         self._beaten_at = None
         return [member for _, member in sorted(self._members.items())]
+
+    async def placement_group(self) -> PlacementGroup | None:
+        """Return what holds the resources of the group whose rank 0 joined last; None before one has."""
+        return self._members[0].placement_group if 0 in self._members else None
 
     async def excuse(self, job: Job) -> None:
         """Do not count this attempt: the group loses a process that is taken away, and not over the cell."""

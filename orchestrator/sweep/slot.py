@@ -57,7 +57,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         """Return the next event of the workers, or none as a heartbeat.
 
         Returns:
-            Tune's result: ``epoch``, the last one finished; ``event``; and ``done``, which ends the trial.
+            Tune's result: ``epoch``, the last one finished; ``event``; ``placement_group``, what holds the resources of
+            the workers, None before they are there; and ``done``, which ends the trial.
         """
         if self._thread is None:
             self._start()
@@ -71,7 +72,12 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             self._end_if_stalled()
         elif isinstance(event, EpochResult):
             self._epoch = event.epoch
-        return {"epoch": self._epoch, "event": event, "done": isinstance(event, LastEvent)}
+        return {
+            "epoch": self._epoch,
+            "event": event,
+            "placement_group": ray.get(self._mailbox.placement_group.remote()),
+            "done": isinstance(event, LastEvent),
+        }
 
     def cleanup(self) -> None:
         """Let the workers save what they train and leave their loop: then Ray Train frees its placement group."""

@@ -14,6 +14,7 @@ from typing import Any
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.environment import ray_address, set_for
@@ -138,6 +139,17 @@ def _trial_name(trial: Trial) -> str:
     return f"cell_{trial.trial_id}"
 
 
+def _free_resources(trial: Trial) -> None:
+    """Free what the workers of a slot that died held: the next ones would wait for it.
+
+    A placement group lives as long as the driver, unless Ray Train's controller removes it, which may be what died. The
+    helper that Ray Train leaves for that case asks Ray's dashboard about the controller, and may itself be gone.
+    """
+    placement_group: PlacementGroup | None = trial.last_result.get("placement_group")
+    if placement_group is not None:
+        remove_placement_group(placement_group)
+
+
 class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
     """Ends all trials when the user asks for it."""
 
@@ -196,11 +208,13 @@ class _Listener(tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Say that the slot of a cell died and is made anew."""
+        _free_resources(trial)
         reason = f"the slot died: failure {trial.num_failures} of {self._max_failures}"
         self._take(self._cell(trial), Replaced(reason))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Mark the cell of a slot that died too often."""
+        _free_resources(trial)
         error = trial.get_pickled_error() or trial.get_error()
         lines = str(error).strip().splitlines() or ["unknown"]
         # A slot that dies while it is made has started no trial.

@@ -71,7 +71,7 @@ class _Worker:
         self._data: tuple[tuple[str, str | None, int | None], Decoded, Feed] | None = None
         self._noticed_in: int | None = None
         context = ray.get_runtime_context()
-        self._member = Member(context.get_node_id(), os.getpid())
+        self._member = Member(context.get_node_id(), os.getpid(), ray.util.get_current_placement_group())
         ray.get(mailbox.join.remote(self._rank, self._member))
         # Signals are the main thread's, and this function runs in another: the actor runs it there.
         ray.get(context.current_actor.execute.remote(preemption.watch))

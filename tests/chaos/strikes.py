@@ -12,7 +12,7 @@ from random import Random
 import psutil
 from processes import send
 from report import Report
-from sweeps import CONTROLLER, GCS, MAILBOX, RAYLET, SLOT, Sweep
+from sweeps import CLEANER, CONTROLLER, GCS, MAILBOX, RAYLET, SLOT, Sweep
 
 # As long as an epoch of the cells and more: a fault may come at any of its moments.
 MOMENT_S = 0.5
@@ -43,6 +43,13 @@ def kill_mailbox(sweep: Sweep, _: Random) -> None:
 
 def kill_controller(sweep: Sweep, _: Random) -> None:
     """SIGKILL to Ray Train's controller of the workers."""
+    _hit(sweep.actors(CONTROLLER), signal.SIGKILL)
+
+
+def kill_controller_and_cleaner(sweep: Sweep, _: Random) -> None:
+    """SIGKILL to Ray Train's controller and to the helper that frees the workers' resources after its death."""
+    # It looks once a second whether the controller is there.
+    _hit(sweep.actors(CLEANER), signal.SIGKILL)
     _hit(sweep.actors(CONTROLLER), signal.SIGKILL)
 
 
@@ -133,6 +140,7 @@ FAULTS: dict[str, Fault] = {
     "SIGKILL of the trial's actor": kill_slot,
     "SIGKILL of the mailbox": kill_mailbox,
     "SIGKILL of Ray Train's controller": kill_controller,
+    "SIGKILL of Ray Train's controller and its cleaner": kill_controller_and_cleaner,
     "SIGSTOP of a worker": stop_worker,
     "SIGTERM of a worker": preempt_worker,
     "SIGKILL of the driver": kill_driver,

@@ -38,6 +38,7 @@ TWO_CELLS = ("augment=[{zeta_mixup: {gamma: 2.8, num_mixed: 4}}, erm]", "seed=0"
 SAVES_OFTEN = "resources.checkpoint_every_s=0"
 NUM_WORKERS = 2
 WORKER, MAILBOX, CONTROLLER = "ray::RayTrainWorker", "ray::Mailbox", "ray::TrainController"
+CLEANER = "ray::PlacementGroupCleaner"
 # With resources, Tune wraps the class, and names the actor after the wrapper.
 SLOT = ("ray::Slot", "ray::ResourceTrainable")
 ACTORS = (WORKER, MAILBOX, CONTROLLER, *SLOT)

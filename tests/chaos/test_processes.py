@@ -35,11 +35,16 @@ def hit_with(faults: list[str], sweep: Sweep, random: Random, report: Report) ->
 
 WORKERS = ["SIGKILL of a worker", "SIGKILL of all workers of a slot"]
 ACTORS = ["SIGKILL of the trial's actor", "SIGKILL of the mailbox", "SIGKILL of Ray Train's controller"]
+HELPERS = ["SIGKILL of Ray Train's controller and its cleaner"]
 SIGTERM = "SIGTERM of a worker"
 WARNED = [SIGTERM, "SIGSTOP of a worker"]
 
 
-@pytest.mark.parametrize("faults", [WORKERS * 3, ACTORS * 2, WARNED * 2], ids=["killed", "actors", "warned-or-hung"])
+@pytest.mark.parametrize(
+    "faults",
+    [WORKERS * 3, ACTORS * 2, HELPERS, WARNED * 2],
+    ids=["killed", "actors", "helpers", "warned-or-hung"],
+)
 def test_what_dies_beside_the_driver(
     faults: list[str], make_sweep: MakeSweep, undisturbed: Undisturbed, random: Random, report: Report
 ) -> None:

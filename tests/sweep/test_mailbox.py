@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from ray import PlacementGroupID
+from ray.util.placement_group import PlacementGroup
+
 from orchestrator.records import CellResult, EpochResult, Event, Failed, Replaced, Waiting
 from orchestrator.sweep.mailbox import EXCUSED, NO_MESSAGE, Job, Mailbox, Member
 
@@ -100,6 +103,20 @@ def test_a_group_that_outlives_its_successors_start_takes_nothing() -> None:
         assert await mailbox.beat(new)
 
     run(steps())
+
+
+def test_what_holds_the_workers_resources_is_that_of_the_last_group() -> None:
+    async def steps() -> list[PlacementGroup | None]:
+        mailbox = Mailbox(max_failures=3)
+        seen = [await mailbox.placement_group()]
+        for number, held in enumerate(groups):
+            await mailbox.join(1, Member("other node", number, held))
+            await mailbox.join(0, Member("node", number, held))
+            seen.append(await mailbox.placement_group())
+        return seen
+
+    groups = [PlacementGroup(PlacementGroupID.from_random()) for _ in range(2)]
+    assert run(steps()) == [None, *groups]
 
 
 def test_a_group_that_died_while_it_waited_is_not_counted() -> None:
