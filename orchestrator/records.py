@@ -30,6 +30,7 @@ class DatasetFacts:
         class_names: In the order of the labels.
         mean: Of each channel over the training split, in units of [0, 1].
         std: Likewise the standard deviation.
+        groups: In a line, which images are known to belong together; None in a journal of an earlier version.
     """
 
     name: str
@@ -42,6 +43,7 @@ class DatasetFacts:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    groups: str | None = None
 
 
 @dataclass(frozen=True)

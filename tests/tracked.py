@@ -24,6 +24,7 @@ FACTS = CellFacts(
         class_names=tuple(str(digit) for digit in range(10)),
         mean=(0.3,),
         std=(0.4,),
+        groups="none",
     ),
 )
 RESULT = CellResult(

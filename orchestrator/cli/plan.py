@@ -19,16 +19,17 @@ def plan(experiment: str, overrides: tuple[str, ...]) -> int:
     opened = Opened(experiment, overrides)
     # MLflow and Ray take seconds to import: a mistake in the file is said before.
     from orchestrator.cli.tracked import runs_of
-    from orchestrator.plan import check_inputs, make_plan, other_data, plan_lines
+    from orchestrator.plan import check_inputs, data_lines, make_plan, other_data, plan_lines
     from orchestrator.sweep.cluster import planned_layout
 
-    split_hashes = check_inputs(opened.experiment)
+    data = check_inputs(opened.experiment)
     runs = runs_of(opened)
     placed = planned_layout(opened.experiment.resources)
     console = Console()
     console.print(render_status(opened.cells, runs))
     planned = make_plan(opened.experiment, opened.cells, runs, placed)
-    console.print(Text("\n".join(plan_lines(planned, opened.experiment)), overflow="fold"))
-    for warning in other_data(opened.cells, runs, split_hashes):
+    lines = plan_lines(planned, opened.experiment) + data_lines(data)
+    console.print(Text("\n".join(lines), overflow="fold"))
+    for warning in other_data(opened.cells, runs, data):
         console.print(Text(f"warning:   {warning}"))
     return DONE

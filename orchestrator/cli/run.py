@@ -21,14 +21,12 @@ def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
     if download:
         for spec in opened.experiment.dataset:
             download_dataset(spec.name, opened.experiment.data_dir)
-    split_hashes = check_inputs(opened.experiment)
+    data = check_inputs(opened.experiment)
     opened.storage.prepare()
     with opened.storage.locked(opened.experiment.name):
         # Ray and MLflow: what was checked above is said without waiting for them.
         from orchestrator.cli.tracked import tracker_of
         from orchestrator.sweep.run import run_missing
 
-        outcome = run_missing(
-            opened.experiment, opened.cells, opened.storage, tracker_of(opened), split_hashes=split_hashes
-        )
+        outcome = run_missing(opened.experiment, opened.cells, opened.storage, tracker_of(opened), data=data)
     return OF_OUTCOME[outcome]

@@ -7,6 +7,7 @@ a ``Source``, and one line in ``DATASETS``.
 from orchestrator.data.cache import Cache, default_cache_dir
 from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Shape, Source, Split
 from orchestrator.data.decode import OnProgress, shape_of
+from orchestrator.data.groups import NO_GROUPS, describe_groups, torn_groups
 from orchestrator.data.loading import (
     check_dataset,
     decode_dataset,
@@ -23,6 +24,7 @@ from orchestrator.data.sets import DATASETS
 
 __all__ = [
     "DATASETS",
+    "NO_GROUPS",
     "ArraySamples",
     "Cache",
     "Dataset",
@@ -36,6 +38,7 @@ __all__ = [
     "check_dataset",
     "decode_dataset",
     "default_cache_dir",
+    "describe_groups",
     "download_dataset",
     "hash_of_parts",
     "load_dataset",
@@ -45,4 +48,5 @@ __all__ = [
     "shape_of",
     "split_dataset",
     "split_samples",
+    "torn_groups",
 ]

@@ -46,6 +46,7 @@ class Dataset:
         mean: Mean of each channel of ``train`` in units of [0, 1].
         std: Standard deviation of each channel of ``train``, likewise; 1 for a channel that is constant.
         split_hash: SHA-256 (hex) over which samples, with which labels, are in which split.
+        groups: In a line, which images are known to belong together, and by what.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     split_hash: str
+    groups: str
 
     @property
     def num_classes(self) -> int:
@@ -140,12 +142,15 @@ class Source:
         train: The training samples; validation is taken out of them unless ``val`` is there.
         test: The test samples.
         val: The validation samples that the set ships, if it does.
+        grouped_by: What says which samples belong together, e.g. ``lesion_id in HAM10000_metadata.tab``; empty if
+            nothing does.
     """
 
     class_names: tuple[str, ...]
     train: Samples
     test: Samples
     val: Samples | None = None
+    grouped_by: str = ""
 
     @property
     def parts(self) -> dict[str, Samples]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
                for part in source.parts.values()]  # fmt: skip
     images = torch.cat([part.images for part in samples])
     parts = dict(zip(source.parts, samples, strict=True))
-    decoded = Source(source.class_names, train=parts["train"], val=parts.get("val"), test=parts["test"])
+    decoded = replace(source, train=parts["train"], val=parts.get("val"), test=parts["test"])
     return Decoded(source=decoded, images=images, pixel_sums=_pixel_sums(images.numpy()))
 
 

@@ -33,7 +33,7 @@ from orchestrator.data.decode import OnProgress, decode_into, shape_of
 logger = logging.getLogger(__name__)
 
 # Raise it when decoding gives other pixels, or an entry looks otherwise.
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 IMAGES, INDEX = "images.npy", "index.npz"
 _NAME = re.compile(r"\w+-(\d+px|stored)-[0-9a-f]{16}")
 _BLOCK_BYTES = 16 * 2**20
@@ -127,6 +127,7 @@ def open_entry(folder: Path, *, log_level: int = logging.WARNING) -> Decoded | N
                 rows = images[first : first + len(labels)]
                 parts[part] = ArraySamples(index[f"{part}_ids"].tolist(), labels, rows, groups)
                 first += len(labels)
+        grouped_by = str(index["grouped_by"])
         with suppress(OSError):  # another user's
             os.utime(folder / INDEX)  # the time of the last use
     except FileNotFoundError:
@@ -134,7 +135,13 @@ def open_entry(folder: Path, *, log_level: int = logging.WARNING) -> Decoded | N
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         logger.log(log_level, "%s is damaged and is made again: %s", folder, error)
         return None
-    source = Source(names, train=parts["train"], val=parts.get("val"), test=parts["test"])
+    source = Source(
+        names,
+        train=parts["train"],
+        val=parts.get("val"),
+        test=parts["test"],
+        grouped_by=grouped_by,
+    )
     return Decoded(source=source, images=images, pixel_sums=index["pixel_sums"])
 
 
@@ -185,6 +192,7 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> None:
 def _write_index(folder: Path, source: Source, sums: NDArray[np.int64]) -> None:
     arrays: dict[str, NDArray[Any]] = {
         "class_names": np.array(source.class_names),
+        "grouped_by": np.array(source.grouped_by),
         "pixel_sums": sums,
         "crc32": np.array(_crc32(folder / IMAGES), dtype=np.uint64),
     }

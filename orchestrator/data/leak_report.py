@@ -98,6 +98,7 @@ class SplitReport:
         near_across: Pictures in two splits that are nearly the same; the nearest first.
         exact_within: Pictures with the same pixels, in one split only; for information.
         torn_groups: Groups that stand in two splits.
+        groups: In a line, which images are known to belong together.
         table: The fingerprints, to compare with those of another data set.
     """
 
@@ -109,6 +110,7 @@ class SplitReport:
     near_across: tuple[Duplicate, ...]
     exact_within: tuple[Duplicate, ...]
     torn_groups: tuple[TornGroup, ...]
+    groups: str
     table: FingerprintTable = field(repr=False)
 
     @property
@@ -143,7 +145,11 @@ def lines(report: SplitReport) -> list[str]:
         "a group in two splits": report.torn_groups,
         "the same pixels within one split (no leak)": report.exact_within,
     }
-    text = [f"{report.name}: {counted(sum(map(sum, report.counts.values())), 'image')}", *_count_lines(report)]
+    text = [
+        f"{report.name}: {counted(sum(map(sum, report.counts.values())), 'image')}",
+        *_count_lines(report),
+        f"groups: {report.groups}",
+    ]
     for title, findings in sections.items():
         if findings:
             text += ["", f"{title}: {len(findings):,}", *(f"  {finding}" for finding in findings)]

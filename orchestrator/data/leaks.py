@@ -17,6 +17,7 @@ import torch
 
 from orchestrator.data.dataset import Samples
 from orchestrator.data.duplicates import SIDE_PX, Fingerprints, fingerprints, near_pairs, one_thread
+from orchestrator.data.groups import NO_GROUPS, torn_groups
 from orchestrator.data.leak_report import Duplicate, FingerprintTable, Place, SplitReport, TornGroup, lines
 from orchestrator.data.sets.image_folder import FileSamples
 from orchestrator.data.splits import Indices
@@ -44,6 +45,7 @@ def check_splits(
     class_names: Sequence[str],
     *,
     image_size: int | None,
+    groups: str = NO_GROUPS,
     progress: Callable[[int], None] = _silent,
 ) -> SplitReport:
     """Reads every image of every split once, some at a time, and says what is wrong with them.
@@ -53,6 +55,7 @@ def check_splits(
         parts: See ``Parts``.
         class_names: In the order of the labels.
         image_size: What the images are resized to, see ``Samples``; duplicates are looked for at this size.
+        groups: Which images are known to belong together, see `describe_groups`.
         progress: Is told after each chunk how many images it had.
 
     Raises:
@@ -70,7 +73,8 @@ def check_splits(
         exact_across=tuple(duplicate for duplicate in exact if len(duplicate.splits) > 1),
         near_across=_near_duplicates(*(table.of_split(split) for split in parts)),
         exact_within=tuple(duplicate for duplicate in exact if len(duplicate.splits) == 1),
-        torn_groups=_torn_groups(parts, class_names),
+        torn_groups=_torn(parts, class_names),
+        groups=groups,
         table=table,
     )
 
@@ -205,14 +209,17 @@ def _near_duplicates(*tables: FingerprintTable) -> tuple[Duplicate, ...]:
     return tuple(sorted(found, key=lambda duplicate: (duplicate.distance, duplicate.places)))
 
 
-def _torn_groups(parts: Parts, class_names: Sequence[str]) -> tuple[TornGroup, ...]:
-    members: dict[str, list[Place]] = {}
-    for split, (samples, indices) in parts.items():
-        if samples.groups is not None:
-            for index, place in zip(indices, _places(split, samples, indices, class_names), strict=True):
-                members.setdefault(samples.groups[index], []).append(place)
-    groups = (TornGroup(group, tuple(places)) for group, places in sorted(members.items()))
-    return tuple(group for group in groups if len({place.split for place in group.places}) > 1)
+def _torn(parts: Parts, class_names: Sequence[str]) -> tuple[TornGroup, ...]:
+    labels = {
+        split: {samples.ids[index]: class_names[samples.labels[index]] for index in indices}
+        for split, (samples, indices) in parts.items()
+    }
+    return tuple(
+        TornGroup(
+            group, tuple(Place(split, name, labels[split][name]) for split, ids in by_split.items() for name in ids)
+        )
+        for group, by_split in torn_groups(parts).items()
+    )
 
 
 def _on_one_line(error: DataError) -> str:

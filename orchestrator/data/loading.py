@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from orchestrator.data.cache import Cache, default_cache_dir
 from orchestrator.data.dataset import Dataset, DatasetInfo, Decoded, Samples, Source, Split
 from orchestrator.data.decode import OnProgress, decode_in_memory
+from orchestrator.data.groups import describe_groups
 from orchestrator.data.sets import DATASETS
 from orchestrator.data.sets.image_folder import refuse_dangling
 from orchestrator.data.splits import Indices, split_hash, training_indices, validation_indices
@@ -141,7 +142,14 @@ def split_dataset(name: str, decoded: Decoded, *, val_fraction: float = 0.1, num
     num_pixels = len(rows_of["train"]) * math.prod(decoded.images.shape[2:])
     mean, std = channel_statistics(decoded.pixel_sums[rows_of["train"]].sum(axis=0), num_pixels=num_pixels)
     return Dataset(
-        name, decoded.images, **splits, class_names=decoded.source.class_names, mean=mean, std=std, split_hash=digest
+        name,
+        decoded.images,
+        **splits,
+        class_names=decoded.source.class_names,
+        mean=mean,
+        std=std,
+        split_hash=digest,
+        groups=describe_groups(decoded.source),
     )
 
 

@@ -1,18 +1,20 @@
 """What a sweep would do, need and cost; no Ray."""
 
 from orchestrator.plan.images import check_cache, check_images, distinct_images, distinct_splits
-from orchestrator.plan.inputs import check_inputs, other_data
+from orchestrator.plan.inputs import DataFound, check_inputs, other_data
 from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node
 from orchestrator.plan.plan import Plan, make_plan, pending_cells
-from orchestrator.plan.wording import plan_lines
+from orchestrator.plan.wording import data_lines, plan_lines
 
 __all__ = [
+    "DataFound",
     "Layout",
     "Node",
     "Plan",
     "check_cache",
     "check_images",
     "check_inputs",
+    "data_lines",
     "distinct_images",
     "distinct_splits",
     "layout",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
-from orchestrator.data import DATASETS, open_dataset, root_of, shape_of, split_samples
+from orchestrator.data import DATASETS, describe_groups, open_dataset, root_of, shape_of, split_samples
 from orchestrator.data.leaks import SplitReport, check_splits
 from orchestrator.errors import DataError
 from orchestrator.experiment import DatasetSpec, Experiment
@@ -84,4 +84,11 @@ def check_images(spec: DatasetSpec, experiment: Experiment, *, on_progress: Call
         on_progress(done, total)
 
     name = " ".join(filter(None, (spec.name, spec.path)))
-    return check_splits(name, parts, source.class_names, image_size=spec.stored_size, progress=advance)
+    return check_splits(
+        name,
+        parts,
+        source.class_names,
+        image_size=spec.stored_size,
+        groups=describe_groups(source),
+        progress=advance,
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import torch
 
 from orchestrator.amounts import counted
-from orchestrator.data import Shape, hash_of_parts, open_dataset, shape_of, split_samples
+from orchestrator.data import Shape, describe_groups, hash_of_parts, open_dataset, shape_of, split_samples, torn_groups
 from orchestrator.errors import CellError, UserError
 from orchestrator.experiment import VAL_FRACTION, Cell, DatasetSpec, Experiment
 from orchestrator.models import build_model
@@ -17,22 +18,37 @@ from orchestrator.records import CellRun
 from orchestrator.train import check_global_batch
 
 
-def check_inputs(experiment: Experiment) -> dict[DatasetSpec, str]:
+@dataclass(frozen=True)
+class DataFound:
+    """A data set as it is now.
+
+    Attributes:
+        split_hash: Over which images, with which labels, are in which split.
+        groups: In a line, which images are known to belong together.
+        torn: The groups that stand in two splits or more.
+    """
+
+    split_hash: str
+    groups: str
+    torn: tuple[str, ...] = ()
+
+
+def check_inputs(experiment: Experiment) -> dict[DatasetSpec, DataFound]:
     """Check that every data set is there, fills a global batch and has room in the cache, and that every model takes
     its images. No image is decoded.
 
     Returns:
-        The hash of each data set's splits, as they are now.
+        Each data set, as it is now.
 
     Raises:
         UserError: All that is wrong.
     """
     problems: list[str] = []
     shapes: dict[DatasetSpec, Shape] = {}
-    split_hashes: dict[DatasetSpec, str] = {}
+    found: dict[DatasetSpec, DataFound] = {}
     for spec in experiment.dataset:
         try:
-            split_hashes[spec], shapes[spec] = _checked(spec, experiment)
+            found[spec], shapes[spec] = _checked(spec, experiment)
         except (CellError, ValueError) as error:
             problems.append(f"{experiment.file}: dataset = {spec.label}: {error}")
         except UserError as error:
@@ -48,11 +64,11 @@ def check_inputs(experiment: Experiment) -> dict[DatasetSpec, str]:
         problems.append(str(error))
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
-    return split_hashes
+    return found
 
 
-def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[str, Shape]:
-    """Return the hash of a data set's splits, and the shape of its stored images.
+def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Shape]:
+    """Return a data set as it is now, and the shape of its stored images.
 
     Raises:
         UserError: It is not there, or cannot be split as asked for.
@@ -73,23 +89,23 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[str, Shape]:
     )
     _, shape = shape_of(source, spec.stored_size)
     spec.transform().draw((2, *shape), generator=torch.Generator())
-    return hash_of_parts(spec.name, parts), shape
+    return DataFound(hash_of_parts(spec.name, parts), describe_groups(source), tuple(torn_groups(parts))), shape
 
 
 def other_data(
-    cells: Sequence[Cell], runs: Mapping[str, CellRun], split_hashes: Mapping[DatasetSpec, str]
+    cells: Sequence[Cell], runs: Mapping[str, CellRun], data: Mapping[DatasetSpec, DataFound]
 ) -> Iterator[str]:
     """Yield a warning for each data set that finished cells saw with other images or labels than it has now.
 
     Args:
         cells: All cells of the experiment.
         runs: Their tracked runs.
-        split_hashes: What `check_inputs` returned.
+        data: What `check_inputs` returned.
     """
-    for spec, split_hash in split_hashes.items():
+    for spec, now in data.items():
         done = [runs[cell.key] for cell in cells if cell.dataset == spec and cell.key in runs]
         seen = [run.split_hash for run in done if run.status == "done" and run.split_hash is not None]
-        if differing := sum(found != split_hash for found in seen):
+        if differing := sum(found != now.split_hash for found in seen):
             yield (
                 f"{counted(differing, 'finished cell')} of {spec.label} saw other images or labels than are there now: "
                 "restore them, or train anew with another storage and tracking.experiment"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.amounts import bytes_text, counted
-from orchestrator.experiment import Experiment, TrainSettings
+from orchestrator.experiment import DatasetSpec, Experiment, TrainSettings
+from orchestrator.plan.inputs import DataFound
 from orchestrator.plan.plan import Plan
 
 
@@ -31,6 +34,21 @@ def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
         lines.append(f"warning:   {ignored}")
     if layout.warning:
         lines.append(f"warning:   {layout.warning}")
+    return lines
+
+
+def data_lines(data: Mapping[DatasetSpec, DataFound]) -> list[str]:
+    """Return which images of which data sets are known to belong together, and a warning where a split tears them."""
+    of_groups: dict[str, list[str]] = {}
+    for spec, found in data.items():
+        of_groups.setdefault(found.groups, []).append(spec.label)
+    lines = [f"groups:    {', '.join(labels)}: {groups}" for groups, labels in of_groups.items()]
+    lines += [
+        f"warning:   {counted(len(found.torn), 'group')} of {spec.label} stand in two splits, e.g. {found.torn[0]}: "
+        "zetasweep data check lists them"
+        for spec, found in data.items()
+        if found.torn
+    ]
     return lines
 
 

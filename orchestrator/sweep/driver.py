@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -11,8 +11,8 @@ from rich.text import Text
 from orchestrator.amounts import counted
 from orchestrator.environment import ray_address
 from orchestrator.errors import DataError
-from orchestrator.experiment import Cell, Experiment
-from orchestrator.plan import make_plan, pending_cells, plan_lines
+from orchestrator.experiment import Cell, DatasetSpec, Experiment
+from orchestrator.plan import DataFound, data_lines, make_plan, pending_cells, plan_lines
 from orchestrator.records import Outcome
 from orchestrator.storage import Storage
 from orchestrator.sweep.cluster import joined_or_started
@@ -28,8 +28,13 @@ from orchestrator.terminal import print_lines
 INTERRUPTED_GRACE_S = 3.0
 
 
-def run_pending(sweep: StartedSweep, interruption: Interruption) -> Outcome:
+def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], interruption: Interruption) -> Outcome:
     """Decode the images, take the lease, and train the cells that are not done.
+
+    Args:
+        sweep: What is run.
+        data: Its data sets as they are now.
+        interruption: Ends it early.
 
     Raises:
         UserError: The layout does not fit on the cluster, the cluster cannot be joined, no cell can be trained with
@@ -44,17 +49,19 @@ def run_pending(sweep: StartedSweep, interruption: Interruption) -> Outcome:
             _decode(pending_cells(sweep.cells, sweep.runs), sweep.experiment, console)
         try:
             sweep.open()
-            outcome = _train(sweep, interruption, console)
+            outcome = _train(sweep, data, interruption, console)
         finally:
             sweep.tracker.sweep.close(complete=outcome is Outcome.DONE)
     return outcome
 
 
-def _train(sweep: StartedSweep, interruption: Interruption, console: Console) -> Outcome:
+def _train(
+    sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], interruption: Interruption, console: Console
+) -> Outcome:
     experiment, cells, pending = sweep.experiment, sweep.cells, pending_cells(sweep.cells, sweep.runs)
     num_done, epochs = len(cells) - len(pending), sum(cell.train.epochs for cell in pending)
     with joined_or_started(experiment.resources) as layout:
-        planned = plan_lines(make_plan(experiment, cells, sweep.runs, layout), experiment)
+        planned = plan_lines(make_plan(experiment, cells, sweep.runs, layout), experiment) + data_lines(data)
         console.print(Text("\n".join(planned), overflow="fold"))
         _warn_of_lost_storage(console, sweep.storage)
         progress = Progress(console, total=len(cells), done=num_done, epochs=epochs)

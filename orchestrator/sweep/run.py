@@ -9,7 +9,7 @@ from rich.text import Text
 
 from orchestrator.amounts import counted
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
-from orchestrator.plan import other_data, pending_cells
+from orchestrator.plan import DataFound, other_data, pending_cells
 from orchestrator.records import CellRun, ClosingEvent, Interrupted, Outcome, TrackedEvent
 from orchestrator.results import compare, render
 from orchestrator.storage import Storage, journal
@@ -26,7 +26,7 @@ def run_missing(
     storage: Storage,
     tracker: Tracker,
     *,
-    split_hashes: Mapping[DatasetSpec, str],
+    data: Mapping[DatasetSpec, DataFound],
 ) -> Outcome:
     """Run the cells that are not done and print the comparison, unless it is interrupted.
 
@@ -35,7 +35,7 @@ def run_missing(
         cells: All of its cells.
         storage: Where the checkpoints are.
         tracker: Of the store that holds the runs.
-        split_hashes: Of the data sets as they are now, from `check_inputs`.
+        data: The data sets as they are now, from `check_inputs`.
 
     Raises:
         UserError: The layout does not fit on the cluster, the cluster cannot be joined, or another sweep is at work on
@@ -49,13 +49,13 @@ def run_missing(
             # fails ends here, before an image is decoded or the lease is taken.
             from orchestrator.sweep.driver import run_pending
 
-            outcome = run_pending(StartedSweep(experiment, cells, storage, tracker, runs), interruption)
+            outcome = run_pending(StartedSweep(experiment, cells, storage, tracker, runs), data, interruption)
     else:
         tracker.sweep.mend(experiment)
         Console().print(f"nothing is missing: all {len(cells)} cells are done")
     # Whoever interrupts wants an end, also where MLflow does not answer.
     if outcome is not Outcome.INTERRUPTED:
-        _print_comparison(cells, tracker.cell_runs(cells), split_hashes)
+        _print_comparison(cells, tracker.cell_runs(cells), data)
     return outcome
 
 
@@ -104,9 +104,9 @@ def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]
 
 
 def _print_comparison(
-    cells: Sequence[Cell], runs: Mapping[str, CellRun], split_hashes: Mapping[DatasetSpec, str]
+    cells: Sequence[Cell], runs: Mapping[str, CellRun], data: Mapping[DatasetSpec, DataFound]
 ) -> None:
     console = Console()
     console.print(render(compare(cells, runs), "table"))
-    for warning in other_data(cells, runs, split_hashes):
+    for warning in other_data(cells, runs, data):
         console.print(Text(f"warning: {warning}", style="yellow"))

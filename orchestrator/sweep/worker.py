@@ -193,6 +193,7 @@ class _Worker:
                 class_names=tuple(dataset.class_names),
                 mean=tuple(dataset.mean),
                 std=tuple(dataset.std),
+                groups=dataset.groups,
             ),
         )
 

@@ -24,6 +24,7 @@ from orchestrator.tracking.names import (
     DEVICE,
     FEED,
     FIRST_STEP_MS,
+    GROUPS,
     KEY,
     KIND,
     MODEL_URI,
@@ -141,6 +142,8 @@ class Tracker:
             FEED: facts.feed,
             SPLIT_HASH: data.split_hash,
         }
+        if data.groups is not None:
+            tags[GROUPS] = data.groups
         self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         inputs = [
             DatasetInput(

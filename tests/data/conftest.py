@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torchvision.datasets
 from file_sets import write_eurosat, write_flowers102, write_imagenette, write_oxford_pets
-from lesion_sets import write_dermofit, write_isic2016, write_isic2017, write_isic2018
+from lesion_sets import write_dermofit, write_ham10000, write_isic2016, write_isic2017, write_isic2018
 from small_sets import write_cifar, write_idx, write_image_folder, write_medmnist, write_stl10, write_svhn
 
 
@@ -50,6 +50,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], st
                 write_isic2017(root, train=(8, 8, 8))
             case "isic2018":
                 write_isic2018(root)
+            case "ham10000":
+                write_ham10000(root)
             case "dermofit":
                 write_dermofit(root)
             case "image_folder":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ DERMOFIT = ("AK", "ALLMOLE", "BCC", "DF", "IEC", "MEL", "PYO", "SCC", "SK", "VAS
 def write_jpegs(folder: Path, names: Sequence[str], *, side: int = 16) -> None:
     """Noise of 16x16 pixels, a JPEG for each name."""
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(len(str(folder)))
+    rng = np.random.default_rng([zlib.crc32(f"{folder.name}/{name}".encode()) for name in names[:1]])
     for name in names:
         Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(folder / f"{name}.jpg")
 
@@ -67,6 +68,15 @@ def write_isic2018(root: Path, *, lesions: str | None = "HAM10000_metadata.csv",
             lesion = f"HAM_{index // 2:07}"
             rows.append(f"{lesion},{name},x" if ham else f"{name},{lesion},x")
         (root / lesions).write_text("\n".join(rows) + "\n")
+
+
+def write_ham10000(root: Path, *, table: str = "HAM10000_metadata.csv") -> None:
+    """Twelve images of each class in two folders, of which each pair shows the same lesion."""
+    names = names_of(7 * 12)
+    for part in (1, 2):
+        write_jpegs(root / f"HAM10000_images_part_{part}", names[part - 1 :: 2])
+    rows = [f"HAM_{index // 2:07},{name},{ISIC2018[index // 12].lower()}" for index, name in enumerate(names)]
+    (root / table).write_text("\n".join(["lesion_id,image_id,dx", *rows]) + "\n")
 
 
 def write_dermofit(root: Path) -> None:

@@ -14,7 +14,7 @@ from orchestrator.errors import DataError
 
 NAMES = list(DATASETS)
 # These bring their validation images with them, or images that belong together, which no exact share can be cut of.
-OWN_VALIDATION, GROUPED = {"isic2017", "flowers102", "medmnist_npz"}, {"isic2018"}
+OWN_VALIDATION, GROUPED = {"isic2017", "flowers102", "medmnist_npz"}, {"isic2018", "ham10000"}
 
 pytestmark = pytest.mark.parametrize("name", NAMES)
 

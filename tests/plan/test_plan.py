@@ -16,7 +16,17 @@ from orchestrator.errors import UserError
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Experiment, TrainSettings
 from orchestrator.models.registry import build_model
-from orchestrator.plan import Layout, Node, check_inputs, make_plan, other_data, pending_cells, plan_lines
+from orchestrator.plan import (
+    DataFound,
+    Layout,
+    Node,
+    check_inputs,
+    data_lines,
+    make_plan,
+    other_data,
+    pending_cells,
+    plan_lines,
+)
 from orchestrator.storage import checkpoints as checkpoint
 
 LAYOUT = Layout(slots=1, nodes=(Node(2, 0),))
@@ -100,7 +110,7 @@ def test_finished_cells_that_saw_other_data_are_counted(tmp_path: Path) -> None:
     cells = make_cells(ERM, seeds=(0, 1, 2, 3))
     now = check_inputs(make_experiment(tmp_path))
     assert set(now) == {DIGITS}
-    hashes = (now[DIGITS], "f" * 64, None, "f" * 64)
+    hashes = (now[DIGITS].split_hash, "f" * 64, None, "f" * 64)
     runs = {
         cell.key: replace(make_run(cell, {}), split_hash=split_hash)
         for cell, split_hash in zip(cells, hashes, strict=True)
@@ -113,7 +123,8 @@ def test_finished_cells_that_saw_other_data_are_counted(tmp_path: Path) -> None:
 
 
 def test_the_hash_is_the_one_that_a_training_notes(tmp_path: Path) -> None:
-    assert check_inputs(make_experiment(tmp_path)) == {DIGITS: load_dataset("digits", tmp_path).split_hash}
+    found = check_inputs(make_experiment(tmp_path))[DIGITS]
+    assert found.split_hash == load_dataset("digits", tmp_path).split_hash
 
 
 @pytest.mark.parametrize(
@@ -130,3 +141,14 @@ def test_settings_without_effect_are_said(tmp_path: Path, train: dict[str, Any],
     experiment = make_experiment(tmp_path).model_copy(update={"train": settings})
     lines = plan_lines(make_plan(experiment, make_cells(ERM), {}, LAYOUT), experiment)
     assert re.findall(r"(train\.\w+) has no effect with train\.", "\n".join(lines)) == expected
+
+
+def test_what_is_known_of_groups_is_said_in_a_line(tmp_path: Path) -> None:
+    specs = [DatasetSpec(name=name) for name in ("mnist", "isic2018", "digits")]
+    none = check_inputs(make_experiment(tmp_path))[DIGITS]
+    lesions = DataFound("0" * 64, "42 groups of 84 images, by lesion_id in lesions.csv", torn=("HAM_1", "HAM_7"))
+    assert data_lines(dict(zip(specs, (none, lesions, none), strict=True))) == [
+        "groups:    mnist, digits: none known: each image counts as a thing of its own",
+        "groups:    isic2018: 42 groups of 84 images, by lesion_id in lesions.csv",
+        "warning:   2 groups of isic2018 stand in two splits, e.g. HAM_1: zetasweep data check lists them",
+    ]

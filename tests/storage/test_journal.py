@@ -21,7 +21,7 @@ LINES = [
     '{"kind": "facts", "body": {"device": "cpu", "world_size": 1, "backend": "torch", "feed": "resident", "dataset": '
     '{"name": "digits", "split_hash": "' + "0" * 64 + '", "num_train": 10, "num_val": 2, "num_test": 3, '
     '"num_channels": 1, "image_size": 8, "class_names": ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], '
-    '"mean": [0.3], "std": [0.4]}}}',
+    '"mean": [0.3], "std": [0.4], "groups": "none"}}}',
     '{"kind": "epoch", "body": {"epoch": 1, "metrics": {"val/error": 0.5}, "timestamp_ms": 1000}}',
     '{"kind": "failed", "body": {"reason": "out of memory"}}',
     '{"kind": "interrupted", "body": {}}',
@@ -49,6 +49,15 @@ def test_what_was_told_comes_back_in_order(tmp_path: Path) -> None:
 def test_a_start_of_an_earlier_version_has_no_time(tmp_path: Path) -> None:
     CellFolder(tmp_path).journal.write_text('{"kind": "start", "body": {}}\n')
     assert journal.read(tmp_path) == [Opened()]
+
+
+def test_facts_of_an_earlier_version_have_no_groups(tmp_path: Path) -> None:
+    line = LINES[1].replace(', "groups": "none"', "")
+    assert line != LINES[1]
+    CellFolder(tmp_path).journal.write_text(line + "\n")
+    (started,) = journal.read(tmp_path)
+    assert isinstance(started, Started)
+    assert started.facts.dataset.groups is None
 
 
 def test_a_line_that_a_killed_writer_left_is_left_out(tmp_path: Path) -> None:

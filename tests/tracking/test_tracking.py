@@ -44,6 +44,7 @@ def test_a_finished_cell_is_done_with_its_metrics_and_model(
     tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
     run = tracker.cell_runs(cells)[cell.key]
     assert (run.status, run.epoch, run.metrics["test/error"], run.split_hash) == ("done", 2, 0.25, "0" * 64)
+    assert tracker.store.client.get_run(run.run_id).data.tags["zetasweep.groups"] == "none"
     assert run.model_uri is not None
     model = mlflow.pytorch.load_model(run.model_uri)
     # The batch is free, the pixels are not normalised yet.

@@ -143,7 +143,16 @@ def random_dataset(*, size: int = 8, num: int = 32) -> Dataset:
     split = Split(torch.arange(num), torch.arange(num) % 10)
     names = tuple("0123456789")
     return Dataset(
-        "digits", images, split, split, split, class_names=names, mean=(0.5,), std=(0.3,), split_hash="random"
+        "digits",
+        images,
+        split,
+        split,
+        split,
+        class_names=names,
+        mean=(0.5,),
+        std=(0.3,),
+        split_hash="random",
+        groups="none",
     )
 
 

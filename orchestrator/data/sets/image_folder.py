@@ -17,9 +17,8 @@ from torch import Tensor
 
 from orchestrator.amounts import counted
 from orchestrator.data.dataset import Shape, Source
+from orchestrator.data.table import IMAGE_ENDINGS
 from orchestrator.errors import DataError
-
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 SPLITS = ("train", "test", "val")
 VAL_ELSEWHERE = ("valid", "validation", "dev")
@@ -115,8 +114,8 @@ def _checked(entry: os.DirEntry[str]) -> str:
             f"{entry.path} is a folder where an image file is expected: ROOT/{{train,test[,val]}}/CLASS/FILE.",
             remedy=f"Move its images up into {os.path.dirname(entry.path)}, or move it away.",
         )
-    if not entry.is_file() or not entry.name.lower().endswith(EXTENSIONS):
-        raise DataError(f"{entry.path} is not an image file ({', '.join(EXTENSIONS)}).", remedy="Move it away.")
+    if not entry.is_file() or not entry.name.lower().endswith(IMAGE_ENDINGS):
+        raise DataError(f"{entry.path} is not an image file ({', '.join(IMAGE_ENDINGS)}).", remedy="Move it away.")
     return entry.name
 
 

@@ -10,10 +10,12 @@ from orchestrator.data.sets.image_folder import open_image_folder
 from orchestrator.data.sets.medmnist import open_medmnist_npz
 from orchestrator.data.sets.skin_lesions import (
     DERMOFIT_CLASSES,
+    HAM10000_CLASSES,
     ISIC2016_CLASSES,
     ISIC2017_CLASSES,
     ISIC2018_CLASSES,
     open_dermofit,
+    open_ham10000,
     open_isic2016,
     open_isic2017,
     open_isic2018,
@@ -185,6 +187,14 @@ DATASETS: dict[str, DatasetInfo] = {
         hflip=True,
         files=("ISIC2018_Task3_Training_Input",),
         check=open_isic2018,
+    ),
+    "ham10000": DatasetInfo(
+        open=open_ham10000,
+        description="10,015 images of skin lesions, 7 classes; HAM10000",
+        num_classes=len(HAM10000_CLASSES),
+        crop_padding=4,
+        hflip=True,
+        check=open_ham10000,
     ),
     "dermofit": DatasetInfo(
         open=open_dermofit,

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lesion_sets import ISIC2018, write_dermofit, write_isic2016, write_isic2017, write_isic2018, write_jpegs
+from lesion_sets import (
+    ISIC2018,
+    write_dermofit,
+    write_ham10000,
+    write_isic2016,
+    write_isic2017,
+    write_isic2018,
+    write_jpegs,
+)
 from PIL import Image
 
 from orchestrator.data import check_dataset, load_dataset
@@ -106,6 +114,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "isic2016": write_isic2016,
     "isic2017": write_isic2017,
     "isic2018": write_isic2018,
+    "ham10000": write_ham10000,
     "dermofit": write_dermofit,
 }
 

@@ -1,0 +1,136 @@
+"""What the sets of skin lesions share: labels in tables, the images that they name, and which show the same lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.amounts import counted
+from orchestrator.data.dataset import Source
+from orchestrator.data.groups import read_grouping
+from orchestrator.data.sets.image_folder import FileSamples
+from orchestrator.data.splits import group_holdout
+from orchestrator.data.table import TABLE_ENDINGS, image_key, read_table
+from orchestrator.errors import DataError
+
+TEST_FRACTION = 0.2
+LAYOUT = "docs/data-sets.md shows the layout"
+LESION = "lesion_id"
+IMAGE_COLUMNS = ("image", "image_id", "isic_id", "image_name")
+# Tables that are there for the lesions: one without the column is not passed over.
+_LESION_TABLES = ("ham10000_metadata", "lesiongroupings")
+
+Labels = dict[str, tuple[str, int]]
+"""The name of each image as a table has it, and its label, by what all names of the image have in common."""
+
+
+def one_hot_labels(table: Path, id_column: str, classes: Sequence[str], *, otherwise: int | None = None) -> Labels:
+    """Return the label of each image of a table with one column per class.
+
+    Args:
+        table: Has a header.
+        id_column: The column that names the image.
+        classes: The columns, in the order of the labels.
+        otherwise: The label of a row without a 1; the columns' labels then begin after it. None: there is no such row.
+    """
+    first = 0 if otherwise is None else 1
+    labels: Labels = {}
+    for name, *values in read_table(table).values(id_column, *classes):
+        try:
+            numbers = [float(value) for value in values]
+        except ValueError:
+            raise DataError(f"{table}: {name} has {', '.join(values)} where 0 and 1 are expected.") from None
+        if sorted(numbers) == [0.0] * (len(numbers) - 1) + [1.0]:
+            label = first + numbers.index(1.0)
+        elif otherwise is not None and not any(numbers):
+            label = otherwise
+        else:
+            raise DataError(f"{table}: {name} has {', '.join(values)}: exactly one class is expected.")
+        add_label(labels, name, label, table)
+    return labels
+
+
+def add_label(labels: Labels, name: str, label: int, table: Path) -> None:
+    """Add the label of an image; raise DataError if `table` names the image twice."""
+    name = name.strip()
+    if image_key(name) in labels:
+        raise DataError(f"{table}: {name} stands there twice. Remove one of the rows.")
+    labels[image_key(name)] = (name, label)
+
+
+def labelled_images(
+    root: Path, folders: str | Sequence[str], labels: Labels, classes: Sequence[str], table: Path
+) -> FileSamples:
+    """Return the images of `folders` that `labels` name, in the order of their names.
+
+    Raises:
+        DataError: An image has no label, a label no image, a class no image, or two files are the same image.
+    """
+    folders = [folders] if isinstance(folders, str) else folders
+    by_key: dict[str, str] = {}
+    for name in (name for folder in folders for name in _jpegs(root, folder)):
+        if other := by_key.get(image_key(name)):
+            raise DataError(f"{root / other} and {root / name} are the same image by name. Remove one of them.")
+        by_key[image_key(name)] = name
+    where = " and ".join(str(root / folder) for folder in folders)
+    if lost := sorted(name for key, (name, _) in labels.items() if key not in by_key):
+        raise DataError(
+            f"{table} names {lost[0]}, but {where} has no such image ({len(lost)} of {len(labels)} are missing). "
+            "Unpack the images again.",
+            details=lost,
+        )
+    if unknown := sorted(name for key, name in by_key.items() if key not in labels):
+        raise DataError(
+            f"{root / unknown[0]} has no label in {table} ({counted(len(unknown), 'image')} without one). Remove them, "
+            "or download the table again.",
+            details=unknown,
+        )
+    counts = np.bincount([label for _, label in labels.values()], minlength=len(classes))
+    if counts.min() == 0:
+        raise DataError(f"{table} has no image of class {classes[int(counts.argmin())]!r}. Download it again.")
+    ids = sorted(by_key.values(), key=lambda name: name.rpartition("/")[2].rpartition(".")[0])
+    return FileSamples(root, ids, np.array([labels[image_key(name)][1] for name in ids], dtype=np.int64), ids[0])
+
+
+def _jpegs(root: Path, folder: str) -> list[str]:
+    """Return the images of a folder, relative to `root`."""
+    try:
+        files = sorted(path for path in (root / folder).iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
+    except OSError as error:
+        raise DataError(
+            f"{root / folder} cannot be listed: {error.strerror}. Put the images there; {LAYOUT}."
+        ) from error
+    return [path.relative_to(root).as_posix() for path in files if not path.name.startswith(".")]
+
+
+def with_lesions(folders: Iterable[Path], classes: tuple[str, ...], **parts: FileSamples) -> Source:
+    """Return the data set with its lesions; a fifth of the training images becomes the test set if it has none.
+
+    Args:
+        folders: Where tables of lesions may lie.
+        classes: In the order of the labels.
+        parts: The samples of ``train`` and, where the set has them, of ``val`` and ``test``.
+    """
+    folders = list(folders)
+    _require_lesions(folders)
+    ids = [name for samples in parts.values() for name in samples.ids]
+    lesions = read_grouping(folders, LESION, IMAGE_COLUMNS, ids)
+    parts = {part: replace(samples, groups=lesions.of(samples.ids)) for part, samples in parts.items()}
+    if "test" not in parts:
+        train = parts["train"]
+        kept, held_out = group_holdout(
+            train.ids, train.labels, train.groups, classes, fraction=TEST_FRACTION, salt="test"
+        )
+        parts |= {"train": train.part(kept), "test": train.part(held_out)}
+    return Source(classes, train=parts["train"], val=parts.get("val"), test=parts["test"], grouped_by=lesions.by)
+
+
+def _require_lesions(folders: Iterable[Path]) -> None:
+    """Raise DataError if a table that is known to name the lesions does not."""
+    for folder in filter(Path.is_dir, folders):
+        for path in sorted(folder.iterdir()):
+            if path.stem.lower().endswith(_LESION_TABLES) and path.suffix.lower() in TABLE_ENDINGS and path.is_file():
+                read_table(path).first_of([LESION])
