@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+# Of many things that are wrong, so many stand in a message.
+NAMED = 20
 
 
 class ExplainedError(Exception):
@@ -81,6 +84,31 @@ class DataError(UserError):
     def __init__(self, message: str, *, allowed: str = "", remedy: str = "", details: Sequence[str] = ()) -> None:
         super().__init__(message, allowed=allowed, remedy=remedy)
         self.details = tuple(details)
+        self._parts: tuple[DataError, ...] = ()
+
+    @property
+    def parts(self) -> tuple[DataError, ...]:
+        """The errors that this one names, see `all_in_one`; itself, if it is about one thing."""
+        return self._parts or (self,)
+
+    @classmethod
+    def all_in_one(cls, errors: Iterable[DataError], *, what: str) -> DataError:
+        """Return an error that names everything that is wrong, each on a line; the only one as it is.
+
+        Args:
+            errors: One at least.
+            what: Is wrong, as in ``7 images cannot be read``.
+        """
+        parts = tuple(part for error in errors for part in error.parts)
+        if len(parts) == 1:
+            return parts[0]
+        lines = [f"  {part.args[0]}" for part in parts[:NAMED]]
+        if len(parts) > NAMED:
+            lines.append(f"  and {len(parts) - NAMED:,} more: zetasweep data check names all")
+        remedies = dict.fromkeys(part.remedy for part in parts if part.remedy)
+        found = cls("\n".join([f"{len(parts):,} {what}:", *lines]), remedy="\n".join(remedies))
+        found._parts = parts
+        return found
 
 
 class TrackingError(ExplainedError):

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from orchestrator.amounts import counted
 from orchestrator.cli.options import experiment_options
-from orchestrator.errors import DataError
+from orchestrator.errors import NAMED, DataError
 from orchestrator.exit_codes import DONE, INCOMPLETE, WRONG_INPUT
 from orchestrator.experiment import load_experiment
 from orchestrator.terminal import counting_bar, print_lines
@@ -35,7 +35,10 @@ def check(experiment: str, overrides: tuple[str, ...]) -> int:
                 report = check_images(spec, opened, on_progress=show)
         except DataError as error:
             # One set that cannot be read hides nothing about the others.
-            print_lines(console, [f"error: {spec.label}: {error}", *(f"  {name}" for name in error.details)])
+            others = (str(part.args[0]) for part in error.parts[NAMED:])
+            print_lines(
+                console, [f"error: {spec.label}: {error}", *(f"  {name}" for name in (*error.details, *others))]
+            )
             # Labels and images that disagree are what was asked for; anything else is a set that was not looked at.
             code = max(code, INCOMPLETE if error.details else WRONG_INPUT)
             continue

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from orchestrator.amounts import bytes_text
 from orchestrator.data.dataset import ArraySamples, Decoded, Samples, Shape, Source
+from orchestrator.data.image_files import CANNOT_BE_USED
 from orchestrator.errors import DataError
 from orchestrator.machine import free_memory_bytes, num_cores
 
@@ -72,7 +73,7 @@ def decode_into(
         int64 [N, C, 2]: the sum of the pixels of each channel and that of their squares.
 
     Raises:
-        DataError: An image cannot be read.
+        DataError: Images cannot be read; all are decoded, and it names all that cannot.
     """
     images = np.lib.format.open_memmap(path, mode="r+")
     sums = np.empty((*images.shape[:2], 2), dtype=np.int64)
@@ -80,9 +81,13 @@ def decode_into(
     tell = on_progress or (lambda *_: None)
     started, done = time.perf_counter(), 0
     chunks = deque(_chunks(parts))
+    errors: dict[int, DataError] = {}
     while chunks and processes in (None, 1):
         part, rows, indices = chunks.popleft()
-        sums[rows] = _decode_chunk(images[rows], parts[part], indices, image_size)
+        try:
+            sums[rows] = _decode_chunk(images[rows], parts[part], indices, image_size)
+        except DataError as error:
+            errors[rows.start] = error
         done += len(indices)
         tell(done, len(images))
         left_s = (time.perf_counter() - started) / done * (len(images) - done)
@@ -91,9 +96,14 @@ def decode_into(
     if chunks:
         assert processes is not None
         for rows, of_rows in _decoded_by_processes(path, parts, image_size, chunks, processes):
-            sums[rows] = of_rows
-            done += len(of_rows)
+            if isinstance(of_rows, DataError):
+                errors[rows.start] = of_rows
+            else:
+                sums[rows] = of_rows
+            done += rows.stop - rows.start
             tell(done, len(images))
+    if errors:
+        raise DataError.all_in_one([errors[row] for row in sorted(errors)], what=CANNOT_BE_USED)
     images.flush()
     return sums
 
@@ -155,8 +165,8 @@ def _pixel_sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def _decoded_by_processes(
     path: Path, parts: Sequence[Samples], image_size: int | None, chunks: deque[_Chunk], processes: int
-) -> Iterator[tuple[slice, NDArray[np.int64]]]:
-    """Yield the rows of each chunk as soon as they are filled, with their sums."""
+) -> Iterator[tuple[slice, NDArray[np.int64] | DataError]]:
+    """Yield the rows of each chunk as soon as they are filled, with their sums or with what cannot be read."""
     # Not forked from here: a worker of Ray, and PyTorch's own threads, do not survive that.
     context = multiprocessing.get_context("forkserver")
     # PyTorch is imported once, and not by each process.
@@ -178,13 +188,17 @@ def _decoded_by_processes(
             if chunks and not are_up:
                 # They take seconds to start, in which this process decodes itself.
                 part, rows, indices = chunks.pop()
-                yield rows, _decode_chunk(images[rows], parts[part], indices, image_size)
+                try:
+                    yield rows, _decode_chunk(images[rows], parts[part], indices, image_size)
+                except DataError as error:
+                    yield rows, error
             finished, _ = futures.wait(
                 waiting, timeout=None if are_up or not chunks else 0, return_when=FIRST_COMPLETED
             )
             are_up = are_up or bool(finished)
             for future in finished:
-                yield waiting.pop(future), future.result()
+                problem = future.exception()
+                yield waiting.pop(future), problem if isinstance(problem, DataError) else future.result()
     except BrokenProcessPool as error:
         raise DataError(
             "a process that decodes images was killed, probably for want of memory.", remedy="Free some and try again."

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from orchestrator.data.dataset import ArraySamples, Decoded, Source
 from orchestrator.data.decode import OnProgress, decode_into, shape_of
+from orchestrator.data.image_files import is_litter
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ def size_bytes(folder: Path) -> int:
 def listing(root: Path) -> list[tuple[str, int, int]]:
     """Return path, size and time of change (ns) of every file below `root`, sorted; of `root` itself if it is a file.
 
-    Hidden files and folders are passed over.
+    What is no part of any data set is passed over.
     """
     if root.is_file():
         about = root.stat()
@@ -169,7 +170,7 @@ def listing(root: Path) -> list[tuple[str, int, int]]:
 def _files_below(folder: Path, prefix: str) -> Iterator[tuple[str, int, int]]:
     with os.scandir(folder) as found:
         for entry in found:
-            if entry.name.startswith("."):
+            if is_litter(entry.name):
                 continue
             if entry.is_dir():
                 yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")

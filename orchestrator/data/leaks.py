@@ -18,8 +18,8 @@ import torch
 from orchestrator.data.dataset import Samples
 from orchestrator.data.duplicates import SIDE_PX, Fingerprints, fingerprints, near_pairs, one_thread
 from orchestrator.data.groups import NO_GROUPS, torn_groups
+from orchestrator.data.image_files import FileSamples
 from orchestrator.data.leak_report import Duplicate, FingerprintTable, Place, SplitReport, TornGroup, lines
-from orchestrator.data.sets.image_folder import FileSamples
 from orchestrator.data.splits import Indices
 from orchestrator.errors import DataError
 from orchestrator.machine import num_cores

@@ -14,8 +14,8 @@ from orchestrator.data.cache import Cache, default_cache_dir
 from orchestrator.data.dataset import Dataset, DatasetInfo, Decoded, Samples, Source, Split
 from orchestrator.data.decode import OnProgress, decode_in_memory
 from orchestrator.data.groups import describe_groups
+from orchestrator.data.image_files import refuse_dangling
 from orchestrator.data.sets import DATASETS
-from orchestrator.data.sets.image_folder import refuse_dangling
 from orchestrator.data.splits import Indices, split_hash, training_indices, validation_indices
 from orchestrator.errors import DataError
 

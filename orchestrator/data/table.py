@@ -8,13 +8,14 @@ match is never filled in.
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.data.image_files import IMAGE_ENDINGS, is_litter
 from orchestrator.errors import DataError
 
-IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", "")
 _DELIMITERS = ",;\t"
 _MISSING = {"", "-", "?", "n/a", "na", "nan", "none", "null"}
@@ -111,12 +112,12 @@ def tables_with(column: str, folder: Path) -> list[Table]:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in TABLE_ENDINGS)
     except OSError:
         return []  # what is missing there is said by whoever looks for the images
-    return [read_table(path) for path in files if not path.name.startswith(".") and _names(path, column)]
+    return [read_table(path) for path in files if not is_litter(path.name) and _names(path, column)]
 
 
 def image_key(name: str) -> str:
     """Return what two names of the same image have in common: no folder, no ending of an image, small letters."""
-    base = name.strip().replace("\\", "/").rpartition("/")[2].casefold()
+    base = unicodedata.normalize("NFC", name.strip()).replace("\\", "/").rpartition("/")[2].casefold()
     stem, dot, ending = base.rpartition(".")
     return stem if f"{dot}{ending}" in IMAGE_ENDINGS else base
 

@@ -82,7 +82,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from orchestrator.data import decode, load_dataset
 from orchestrator.data.decode import decode_into
-from orchestrator.data.sets.image_folder import FileSamples, open_image_folder
+from orchestrator.data.image_files import FileSamples
+from orchestrator.data.sets.image_folder import open_image_folder
 class Slow(FileSamples):
     def read(self, indices, image_size):
         print("reading", flush=True)

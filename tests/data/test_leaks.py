@@ -18,9 +18,10 @@ from PIL import Image
 from test_duplicates import SAME, Pixels, altered, photographs, tensor
 
 from orchestrator.data.dataset import ArraySamples
+from orchestrator.data.image_files import FileSamples
 from orchestrator.data.leaks import Duplicate, Parts, SplitReport, check_splits, cross_duplicates, lines
 from orchestrator.data.loading import split_samples
-from orchestrator.data.sets.image_folder import FileSamples, open_image_folder
+from orchestrator.data.sets.image_folder import open_image_folder
 from orchestrator.data.sets.skin_lesions import open_isic2017
 from orchestrator.errors import DataError
 

@@ -11,7 +11,7 @@ import numpy as np
 from orchestrator.amounts import counted
 from orchestrator.data.dataset import Source
 from orchestrator.data.groups import read_grouping
-from orchestrator.data.sets.image_folder import FileSamples
+from orchestrator.data.image_files import FileSamples, visible
 from orchestrator.data.splits import group_holdout
 from orchestrator.data.table import TABLE_ENDINGS, image_key, read_table
 from orchestrator.errors import DataError
@@ -97,13 +97,9 @@ def labelled_images(
 
 def _jpegs(root: Path, folder: str) -> list[str]:
     """Return the images of a folder, relative to `root`."""
-    try:
-        files = sorted(path for path in (root / folder).iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
-    except OSError as error:
-        raise DataError(
-            f"{root / folder} cannot be listed: {error.strerror}. Put the images there; {LAYOUT}."
-        ) from error
-    return [path.relative_to(root).as_posix() for path in files if not path.name.startswith(".")]
+    found = visible(root / folder, remedy=f"Put the images there; {LAYOUT}.")
+    names = [entry.name for entry in found if entry.name.lower().endswith((".jpg", ".jpeg"))]
+    return [name if folder == "." else f"{folder}/{name}" for name in names]
 
 
 def with_lesions(folders: Iterable[Path], classes: tuple[str, ...], **parts: FileSamples) -> Source:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from orchestrator.data.dataset import Source
-from orchestrator.data.sets.image_folder import FileSamples
+from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, is_litter, refuse_other_encodings
 from orchestrator.data.sets.lesion_images import (
     IMAGE_COLUMNS,
     LAYOUT,
@@ -25,7 +25,7 @@ from orchestrator.data.sets.lesion_images import (
     with_lesions,
 )
 from orchestrator.data.splits import group_holdout
-from orchestrator.data.table import IMAGE_ENDINGS, read_rows, tables_with
+from orchestrator.data.table import read_rows, tables_with
 from orchestrator.errors import DataError
 
 ISIC2016_CLASSES = ("benign", "malignant")
@@ -220,7 +220,9 @@ def open_dermofit(root: Path) -> Source:
             raise DataError(
                 f"{folder} is missing: DermoFit's {DERMOFIT_CLASSES[name]} images. Unpack its archive there; {LAYOUT}."
             )
-        found = sorted(path.relative_to(root).as_posix() for path in folder.rglob("*") if _is_dermofit_image(path))
+        files = (path.relative_to(root) for path in folder.rglob("*"))
+        found = sorted(path.as_posix() for path in files if _is_dermofit_image(path))
+        refuse_other_encodings(str(root / name) for name in found)
         if not found:
             raise DataError(
                 f"{folder} holds no image: DermoFit's {DERMOFIT_CLASSES[name]} images belong there; {LAYOUT}."
@@ -233,7 +235,9 @@ def open_dermofit(root: Path) -> Source:
 
 
 def _is_dermofit_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_ENDINGS and not path.stem.endswith("mask") and not path.name.startswith(".")
+    """Return whether a file is one; `path` is relative to the data set's folder."""
+    is_image = path.suffix.lower() in IMAGE_ENDINGS and not path.stem.endswith("mask")
+    return is_image and not any(map(is_litter, path.parts))
 
 
 def _first_of(root: Path, *names: str) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.data.dataset import Source
-from orchestrator.data.sets.image_folder import FileSamples
+from orchestrator.data.image_files import FileSamples, is_litter, refuse_other_encodings
 from orchestrator.data.sets.torchvision_arrays import fetch, stored
 from orchestrator.data.splits import group_holdout
 from orchestrator.errors import DataError
@@ -166,7 +166,10 @@ def download_imagenette(root: Path) -> None:
 
 def _listed(root: Path, *splits: Any) -> list[FileSamples]:
     """The files of splits that torchvision has found, in its order."""
-    items = [[split[index] for index in range(len(split))] for split in splits]
+    every = [[split[index] for index in range(len(split))] for split in splits]
+    items = [[(path, label) for path, label in split if not is_litter(Path(path).name)] for split in every]
+    for split in items:
+        refuse_other_encodings(str(path) for path, _ in split)
     ids = [[Path(path).relative_to(root).as_posix() for path, _ in split] for split in items]
     labels = [np.array([label for _, label in split], dtype=np.int64) for split in items]
     return [FileSamples(root, *columns, ids[0][0]) for columns in zip(ids, labels, strict=True)]

@@ -215,7 +215,7 @@ def test_a_folder_of_images_that_is_missing_is_named(tmp_path: Path) -> None:
     write_isic2017(tmp_path)
     shutil.rmtree(tmp_path / "ISIC-2017_Validation_Data")
     with pytest.raises(
-        DataError, match=r"ISIC-2017_Validation_Data cannot be listed: No such file.*docs/data-sets\.md"
+        DataError, match=r"ISIC-2017_Validation_Data cannot be listed: No such file.*\n.*docs/data-sets\.md"
     ):
         open_isic2017(tmp_path)
 

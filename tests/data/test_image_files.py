@@ -1,0 +1,238 @@
+"""Image files as people have them: deep, damaged, with names of other systems and among what these leave behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torchvision.datasets
+from file_sets import write_eurosat
+from lesion_sets import write_dermofit, write_ham10000, write_isic2016, write_isic2018
+from PIL import Image
+from small_sets import write_image_folder
+
+from orchestrator.data import DATASETS, check_dataset, load_dataset, open_dataset
+from orchestrator.data.decode import decode_into
+from orchestrator.data.image_files import bits_per_channel
+from orchestrator.errors import NAMED, DataError
+
+SIDE = 12
+
+
+def png(colour_type: int, depth: int, channels: int) -> bytes:
+    """Zeros, as a PNG; Pillow itself writes no colours of 16 bits."""
+    rows = b"".join(b"\0" + bytes(SIDE * channels * depth // 8) for _ in range(SIDE))
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, depth, colour_type, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def pnm(kind: int, largest: int, channels: int) -> bytes:
+    header = f"P{kind} {SIDE} {SIDE} {largest}\n".encode()
+    if kind <= 3:
+        return header + b"0 " * (SIDE * SIDE * channels)
+    return header + bytes(SIDE * SIDE * channels * (2 if largest > 255 else 1))
+
+
+def tiff(depth: int, channels: int, photometric: int, *, alpha: bool = False) -> bytes:
+    """Zeros, as an uncompressed TIFF."""
+    strip = bytes(SIDE * SIDE * channels * depth // 8)
+    tags = [(256, SIDE), (257, SIDE), (259, 1), (262, photometric), (277, channels), (278, SIDE), (279, len(strip))]
+    tags += [(338, 2)] if alpha else []
+    depths_at = 8 + 2 + 12 * (len(tags) + 2) + 4
+    depths = struct.pack("<" + "H" * channels, *[depth] * channels)
+    fields = {tag: struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags}
+    inline = depths.ljust(4, b"\0") if channels < 3 else struct.pack("<I", depths_at)
+    fields[258] = struct.pack("<HHI", 258, 3, channels) + inline
+    fields[273] = struct.pack("<HHII", 273, 4, 1, depths_at + len(depths))
+    directory = struct.pack("<H", len(fields)) + b"".join(fields[tag] for tag in sorted(fields)) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + directory + depths + strip
+
+
+DEEP = {
+    "grey 16.png": (png(0, 16, 1), 16),
+    "colour 16.png": (png(2, 16, 3), 16),
+    "grey and alpha 16.png": (png(4, 16, 2), 16),
+    "colour and alpha 16.png": (png(6, 16, 4), 16),
+    "grey 16.pgm": (pnm(5, 65535, 1), 16),
+    "grey 12.pgm": (pnm(5, 4095, 1), 12),
+    "colour 16.ppm": (pnm(6, 65535, 3), 16),
+    "colour 12.ppm": (pnm(6, 4095, 3), 12),
+    "plain 12.ppm": (pnm(3, 4095, 3), 12),
+    "grey 16.tif": (tiff(16, 1, 1), 16),
+    "grey 12.tif": (tiff(12, 1, 1), 12),
+    "colour 16.tif": (tiff(16, 3, 2), 16),
+    "colour and alpha 16.tif": (tiff(16, 4, 2, alpha=True), 16),
+    "inks 16.tif": (tiff(16, 4, 5), 16),
+}
+SHALLOW = {
+    "grey.png": png(0, 8, 1),
+    "colour.png": png(2, 8, 3),
+    "grey and alpha.png": png(4, 8, 2),
+    "one bit.png": png(0, 1, 1),
+    "grey.pgm": pnm(5, 255, 1),
+    "colour.ppm": pnm(6, 255, 3),
+    "dark.ppm": pnm(6, 15, 3),
+    "grey.tif": tiff(8, 1, 1),
+    "colour.tif": tiff(8, 3, 2),
+    "colour and alpha.tif": tiff(8, 4, 2, alpha=True),
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_image_folder(tmp_path / "mine")
+
+
+def load(root: Path) -> None:
+    load_dataset("image_folder", root.parent, path=root.name, image_size=8)
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_what_is_deeper_than_eight_bits_is_refused_by_the_depth_of_its_file(root: Path, name: str) -> None:
+    """Pillow narrows most of these to 8 bits before it says anything of them."""
+    content, bits = DEEP[name]
+    victim = root / "test" / "ant" / name
+    victim.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{victim} has {bits} bits per channel; .*\n  remedy:  Convert it"):
+        load(root)
+
+
+@pytest.mark.parametrize("name", SHALLOW)
+def test_what_has_eight_bits_or_fewer_is_read(root: Path, name: str) -> None:
+    victim = root / "test" / "ant" / name
+    victim.write_bytes(SHALLOW[name])
+    load(root)
+    with Image.open(victim) as image:
+        assert bits_per_channel(image) == 8
+
+
+@pytest.mark.parametrize("ending", ["bmp", "gif", "jpg", "png", "ppm", "tiff", "webp"])
+def test_what_pillow_writes_itself_is_read(root: Path, ending: str) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    Image.fromarray(colours).save(root / "test" / "ant" / f"a.{ending}")
+    load(root)
+
+
+def test_all_images_that_cannot_be_read_are_named_at_once(root: Path) -> None:
+    victims = [root / split / "bee" / f"00{number}.png" for split in ("train", "test") for number in (2, 7)]
+    for victim in victims:
+        victim.write_bytes(b"not an image")
+    (root / "test" / "ant" / "deep.png").write_bytes(DEEP["colour 16.png"][0])
+    with pytest.raises(DataError) as raised:
+        load(root)
+    assert str(raised.value).startswith("5 images cannot be used:\n  ")
+    for path in (*victims, root / "test" / "ant" / "deep.png"):
+        assert str(path) in str(raised.value)
+    assert str(raised.value).count("Replace it or remove it") == 1
+    assert "Convert it" in str(raised.value)
+
+
+def test_processes_name_all_of_them_too(root: Path, tmp_path: Path) -> None:
+    victims = [root / split / "bee" / "003.png" for split in ("train", "test")]
+    for victim in victims:
+        victim.write_bytes(b"not an image")
+    source = open_dataset("image_folder", root.parent, path=root.name)
+    images = tmp_path / "images.npy"
+    count = sum(len(samples.labels) for samples in source.parts.values())
+    np.save(images, np.zeros((count, 3, 8, 8), dtype=np.uint8))
+    with pytest.raises(DataError, match="2 images cannot be used") as raised:
+        decode_into(images, source, 8, processes=2)
+    assert [part.args[0].partition(" ")[0] for part in raised.value.parts] == [*map(str, victims)]
+
+
+def test_of_many_the_first_are_named_and_the_others_counted(root: Path) -> None:
+    num = NAMED + 5
+    for number in range(num):
+        (root / "test" / "ant" / f"x{number:03}.png").write_bytes(b"not an image")
+    with pytest.raises(DataError, match=rf"{num} images cannot be used:\n.*x000\.png") as raised:
+        load(root)
+    assert "x019.png" in str(raised.value)
+    assert "x020.png" not in str(raised.value)
+    assert "  and 5 more: zetasweep data check names all\n" in str(raised.value)
+    assert len(raised.value.parts) == num
+
+
+def test_all_that_does_not_belong_is_named_at_once(root: Path) -> None:
+    strays = [root / "train" / "notes.txt", root / "train" / "ant" / "a.doc", root / "test" / "bee" / "b.doc"]
+    for path in strays:
+        path.write_text("x")
+    (root / "test" / "bee" / "folder").mkdir()
+    empty = root / "train" / "wasp"
+    empty.mkdir()
+    with pytest.raises(DataError, match=r"5 things in .* are not as they should be") as raised:
+        check_dataset("image_folder", root.parent, path=root.name)
+    for path in (*strays, root / "test" / "bee" / "folder", empty):
+        assert f"  {path} " in str(raised.value)
+
+
+LITTER = ("Thumbs.db", "desktop.ini", ".DS_Store", "._000.jpg", "._ISIC_0000000.jpg", ".ipynb_checkpoints/a.jpg")
+SETS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "image_folder": (write_image_folder, "train/ant"),
+    "isic2016": (write_isic2016, "ISBI2016_ISIC_Part3_Training_Data"),
+    "isic2018": (write_isic2018, "ISIC2018_Task3_Training_Input"),
+    "ham10000": (write_ham10000, "HAM10000_images_part_1"),
+    "dermofit": (write_dermofit, "MEL"),
+    "eurosat": (write_eurosat, "eurosat/2750/Forest"),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_what_systems_and_editors_leave_behind_is_passed_over(name: str, tmp_path: Path) -> None:
+    write, folder = SETS[name]
+    write(tmp_path / name)
+    path = name if DATASETS[name].path_option else None
+    before = load_dataset(name, tmp_path, path=path, image_size=8)
+    for litter in LITTER:
+        for place in (tmp_path / name, tmp_path / name / folder):
+            (place / litter).parent.mkdir(exist_ok=True)
+            (place / litter).write_bytes(b"x")
+    assert load_dataset(name, tmp_path, path=path, image_size=8).split_hash == before.split_hash
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
+def test_names_that_are_not_utf8_are_refused_with_what_renames_them(root: Path) -> None:
+    folder = os.fsencode(root / "train" / "ant")
+    for name in (b"r\x82sum\x82.png", b"gr\x81n.png"):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(png(2, 8, 3))
+    with pytest.raises(DataError, match=r"2 things in .* are not as they should be") as raised:
+        check_dataset("image_folder", root.parent, path=root.name)
+    text = str(raised.value)
+    text.encode()
+    assert f"{root / 'train' / 'ant'}/r\\x82sum\\x82.png" in text
+    assert "convmv -r -f cp850 -t utf8" in text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
+@pytest.mark.parametrize("place", ["train", "."])
+def test_class_folders_that_are_not_utf8_are_refused(root: Path, place: str) -> None:
+    os.mkdir(os.path.join(os.fsencode(root / place), b"caf\xe9"))
+    with pytest.raises(DataError, match=re.escape(r"caf\xe9: its name is not UTF-8")):
+        check_dataset("image_folder", root.parent, path=root.name)
+
+
+def test_classes_that_differ_in_composition_alone_are_told_so(root: Path) -> None:
+    for split, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
+        (root / split / "bee").rename(root / split / name)
+    with pytest.raises(DataError, match=r"caf\u00e9 looks the same in train and test, but is not: .*NFC.*NFD"):
+        check_dataset("image_folder", root.parent, path=root.name)
+
+
+def test_eurosat_lists_its_files_as_torchvision_does(tmp_path: Path) -> None:
+    write_eurosat(tmp_path / "eurosat")
+    source = open_dataset("eurosat", tmp_path)
+    expected = torchvision.datasets.EuroSAT(tmp_path / "eurosat", loader=str)
+    found = {
+        name: int(label) for part in source.parts.values() for name, label in zip(part.ids, part.labels, strict=True)
+    }
+    assert found == {str(Path(path).relative_to(tmp_path / "eurosat")): label for path, label in expected.samples}
