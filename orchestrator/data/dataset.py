@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -100,6 +100,15 @@ class Samples(Protocol):
 
     def read(self, indices: NDArray[np.int64], image_size: int | None) -> Tensor:
         """The images of these samples, uint8 [len(indices), C, H, W], resized to ``image_size`` if it is given."""
+        ...
+
+
+@runtime_checkable
+class PackedSamples(Samples, Protocol):
+    """Samples in an archive: whoever reads one image must unpack all."""
+
+    def unpacked(self, folder: Path) -> Samples:
+        """Unpack the images into a file in `folder`; return samples that map it, in any number of processes."""
         ...
 
 

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -23,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from orchestrator.amounts import bytes_text
-from orchestrator.data.dataset import ArraySamples, Decoded, Samples, Shape, Source
+from orchestrator.data.dataset import ArraySamples, Decoded, PackedSamples, Samples, Shape, Source
 from orchestrator.data.image_files import CANNOT_BE_USED
 from orchestrator.errors import DataError
 from orchestrator.machine import free_memory_bytes, num_cores
@@ -74,10 +75,26 @@ def decode_into(
 
     Raises:
         DataError: Images cannot be read; all are decoded, and it names all that cannot.
+        OSError: There is no room beside `path` to unpack an archive.
     """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix="unpacked-") as folder:
+        parts = [
+            samples.unpacked(Path(folder)) if isinstance(samples, PackedSamples) else samples
+            for samples in source.parts.values()
+        ]
+        return _decode_parts(path, parts, image_size, on_progress=on_progress, processes=processes)
+
+
+def _decode_parts(
+    path: Path,
+    parts: Sequence[Samples],
+    image_size: int | None,
+    *,
+    on_progress: OnProgress | None,
+    processes: int | None,
+) -> NDArray[np.int64]:
     images = np.lib.format.open_memmap(path, mode="r+")
     sums = np.empty((*images.shape[:2], 2), dtype=np.int64)
-    parts = list(source.parts.values())
     tell = on_progress or (lambda *_: None)
     started, done = time.perf_counter(), 0
     chunks = deque(_chunks(parts))

@@ -23,6 +23,8 @@ from orchestrator.data.dataset import Shape
 from orchestrator.errors import DataError
 
 IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# Of an image that is longer than this, the centre alone is resized.
+MAX_ASPECT = 16
 CANNOT_BE_USED = "images cannot be used"
 # Beside hidden files, which begin with a dot: what Windows leaves in folders of images.
 _LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
@@ -210,10 +212,15 @@ def bits_per_channel(image: Image.Image) -> int:
 def _resized(image: Image.Image, size: int) -> Image.Image:
     """What torchvision's ``Resize(size)`` and ``CenterCrop(size)`` make of it, to the pixel."""
     shorter = min(image.size)
+    width, height = (int(size * side / shorter) for side in image.size)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    if max(width, height) > MAX_ASPECT * size:
+        # Only what is cut out is resized: of 2x6000 pixels the whole would take 600 MB at a size of 224.
+        across, down = image.width / width, image.height / height
+        box = (left * across, top * down, (left + size) * across, (top + size) * down)
+        return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
     if shorter != size:
-        width, height = (int(size * side / shorter) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BILINEAR)  # Pillow always antialiases
-    left, top = round((image.width - size) / 2), round((image.height - size) / 2)
     return image.crop((left, top, left + size, top + size))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torchvision.datasets
+from commands import ROOT
 from file_sets import write_eurosat
 from lesion_sets import write_dermofit, write_ham10000, write_isic2016, write_isic2018
 from PIL import Image
 from small_sets import write_image_folder
+from torchvision.transforms import v2
 
 from orchestrator.data import DATASETS, check_dataset, load_dataset, open_dataset
 from orchestrator.data.decode import decode_into
@@ -236,3 +240,36 @@ def test_eurosat_lists_its_files_as_torchvision_does(tmp_path: Path) -> None:
         name: int(label) for part in source.parts.values() for name, label in zip(part.ids, part.labels, strict=True)
     }
     assert found == {str(Path(path).relative_to(tmp_path / "eurosat")): label for path, label in expected.samples}
+
+
+@pytest.mark.parametrize("shape", [(2, 600), (600, 2), (3, 100), (5, 81)])
+def test_of_very_long_images_the_centre_is_what_torchvision_makes_of_it(root: Path, shape: tuple[int, int]) -> None:
+    image = Image.fromarray(np.random.default_rng(3).integers(0, 256, (*shape, 3), dtype=np.uint8))
+    image.save(root / "test" / "ant" / "000.png")
+    expected = np.asarray(v2.CenterCrop(16)(v2.Resize(16, antialias=True)(image)))
+    dataset = load_dataset("image_folder", root.parent, path=root.name, image_size=16)
+    actual = dataset.images[dataset.test.rows[0]].permute(1, 2, 0).numpy()
+    # To one grey level: a position is rounded otherwise.
+    np.testing.assert_allclose(actual.astype(int), expected.astype(int), atol=1)
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from orchestrator.data.image_files import FileSamples
+samples = FileSamples(Path(sys.argv[1]), ["long.png", "square.png"], np.zeros(2, dtype=np.int64), "square.png")
+samples.read(np.array([1]), 224)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+samples.read(np.array([0]), 224)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_very_long_image_takes_no_memory(tmp_path: Path) -> None:
+    Image.new("RGB", (2, 6000), "red").save(tmp_path / "long.png")
+    Image.new("RGB", (300, 300), "red").save(tmp_path / "square.png")
+    answer = subprocess.run(
+        [sys.executable, "-c", PEAK, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert int(answer.stdout) < 20_000, "kilobytes"

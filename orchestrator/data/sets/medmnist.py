@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -26,6 +26,7 @@ _FAILURES = (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, Runt
 """What zipfile and NumPy raise for files that are missing, truncated or not what their names say."""
 
 _MAX_NAMED = 5
+_BLOCK_BYTES = 16 * 2**20
 
 
 def open_medmnist_npz(path: Path) -> Source:
@@ -77,6 +78,7 @@ class NpzSamples:
         labels: int64 [n].
         stored: Channels, height and width of the stored images.
         groups: See ``Samples``: None.
+        mapped: Where the array has been unpacked to; None: it is read from the archive, as a whole.
     """
 
     path: Path
@@ -85,6 +87,19 @@ class NpzSamples:
     labels: NDArray[np.int64]
     stored: Shape
     groups: Sequence[str] | None = None
+    mapped: Path | None = None
+
+    def unpacked(self, folder: Path) -> NpzSamples:
+        """See ``PackedSamples``.
+
+        Raises:
+            DataError: The array is damaged.
+            OSError: The file cannot be written, e.g. for want of room.
+        """
+        target = folder / f"{self.array}.npy"
+        with target.open("wb") as file:
+            file.writelines(_blocks(self.path, self.array))
+        return replace(self, mapped=target)
 
     def shape(self, image_size: int | None) -> Shape:
         """See ``Samples``."""
@@ -101,8 +116,12 @@ class NpzSamples:
 
     @cached_property
     def _in_memory(self) -> ArraySamples:
-        with _member(self.path, self.array) as file:
-            images = torch.from_numpy(npy.read_array(file))
+        if self.mapped is not None:
+            # Copy-on-write, so that PyTorch takes it; nobody writes, and all processes share the pages.
+            images = torch.from_numpy(npy.open_memmap(self.mapped, mode="c"))
+        else:
+            with _member(self.path, self.array) as file:
+                images = torch.from_numpy(npy.read_array(file))
         images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images.unsqueeze(1)
         return ArraySamples(self.ids, self.labels, images)
 
@@ -147,6 +166,13 @@ def _header(path: Path, array: str) -> tuple[tuple[int, ...], np.dtype]:
         read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(file)
     return shape, dtype
+
+
+def _blocks(path: Path, array: str) -> Iterator[bytes]:
+    """An array's bytes, block by block."""
+    with _member(path, array) as packed:
+        while block := packed.read(_BLOCK_BYTES):
+            yield block
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 from small_sets import write_medmnist
 
 from orchestrator.data import load_dataset
+from orchestrator.data.decode import decode_into
 from orchestrator.data.sets.medmnist import open_medmnist_npz
 from orchestrator.errors import DataError
 
@@ -164,3 +165,40 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 class Bomb:
     def __reduce__(self) -> tuple[object, ...]:
         return pytest.fail, ("unpickled",)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_archive_is_unpacked_once_for_all_processes_and_nothing_of_it_stays(
+    processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_medmnist_npz(write_medmnist(tmp_path / "mine.npz"))
+    expected = np.concatenate(
+        [samples.read(np.arange(len(samples.labels)), 8).numpy() for samples in source.parts.values()]
+    )
+    source = open_medmnist_npz(tmp_path / "mine.npz")
+    folder = tmp_path / "entry"
+    folder.mkdir()
+    np.save(folder / "images.npy", np.zeros_like(expected))
+
+    def read_whole(*_: object) -> None:
+        raise AssertionError("the array is read into memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("orchestrator.data.sets.medmnist.npy.read_array", read_whole)
+        decode_into(folder / "images.npy", source, 8, processes=processes)
+    np.testing.assert_array_equal(np.load(folder / "images.npy"), expected)
+    assert [path.name for path in folder.iterdir()] == ["images.npy"]
+
+
+def test_a_damaged_archive_and_a_full_disk_are_told_apart(tmp_path: Path) -> None:
+    path = write_medmnist(tmp_path / "mine.npz")
+    source = open_medmnist_npz(path)
+    with pytest.raises(FileNotFoundError):
+        source.train.unpacked(tmp_path / "nowhere")
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("train_images.npy").header_offset
+    content[start + 200 : start + 260] = bytes(60)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"train_images cannot be read: .*Put MedMNIST's \.npz file there"):
+        source.train.unpacked(tmp_path)
