@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
 from orchestrator.exit_codes import DONE
 from orchestrator.results import render_status
+from orchestrator.terminal import print_lines
 
 
 @click.command()
@@ -28,8 +28,6 @@ def plan(experiment: str, overrides: tuple[str, ...]) -> int:
     console = Console()
     console.print(render_status(opened.cells, runs))
     planned = make_plan(opened.experiment, opened.cells, runs, placed)
-    lines = plan_lines(planned, opened.experiment) + data_lines(data)
-    console.print(Text("\n".join(lines), overflow="fold"))
-    for warning in other_data(opened.cells, runs, data):
-        console.print(Text(f"warning:   {warning}"))
+    print_lines(console, plan_lines(planned, opened.experiment) + data_lines(data))
+    print_lines(console, (f"warning:   {warning}" for warning in other_data(opened.cells, runs, data)))
     return DONE

@@ -92,6 +92,8 @@ def _resolved(train: TrainSettings, resources: Resources) -> TrainSettings:
     changes: dict[str, Any] = {}
     if train.precision == "auto":
         changes["precision"] = "bf16" if resources.gpus_per_worker > 0 else "fp32"
+    if train.best_by == "error":
+        changes["best_by"] = None
     if train.optimizer == "adamw":
         changes["momentum"] = None
     if train.schedule == "cosine":

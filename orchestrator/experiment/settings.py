@@ -30,6 +30,7 @@ class TrainSettings(Frozen):
         precision: ``auto`` is bf16 on a GPU and fp32 elsewhere; a cell holds what it stands for.
         class_weights: ``balanced`` weighs the loss of class k by n / (K n_k), over the training split.
         sampling: ``balanced`` draws images with replacement, so that each class is as frequent as any other.
+        best_by: None stands for ``error``, which a cell leaves out.
     """
 
     epochs: Count = Field(
@@ -86,6 +87,11 @@ class TrainSettings(Frozen):
         title="balanced draws images with replacement, each class as often as any other",
         default=None,
         description="balanced, or null for each image once per epoch",
+    )
+    best_by: Literal["error", "loss", "balanced_accuracy", "f1_macro", "auroc", "last"] | None = Field(
+        title="the validation metric by which the tested epoch is chosen; last takes the last epoch",
+        default=None,
+        description="error, loss, balanced_accuracy, f1_macro, auroc or last; null is error",
     )
 
     @field_validator("momentum")

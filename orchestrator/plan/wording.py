@@ -30,6 +30,12 @@ def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
         lines.append(
             "warning:   train.class_weights and train.sampling correct the same imbalance twice: drop one of them"
         )
+    if (train.class_weights or train.sampling) and train.best_by in (None, "error"):
+        balanced = "class_weights" if train.class_weights else "sampling"
+        lines.append(
+            f"warning:   train.{balanced} is for the rare classes, but the epoch to test is chosen by the error, which "
+            "the frequent ones decide: set train.best_by to balanced_accuracy, f1_macro or auroc"
+        )
     if ignored := _without_effect(train):
         lines.append(f"warning:   {ignored}")
     if layout.warning:

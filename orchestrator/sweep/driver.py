@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.text import Text
 
 from orchestrator.amounts import counted
 from orchestrator.environment import ray_address
@@ -62,7 +61,7 @@ def _train(
     num_done, epochs = len(cells) - len(pending), sum(cell.train.epochs for cell in pending)
     with joined_or_started(experiment.resources) as layout:
         planned = plan_lines(make_plan(experiment, cells, sweep.runs, layout), experiment) + data_lines(data)
-        console.print(Text("\n".join(planned), overflow="fold"))
+        print_lines(console, planned)
         _warn_of_lost_storage(console, sweep.storage)
         progress = Progress(console, total=len(cells), done=num_done, epochs=epochs)
         delivery = sweep.delivery(progress.say)

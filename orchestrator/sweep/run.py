@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.text import Text
 
 from orchestrator.amounts import counted
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
@@ -108,5 +107,4 @@ def _print_comparison(
 ) -> None:
     console = Console()
     console.print(render(compare(cells, runs), "table"))
-    for warning in other_data(cells, runs, data):
-        console.print(Text(f"warning: {warning}", style="yellow"))
+    print_lines(console, (f"warning: {warning}" for warning in other_data(cells, runs, data)), style="yellow")

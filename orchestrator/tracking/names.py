@@ -52,7 +52,7 @@ EPOCH_METRICS: dict[str, str] = {
     "val/METRIC": "each metric over the validation split",
 }
 FINAL_METRICS: dict[str, str] = {
-    "test/METRIC": "each metric over the test split, with the weights that were best on validation",
+    "test/METRIC": "each metric over the test split, with the weights that were best on validation by `train.best_by`",
     "test/recall/CLASS": "the share of a class's test images that is recognised",
     "best/METRIC": "each validation metric of the epoch that was tested",
     "best/epoch": "the number of that epoch",

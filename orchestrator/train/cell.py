@@ -47,8 +47,8 @@ def train_cell(
     on_full_disk: Callable[[str], None] = logger.error,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> CellResult:
-    """Train, validate after every epoch and test once, from the weights best on validation (lowest error, then lowest
-    loss).
+    """Train, validate after every epoch and test once, from the weights that are best on validation by
+    ``train.best_by``: of equal ones those of the lowest loss.
 
     Every rank of the process group calls it with the same cell and gets the same results. Rank 0 writes an audit of the
     first batch (`orchestrator.train.audit`), and at the end of each epoch a checkpoint, before it reports the epoch. A

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from augment import Backend
 from orchestrator.data import Dataset, Split
 from orchestrator.errors import CellError
 from orchestrator.experiment import Cell
+from orchestrator.metric_names import METRICS
 from orchestrator.records import CellResult, EpochResult, now_ms
 from orchestrator.storage import Point
 from orchestrator.storage.checkpoints import Checkpoints
@@ -274,7 +275,7 @@ class Trainer:
         write_audit(self._folder.audit, found, pixels=shown, class_names=self._dataset.class_names)
 
     def _best(self) -> EpochResult:
-        return min(self._history, key=lambda entry: (entry.metrics["val/error"], entry.metrics["val/loss"]))
+        return best_epoch(self._history, by=self._cell.train.best_by or "error")
 
     def _order(self, *, epoch: int) -> Tensor:
         """Return this rank's batches of an epoch, int64 ``[steps, batch_size_per_worker]`` on the CPU."""
@@ -287,3 +288,22 @@ class Trainer:
             world_size=self._ranks.world_size,
             sample_weights=self._sample_weights,
         )
+
+
+def best_epoch(history: Sequence[EpochResult], *, by: str) -> EpochResult:
+    """Return the epoch whose weights are tested: the best by a validation metric, of equal ones the lowest in loss.
+
+    Args:
+        history: One epoch at least.
+        by: A metric of ``METRICS``, or ``last`` for the last epoch.
+    """
+    if by == "last":
+        return history[-1]
+
+    def rank(entry: EpochResult) -> tuple[float, float]:
+        value = entry.metrics[f"val/{by}"]
+        if math.isnan(value):  # e.g. AUROC of a single class
+            return math.inf, entry.metrics["val/loss"]
+        return -value if METRICS[by].higher_is_better else value, entry.metrics["val/loss"]
+
+    return min(history, key=rank)

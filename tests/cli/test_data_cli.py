@@ -106,8 +106,21 @@ def test_plan_warns_of_correcting_an_imbalance_twice(root: Path, call: Call) -> 
     answer = call("plan", experiment(root), *both)
     assert answer.code == 0
     assert answer.out.count("\nwarning:   train.class_weights and train.sampling correct the same imbalance twice") == 1
-    assert "warning" not in call("plan", experiment(root), *both[:2]).out
-    assert "warning" not in call("plan", experiment(root), *both[2:]).out
+    by = ("-o", "train.best_by=balanced_accuracy")
+    assert "warning" not in call("plan", experiment(root), *both[:2], *by).out
+    assert "warning" not in call("plan", experiment(root), *both[2:], *by).out
+
+
+@pytest.mark.parametrize("setting", ["class_weights", "sampling"])
+def test_plan_warns_where_the_error_chooses_the_epoch_of_a_balanced_training(
+    setting: str, root: Path, call: Call
+) -> None:
+    balanced = ("-o", f"train.{setting}=balanced")
+    warning = f"\nwarning:   train.{setting} is for the rare classes, but the epoch to test is chosen by the error"
+    for chosen in ((), ("-o", "train.best_by=error")):
+        assert warning in call("plan", experiment(root), *balanced, *chosen).out
+    assert "warning" not in call("plan", experiment(root), *balanced, "-o", "train.best_by=last").out
+    assert "warning" not in call("plan", experiment(root)).out
 
 
 def test_plan_counts_one_thing_as_one(root: Path, call: Call) -> None:

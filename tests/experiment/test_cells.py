@@ -73,6 +73,7 @@ def test_key_is_the_same_tomorrow() -> None:
         {"train": {"precision": "fp32"}},
         {"train": {"milestones": [1], "lr_decay": 0.5}},
         {"train": {"lr": 0.1, "weight_decay": 5e-4}},
+        {"train": {"best_by": "error"}},
         {"dataset": [{"name": "digits", "padding_mode": "reflect", "color_jitter": {"hue": 0.0}}]},
         {"dataset": [{"name": "digits", "crop_padding": 0, "hflip": False, "val_fraction": 0.1, "image_size": None}]},
     ],
@@ -97,6 +98,8 @@ def test_what_does_not_change_the_result_is_not_in_the_key(parts: dict[str, Any]
         {"train": {"momentum": 0}},
         {"train": {"optimizer": "adamw"}},
         {"train": {"clip_grad_norm": 1.0}},
+        {"train": {"best_by": "balanced_accuracy"}},
+        {"train": {"best_by": "last"}},
         {"train": {"schedule": "multistep", "milestones": [1]}},
     ],
 )
