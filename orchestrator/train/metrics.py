@@ -9,8 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional import classification as tm
 from torchmetrics.utilities.distributed import gather_all_tensors
@@ -129,15 +131,27 @@ def _auroc(logits: Tensor, labels: Tensor, present: Tensor) -> float:
     """Mean area under the ROC curve of each class that occurs against the rest; NaN if only one occurs."""
     if int(present.sum()) < 2:
         return float("nan")
-    log_odds = _log_odds(logits)
-    areas = []
-    # Class by class: multiclass_auroc counts a class without a positive sample as 0 instead of leaving it out.
-    for label in present.nonzero().flatten().tolist():
-        # The area depends on the order alone. A confident model's probabilities round to 1: ties it does not have.
-        _, places = torch.unique(log_odds[:, label], return_inverse=True)
-        places = places.double() / len(labels)
-        areas.append(tm.binary_auroc(places, (labels == label).long()))
-    return float(torch.stack(areas).mean())
+    # The area depends on the order alone. A confident model's probabilities round to 1: ties it does not have.
+    scores = _log_odds(logits).T.contiguous().numpy()
+    of_label = labels.numpy()
+    areas = [_area(scores[label], of_label == label) for label in present.nonzero().flatten().tolist()]
+    return float(np.mean(areas))
+
+
+def _area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """Exact area under the ROC curve, ties included: the share of pairs in which the positive sample scores higher.
+
+    That is Mann and Whitney's U over the number of pairs, from counts that are whole numbers. torchmetrics walks along
+    the curve, class by class, in ten times the time.
+
+    Args:
+        scores: float64 [n].
+        positive: bool [n]: both kinds occur.
+    """
+    mine, ordered = scores[positive], np.sort(scores)
+    # Of two that are equal, each counts half: twice the pairs that are won, those among the positive ones included.
+    won = int(np.searchsorted(ordered, mine, "left").sum()) + int(np.searchsorted(ordered, mine, "right").sum())
+    return (won - len(mine) ** 2) / (2 * len(mine) * (len(scores) - len(mine)))
 
 
 def _log_odds(logits: Tensor) -> Tensor:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rank_processes import run_ranks
 from torch import Tensor
 
@@ -82,6 +85,22 @@ def test_confidence_does_not_change_the_ranking(scale: int) -> None:
     logits, labels = predictions(600, 2)
     values = compute_metrics(scale * logits, labels, num_classes=2)
     assert values["auroc"] == pytest.approx(compute_metrics(logits, labels, num_classes=2)["auroc"], abs=2e-6)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=40).filter(
+        lambda samples: len({positive for _, positive in samples}) == 2
+    )
+)
+def test_the_area_is_exact_with_ties(samples: list[tuple[int, bool]]) -> None:
+    """Of two classes: the share of pairs that are told apart, an equal score counting half."""
+    scores = torch.tensor([[0.0, score] for score, _ in samples])
+    labels = torch.tensor([int(positive) for _, positive in samples])
+    ours = [score for score, positive in samples if positive]
+    others = [score for score, positive in samples if not positive]
+    won = sum(Fraction(2 * (a > b) + (a == b), 2) for a in ours for b in others)
+    assert compute_metrics(scores, labels, num_classes=2)["auroc"] == float(won / (len(ours) * len(others)))
 
 
 def test_certainty_is_in_the_uppermost_bin() -> None:
