@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from orchestrator.machine import num_cores
 from orchestrator.tracking.names import GIT_COMMIT
 
 PACKAGES = ("zetasweep", "torch", "torchvision", "triton", "ray", "mlflow", "numpy", "torchmetrics")
@@ -20,7 +20,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpus": os.cpu_count(),
+        "cpus": num_cores(),
         "packages": {name: version(name) for name in PACKAGES if _installed(name)},
     }
 

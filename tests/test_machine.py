@@ -1,0 +1,137 @@
+"""What a container or a batch system lets a process have: control groups of both versions, made up and real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from commands import ROOT
+
+from orchestrator.machine import cpu_quotas, free_below_limits, free_memory_bytes, num_cores
+
+GIB = 2**30
+UNLIMITED_V1 = str(2**63 - 4096)
+
+
+def write(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_text(content + "\n")
+
+
+def version_2(tmp_path: Path, *, root: str = "/", path: str = "/") -> Path:
+    mount = tmp_path / "mounted"
+    write(
+        tmp_path, cgroup=f"0::{path}", mountinfo=f"29 23 0:26 {root} {mount} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
+    )
+    return mount
+
+
+def version_1(tmp_path: Path, *, root: str = "/", path: str = "/") -> Path:
+    mount = tmp_path / "mounted"
+    mounts = [
+        f"30 25 0:27 / {mount} ro - tmpfs tmpfs ro,mode=755",
+        f"33 30 0:30 {root} {mount}/cpu,cpuacct rw,nosuid - cgroup cgroup rw,cpu,cpuacct",
+        f"36 30 0:33 {root} {mount}/memory rw,nosuid - cgroup cgroup rw,memory",
+        f"37 30 0:34 / {mount}/unified rw - cgroup2 cgroup2 rw",
+    ]
+    groups = f"5:memory:{path}\n4:cpu,cpuacct:{path}\n1:name=systemd:{path}\n0::/elsewhere"
+    write(tmp_path, cgroup=groups, mountinfo="\n".join(mounts))
+    (mount / "unified").mkdir(parents=True)
+    return mount
+
+
+def test_a_quota_and_a_limit_of_version_2(tmp_path: Path) -> None:
+    mount = version_2(tmp_path)
+    stat = f"anon 5\ninactive_file {GIB}\nactive_file 7"
+    write(mount, cpu__max="150000 100000", memory__max=str(8 * GIB), memory__current=str(3 * GIB), memory__stat=stat)
+    assert list(cpu_quotas(tmp_path)) == [1.5]
+    assert list(free_below_limits(tmp_path)) == [6 * GIB]
+
+
+def test_the_groups_above_limit_it_too(tmp_path: Path) -> None:
+    mount = version_2(tmp_path, path="/job_7/step_0")
+    write(mount / "job_7" / "step_0", cpu__max="max 100000", memory__max="max", memory__current="1")
+    write(mount / "job_7", cpu__max="200000 50000", memory__max=str(4 * GIB), memory__current=str(GIB))
+    write(mount, cpu__max="800000 100000")
+    assert list(cpu_quotas(tmp_path)) == [4.0, 8.0]
+    assert list(free_below_limits(tmp_path)) == [3 * GIB]
+
+
+def test_a_quota_and_a_limit_of_version_1(tmp_path: Path) -> None:
+    mount = version_1(tmp_path, path="/batch")
+    write(mount / "cpu,cpuacct" / "batch", cpu__cfs_quota_us="100000", cpu__cfs_period_us="100000")
+    write(mount / "cpu,cpuacct", cpu__cfs_quota_us="-1", cpu__cfs_period_us="100000")
+    stat = f"inactive_file 1\ntotal_inactive_file {GIB}"
+    limits = {"memory__limit_in_bytes": str(2 * GIB), "memory__usage_in_bytes": str(2 * GIB), "memory__stat": stat}
+    write(mount / "memory" / "batch", **limits)
+    write(mount / "memory", memory__limit_in_bytes=UNLIMITED_V1, memory__usage_in_bytes="1")
+    assert list(cpu_quotas(tmp_path)) == [1.0]
+    assert min(free_below_limits(tmp_path)) == GIB
+
+
+@pytest.mark.parametrize("version", [version_1, version_2])
+def test_in_a_container_the_path_may_be_the_hosts(version: object, tmp_path: Path) -> None:
+    assert callable(version)
+    mount = version(tmp_path, root="/docker/1f3a", path="/docker/1f3a")
+    folder = mount / "cpu,cpuacct" if version is version_1 else mount
+    write(folder, cpu__max="300000 100000")
+    assert list(cpu_quotas(tmp_path)) == [3.0]
+    version(tmp_path / "other", root="/", path="/docker/1f3a")
+    assert list(cpu_quotas(tmp_path / "other")) == []
+
+
+def test_where_there_are_no_control_groups_nothing_is_limited(tmp_path: Path) -> None:
+    assert list(cpu_quotas(tmp_path)) == list(free_below_limits(tmp_path)) == []
+    assert 1 <= num_cores() <= (os.cpu_count() or 1)
+    assert 0 < free_memory_bytes() <= psutil.virtual_memory().total
+
+
+@contextmanager
+def real_group(controller: str, **files: str) -> Iterator[Path]:
+    """A control group of this machine with these limits; skips the test where none can be made."""
+    for parent in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup") / controller):
+        group = parent / f"zetasweep-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            if (group / "cgroup.procs").exists() and all((group / name.replace("__", ".")).exists() for name in files):
+                for name, value in files.items():
+                    (group / name.replace("__", ".")).write_text(value)
+                yield group
+                return
+        except OSError:
+            continue
+        finally:
+            group.rmdir()
+    pytest.skip("no control group can be made here")
+
+
+def in_group(group: Path, ask: str) -> int:
+    """Return what a process in the group is told."""
+    join = f"open({str(group / 'cgroup.procs')!r}, 'w').write('0')"
+    code = f"{join}\nfrom orchestrator.machine import *\nprint({ask})"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return int(answer.stdout)
+
+
+def test_a_real_quota_of_one_core() -> None:
+    version_1 = Path("/sys/fs/cgroup/cpu").is_dir()
+    limit = {"cpu__cfs_quota_us": "100000"} if version_1 else {"cpu__max": "100000 100000"}
+    with real_group("cpu", **limit) as group:
+        assert in_group(group, "num_cores()") == 1
+
+
+def test_a_real_limit_of_memory() -> None:
+    version_1 = Path("/sys/fs/cgroup/memory").is_dir()
+    limit = {"memory__limit_in_bytes": str(GIB)} if version_1 else {"memory__max": str(GIB)}
+    with real_group("memory", **limit) as group:
+        assert 0 < in_group(group, "free_memory_bytes()") <= GIB
