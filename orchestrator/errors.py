@@ -102,11 +102,12 @@ class DataError(UserError):
         parts = tuple(part for error in errors for part in error.parts)
         if len(parts) == 1:
             return parts[0]
-        lines = [f"  {part.args[0]}" for part in parts[:NAMED]]
+        # The first where one line is shown, too.
+        lines = [f"{len(parts):,} {what}: {parts[0].args[0]}", *(f"  {part.args[0]}" for part in parts[1:NAMED])]
         if len(parts) > NAMED:
             lines.append(f"  and {len(parts) - NAMED:,} more: zetasweep data check names all")
         remedies = dict.fromkeys(part.remedy for part in parts if part.remedy)
-        found = cls("\n".join([f"{len(parts):,} {what}:", *lines]), remedy="\n".join(remedies))
+        found = cls("\n".join(lines), remedy="\n".join(remedies))
         found._parts = parts
         return found
 

@@ -134,7 +134,8 @@ def test_all_images_that_cannot_be_read_are_named_at_once(root: Path) -> None:
     (root / "test" / "ant" / "deep.png").write_bytes(DEEP["colour 16.png"][0])
     with pytest.raises(DataError) as raised:
         load(root)
-    assert str(raised.value).startswith("5 images cannot be used:\n  ")
+    assert str(raised.value).startswith(f"5 images cannot be used: {victims[0]} cannot be read as an image")
+    assert raised.value.in_one_line.startswith(f"5 images cannot be used: {victims[0]} cannot be read as an image")
     for path in (*victims, root / "test" / "ant" / "deep.png"):
         assert str(path) in str(raised.value)
     assert str(raised.value).count("Replace it or remove it") == 1
@@ -158,7 +159,7 @@ def test_of_many_the_first_are_named_and_the_others_counted(root: Path) -> None:
     num = NAMED + 5
     for number in range(num):
         (root / "test" / "ant" / f"x{number:03}.png").write_bytes(b"not an image")
-    with pytest.raises(DataError, match=rf"{num} images cannot be used:\n.*x000\.png") as raised:
+    with pytest.raises(DataError, match=rf"{num} images cannot be used: .*x000\.png") as raised:
         load(root)
     assert "x019.png" in str(raised.value)
     assert "x020.png" not in str(raised.value)
@@ -176,7 +177,7 @@ def test_all_that_does_not_belong_is_named_at_once(root: Path) -> None:
     with pytest.raises(DataError, match=r"5 things in .* are not as they should be") as raised:
         check_dataset("image_folder", root.parent, path=root.name)
     for path in (*strays, root / "test" / "bee" / "folder", empty):
-        assert f"  {path} " in str(raised.value)
+        assert f" {path} " in str(raised.value)
 
 
 LITTER = ("Thumbs.db", "desktop.ini", ".DS_Store", "._000.jpg", "._ISIC_0000000.jpg", ".ipynb_checkpoints/a.jpg")

@@ -406,7 +406,7 @@ def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() ->
     """E.g. on a node that lacks the package: Tune says that the trial failed, and never that it started."""
     (cell,) = make_cells(ERM, seeds=(0,))
     delivery, trial = Mock(spec=Delivery), Mock(spec=Trial)
-    trial.config = {"job": {"key": cell.key}}
+    trial.config, trial.last_result = {"job": {"key": cell.key}}, {}
     trial.get_pickled_error.return_value = None
     trial.get_error.return_value = "no module named orchestrator"
     listener = _Listener([cell], delivery, Mock(spec=Progress), max_failures=3)
