@@ -14,6 +14,7 @@ import torch
 from commands import ROOT, Answer, Call, Zetasweep
 
 from orchestrator.environment import prepare_program
+from orchestrator.signals import NOTICES
 
 # Helpers of the chaos suite whose assertions shall say what they compare.
 pytest.register_assert_rewrite("results", "sweeps", "undisturbed")
@@ -107,7 +108,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     # MLflow sets its variable itself, in the process that is told of a store.
     for name in ("RAY_ADDRESS", "ZETASWEEP_DATA", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, *NOTICES)}
 
     def run(*arguments: str | Path) -> Answer:
         from orchestrator.cli.main import main
@@ -119,4 +120,5 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
         return Answer(int(ended.value.code or 0), captured.out, captured.err)
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import signal
 import sys
-from types import FrameType
 
 import click
 
@@ -13,6 +11,8 @@ from orchestrator.cli.lazy import Entry, LazyGroup
 from orchestrator.environment import prepare_program
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.exit_codes import INCOMPLETE, INTERRUPTED, WRONG_INPUT
+from orchestrator.lasting_output import lasting_output
+from orchestrator.signals import take_like_ctrl_c
 
 # A path that cannot be, as opposed to a disk that fails later.
 PATH_ERRORS = (errno.ENAMETOOLONG, errno.EACCES, errno.ENOTDIR, errno.EISDIR)
@@ -52,11 +52,17 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # A job that is stopped gets SIGTERM; it ends like Ctrl-C, with its runs closed.
-    signal.signal(signal.SIGTERM, _like_ctrl_c)
+    take_like_ctrl_c()
     prepare_program()
+    with lasting_output():
+        code = _run()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command that was asked for, say what went wrong, and return the exit code."""
     try:
-        code = cli.main(standalone_mode=False)
+        code: int = cli.main(standalone_mode=False)
     except (UserError, TrackingError, OSError) as error:
         if "--debug" in sys.argv:
             raise
@@ -70,16 +76,9 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         code = INTERRUPTED
-    sys.exit(code)
+    return code
 
 
 def _code_of(error: UserError | TrackingError | OSError) -> int:
     wrong_path = isinstance(error, OSError) and error.errno in PATH_ERRORS
     return WRONG_INPUT if wrong_path or isinstance(error, UserError) else INCOMPLETE
-
-
-def _like_ctrl_c(number: int, frame: FrameType | None) -> None:
-    on_ctrl_c = signal.getsignal(signal.SIGINT)
-    if not callable(on_ctrl_c):  # ignored, as a shell has it for what it starts in the background
-        raise KeyboardInterrupt
-    on_ctrl_c(number, frame)

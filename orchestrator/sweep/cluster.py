@@ -15,6 +15,7 @@ from orchestrator.environment import ray_address
 from orchestrator.errors import UserError, first_line
 from orchestrator.experiment import Resources
 from orchestrator.plan import Layout, Node, layout, local_layout, local_node
+from orchestrator.signals import unheard_by_children
 
 ANSWER_TIMEOUT_S = 10.0
 OBJECT_STORE_BYTES = 128 * 1024**2
@@ -64,16 +65,18 @@ def _start(resources: Resources) -> Layout:
     with suppress(OSError):  # Ray says it, if it needs the folder
         token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        ray.init(
-            address="local",
-            num_cpus=int(-(-node.cpus // 1)),
-            num_gpus=int(node.gpus),
-            # Ray Train frees the placement group of a killed slot through the dashboard's state service.
-            include_dashboard=True,
-            dashboard_host="127.0.0.1",
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-        )
+        # A closed terminal or a batch system sends notices to the cluster, too, which must last until all is saved.
+        with unheard_by_children():
+            ray.init(
+                address="local",
+                num_cpus=int(-(-node.cpus // 1)),
+                num_gpus=int(node.gpus),
+                # Ray Train frees the placement group of a killed slot through the dashboard's state service.
+                include_dashboard=True,
+                dashboard_host="127.0.0.1",
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+            )
     except Exception as error:
         raise UserError(
             f"Ray does not start on this machine ({first_line(error, at_most=300)})",

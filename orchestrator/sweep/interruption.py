@@ -1,4 +1,7 @@
-"""Ctrl-C: once, a sweep saves what it trains and closes its runs; twice, everything it started ends at once."""
+"""Ctrl-C: once, a sweep saves what it trains and closes its runs; twice, everything it started ends at once.
+
+SIGTERM is taken like it, and so is a notice (`orchestrator.signals`), which may come any number of times.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from types import FrameType
 
 import psutil
 
+from orchestrator.signals import NOTICES
+
 
 class Interruption:
     """Takes SIGINT while it is used as a context manager.
 
     Attributes:
-        requested: Whether SIGINT came.
+        requested: Whether it came.
     """
 
     def __init__(self) -> None:
@@ -40,6 +45,8 @@ class Interruption:
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
+            if number in NOTICES:
+                return
             end_at_once()
         self.requested = True
         if not self._heeded:

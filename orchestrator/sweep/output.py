@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.credentials import without_secrets
+from orchestrator.lasting_output import LastingText
 
 
 class _Formatter(logging.Formatter):
@@ -27,7 +28,7 @@ def output_to(log: Path) -> Iterator[Console]:
     sys.stdout.flush()
     sys.stderr.flush()
     terminal, errors = os.dup(1), os.dup(2)
-    console_file = os.fdopen(os.dup(terminal), "w", encoding="utf-8", errors="replace")
+    console_file = LastingText(os.fdopen(os.dup(terminal), "wb"), encoding=sys.stdout.encoding or "utf-8")
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

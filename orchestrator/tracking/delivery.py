@@ -119,7 +119,7 @@ class Delivery:
         try:
             # While the workers start, and not while they train the second cell.
             self._warm_up()
-        except Exception:
+        except BaseException:
             logger.exception("the warm-up failed; the first model will be logged more slowly, or show why it cannot")
         while (entry := self._next()) is not None:
             cell, event = entry
@@ -128,10 +128,11 @@ class Delivery:
             elif cell.key not in self.undelivered:
                 try:
                     self._deliver(cell, event)
-                except Exception as error:
+                except BaseException as error:
                     # Without this thread everything would be lost without a word.
                     logger.exception("the delivery of %s failed", cell.label)
-                    self.undelivered[cell.key] = message_of(error)
+                    ended = f"{type(error).__name__} ended its delivery"
+                    self.undelivered[cell.key] = message_of(error) if isinstance(error, Exception) else ended
 
     def _next(self) -> tuple[Cell, TrackedEvent] | None:
         return self._redo.popleft() if self._redo else self._queue.get()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -28,6 +29,7 @@ from orchestrator.data import load_dataset
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
 from orchestrator.records import Failed, Opened
+from orchestrator.signals import NOTICES
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.tuner import _Listener
 from orchestrator.tracking.delivery import Delivery
@@ -263,7 +265,14 @@ def interrupted(environment: dict[str, str], small: Path, storage: Path, signal_
     process = start(environment, small, storage, "-o", "train.epochs=24")
     until_tracked(storage, 2, process)
     family = children_of(process.pid)
-    process.send_signal(signal_sent)
+    if signal_sent in NOTICES:
+        # To the whole job, as a closed terminal and batch systems do, and not once.
+        for _ in range(2):
+            for pid in (process.pid, *(pid for pid, _ in family)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal_sent)
+    else:
+        process.send_signal(signal_sent)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "Traceback" not in output
@@ -339,8 +348,23 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_sweep_and_leaves_nothing(environment: dict[str, str], small: Path, tmp_path: Path) -> None:
-    interrupted(environment, small, tmp_path / "runs", signal.SIGINT)
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, *NOTICES], ids=lambda number: number.name)
+def test_what_ends_a_sweep_leaves_nothing(
+    environment: dict[str, str], small: Path, tmp_path: Path, signal_sent: signal.Signals
+) -> None:
+    interrupted(environment, small, tmp_path / "runs", signal_sent)
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_when_nobody_reads_what_it_prints(
+    environment: dict[str, str], small: Path, tmp_path: Path
+) -> None:
+    process = start(environment, small, tmp_path / "runs")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(240) == 0
+    assert [run.info.status for run in cell_runs(tmp_path / "runs", "small")] == ["FINISHED"] * 2
 
 
 @pytest.mark.slow

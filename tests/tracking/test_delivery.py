@@ -111,11 +111,15 @@ def test_epochs_that_are_told_again_with_other_numbers_need_one_more_run(
 
 @pytest.mark.parametrize(
     ("error", "undelivered"),
-    [(OSError("no space left on the device"), {}), (RuntimeError("a mistake"), {0: "a mistake"})],
-    ids=["terminal gone", "mistake"],
+    [
+        (OSError("no space left on the device"), {}),
+        (RuntimeError("a mistake"), {0: "a mistake"}),
+        (SystemExit(1), {0: "SystemExit ended its delivery"}),
+    ],
+    ids=["terminal gone", "mistake", "end of the program"],
 )
 def test_what_fails_beside_the_writing_ends_no_delivery(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, undelivered: dict[int, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, undelivered: dict[int, str]
 ) -> None:
     monkeypatch.setattr("orchestrator.tracking.delivery.FIRST_PAUSE_S", 0.01)
     cells = make_cells(ERM, MIXUP, seeds=(0,))
