@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +23,8 @@ from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.started import StartedSweep, say_undelivered
 from orchestrator.sweep.tuner import run_cells
 from orchestrator.terminal import print_lines
+
+logger = logging.getLogger(__name__)
 
 # An interrupted sweep does not wait for an MLflow that does not answer.
 INTERRUPTED_GRACE_S = 3.0
@@ -62,6 +65,7 @@ def _train(
     with joined_or_started(experiment.resources) as layout:
         planned = plan_lines(make_plan(experiment, cells, sweep.runs, layout), experiment) + data_lines(data)
         print_lines(console, planned)
+        logger.info("%s", "\n".join(planned))
         _warn_of_lost_storage(console, sweep.storage)
         progress = Progress(console, total=len(cells), done=num_done, epochs=epochs)
         delivery = sweep.delivery(progress.say)

@@ -1,4 +1,4 @@
-"""Keeps the terminal for the sweep: what Ray, Tune and MLflow print goes to a log file."""
+"""Keeps the terminal for the sweep: what Ray, Tune and MLflow print goes to a log file, beside what the sweep says."""
 
 from __future__ import annotations
 
@@ -35,9 +35,13 @@ def output_to(log: Path) -> Iterator[Console]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)
+    ours = logging.getLogger("orchestrator")
+    level = ours.level
+    ours.setLevel(logging.INFO)
     try:
         yield Console(file=console_file)
     finally:
+        ours.setLevel(level)
         logging.getLogger().removeHandler(handler)
         sys.stdout.flush()
         sys.stderr.flush()

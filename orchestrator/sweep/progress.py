@@ -1,7 +1,8 @@
-"""What a running sweep shows: a live table on a terminal, plain lines elsewhere."""
+"""What a running sweep shows: lines, below them on a terminal a live table; the log has all lines."""
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ from orchestrator.records import (
     now_ms,
 )
 
-# Without a terminal a line per finished cell, and one about a running cell at most this often.
+logger = logging.getLogger(__name__)
+
+# A line per finished cell; without a terminal one about a running cell, too, at most this often.
 PLAIN_INTERVAL_S = 30.0
 
 
@@ -95,7 +98,8 @@ class Progress:
                 assert_never(event)
 
     def say(self, text: str, *, style: str = "yellow") -> None:
-        """Show a line above the table. Where it cannot be shown, e.g. in a file on a full disk, the sweep goes on."""
+        """Show a line above the table, and log it. Where it cannot be shown, e.g. on a full disk, the sweep goes on."""
+        logger.info(text)
         with suppress(OSError):
             self._console.print(Text(text, style=style), soft_wrap=True)
 
@@ -134,8 +138,7 @@ class Progress:
         error = result.metrics["best/error"]
         if self._best is None or error < self._best[0]:
             self._best = (error, cell)
-        if self._live is None:
-            self._line(f"{cell.label}: validation error {100 * error:.2f} %")
+        self._line(f"{cell.label}: validation error {100 * error:.2f} %")
 
     def __rich__(self) -> RenderableType:
         table = Table(box=None, padding=(0, 2), show_header=bool(self._running))
@@ -144,7 +147,9 @@ class Progress:
         for running in self._running.values():
             error = "" if running.error is None else f"{100 * running.error:.2f} %"
             table.add_row(running.cell.label, f"{running.epoch}/{running.cell.train.epochs}", error)
-        bar = ProgressBar(total=self._total, completed=self._done, width=40)
+        # A bar alone does not end its line.
+        bar = Table.grid()
+        bar.add_row(ProgressBar(total=self._total, completed=self._done, width=40))
         parts: list[RenderableType] = [Text(self._summary()), bar, table]
         if self._best is not None:
             parts.append(Text(f"best so far on validation: {self._best[1].label}, error {100 * self._best[0]:.2f} %"))

@@ -6,6 +6,7 @@ MLflow has the results, and a sweep goes on from checkpoints of its own, not by 
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -94,6 +95,8 @@ def run_cells(
 def _prepare_ray(*, joined: bool) -> None:
     set_for("joined_sweep" if joined else "local_sweep")
     set_for("sweep")
+    # It looks for Tune's own result files, which are not written here, and complains of each cell.
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     # Tune hands the keys of AWS to its actors in a way that Ray logs, and has no option against it. Slots need none:
     # MLflow's artifacts are uploaded from here.
     class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not is_secret_name(name)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +69,27 @@ def test_live_table_on_a_terminal() -> None:
     assert "25.00 %" in text
     assert "[2/3 cells, 1 failed" in text
     assert "best so far on validation" in text
+
+
+def test_a_finished_cell_stays_as_a_line_above_the_table() -> None:
+    erm, _ = make_cells(ERM, MIXUP, seeds=(0,))
+    lines = [line for line in shown(terminal=True).splitlines() if erm.label in line and "validation error" in line]
+    assert any(re.search(r"\[2/3 cells.*\]  .*: validation error 25\.00 %", line) for line in lines)
+
+
+def test_the_header_of_the_table_has_a_line_of_its_own() -> None:
+    lines = [line for line in shown(terminal=True).splitlines() if "running" in line and "epoch" in line]
+    assert lines
+    assert not [line for line in lines if "\u2501" in line]
+
+
+def test_what_is_shown_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
+    with caplog.at_level("INFO", logger="orchestrator"):
+        shown(terminal=True)
+    said = [record.getMessage() for record in caplog.records]
+    assert any(erm.label in line and "validation error 25.00 %" in line for line in said)
+    assert any(line.startswith(f"failed: {mixup.label}") for line in said)
 
 
 def test_time_left_counts_from_the_first_epoch(now: list[float]) -> None:
