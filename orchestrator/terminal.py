@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+# Of what is read by programs: a table is as wide as it must be.
+WIDE = 10_000
+
+
+def new_console(file: TextIO | None = None) -> Console:
+    """Return what prints to `file` or the standard output; what is no terminal has lines of any length."""
+    console = Console(file=file)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDE
+    return console
 
 
 def print_lines(console: Console, lines: Iterable[str], *, style: str = "") -> None:

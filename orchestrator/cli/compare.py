@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 import click
-from rich.console import Console
 
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
 from orchestrator.results import Format, remarks, render
 from orchestrator.results import compare as compare_runs
+from orchestrator.terminal import new_console
 
 FORMATS = ("table", "markdown", "csv", "latex")
 
@@ -34,5 +34,5 @@ def compare(experiment: str, overrides: tuple[str, ...], metric: str, format_: s
     if isinstance(shown, str):
         click.echo(shown, nl=False)
     else:
-        Console().print(shown)
+        new_console().print(shown)
     return opened.exit_code(runs)

@@ -6,14 +6,13 @@ from itertools import combinations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from orchestrator.amounts import counted
 from orchestrator.cli.options import experiment_options
 from orchestrator.errors import NAMED, DataError
 from orchestrator.exit_codes import DONE, INCOMPLETE, WRONG_INPUT
 from orchestrator.experiment import load_experiment
-from orchestrator.terminal import counting_bar, print_lines
+from orchestrator.terminal import counting_bar, new_console, print_lines
 
 
 @click.command()
@@ -28,7 +27,7 @@ def check(experiment: str, overrides: tuple[str, ...]) -> int:
     from orchestrator.data.leaks import cross_duplicates, lines
     from orchestrator.plan import check_images, distinct_splits
 
-    console, code, tables = Console(), DONE, []
+    console, code, tables = new_console(), DONE, []
     for spec in distinct_splits(opened.dataset):
         try:
             with counting_bar(console, f"reading {spec.name}") as show:

@@ -14,7 +14,7 @@ from orchestrator.data import DATASETS, Cache, check_dataset, default_cache_dir
 from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE
 from orchestrator.experiment import General
-from orchestrator.terminal import plain_table, print_lines
+from orchestrator.terminal import new_console, plain_table, print_lines
 
 _STATES = ("yes", "no", "--download", "embedded", "your own")
 
@@ -27,7 +27,7 @@ _STATES = ("yes", "no", "--download", "embedded", "your own")
 def list_(data_dir: Path | None, cache_dir: Path | None) -> int:
     """Show which data sets are known, where each is expected, and what is there."""
     found = (data_dir or General(name="any").data_dir).absolute()
-    _print_known(found, Cache((cache_dir or default_cache_dir()).absolute()), Console())
+    _print_known(found, Cache((cache_dir or default_cache_dir()).absolute()), new_console())
     return DONE
 
 

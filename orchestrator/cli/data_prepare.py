@@ -5,20 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from orchestrator.cli.options import experiment_options
 from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE
 from orchestrator.experiment import load_experiment
-from orchestrator.terminal import print_lines
+from orchestrator.terminal import new_console, print_lines
 
 
 @click.command()
 @experiment_options
 def prepare(experiment: str, overrides: tuple[str, ...]) -> int:
     """Decode the images of an experiment now, so that no training waits for it."""
-    opened, console = load_experiment(Path(experiment), overrides), Console()
+    opened, console = load_experiment(Path(experiment), overrides), new_console()
     # SciPy and torchvision: a mistake in the file is said before.
     from orchestrator.plan import distinct_images
     from orchestrator.sweep.decode import decode_images

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
 from orchestrator.exit_codes import DONE
 from orchestrator.results import render_status
-from orchestrator.terminal import print_lines
+from orchestrator.terminal import new_console, print_lines
 
 
 @click.command()
@@ -25,7 +24,7 @@ def plan(experiment: str, overrides: tuple[str, ...]) -> int:
     data = check_inputs(opened.experiment)
     runs = runs_of(opened)
     placed = planned_layout(opened.experiment.resources)
-    console = Console()
+    console = new_console()
     console.print(render_status(opened.cells, runs))
     planned = make_plan(opened.experiment, opened.cells, runs, placed)
     print_lines(console, plan_lines(planned, opened.experiment) + data_lines(data))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
 from orchestrator.errors import UserError
 from orchestrator.results import Selection, render_selection
 from orchestrator.results import select as select_runs
+from orchestrator.terminal import new_console
 
 
 @click.command()
@@ -27,7 +27,7 @@ def select(experiment: str, overrides: tuple[str, ...], metric: str, register: s
 
     runs = runs_of(opened)
     selections = select_runs(opened.cells, runs, metric=metric)
-    Console().print(render_selection(selections))
+    new_console().print(render_selection(selections))
     if register is not None:
         model_uri = _model_to_register(selections, register)
         version = register_model(tracker_of(opened).store, model_uri, register)

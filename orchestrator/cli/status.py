@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
 from orchestrator.results import render_status
+from orchestrator.terminal import new_console
 
 
 @click.command()
@@ -19,5 +19,5 @@ def status(experiment: str, overrides: tuple[str, ...]) -> int:
     from orchestrator.cli.tracked import runs_of
 
     runs = runs_of(opened)
-    Console().print(render_status(opened.cells, runs))
+    new_console().print(render_status(opened.cells, runs))
     return opened.exit_code(runs)

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from rich.console import Console
-
 from orchestrator.doctor.database import examine_schema
 from orchestrator.doctor.disk import examine_disk
 from orchestrator.doctor.environment import examine_access, examine_inputs, examine_versions
@@ -20,6 +18,7 @@ from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.plan import Layout
 from orchestrator.storage import Storage
+from orchestrator.terminal import new_console
 from orchestrator.tracking import Ledger, Tracker, check_place
 
 
@@ -45,7 +44,7 @@ def examine(
     Raises:
         UserError: `fix`, and a sweep is at work on `storage`.
     """
-    report = Report(Console(), fix=fix)
+    report = Report(new_console(), fix=fix)
     holder = storage.holder.read_text(encoding="utf-8") if storage.holder.exists() else ""
     with storage.locked("doctor --fix") if fix and storage.root.is_dir() else nullcontext():
         at_work = not fix and storage.is_locked()

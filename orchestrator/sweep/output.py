@@ -13,6 +13,7 @@ from rich.console import Console
 
 from orchestrator.credentials import without_secrets
 from orchestrator.lasting_output import LastingText
+from orchestrator.terminal import new_console
 
 
 class _Formatter(logging.Formatter):
@@ -39,7 +40,7 @@ def output_to(log: Path) -> Iterator[Console]:
     level = ours.level
     ours.setLevel(logging.INFO)
     try:
-        yield Console(file=console_file)
+        yield new_console(console_file)
     finally:
         ours.setLevel(level)
         logging.getLogger().removeHandler(handler)

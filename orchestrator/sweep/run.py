@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
-
 from orchestrator.amounts import counted
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.plan import DataFound, other_data, pending_cells
@@ -15,7 +13,7 @@ from orchestrator.storage import Storage, journal
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
 from orchestrator.sweep.started import StartedSweep, say_undelivered
-from orchestrator.terminal import print_lines
+from orchestrator.terminal import new_console, print_lines
 from orchestrator.tracking import Tracker
 
 
@@ -51,7 +49,7 @@ def run_missing(
             outcome = run_pending(StartedSweep(experiment, cells, storage, tracker, runs), data, interruption)
     else:
         tracker.sweep.mend(experiment)
-        Console().print(f"nothing is missing: all {len(cells)} cells are done")
+        new_console().print(f"nothing is missing: all {len(cells)} cells are done")
     # Whoever interrupts wants an end, also where MLflow does not answer.
     if outcome is not Outcome.INTERRUPTED:
         _print_comparison(cells, tracker.cell_runs(cells), data)
@@ -73,9 +71,9 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
     untold = [cell for cell, events in journals.items() if not events and storage.cell(cell.key).result.exists()]
     if untold:
         what = f"missing in MLflow: {counted(len(untold), 'trained cell')}"
-        Console().print(f"{what}: zetasweep run delivers from the checkpoints, without training", soft_wrap=True)
+        new_console().print(f"{what}: zetasweep run delivers from the checkpoints, without training", soft_wrap=True)
     if not waiting:
-        Console().print("nothing waits to be delivered")
+        new_console().print("nothing waits to be delivered")
         return Outcome.INCOMPLETE if untold else Outcome.DONE
     undelivered = _deliver(StartedSweep(experiment, cells, storage, tracker, runs), waiting)
     return Outcome.INCOMPLETE if undelivered or untold else Outcome.DONE
@@ -105,6 +103,6 @@ def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]
 def _print_comparison(
     cells: Sequence[Cell], runs: Mapping[str, CellRun], data: Mapping[DatasetSpec, DataFound]
 ) -> None:
-    console = Console()
+    console = new_console()
     console.print(render(compare(cells, runs), "table"))
     print_lines(console, (f"warning: {warning}" for warning in other_data(cells, runs, data)), style="yellow")
