@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 RAY_ADDRESS, RAY_AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_MODE"
@@ -14,10 +15,11 @@ TRACKING_URI = "MLFLOW_TRACKING_URI"
 DATA_DIR, CACHE_DIR = "ZETASWEEP_DATA", "ZETASWEEP_CACHE"
 PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 
-Moment = Literal["program", "local", "store", "sweep", "local_sweep", "joined_sweep", "slot", "group"]
+Moment = Literal["program", "local", "joined", "store", "sweep", "local_sweep", "joined_sweep", "slot", "group"]
 MOMENTS: dict[Moment, str] = {
     "program": "before Ray and MLflow are imported",
     "local": "before Ray is imported, where no cluster is joined",
+    "joined": "before Ray is imported, where a cluster is joined and there is a token",
     "store": "before an MLflow store is opened",
     "sweep": "before Ray Tune starts",
     "local_sweep": "before Ray Tune starts, where no cluster is joined",
@@ -46,12 +48,8 @@ class Setting(NamedTuple):
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        RAY_AUTH_MODE,
-        "token",
-        "program",
-        "Ray lets whoever reaches a cluster run code in it: it is joined by token only",
-    ),
+    # A cluster that asks for none takes it, too.
+    Setting(RAY_AUTH_MODE, "token", "joined", "a cluster that asks for a token is not joined"),
     Setting(RAY_AUTH_MODE, "token", "local", "another user of the machine may run code in the cluster", forced=True),
     # By this variable Ray decides on every system whether a node is bound to the address that others reach it at, or to
     # loopback; it is named after the two systems where loopback is the default. `ray.init` has no option for it: an
@@ -124,6 +122,22 @@ def ray_address() -> str | None:
     return None if address in ("", "local") else address
 
 
+def has_ray_token() -> bool:
+    """Return whether there is a token where Ray looks for one."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    try:
+        return (Path(path) if path else Path.home() / ".ray" / "auth_token").is_file()
+    except (OSError, RuntimeError):  # a home that cannot be looked at, or none
+        return False
+
+
+def asks_for_token() -> bool:
+    """Return whether Ray is told to use its token."""
+    return os.environ.get(RAY_AUTH_MODE, "").lower() == "token"
+
+
 def set_for(moment: Moment) -> None:
     """Set what is read after `moment`; what the user has set stands unless the row is forced."""
     for setting in SETTINGS:
@@ -139,4 +153,6 @@ def prepare_program() -> None:
     if ray_address() is None:
         os.environ.pop(RAY_ADDRESS, None)
         set_for("local")
+    elif has_ray_token():
+        set_for("joined")
     set_for("program")

@@ -9,15 +9,20 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.environment import ray_address
+from orchestrator.environment import asks_for_token, ray_address
 from orchestrator.errors import UserError, first_line
 from orchestrator.experiment import Resources
 from orchestrator.plan import Layout, Node, layout, local_layout, local_node
 from orchestrator.signals import unheard_by_children
 
 ANSWER_TIMEOUT_S = 10.0
+NO_TOKEN = (
+    "the cluster is joined without a token: if it asks for none, whoever reaches it can run code in it "
+    "(docs/security.md)"
+)
 OBJECT_STORE_BYTES = 128 * 1024**2
 
 
@@ -96,11 +101,12 @@ def _join(address: str, resources: Resources) -> Layout:
     except Exception as error:
         raise UserError(
             f"RAY_ADDRESS = {address}: the cluster cannot be joined ({first_line(error, at_most=300)})",
-            remedy="start it with RAY_AUTH_MODE=token ray start --head, share its token (~/.ray/auth_token), "
+            remedy="look whether it runs; if it asks for a token, put that into ~/.ray/auth_token or RAY_AUTH_TOKEN; "
             "or unset RAY_ADDRESS to run on this machine",
         ) from error
     totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return layout(resources, [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals])
+    placed = layout(resources, [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals])
+    return placed if asks_for_token() else replace(placed, warning=NO_TOKEN)
 
 
 def _check_answer(address: str) -> None:

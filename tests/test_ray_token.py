@@ -1,0 +1,60 @@
+"""Whether Ray is told to use a token: always where a cluster is started here, else where there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.environment import RAY_AUTH_MODE, asks_for_token, prepare_program
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("RAY_ADDRESS", RAY_AUTH_MODE, "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        # Whatever is set in the test is taken away after it.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_cluster_of_its_own_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RAY_AUTH_MODE, "disabled")
+    prepare_program()
+    assert asks_for_token()
+
+
+def test_a_cluster_is_joined_without_one_if_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    prepare_program()
+    assert not asks_for_token()
+
+
+@pytest.mark.parametrize("where", ["RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "home"])
+def test_a_cluster_is_joined_with_the_one_that_there_is(
+    where: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    file = home / ".ray" / "auth_token" if where == "home" else home / "token"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("x" * 32)
+    if where != "home":
+        monkeypatch.setenv(where, "x" * 32 if where == "RAY_AUTH_TOKEN" else str(file))
+    prepare_program()
+    assert asks_for_token()
+
+
+def test_what_the_user_says_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 32)
+    monkeypatch.setenv(RAY_AUTH_MODE, "disabled")
+    prepare_program()
+    assert not asks_for_token()
+
+
+def test_a_token_file_that_is_not_there_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(home / "nowhere"))
+    prepare_program()
+    assert not asks_for_token()
