@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO, cast
 
 # What is written now is lost; what is written later may find room.
@@ -39,6 +39,11 @@ class LastingText(io.TextIOWrapper):
         except OSError as error:
             self._lose(error)
 
+    def close(self) -> None:
+        """Close what lies below, with what still waits lost if there is no room for it."""
+        with suppress(OSError):
+            super().close()
+
     def _lose(self, error: OSError) -> None:
         if error.errno not in _NO_ROOM:
             null = os.open(os.devnull, os.O_WRONLY)
@@ -57,8 +62,8 @@ def lasting_output() -> Iterator[None]:
     finally:
         sys.stdout, sys.stderr = before
         for stream in lasting:
-            stream.flush()
             if isinstance(stream, LastingText):
+                stream.flush()
                 stream.detach()  # else it would close what lies below when it goes
 
 

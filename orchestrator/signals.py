@@ -23,18 +23,25 @@ def take_like_ctrl_c() -> None:
 
 @contextmanager
 def unheard_by_children() -> Iterator[None]:
-    """Have processes that are started while it lasts ignore notices: they live until this one has closed them."""
-    before = {number: signal.getsignal(number) for number in NOTICES}
-    for number in NOTICES:
-        signal.signal(number, signal.SIG_IGN)
+    """Have processes that are started while it lasts not get notices: they live until this one has closed them.
+
+    Here a notice that comes meanwhile is taken when it is over.
+    """
+    # The processes inherit the mask.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, NOTICES)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_noticed: set[int] = set()
 
 
 def _like_ctrl_c(number: int, frame: FrameType | None) -> None:
+    if number in NOTICES and _noticed:
+        return  # it is being followed
+    _noticed.update({number} & set(NOTICES))
     on_ctrl_c = signal.getsignal(signal.SIGINT)
     if not callable(on_ctrl_c):  # ignored, as a shell has it for what it starts in the background
         raise KeyboardInterrupt

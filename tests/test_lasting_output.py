@@ -76,7 +76,23 @@ def test_only_a_reader_that_has_gone_is_given_up() -> None:
     for _ in range(3):
         text.write("b" * io.DEFAULT_BUFFER_SIZE)
         text.flush()
+    # Its place has been taken by the null device.
+    assert os.fstat(text.fileno()).st_rdev == os.stat(os.devnull).st_rdev
     text.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_may_have_room_again_and_ends_nothing_when_it_is_closed() -> None:
+    text = LastingText(Path("/dev/full").open("wb"), encoding="utf-8")  # noqa: SIM115
+    text.write("a" * 3 * io.DEFAULT_BUFFER_SIZE)
+    text.flush()
+    assert os.fstat(text.fileno()).st_rdev == os.stat("/dev/full").st_rdev
+    text.close()
+    assert text.closed
+
+
+def test_a_program_without_output_runs(tmp_path: Path) -> None:
+    assert left(tmp_path, "{} >&-")[0] == 0
 
 
 @pytest.mark.parametrize("command", ["plan", "status"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -93,25 +94,36 @@ def test_where_there_are_no_control_groups_nothing_is_limited(tmp_path: Path) ->
     assert 0 < free_memory_bytes() <= psutil.virtual_memory().total
 
 
+def _made(group: Path, **files: str) -> bool:
+    """Make a group with these limits, if that is possible."""
+    try:
+        group.mkdir()
+    except OSError:
+        return False
+    try:
+        if not (group / "cgroup.procs").exists():
+            raise FileNotFoundError
+        for name, value in files.items():
+            (group / name.replace("__", ".")).write_text(value)
+    except OSError:
+        shutil.rmtree(group, ignore_errors=True)
+        with suppress(OSError):
+            group.rmdir()
+        return False
+    return True
+
+
 @contextmanager
 def real_group(controller: str, **files: str) -> Iterator[Path]:
     """A control group of this machine with these limits; skips the test where none can be made."""
     for parent in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup") / controller):
         group = parent / f"zetasweep-test-{os.getpid()}"
-        try:
-            group.mkdir()
-        except OSError:
-            continue
-        try:
-            if (group / "cgroup.procs").exists() and all((group / name.replace("__", ".")).exists() for name in files):
-                for name, value in files.items():
-                    (group / name.replace("__", ".")).write_text(value)
+        if _made(group, **files):
+            try:
                 yield group
-                return
-        except OSError:
-            continue
-        finally:
-            group.rmdir()
+            finally:
+                group.rmdir()
+            return
     pytest.skip("no control group can be made here")
 
 

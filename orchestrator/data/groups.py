@@ -13,7 +13,7 @@ from pathlib import Path
 from orchestrator.amounts import counted
 from orchestrator.data.dataset import Samples, Source
 from orchestrator.data.splits import Indices
-from orchestrator.data.table import Table, image_key, is_missing, tables_with
+from orchestrator.data.table import Table, image_key, is_missing
 from orchestrator.errors import DataError
 
 NO_GROUPS = "none known: each image counts as a thing of its own"
@@ -54,23 +54,22 @@ class Grouping:
         return [self.group_of[key] for key in keys]
 
 
-def read_grouping(folders: Iterable[Path], column: str, id_columns: Sequence[str], ids: Iterable[str]) -> Grouping:
-    """Read which images belong together from every table that has `column`.
+def read_grouping(tables: Iterable[Table], column: str, id_columns: Sequence[str], ids: Iterable[str]) -> Grouping:
+    """Read which images belong together.
 
     Args:
-        folders: Where tables may lie; not below them.
+        tables: All have `column`.
         column: What names the group.
         id_columns: What may name the image, the first that there is.
         ids: The files of all images.
 
     Raises:
-        DataError: A table cannot be read, has no column for the image or names none of the images, or an image is in
-            two groups.
+        DataError: A table has no column for the image or names none of the images, or an image is in two groups.
     """
     known = {image_key(name) for name in ids}
     found: dict[str, tuple[str, Path]] = {}
-    unknown, tables = set(), []
-    for table in (table for folder in folders for table in tables_with(column, folder)):
+    unknown, read = set(), []
+    for table in tables:
         names = set()
         for name, group in table.values(table.first_of(id_columns), column):
             key = image_key(name)
@@ -84,10 +83,10 @@ def read_grouping(folders: Iterable[Path], column: str, id_columns: Sequence[str
                     remedy="Mend or remove one of them.",
                 )
         _require_some(table, names, known)
-        tables.append(table.path.name)
+        read.append(table.path.name)
     unknown -= found.keys()
     group_of = {key: group for key, (group, _) in found.items()} | {key: f"{key} alone" for key in unknown}
-    by = f"{column} in {' and '.join(tables)}" if tables else ""
+    by = f"{column} in {' and '.join(read)}" if read else ""
     if num_unknown := len(unknown & known):
         by += f" ({counted(num_unknown, 'image')} without one: each alone)"
     return Grouping(group_of, by)

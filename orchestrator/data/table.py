@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import csv
 import unicodedata
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.data.image_files import IMAGE_ENDINGS, is_litter
+from orchestrator.data.image_files import IMAGE_ENDINGS, is_litter, refuse_dangling
 from orchestrator.errors import DataError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", "")
 _DELIMITERS = ",;\t"
 _MISSING = {"", "-", "?", "n/a", "na", "nan", "none", "null"}
-_HEADER_BYTES = 4096
+_HEADER_BYTES = 65_536
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=_delimiter(file.readline()))
+            header = next((line for line in file if line.strip()), "")
+            reader = csv.reader(file, delimiter=_delimiter(header))
             file.seek(0)
             rows = [(reader.line_num, row) for row in reader if any(value.strip() for value in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -128,13 +130,23 @@ def is_missing(value: str) -> bool:
 
 
 def _names(path: Path, column: str) -> bool:
-    """Return whether the first line of a file, which may be anything, names a column."""
+    """Return whether the first line of a file, which may be anything, names a column.
+
+    Raises:
+        DataError: Nobody can say, since the file cannot be read.
+    """
+    if path.is_dir():
+        return False
+    refuse_dangling(path)
     try:
         with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES).splitlines()
-    except OSError:
-        return False
-    names = header[0].decode("utf-8-sig", errors="replace") if header else ""
+            beginning = file.read(_HEADER_BYTES)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.", remedy="Mend it, or move it away.") from error
+    # Such a table is found, so that it is refused.
+    encoding = "utf-16" if beginning.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    lines = beginning.decode(encoding, errors="replace").splitlines()
+    names = next((line for line in lines if line.strip()), "")
     return _plain(column) in (_plain(name.strip("\"'")) for name in names.split(_delimiter(names)))
 
 

@@ -25,6 +25,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self._heeded = False
+        self._insisted = 0
         self.requested = False
 
     def __enter__(self) -> Interruption:
@@ -44,10 +45,11 @@ class Interruption:
             self._heeded = False
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            if number in NOTICES:
-                return
+        self._insisted += number not in NOTICES
+        if self._insisted > 1:
             end_at_once()
+        if self.requested:
+            return
         self.requested = True
         if not self._heeded:
             raise KeyboardInterrupt

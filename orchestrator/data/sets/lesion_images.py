@@ -13,7 +13,7 @@ from orchestrator.data.dataset import Source
 from orchestrator.data.groups import read_grouping
 from orchestrator.data.image_files import FileSamples, visible
 from orchestrator.data.splits import group_holdout
-from orchestrator.data.table import TABLE_ENDINGS, image_key, read_table
+from orchestrator.data.table import TABLE_ENDINGS, Table, image_key, read_table, tables_with
 from orchestrator.errors import DataError
 
 TEST_FRACTION = 0.2
@@ -102,18 +102,16 @@ def _jpegs(root: Path, folder: str) -> list[str]:
     return [name if folder == "." else f"{folder}/{name}" for name in names]
 
 
-def with_lesions(folders: Iterable[Path], classes: tuple[str, ...], **parts: FileSamples) -> Source:
+def with_lesions(tables: Iterable[Table], classes: tuple[str, ...], **parts: FileSamples) -> Source:
     """Return the data set with its lesions; a fifth of the training images becomes the test set if it has none.
 
     Args:
-        folders: Where tables of lesions may lie.
+        tables: What says which images show the same lesion.
         classes: In the order of the labels.
         parts: The samples of ``train`` and, where the set has them, of ``val`` and ``test``.
     """
-    folders = list(folders)
-    _require_lesions(folders)
     ids = [name for samples in parts.values() for name in samples.ids]
-    lesions = read_grouping(folders, LESION, IMAGE_COLUMNS, ids)
+    lesions = read_grouping(tables, LESION, IMAGE_COLUMNS, ids)
     parts = {part: replace(samples, groups=lesions.of(samples.ids)) for part, samples in parts.items()}
     if "test" not in parts:
         train = parts["train"]
@@ -124,9 +122,14 @@ def with_lesions(folders: Iterable[Path], classes: tuple[str, ...], **parts: Fil
     return Source(classes, train=parts["train"], val=parts.get("val"), test=parts["test"], grouped_by=lesions.by)
 
 
-def _require_lesions(folders: Iterable[Path]) -> None:
-    """Raise DataError if a table that is known to name the lesions does not."""
+def lesion_tables(*folders: Path) -> list[Table]:
+    """Return the tables in these folders that name lesions.
+
+    Raises:
+        DataError: One cannot be read, or is known to name the lesions, and does not.
+    """
     for folder in filter(Path.is_dir, folders):
         for path in sorted(folder.iterdir()):
             if path.stem.lower().endswith(_LESION_TABLES) and path.suffix.lower() in TABLE_ENDINGS and path.is_file():
                 read_table(path).first_of([LESION])
+    return [table for folder in folders for table in tables_with(LESION, folder)]

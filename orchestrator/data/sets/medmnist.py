@@ -99,6 +99,12 @@ class NpzSamples:
         target = folder / f"{self.array}.npy"
         with target.open("wb") as file:
             file.writelines(_blocks(self.path, self.array))
+        try:
+            npy.open_memmap(target, mode="r")
+        except ValueError as error:  # the header promises more than there is
+            raise DataError(
+                f"{self.path}: {self.array} cannot be read: {error}. Put MedMNIST's .npz file there."
+            ) from error
         return replace(self, mapped=target)
 
     def shape(self, image_size: int | None) -> Shape:
@@ -112,16 +118,19 @@ class NpzSamples:
         Raises:
             DataError: The array is damaged.
         """
-        return self._in_memory.read(indices, image_size)
+        if self.mapped is None:
+            return self._in_memory.read(indices, image_size)
+        # Copy-on-write, so that PyTorch takes it; nobody writes, and all processes share the pages. Not kept: these
+        # samples travel to other processes, and the file is removed after them.
+        return self._of(npy.open_memmap(self.mapped, mode="c")).read(indices, image_size)
 
     @cached_property
     def _in_memory(self) -> ArraySamples:
-        if self.mapped is not None:
-            # Copy-on-write, so that PyTorch takes it; nobody writes, and all processes share the pages.
-            images = torch.from_numpy(npy.open_memmap(self.mapped, mode="c"))
-        else:
-            with _member(self.path, self.array) as file:
-                images = torch.from_numpy(npy.read_array(file))
+        with _member(self.path, self.array) as file:
+            return self._of(npy.read_array(file))
+
+    def _of(self, array: NDArray[np.uint8]) -> ArraySamples:
+        images = torch.from_numpy(array)
         images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images.unsqueeze(1)
         return ArraySamples(self.ids, self.labels, images)
 

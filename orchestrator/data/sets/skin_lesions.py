@@ -21,6 +21,7 @@ from orchestrator.data.sets.lesion_images import (
     Labels,
     add_label,
     labelled_images,
+    lesion_tables,
     one_hot_labels,
     with_lesions,
 )
@@ -74,7 +75,7 @@ def open_isic2016(root: Path) -> Source:
             add_label(labels, row[0], meanings[row[1].strip()], table)
         return labelled_images(root, f"ISBI2016_ISIC_Part3_{name}_Data", labels, ISIC2016_CLASSES, table)
 
-    return with_lesions([root], ISIC2016_CLASSES, train=split("Training"), test=split("Test"))
+    return with_lesions(lesion_tables(root), ISIC2016_CLASSES, train=split("Training"), test=split("Test"))
 
 
 def open_isic2017(root: Path) -> Source:
@@ -103,7 +104,7 @@ def open_isic2017(root: Path) -> Source:
         return labelled_images(root, f"ISIC-2017_{name}_Data", labels, ISIC2017_CLASSES, table)
 
     parts = {"train": split("Training"), "val": split("Validation"), "test": split("Test_v2")}
-    return with_lesions([root], ISIC2017_CLASSES, **parts)
+    return with_lesions(lesion_tables(root), ISIC2017_CLASSES, **parts)
 
 
 def open_isic2018(root: Path) -> Source:
@@ -140,7 +141,7 @@ def open_isic2018(root: Path) -> Source:
     parts = {"train": split("Training")}
     parts |= {part: split(name) for part, name in (("val", "Validation"), ("test", "Test")) if ships(name)}
     folders = [root, *(root / f"ISIC2018_Task3_{name}_GroundTruth" for name in ("Training", "Validation", "Test"))]
-    return with_lesions(folders, ISIC2018_CLASSES, **parts)
+    return with_lesions(lesion_tables(*folders), ISIC2018_CLASSES, **parts)
 
 
 def open_ham10000(root: Path) -> Source:
@@ -162,6 +163,8 @@ def open_ham10000(root: Path) -> Source:
         DataError: A file is missing, the table is not as above, or images and table do not agree.
     """
     tables = [table for table in tables_with("dx", root) if table.has(LESION)]
+    # Dataverse has a table of the official test images, too, which are not read here.
+    tables = [table for table in tables if table.path.stem.lower().startswith("ham10000")] or tables
     if not tables:
         raise DataError(
             f"{root / 'HAM10000_metadata.csv'} is missing: the table of HAM10000 with the columns lesion_id, image_id "
@@ -181,7 +184,7 @@ def open_ham10000(root: Path) -> Source:
         add_label(labels, name, HAM10000_CLASSES.index(diagnosis.lower()), table.path)
     folders = _ham10000_folders(root)
     return with_lesions(
-        [root], HAM10000_CLASSES, train=labelled_images(root, folders, labels, HAM10000_CLASSES, table.path)
+        [table], HAM10000_CLASSES, train=labelled_images(root, folders, labels, HAM10000_CLASSES, table.path)
     )
 
 

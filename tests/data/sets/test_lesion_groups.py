@@ -186,6 +186,24 @@ def test_a_table_that_does_not_tell_of_every_image_is_refused(
         table.unlink()
 
 
+@pytest.mark.parametrize("name", ["HAM10000_metadata.csv", "mine.csv"])
+def test_a_table_that_cannot_be_read_is_not_passed_over(name: str, tmp_path: Path) -> None:
+    write_isic2018(tmp_path)
+    table = tmp_path / "HAM10000_metadata.csv"
+    text = table.read_text()
+    table.unlink()
+    table = tmp_path / name
+    table.write_text("\n \n" + text)
+    assert describe_groups(open_isic2018(tmp_path)) == f"42 groups of 84 images, by lesion_id in {name}"
+    table.write_bytes(text.encode("utf-16"))
+    with pytest.raises(DataError, match=rf"{name} cannot be read"):
+        open_isic2018(tmp_path)
+    table.unlink()
+    table.symlink_to(tmp_path / "unmounted")
+    with pytest.raises(DataError, match=rf"{name} is a symbolic link to .*unmounted, which is not there"):
+        open_isic2018(tmp_path)
+
+
 @pytest.mark.parametrize("missing", ["", "NA", "nan", " "])
 def test_an_image_whose_lesion_is_not_known_is_alone(tmp_path: Path, missing: str) -> None:
     """And not one of a group of all such images."""
@@ -318,14 +336,24 @@ def test_ham10000_is_read_from_two_folders_with_its_diagnoses(tmp_path: Path) ->
     assert open_ham10000(tmp_path).train.ids == source.train.ids
 
 
+def test_the_table_of_the_official_test_images_is_passed_over(tmp_path: Path) -> None:
+    """Dataverse has it beside that of the training images."""
+    write_ham10000(tmp_path, table="HAM10000_metadata.tab")
+    other = "lesion_id\timage_id\tdx\nHAM_1\tISIC_9999999\tnv\n"
+    (tmp_path / "ISIC2018_Task3_Test_GroundTruth.tab").write_text(other)
+    assert describe_groups(open_ham10000(tmp_path)) == "42 groups of 84 images, by lesion_id in HAM10000_metadata.tab"
+
+
 def test_what_is_wrong_with_ham10000_is_said(tmp_path: Path) -> None:
     write_ham10000(tmp_path)
     table = tmp_path / "HAM10000_metadata.csv"
     right = table.read_text()
-    (tmp_path / "copy.csv").write_text(right)
-    with pytest.raises(DataError, match=r"has HAM10000_metadata\.csv and copy\.csv, all with diagnoses and lesions"):
+    (tmp_path / "HAM10000_copy.csv").write_text(right)
+    with pytest.raises(
+        DataError, match=r"has HAM10000_copy\.csv and HAM10000_metadata\.csv, all with diagnoses and lesions"
+    ):
         open_ham10000(tmp_path)
-    (tmp_path / "copy.csv").unlink()
+    (tmp_path / "HAM10000_copy.csv").unlink()
     table.write_text(right.replace(",df", ",wart", 1))
     with pytest.raises(DataError, match=r"ISIC_0000060 has the diagnosis 'wart'; known are mel, nv,"):
         open_ham10000(tmp_path)
