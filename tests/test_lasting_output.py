@@ -96,9 +96,11 @@ def test_a_program_without_output_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["plan", "status"])
-def test_a_command_whose_reader_has_gone_has_the_exit_code_of_what_it_did(command: str, tmp_path: Path) -> None:
+def test_a_command_whose_reader_has_gone_has_the_exit_code_of_what_it_did(
+    command: str, environment: dict[str, str], tmp_path: Path
+) -> None:
     line = f"{sys.executable} -m orchestrator {command} experiments/quickstart.yaml -o storage={tmp_path}/runs"
     shell = f"( {line}; echo $? > {tmp_path}/code ) | true"
-    done = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(["bash", "-c", shell], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
     assert int((tmp_path / "code").read_text()) == (0 if command == "plan" else 1)
