@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.environment import ray_address, set_for
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.records import CellResult, Event, Failed, Interrupted, LastEvent, Opened, Replaced, Waiting, now_ms
+from orchestrator.signals import NOTICES
 from orchestrator.storage import Storage
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.progress import Progress
@@ -159,6 +161,7 @@ class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
     def __init__(self, interruption: Interruption, progress: Progress) -> None:
         self._interruption, self._progress = interruption, progress
         self._said = False
+        self._handlers = {number: signal.getsignal(number) for number in NOTICES}
 
     def __getstate__(self) -> dict[str, Any]:
         # As for `_Listener`.
@@ -168,6 +171,10 @@ class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
+        # Tune takes SIGUSR1 for itself as it starts, and would end without saving.
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
         if self._interruption.requested and not self._said:
             self._said = True
             self._progress.say("interrupted: the running cells are saved, a few seconds; Ctrl-C again ends at once")

@@ -223,6 +223,8 @@ def start(environment: dict[str, str], experiment: Path, storage: Path, *options
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # Whoever runs the tests may have them ignore SIGHUP, by nohup.
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in NOTICES] and None,
     )
 
 
