@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(number: float, noun: str) -> str:
     """Return e.g. ``1 worker``, ``1,797 images`` or ``0.5 CPUs``."""
@@ -22,3 +24,8 @@ def bytes_text(num_bytes: int) -> str:
             return f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:,.1f} TB"
+
+
+def some(names: Sequence[str], *, at_most: int = 3) -> str:
+    """Return the first few of some names, and how many there are more."""
+    return ", ".join(names[:at_most]) + (f" and {len(names) - at_most:,} more" if len(names) > at_most else "")

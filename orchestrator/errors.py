@@ -99,7 +99,7 @@ class DataError(UserError):
             errors: One at least.
             what: Is wrong, as in ``7 images cannot be read``.
         """
-        parts = tuple(part for error in errors for part in error.parts)
+        parts = tuple({part.args[0]: part for error in errors for part in error.parts}.values())
         if len(parts) == 1:
             return parts[0]
         # The first where one line is shown, too.

@@ -31,6 +31,7 @@ class DatasetFacts:
         mean: Of each channel over the training split, in units of [0, 1].
         std: Likewise the standard deviation.
         groups: In a line, which images are known to belong together; None in a journal of an earlier version.
+        unreadable: The ids of images that have been left out since they cannot be read.
     """
 
     name: str
@@ -44,6 +45,7 @@ class DatasetFacts:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     groups: str | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

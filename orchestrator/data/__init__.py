@@ -7,19 +7,19 @@ a ``Source``, and one line in ``DATASETS``.
 from orchestrator.data.cache import Cache, default_cache_dir
 from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Shape, Source, Split
 from orchestrator.data.decode import OnProgress, shape_of
+from orchestrator.data.entry import Images
 from orchestrator.data.groups import NO_GROUPS, describe_groups, torn_groups
 from orchestrator.data.loading import (
     check_dataset,
     decode_dataset,
     download_dataset,
-    hash_of_parts,
     load_dataset,
     num_classes_of,
     open_dataset,
     root_of,
     split_dataset,
-    split_samples,
 )
+from orchestrator.data.partition import describe_splits, hash_of_parts, split_samples
 from orchestrator.data.sets import DATASETS
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Dataset",
     "DatasetInfo",
     "Decoded",
+    "Images",
     "OnProgress",
     "Samples",
     "Shape",
@@ -39,6 +40,7 @@ __all__ = [
     "decode_dataset",
     "default_cache_dir",
     "describe_groups",
+    "describe_splits",
     "download_dataset",
     "hash_of_parts",
     "load_dataset",

@@ -24,8 +24,8 @@ from orchestrator.data.dataset import Decoded, Source
 from orchestrator.data.decode import OnProgress, shape_of
 from orchestrator.data.entry import (
     Entry,
+    Images,
     dataset_of,
-    entry_name,
     is_entry_name,
     last_use,
     open_entry,
@@ -84,15 +84,17 @@ class Cache:
                 remedy=f"Raise cache.limit_gib to {enough_gib:f} or more, or lower dataset.image_size.",
             )
 
-    def path_of(self, name: str, root: Path, image_size: int | None) -> Path:
-        """Return the folder of the entry of a data set whose files lie at `root`, as they are now."""
-        return self.dir / entry_name(name, root, image_size)
+    def path_of(self, images: Images) -> Path:
+        """Return the folder of the entry that holds these images."""
+        return self.dir / images.entry_name
+
+    def found(self, images: Images) -> Decoded | None:
+        """Return these images if they have been decoded; None if not, or if they are damaged."""
+        return open_entry(self.path_of(images), log_level=logging.DEBUG)
 
     def decoded(
         self,
-        name: str,
-        root: Path,
-        image_size: int | None,
+        images: Images,
         *,
         open_source: Callable[[], Source],
         on_progress: OnProgress | None = None,
@@ -102,9 +104,7 @@ class Cache:
         One process makes it, others wait for it.
 
         Args:
-            name: Of the data set.
-            root: Where its files lie.
-            image_size: What to resize to; None keeps the size.
+            images: Which, and how they are decoded.
             open_source: Finds the images; only called if the entry must be made.
             on_progress: Is told of the images that are decoded.
 
@@ -112,16 +112,16 @@ class Cache:
             DataError: An image cannot be read, the cache cannot be written, or there is no room.
         """
         self.check()
-        path = self.path_of(name, root, image_size)
+        path = self.path_of(images)
         # What is damaged is said under the lock: once, and only by the process that makes it again.
-        found = open_entry(path, log_level=logging.DEBUG)
+        found = self.found(images)
         if found is None:
             try:
                 self.dir.mkdir(parents=True, exist_ok=True)
                 with FileLock(self.dir / f"{_LOCK}{path.name}"):
                     found = open_entry(path)
                     if found is None:
-                        self._build(path, open_source(), image_size, on_progress)
+                        self._build(path, open_source(), images, on_progress)
                         found = open_entry(path)
             except OSError as error:
                 raise self._unwritable(error) from error
@@ -162,17 +162,17 @@ class Cache:
             raise self._unwritable(error) from error
         return removed
 
-    def _build(self, path: Path, source: Source, image_size: int | None, on_progress: OnProgress | None) -> None:
+    def _build(self, path: Path, source: Source, images: Images, on_progress: OnProgress | None) -> None:
         building = self.dir / f"{_BUILDING}{path.name}"
         shutil.rmtree(building, ignore_errors=True)
         shutil.rmtree(path, ignore_errors=True)
         self._remove_unfinished()
-        count, shape = shape_of(source, image_size)
+        count, shape = shape_of(source, images.image_size)
         needed_bytes = count * math.prod(shape)
         self._make_room(needed_bytes)
         free_bytes = shutil.disk_usage(self.dir).free
         try:
-            write_entry(building, source, image_size, on_progress=on_progress)
+            write_entry(building, source, images, on_progress=on_progress)
             building.rename(path)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +15,11 @@ from torch import Tensor
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
+
+Layout = Mapping[str, Any]
+"""How a set that is your own lies in its folder, by the options of the experiment file: plain data."""
+
+AS_USUAL: Layout = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Dataset:
         std: Standard deviation of each channel of ``train``, likewise; 1 for a channel that is constant.
         split_hash: SHA-256 (hex) over which samples, with which labels, are in which split.
         groups: In a line, which images are known to belong together, and by what.
+        unreadable: The ids of images that have been left out since they cannot be read.
     """
 
     name: str
@@ -59,6 +66,7 @@ class Dataset:
     std: tuple[float, ...]
     split_hash: str
     groups: str
+    unreadable: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -153,6 +161,8 @@ class Source:
         val: The validation samples that the set ships, if it does.
         grouped_by: What says which samples belong together, e.g. ``lesion_id in HAM10000_metadata.tab``; empty if
             nothing does.
+        test_is: In words, what ``test`` is where the set ships none; empty if it does.
+        not_read: In words, what lies among the samples and is none of them, e.g. ``2 folders: masks, raw``.
     """
 
     class_names: tuple[str, ...]
@@ -160,6 +170,8 @@ class Source:
     test: Samples
     val: Samples | None = None
     grouped_by: str = ""
+    test_is: str = ""
+    not_read: str = ""
 
     @property
     def parts(self) -> dict[str, Samples]:
@@ -176,11 +188,13 @@ class Decoded:
         source: Its samples; their images are views of ``images``.
         images: uint8 [N, C, S, S]: those of all parts of ``source``, one after the other.
         pixel_sums: int64 [N, C, 2]: the sum of the pixels of each channel, and that of their squares.
+        unreadable: What has been left out since it cannot be read: the id of each image, and why.
     """
 
     source: Source
     images: Tensor
     pixel_sums: NDArray[np.int64]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -188,7 +202,7 @@ class DatasetInfo:
     """One entry of the registry of data sets.
 
     Attributes:
-        open: Finds the data set below a folder; raises ``DataError``.
+        open: Finds the data set below a folder; takes ``layout_options`` as keywords, too; raises ``DataError``.
         description: One line: what it is and where it comes from.
         num_classes: None if only the folder tells.
         image_shape: Channels, height, width as stored; None if only the folder tells.
@@ -197,12 +211,13 @@ class DatasetInfo:
         files: What must exist below the data set's folder.
         path_option: The option of the experiment file that names your own files below ``data_dir``: ``folder`` or
             ``file``; None: they lie in a folder of the data set's name.
+        layout_options: Options of the experiment file that say how your own files lie there.
         embedded: It lies in no file of its own, so there is nothing to cache.
-        check: Looks closer than ``files`` without decoding images; raises ``DataError``.
+        check: Looks closer than ``files`` without decoding images; is called like ``open``; raises ``DataError``.
         download: Fetches the data set into a folder; None if it cannot be fetched.
     """
 
-    open: Callable[[Path], Source]
+    open: Callable[..., Source]
     description: str
     num_classes: int | None = None
     image_shape: Shape | None = None
@@ -210,6 +225,7 @@ class DatasetInfo:
     hflip: bool = False
     files: tuple[str, ...] = ()
     path_option: Literal["folder", "file"] | None = None
+    layout_options: tuple[str, ...] = ()
     embedded: bool = False
-    check: Callable[[Path], object] | None = None
+    check: Callable[..., object] | None = None
     download: Callable[[Path], None] | None = None

@@ -11,11 +11,11 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from orchestrator.amounts import bytes_text
 from orchestrator.data.dataset import ArraySamples, Decoded, PackedSamples, Samples, Shape, Source
-from orchestrator.data.image_files import CANNOT_BE_USED
+from orchestrator.data.image_files import CANNOT_BE_USED, FileSamples
 from orchestrator.errors import DataError
 from orchestrator.machine import free_memory_bytes, num_cores
 
@@ -53,25 +53,37 @@ def shape_of(source: Source, image_size: int | None) -> tuple[int, Shape]:
     return sum(len(samples.labels) for samples in source.parts.values()), shapes.pop()
 
 
+@dataclass(frozen=True)
+class Decoding:
+    """What is known of images once they are decoded.
+
+    Attributes:
+        pixel_sums: int64 [N, C, 2]: the sum of the pixels of each channel and that of their squares.
+        unreadable: The rows of the files that cannot be read, and why; what is in the array there means nothing.
+    """
+
+    pixel_sums: NDArray[np.int64]
+    unreadable: Mapping[int, DataError]
+
+
 def decode_into(
     path: Path,
     source: Source,
     image_size: int | None,
     *,
+    skip_unreadable: bool = False,
     on_progress: OnProgress | None = None,
     processes: int | None = None,
-) -> NDArray[np.int64]:
+) -> Decoding:
     """Decode every image of `source` into the array file at `path`.
 
     Args:
         path: A ``.npy`` file, uint8 [N, C, S, S], in the order of ``source.parts``.
         source: What to decode.
         image_size: What to resize to; None keeps the size.
+        skip_unreadable: Whether files that cannot be read are no error.
         on_progress: See `OnProgress`.
         processes: How many; None: one until it shows that it would take long, then all cores.
-
-    Returns:
-        int64 [N, C, 2]: the sum of the pixels of each channel and that of their squares.
 
     Raises:
         DataError: Images cannot be read; all are decoded, and it names all that cannot.
@@ -82,7 +94,10 @@ def decode_into(
             samples.unpacked(Path(folder)) if isinstance(samples, PackedSamples) else samples
             for samples in source.parts.values()
         ]
-        return _decode_parts(path, parts, image_size, on_progress=on_progress, processes=processes)
+        decoding = _decode_parts(path, parts, image_size, on_progress=on_progress, processes=processes)
+    if decoding.unreadable and not skip_unreadable:
+        raise DataError.all_in_one([error for _, error in sorted(decoding.unreadable.items())], what=CANNOT_BE_USED)
+    return decoding
 
 
 def _decode_parts(
@@ -92,19 +107,17 @@ def _decode_parts(
     *,
     on_progress: OnProgress | None,
     processes: int | None,
-) -> NDArray[np.int64]:
+) -> Decoding:
     images = np.lib.format.open_memmap(path, mode="r+")
     sums = np.empty((*images.shape[:2], 2), dtype=np.int64)
     tell = on_progress or (lambda *_: None)
     started, done = time.perf_counter(), 0
     chunks = deque(_chunks(parts))
-    errors: dict[int, DataError] = {}
+    unreadable: dict[int, DataError] = {}
     while chunks and processes in (None, 1):
         part, rows, indices = chunks.popleft()
-        try:
-            sums[rows] = _decode_chunk(images[rows], parts[part], indices, image_size)
-        except DataError as error:
-            errors[rows.start] = error
+        sums[rows], errors = _decode_chunk(images[rows], parts[part], indices, image_size)
+        unreadable |= {rows.start + place: error for place, error in errors.items()}
         done += len(indices)
         tell(done, len(images))
         left_s = (time.perf_counter() - started) / done * (len(images) - done)
@@ -112,17 +125,13 @@ def _decode_parts(
             processes = num_cores()
     if chunks:
         assert processes is not None
-        for rows, of_rows in _decoded_by_processes(path, parts, image_size, chunks, processes):
-            if isinstance(of_rows, DataError):
-                errors[rows.start] = of_rows
-            else:
-                sums[rows] = of_rows
+        for rows, (of_rows, errors) in _decoded_by_processes(path, parts, image_size, chunks, processes):
+            sums[rows] = of_rows
+            unreadable |= {rows.start + place: error for place, error in errors.items()}
             done += rows.stop - rows.start
             tell(done, len(images))
-    if errors:
-        raise DataError.all_in_one([errors[row] for row in sorted(errors)], what=CANNOT_BE_USED)
     images.flush()
-    return sums
+    return Decoding(sums, unreadable)
 
 
 def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
@@ -156,6 +165,9 @@ def _main_can_be_imported() -> bool:
 _Chunk = tuple[int, slice, NDArray[np.int64]]
 """Number of the part, its rows in the array, and the indices of its samples."""
 
+_OfChunk = tuple[NDArray[np.int64], Mapping[int, DataError]]
+"""The sums of its pixels, int64 [n, C, 2], and which of its images cannot be read, and why."""
+
 
 def _chunks(parts: Sequence[Samples]) -> Iterator[_Chunk]:
     first = 0
@@ -168,10 +180,21 @@ def _chunks(parts: Sequence[Samples]) -> Iterator[_Chunk]:
 
 def _decode_chunk(
     rows: NDArray[np.uint8], samples: Samples, indices: NDArray[np.int64], image_size: int | None
-) -> NDArray[np.int64]:
-    """Fill `rows` and return their sums, int64 [n, C, 2]."""
-    rows[:] = samples.read(indices, image_size).numpy()
-    return _pixel_sums(rows)
+) -> _OfChunk:
+    """Fill `rows`; those of images that cannot be read with 0."""
+    try:
+        rows[:] = samples.read(indices, image_size).numpy()
+    except DataError:
+        if not isinstance(samples, FileSamples):
+            raise
+        errors = {}
+        for place in range(len(indices)):
+            try:
+                rows[place] = samples.read(indices[place : place + 1], image_size).numpy()[0]
+            except DataError as error:
+                rows[place], errors[place] = 0, error
+        return _pixel_sums(rows), errors
+    return _pixel_sums(rows), {}
 
 
 def _pixel_sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -182,8 +205,8 @@ def _pixel_sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def _decoded_by_processes(
     path: Path, parts: Sequence[Samples], image_size: int | None, chunks: deque[_Chunk], processes: int
-) -> Iterator[tuple[slice, NDArray[np.int64] | DataError]]:
-    """Yield the rows of each chunk as soon as they are filled, with their sums or with what cannot be read."""
+) -> Iterator[tuple[slice, _OfChunk]]:
+    """Yield the rows of each chunk as soon as they are filled."""
     # Not forked from here: a worker of Ray, and PyTorch's own threads, do not survive that.
     context = multiprocessing.get_context("forkserver")
     # PyTorch is imported once, and not by each process.
@@ -195,7 +218,7 @@ def _decoded_by_processes(
         initargs=(path, parts, image_size),
     )
     images = np.lib.format.open_memmap(path, mode="r+")
-    waiting: dict[Future[NDArray[np.int64]], slice] = {}
+    waiting: dict[Future[_OfChunk], slice] = {}
     are_up = False
     try:
         while chunks or waiting:
@@ -205,17 +228,13 @@ def _decoded_by_processes(
             if chunks and not are_up:
                 # They take seconds to start, in which this process decodes itself.
                 part, rows, indices = chunks.pop()
-                try:
-                    yield rows, _decode_chunk(images[rows], parts[part], indices, image_size)
-                except DataError as error:
-                    yield rows, error
+                yield rows, _decode_chunk(images[rows], parts[part], indices, image_size)
             finished, _ = futures.wait(
                 waiting, timeout=None if are_up or not chunks else 0, return_when=FIRST_COMPLETED
             )
             are_up = are_up or bool(finished)
             for future in finished:
-                problem = future.exception()
-                yield waiting.pop(future), problem if isinstance(problem, DataError) else future.result()
+                yield waiting.pop(future), future.result()
     except BrokenProcessPool as error:
         raise DataError(
             "a process that decodes images was killed, probably for want of memory.", remedy="Free some and try again."
@@ -242,6 +261,6 @@ def _begin(path: Path, parts: Sequence[Samples], image_size: int | None) -> None
     _target = np.lib.format.open_memmap(path, mode="r+"), parts, image_size
 
 
-def _decode_here(part: int, rows: slice, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+def _decode_here(part: int, rows: slice, indices: NDArray[np.int64]) -> _OfChunk:
     images, parts, image_size = _target
     return _decode_chunk(images[rows], parts[part], indices, image_size)

@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from orchestrator.data.dataset import ArraySamples, Decoded, Source
-from orchestrator.data.decode import OnProgress, decode_into, shape_of
+from orchestrator.data.dataset import ArraySamples, Decoded, Layout, Source
+from orchestrator.data.decode import Decoding, OnProgress, decode_into, shape_of
 from orchestrator.data.image_files import is_litter
+from orchestrator.errors import DataError
 
 logger = logging.getLogger(__name__)
 
 # Raise it when decoding gives other pixels, or an entry looks otherwise.
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 IMAGES, INDEX = "images.npy", "index.npz"
+# What a `Source` says in words.
+_TEXTS = ("grouped_by", "test_is", "not_read")
 _NAME = re.compile(r"\w+-(\d+px|stored)-[0-9a-f]{16}")
 _BLOCK_BYTES = 16 * 2**20
 
@@ -58,19 +61,40 @@ class Entry:
         return dataset_of(self.path.name)
 
 
-def entry_name(dataset: str, root: Path, image_size: int | None) -> str:
-    """Return the name of the entry of a data set whose files lie at `root`, as they are now."""
-    content = [
-        dataset,
-        str(root.resolve()),
-        listing(root),
-        image_size,
-        DECODER_VERSION,
-        version("pillow"),
-        version("torch"),
-    ]
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-    return f"{dataset}-{f'{image_size}px' if image_size else 'stored'}-{digest}"
+@dataclass(frozen=True)
+class Images:
+    """What an entry holds: which images, as they are now, and how they are decoded.
+
+    Attributes:
+        dataset: The name of the data set.
+        root: Where its files lie.
+        image_size: What to resize to; None keeps the size.
+        layout: How a set that is your own lies there.
+        skip_unreadable: Whether files that cannot be read are left out, or an error.
+    """
+
+    dataset: str
+    root: Path
+    image_size: int | None
+    layout: Layout = field(default_factory=dict)
+    skip_unreadable: bool = False
+
+    @property
+    def entry_name(self) -> str:
+        """The name of the entry."""
+        content: list[object] = [
+            self.dataset,
+            str(self.root.resolve()),
+            listing(self.root),
+            self.image_size,
+            DECODER_VERSION,
+            version("pillow"),
+            version("torch"),
+        ]
+        content += [dict(self.layout)] if self.layout else []
+        content += ["skip unreadable"] if self.skip_unreadable else []
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return f"{self.dataset}-{f'{self.image_size}px' if self.image_size else 'stored'}-{digest}"
 
 
 def is_entry_name(name: str) -> bool:
@@ -83,24 +107,33 @@ def dataset_of(name: str) -> str:
     return name.rsplit("-", 2)[0]
 
 
-def write_entry(folder: Path, source: Source, image_size: int | None, *, on_progress: OnProgress | None) -> None:
+def write_entry(folder: Path, source: Source, images: Images, *, on_progress: OnProgress | None) -> None:
     """Decode a data set into a new folder, through a loss of power too.
 
     Args:
         folder: Is made; what lies in it after an error is not an entry.
         source: What to decode.
-        image_size: What to resize to; None keeps the size.
+        images: How.
         on_progress: Is told of the images that are decoded.
 
     Raises:
-        DataError: An image cannot be read.
+        DataError: An image cannot be read, or a class has none that can.
         OSError: The disk is full or not writable.
     """
-    count, shape = shape_of(source, image_size)
+    count, shape = shape_of(source, images.image_size)
     folder.mkdir()
     _allocate(folder / IMAGES, (count, *shape))
-    sums = decode_into(folder / IMAGES, source, image_size, on_progress=on_progress)
-    _write_index(folder, source, sums)
+    decoding = decode_into(
+        folder / IMAGES,
+        source,
+        images.image_size,
+        skip_unreadable=images.skip_unreadable,
+        on_progress=on_progress,
+    )
+    kept = np.setdiff1d(np.arange(count), list(decoding.unreadable))
+    if decoding.unreadable:
+        _keep_rows(folder / IMAGES, kept)
+    _write_index(folder, source, decoding, kept)
 
 
 def open_entry(folder: Path, *, log_level: int = logging.WARNING) -> Decoded | None:
@@ -128,7 +161,8 @@ def open_entry(folder: Path, *, log_level: int = logging.WARNING) -> Decoded | N
                 rows = images[first : first + len(labels)]
                 parts[part] = ArraySamples(index[f"{part}_ids"].tolist(), labels, rows, groups)
                 first += len(labels)
-        grouped_by = str(index["grouped_by"])
+        texts = {name: str(index[name]) for name in _TEXTS if name in index}
+        unreadable = dict(zip(index["unreadable"].tolist(), index["why"].tolist(), strict=True))
         with suppress(OSError):  # another user's
             os.utime(folder / INDEX)  # the time of the last use
     except FileNotFoundError:
@@ -141,9 +175,9 @@ def open_entry(folder: Path, *, log_level: int = logging.WARNING) -> Decoded | N
         train=parts["train"],
         val=parts.get("val"),
         test=parts["test"],
-        grouped_by=grouped_by,
+        **texts,
     )
-    return Decoded(source=source, images=images, pixel_sums=index["pixel_sums"])
+    return Decoded(source=source, images=images, pixel_sums=index["pixel_sums"], unreadable=unreadable)
 
 
 def last_use(folder: Path) -> float:
@@ -190,18 +224,46 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _write_index(folder: Path, source: Source, sums: NDArray[np.int64]) -> None:
+def _keep_rows(path: Path, rows: NDArray[np.int64]) -> None:
+    """Write an array file anew with these rows alone."""
+    images = np.lib.format.open_memmap(path, mode="r")
+    target = path.with_suffix(".kept")
+    kept = np.lib.format.open_memmap(target, mode="w+", dtype=images.dtype, shape=(len(rows), *images.shape[1:]))
+    for place, row in enumerate(rows):
+        kept[place] = images[row]
+    kept.flush()
+    target.replace(path)
+
+
+def _write_index(folder: Path, source: Source, decoding: Decoding, kept: NDArray[np.int64]) -> None:
+    """Write what is known of the images of the rows that are kept.
+
+    Raises:
+        DataError: A class of a part has none.
+    """
+    why = {row: error.in_one_line for row, error in sorted(decoding.unreadable.items())}
+    ids = [name for samples in source.parts.values() for name in samples.ids]
     arrays: dict[str, NDArray[Any]] = {
         "class_names": np.array(source.class_names),
-        "grouped_by": np.array(source.grouped_by),
-        "pixel_sums": sums,
+        **{name: np.array(getattr(source, name)) for name in _TEXTS},
+        "pixel_sums": decoding.pixel_sums[kept],
         "crc32": np.array(_crc32(folder / IMAGES), dtype=np.uint64),
+        "unreadable": np.array([ids[row] for row in why], dtype=str),
+        "why": np.array(list(why.values()), dtype=str),
     }
+    first = 0
     for part, samples in source.parts.items():
-        arrays[f"{part}_labels"] = samples.labels
-        arrays[f"{part}_ids"] = np.array(samples.ids)
+        mine = kept[(first <= kept) & (kept < first + len(samples.labels))] - first
+        if lost := set(samples.labels.tolist()) - set(samples.labels[mine].tolist()):
+            row = first + samples.labels.tolist().index(min(lost))
+            raise DataError(
+                f"class {source.class_names[min(lost)]!r} of {part} has no image that can be read: {why[row]}"
+            )
+        first += len(samples.labels)
+        arrays[f"{part}_labels"] = samples.labels[mine]
+        arrays[f"{part}_ids"] = np.array(samples.ids)[mine]
         if samples.groups is not None:
-            arrays[f"{part}_groups"] = np.array(samples.groups)
+            arrays[f"{part}_groups"] = np.array(samples.groups)[mine]
     with (folder / INDEX).open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
         file.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +10,25 @@ import torch
 from numpy.typing import NDArray
 
 from orchestrator.data.cache import Cache, default_cache_dir
-from orchestrator.data.dataset import Dataset, DatasetInfo, Decoded, Samples, Source, Split
+from orchestrator.data.dataset import AS_USUAL, Dataset, DatasetInfo, Decoded, Layout, Source, Split
 from orchestrator.data.decode import OnProgress, decode_in_memory
+from orchestrator.data.entry import Images
 from orchestrator.data.groups import describe_groups
 from orchestrator.data.image_files import refuse_dangling
+from orchestrator.data.partition import hash_of_parts, split_samples
 from orchestrator.data.sets import DATASETS
-from orchestrator.data.splits import Indices, split_hash, training_indices, validation_indices
 from orchestrator.errors import DataError
 
 
-def check_dataset(name: str, data_dir: Path, *, path: str | None = None) -> None:
+def check_dataset(name: str, data_dir: Path, *, path: str | None = None, layout: Layout = AS_USUAL) -> None:
     """Checks that a data set is there, without decoding an image: fast enough to do before anything is started.
 
     Args:
         name: One of ``DATASETS``.
         data_dir: The folder of all data sets; a set lies in ``data_dir/NAME``, your own in ``data_dir/path``.
         path: The folder or file of a set that is your own, e.g. of ``image_folder``; None for the others.
+        layout: How a set that is your own lies there, by the options of the experiment file: see its function in
+            ``orchestrator.data.sets``.
 
     Raises:
         DataError: Something is missing; says what, where to put it, and how it can be fetched.
@@ -44,7 +46,7 @@ def check_dataset(name: str, data_dir: Path, *, path: str | None = None) -> None
             remedy=f"Put it there{fetch}; or change data_dir. What belongs where is in docs/data-sets.md.",
         )
     if info.check:
-        info.check(root)
+        info.check(root, **layout)
 
 
 def download_dataset(name: str, data_dir: Path) -> None:
@@ -58,24 +60,24 @@ def download_dataset(name: str, data_dir: Path) -> None:
         info.download(data_dir / name)
 
 
-def num_classes_of(name: str, data_dir: Path, *, path: str | None = None) -> int:
+def num_classes_of(name: str, data_dir: Path, *, path: str | None = None, layout: Layout = AS_USUAL) -> int:
     """The number of classes, without decoding an image.
 
     Raises:
         DataError: Only the folder tells, and it is not as it should be.
     """
     info = _info(name)
-    return info.num_classes or len(info.open(root_of(name, data_dir, path)).class_names)
+    return info.num_classes or len(info.open(root_of(name, data_dir, path), **layout).class_names)
 
 
-def open_dataset(name: str, data_dir: Path, *, path: str | None = None) -> Source:
+def open_dataset(name: str, data_dir: Path, *, path: str | None = None, layout: Layout = AS_USUAL) -> Source:
     """Finds a data set; decodes no image.
 
     Raises:
         DataError: Something is missing, see `check_dataset`.
     """
-    check_dataset(name, data_dir, path=path)
-    return _info(name).open(root_of(name, data_dir, path))
+    check_dataset(name, data_dir, path=path, layout=layout)
+    return _info(name).open(root_of(name, data_dir, path), **layout)
 
 
 def decode_dataset(
@@ -83,7 +85,9 @@ def decode_dataset(
     data_dir: Path,
     *,
     path: str | None = None,
+    layout: Layout = AS_USUAL,
     image_size: int | None = None,
+    skip_unreadable: bool = False,
     cache: Cache | None = None,
     on_progress: OnProgress | None = None,
 ) -> Decoded:
@@ -93,7 +97,9 @@ def decode_dataset(
         name: One of ``DATASETS``.
         data_dir: See ``check_dataset``.
         path: See ``check_dataset``.
+        layout: See ``check_dataset``.
         image_size: Resizes to this height and width in pixels; None keeps the images as they are.
+        skip_unreadable: Leaves out the files that cannot be read, and says which; a class must not lose all of them.
         cache: Where the decoded images lie; None: in the default folder.
         on_progress: Is told of the images that are decoded.
 
@@ -103,42 +109,51 @@ def decode_dataset(
     """
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size={image_size} is not at least 1.")
-    check_dataset(name, data_dir, path=path)
+    check_dataset(name, data_dir, path=path, layout=layout)
     info, root = _info(name), root_of(name, data_dir, path)
     if info.embedded:
         return decode_in_memory(info.open(root), image_size)
     return (cache or Cache(default_cache_dir())).decoded(
-        name, root, image_size, open_source=lambda: info.open(root), on_progress=on_progress
+        Images(name, root, image_size, layout, skip_unreadable),
+        open_source=lambda: info.open(root, **layout),
+        on_progress=on_progress,
     )
 
 
-def split_dataset(name: str, decoded: Decoded, *, val_fraction: float = 0.1, num_train: int | None = None) -> Dataset:
+def split_dataset(
+    name: str,
+    decoded: Decoded,
+    *,
+    val_fraction: float = 0.1,
+    num_train: int | None = None,
+    folds: int | None = None,
+    fold: int = 0,
+) -> Dataset:
     """Splits a decoded data set; the same arguments give the same splits, always and everywhere.
 
     Args:
         name: One of ``DATASETS``.
         decoded: Its images.
-        val_fraction: In (0, 1): the stratified part of the training set that becomes validation, unless the set ships
-            its own.
-        num_train: Takes a stratified part of so many training images first; ``val_fraction`` of *these* become
-            validation.
+        val_fraction: See ``split_samples``.
+        num_train: See ``split_samples``.
+        folds: See ``split_samples``.
+        fold: See ``split_samples``.
 
     Raises:
         DataError: The set cannot be split like this.
-        ValueError: ``val_fraction`` is out of range.
+        ValueError: ``val_fraction`` or ``fold`` is out of range.
     """
-    first_row, rows_of = 0, {}
-    parts = split_samples(decoded.source, val_fraction=val_fraction, num_train=num_train)
+    parts = split_samples(decoded.source, val_fraction=val_fraction, num_train=num_train, folds=folds, fold=fold)
+    first_row, row_of = 0, {}
     for samples in decoded.source.parts.values():
-        for part, (among, indices) in parts.items():
-            if among is samples:
-                rows_of[part] = first_row + indices
+        row_of[id(samples)] = first_row
         first_row += len(samples.labels)
+    # Of all parts together the first is the first.
+    rows_of = {part: row_of.get(id(samples), 0) + indices for part, (samples, indices) in parts.items()}
     splits = {
         part: Split(torch.from_numpy(rows_of[part]), torch.from_numpy(samples.labels[indices]))
         for part, (samples, indices) in parts.items()
     }
-    digest = hash_of_parts(name, parts)
     num_pixels = len(rows_of["train"]) * math.prod(decoded.images.shape[2:])
     mean, std = channel_statistics(decoded.pixel_sums[rows_of["train"]].sum(axis=0), num_pixels=num_pixels)
     return Dataset(
@@ -148,8 +163,9 @@ def split_dataset(name: str, decoded: Decoded, *, val_fraction: float = 0.1, num
         class_names=decoded.source.class_names,
         mean=mean,
         std=std,
-        split_hash=digest,
+        split_hash=hash_of_parts(name, parts, unreadable=decoded.unreadable),
         groups=describe_groups(decoded.source),
+        unreadable=tuple(decoded.unreadable),
     )
 
 
@@ -158,14 +174,26 @@ def load_dataset(
     data_dir: Path,
     *,
     path: str | None = None,
+    layout: Layout = AS_USUAL,
     image_size: int | None = None,
+    skip_unreadable: bool = False,
     val_fraction: float = 0.1,
     num_train: int | None = None,
+    folds: int | None = None,
+    fold: int = 0,
     cache: Cache | None = None,
 ) -> Dataset:
     """Decodes and splits a data set: ``decode_dataset``, then ``split_dataset``."""
-    decoded = decode_dataset(name, data_dir, path=path, image_size=image_size, cache=cache)
-    return split_dataset(name, decoded, val_fraction=val_fraction, num_train=num_train)
+    decoded = decode_dataset(
+        name,
+        data_dir,
+        path=path,
+        layout=layout,
+        image_size=image_size,
+        skip_unreadable=skip_unreadable,
+        cache=cache,
+    )
+    return split_dataset(name, decoded, val_fraction=val_fraction, num_train=num_train, folds=folds, fold=fold)
 
 
 def channel_statistics(sums: NDArray[np.int64], *, num_pixels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -185,38 +213,6 @@ def channel_statistics(sums: NDArray[np.int64], *, num_pixels: int) -> tuple[tup
         means.append(total / (255 * num_pixels))
         stds.append(math.sqrt(spread) / (255 * num_pixels) if spread else 1.0)
     return tuple(means), tuple(stds)
-
-
-def hash_of_parts(name: str, parts: Mapping[str, tuple[Samples, Indices]]) -> str:
-    """Return `split_hash` of what `split_samples` returns; no image is decoded.
-
-    A folder's own name is no part of what is in it: the same images elsewhere are the same split.
-    """
-    contents = {
-        part: ([samples.ids[index] for index in indices], samples.labels[indices])
-        for part, (samples, indices) in parts.items()
-    }
-    return split_hash(name, contents)
-
-
-def split_samples(source: Source, *, val_fraction: float, num_train: int | None) -> dict[str, tuple[Samples, Indices]]:
-    """Which samples of which part of `source` become train, val and test, before any is decoded.
-
-    Raises:
-        DataError: The set cannot be split like this.
-        ValueError: ``val_fraction`` is out of range.
-    """
-    if not 0 < val_fraction < 1:
-        raise ValueError(f"val_fraction={val_fraction} is not in (0, 1).")
-    train, labels, names = source.train, source.train.labels, source.class_names
-    chosen = training_indices(train.ids, labels, names, num_train=num_train)
-    test = (source.test, np.arange(len(source.test.labels)))
-    if source.val is not None:
-        return {"train": (train, chosen), "val": (source.val, np.arange(len(source.val.labels))), "test": test}
-    ids = [train.ids[index] for index in chosen]
-    groups = [train.groups[index] for index in chosen] if train.groups is not None else None
-    val = chosen[validation_indices(ids, labels[chosen], names, fraction=val_fraction, groups=groups)]
-    return {"train": (train, np.setdiff1d(chosen, val)), "val": (train, val), "test": test}
 
 
 def root_of(name: str, data_dir: Path, path: str | None) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.amounts import counted
 from orchestrator.errors import DataError
 
 Indices = NDArray[np.int64]
@@ -66,40 +67,120 @@ def stratified_part(
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def grouped_part(
-    ids: Sequence[str], labels: Indices, groups: Sequence[str] | None, total: int, *, salt: str
+def _grouped_part(
+    ids: Sequence[str],
+    labels: Indices,
+    groups: Sequence[str] | None,
+    class_names: Sequence[str],
+    *,
+    total: int,
+    salt: str,
 ) -> Indices:
     """The indices of a stratified part of about ``total`` samples that tears no group apart, ascending.
 
-    Each class gives whole groups, in the order of their hashes, as long as they fit into its share; at least one, the
-    smallest if need be, and never all.
+    Whole groups are taken in the order of their hashes, as long as each of their classes has room in its share; of each
+    class at least one, the smallest if need be, and never all.
 
     Args:
         ids: The samples' ids.
-        labels: int64 [n]; every class from 0 to the largest label occurs.
-        groups: The group of each sample, all samples of one with the same label; None: each is a group of its own.
+        labels: int64 [n]; every class from 0 to the largest label occurs, in two groups or more.
+        groups: The group of each sample; None: each is a group of its own.
+        class_names: In the order of the labels.
         total: The size of the part, at least the number of classes.
         salt: What the part is for, see ``stratified_part``.
 
     Returns:
         int64, of at most ``total`` samples unless a class has only larger groups.
+
+    Raises:
+        DataError: Whatever groups are taken, a class is missing on one side.
     """
     if groups is None:
         return stratified_part(ids, labels, total, minimum=1, left=1, salt=salt)
+    sizes = np.bincount(labels)
+    members, counts = _groups(labels, groups, len(sizes))
+    shares = stratified_counts(sizes, total, minimum=1, left=1)
+    order = sorted(members, key=lambda group: hashlib.sha256(f"{salt}/{group}".encode()).digest())
+    taken = np.zeros_like(sizes)
+    chosen: list[str] = []
+    for group in order:
+        if (taken + counts[group] <= shares).all():
+            chosen.append(group)
+            taken += counts[group]
+    for label in range(len(sizes)):
+        if taken[label] == 0:
+            with_it = [group for group in order if counts[group][label] and (taken + counts[group] < sizes).all()]
+            if not with_it:
+                raise DataError(
+                    f"class {class_names[label]!r} cannot be split: each of its groups has the last images of a class.",
+                    remedy="Look at what says which images belong together, or add images.",
+                )
+            smallest = min(with_it, key=lambda group: len(members[group]))
+            chosen.append(smallest)
+            taken += counts[smallest]
+    return np.sort(np.array([index for group in chosen for index in members[group]], dtype=np.int64))
+
+
+def fold_numbers(
+    ids: Sequence[str], labels: Indices, groups: Sequence[str] | None, class_names: Sequence[str], *, folds: int
+) -> Indices:
+    """The fold of each sample: stratified, and no group is torn apart.
+
+    The largest groups are dealt first, among equals in the order of their hashes, each to the fold that has least of
+    its classes so far.
+
+    Args:
+        ids: The samples' ids.
+        labels: int64 [n].
+        groups: The group of each sample; None: each is a group of its own.
+        class_names: In the order of the labels.
+        folds: How many, at least 2.
+
+    Returns:
+        int64 [n] in [0, folds); every fold has every class.
+
+    Raises:
+        DataError: A class has fewer groups than there are folds.
+    """
+    sizes = np.bincount(labels, minlength=len(class_names))
+    members, counts = _groups(labels, ids if groups is None else groups, len(class_names))
+    keys = {group: hashlib.sha256(f"folds/{group}".encode()).digest() for group in members}
+    fold_of = np.zeros(len(labels), dtype=np.int64)
+    held = np.zeros((folds, len(class_names)), dtype=np.int64)
+    for group in sorted(members, key=lambda group: (-len(members[group]), keys[group])):
+        own = np.flatnonzero(counts[group]).tolist()
+
+        def load(fold: int, own: list[int] = own, group: str = group) -> tuple[float, int]:
+            of_classes = sum(
+                int(held[fold, label]) * int(counts[group][label]) / int(sizes[label]) ** 2 for label in own
+            )
+            return of_classes, int(held[fold].sum())
+
+        fold = min(range(folds), key=load)
+        held[fold] += counts[group]
+        fold_of[members[group]] = fold
+    if held.min() == 0:
+        label = int(held.min(axis=0).argmin())
+        num_groups = sum(bool(of_group[label]) for of_group in counts.values())
+        things = (
+            counted(num_groups, "image") if groups is None else f"{counted(num_groups, 'group')} of images together"
+        )
+        raise DataError(
+            f"class {class_names[label]!r} has {things}: not every one of {folds} folds gets one.",
+            remedy="Lower dataset.folds, or add images.",
+        )
+    return fold_of
+
+
+def _groups(
+    labels: Indices, groups: Sequence[str], num_classes: int
+) -> tuple[dict[str, list[int]], dict[str, Indices]]:
+    """Return the samples of each group, and how many of each class they are: int64 [num_classes]."""
     members: dict[str, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
-    shares = stratified_counts(np.bincount(labels), total, minimum=1, left=1)
-    keys = {group: hashlib.sha256(f"{salt}/{group}".encode()).digest() for group in members}
-    chosen: list[int] = []
-    for label, share in enumerate(shares):
-        of_class = sorted((group for group in members if labels[members[group][0]] == label), key=keys.__getitem__)
-        taken: list[int] = []
-        for group in of_class:
-            if len(taken) + len(members[group]) <= share:
-                taken += members[group]
-        chosen += taken or members[min(of_class, key=lambda group: len(members[group]))]
-    return np.sort(np.array(chosen, dtype=np.int64))
+    counts = {group: np.bincount(labels[indices], minlength=num_classes) for group, indices in members.items()}
+    return members, counts
 
 
 def group_holdout(
@@ -117,14 +198,14 @@ def group_holdout(
         The indices of what stays, and of what is split off; both ascending, and both with every class.
 
     Raises:
-        DataError: A class has a single sample or group, or a group has two labels.
+        DataError: A class has a single sample, or stands in a single group.
     """
     _require_two_per_class(labels, class_names)
     if groups is not None:
         _require_two_groups_per_class(labels, groups, class_names)
     num_classes = len(class_names)
     total = min(max(round(fraction * len(labels)), num_classes), len(labels) - num_classes)
-    part = grouped_part(ids, labels, groups, total, salt=salt)
+    part = _grouped_part(ids, labels, groups, class_names, total=total, salt=salt)
     return np.setdiff1d(np.arange(len(labels), dtype=np.int64), part), part
 
 
@@ -177,15 +258,8 @@ def _require_two_per_class(labels: Indices, class_names: Sequence[str]) -> None:
 
 
 def _require_two_groups_per_class(labels: Indices, groups: Sequence[str], class_names: Sequence[str]) -> None:
-    label_of: dict[str, int] = {}
-    for group, label in zip(groups, labels.tolist(), strict=True):
-        if label_of.setdefault(group, label) != label:
-            names = f"{class_names[label_of[group]]!r} and {class_names[label]!r}"
-            raise DataError(
-                f"group {group!r} has images of {names}: one thing has one class.",
-                remedy="Mend the table of groups.",
-            )
-    counts = np.bincount(list(label_of.values()), minlength=len(class_names))
+    pairs = set(zip(groups, labels.tolist(), strict=True))
+    counts = np.bincount([label for _, label in pairs], minlength=len(class_names))
     if counts.min() < 2:
         raise DataError(
             f"class {class_names[int(counts.argmin())]!r} has {counts.min()} group of images that belong together: "
@@ -194,7 +268,7 @@ def _require_two_groups_per_class(labels: Indices, groups: Sequence[str], class_
         )
 
 
-def split_hash(name: str, splits: Mapping[str, tuple[Sequence[str], Indices]]) -> str:
+def split_hash(name: str, splits: Mapping[str, tuple[Sequence[str], Indices]], *, left_out: Sequence[str] = ()) -> str:
     """SHA-256 (64 hex digits) over which samples, with which labels, are in which split of which data set.
 
     It covers the data set's name and, split by split and in order, the ids and the labels; not the pixels, the names of
@@ -203,6 +277,7 @@ def split_hash(name: str, splits: Mapping[str, tuple[Sequence[str], Indices]]) -
     Args:
         name: The data set's.
         splits: The ids of each split, and its labels: int64 [n].
+        left_out: The ids of what is in none of them since it cannot be read.
     """
     digest = hashlib.sha256(name.encode())
     for split, (ids, labels) in splits.items():
@@ -210,4 +285,6 @@ def split_hash(name: str, splits: Mapping[str, tuple[Sequence[str], Indices]]) -
         digest.update(f"\0\0{split}".encode())
         digest.update("".join(f"\0{sample}" for sample in ids).encode())
         digest.update(b"\0\0" + labels.astype("<i8").tobytes())
+    if left_out:
+        digest.update("".join(f"\0{sample}" for sample in ("\0left out", *left_out)).encode())
     return digest.hexdigest()

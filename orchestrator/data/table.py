@@ -51,8 +51,8 @@ class Table:
             if self.has(column):
                 return column
         raise DataError(
-            f"{self.path} has no column {' or '.join(map(repr, columns))}: its columns are {', '.join(self.columns)}. "
-            "Download the table again."
+            f"{self.path} has no column {' or '.join(map(repr, columns))}: its columns are {', '.join(self.columns)}.",
+            remedy="Download the table again; mend it if it is your own.",
         )
 
     def values(self, *columns: str) -> Iterator[list[str]]:
@@ -66,7 +66,8 @@ class Table:
         for number, row in self.rows:
             if len(row) != len(names):
                 raise DataError(
-                    f"{self.path}:{number} has {len(row)} values in {len(names)} columns. Download it again."
+                    f"{self.path}:{number} has {len(row)} values in {len(names)} columns.",
+                    remedy="Download it again; mend it if it is your own.",
                 )
             yield [row[place].strip() for place in places]
 

@@ -1,7 +1,7 @@
 """What a file says, checked; and the cells it means."""
 
 from orchestrator.experiment.augment_spec import AugmentSpec
-from orchestrator.experiment.cells import Cell, expand
+from orchestrator.experiment.cells import Cell, Replicate, expand
 from orchestrator.experiment.dataset_spec import VAL_FRACTION, DatasetSpec
 from orchestrator.experiment.load import load_experiment
 from orchestrator.experiment.settings import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
@@ -14,6 +14,7 @@ __all__ = [
     "DatasetSpec",
     "Experiment",
     "General",
+    "Replicate",
     "Resources",
     "Tracking",
     "TrainSettings",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from orchestrator.data import DATASETS
-from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.dataset_spec import SHOWN_AS, DatasetSpec
 from orchestrator.experiment.problems import NOT_GIVEN, Problems, show, suggest
 from orchestrator.models import is_model, model_names
 
 _Value = TypeVar("_Value", bound=Hashable)
 # torch and NumPy both take any seed of 32 bits.
 _MAX_SEED = 2**32 - 1
+# More are of no use, and the list would be long.
+_MAX_FOLDS = 1000
 
 
 def read_datasets(problems: Problems, raw: object) -> tuple[DatasetSpec, ...]:
@@ -28,13 +30,39 @@ def read_datasets(problems: Problems, raw: object) -> tuple[DatasetSpec, ...]:
         inside = f"{key}.{name}"
         key = inside if isinstance(item, dict) else key
         known = DatasetSpec.options_of(name)
-        if "name" in options:
-            problems.add_unknown(f"{inside}.name", options["name"], word="name", known=known, what="one of the keys")
-        try:
-            found.append((key, DatasetSpec.model_validate({**options, "name": name})))
-        except ValidationError as error:
-            problems.add_validation(error, DatasetSpec, prefix=inside, keys=known)
-    return without_repeats(problems, [(key, spec.label, spec) for key, spec in found])
+        if SHOWN_AS in options:
+            problems.add_unknown(
+                f"{inside}.{SHOWN_AS}", options[SHOWN_AS], word=SHOWN_AS, known=known, what="one of the keys"
+            )
+        renamed = {SHOWN_AS if option == "name" else option: value for option, value in options.items()}
+        for fold in _folds(options):
+            try:
+                found.append((key, DatasetSpec.model_validate({**renamed, **fold, "name": name})))
+            except ValidationError as error:
+                problems.add_validation(error, DatasetSpec, prefix=inside, keys=known, written={SHOWN_AS: "name"})
+    _refuse_shared_names(problems, found)
+    return without_repeats(
+        problems, [(key, spec.label, spec.model_copy(update={SHOWN_AS: None})) for key, spec in found]
+    ) and tuple(spec for _, spec in found)
+
+
+def _folds(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the option ``fold`` of each data set that the options of one stand for."""
+    folds, fold = options.get("folds"), options.get("fold")
+    if isinstance(fold, list) and fold:
+        return [{"fold": one} for one in fold]
+    if fold is None and isinstance(folds, int) and not isinstance(folds, bool) and 2 <= folds <= _MAX_FOLDS:
+        return [{"fold": one} for one in range(folds)]
+    return [{}]
+
+
+def _refuse_shared_names(problems: Problems, found: Sequence[tuple[str, DatasetSpec]]) -> None:
+    """Note a problem if two data sets would be one in a table."""
+    first: dict[str, DatasetSpec] = {}
+    for key, spec in found:
+        other = first.setdefault(spec.label, spec.over_folds)
+        if spec.shown_as is not None and other != spec.over_folds:
+            problems.add(f"{key}.name", spec.shown_as, allowed="a name of its own", remedy="Another data set has it.")
 
 
 def read_models(problems: Problems, raw: object) -> tuple[str, ...]:

@@ -5,17 +5,39 @@ from __future__ import annotations
 import hashlib
 import json
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.experiment.augment_spec import AugmentSpec
-from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.dataset_spec import SHOWN_AS, DatasetSpec
 from orchestrator.experiment.settings import Experiment, Resources, TrainSettings
 
 # Goes into every key: raise it when a cell would give other numbers than before, lest old results are taken for new.
 KEY_VERSION = 3
 _KEY_DIGITS = 16
+
+
+class Replicate(NamedTuple):
+    """One of the cells of a configuration: they differ in nothing else.
+
+    Attributes:
+        seed: Of the initial weights and of all that is drawn.
+        fold: The one that is tested on; None where the data set is not cut into folds.
+    """
+
+    seed: int
+    fold: int | None = None
+
+    @property
+    def label(self) -> str:
+        """``seed=0`` or ``seed=0 fold=1``."""
+        return f"seed={self.seed}" + ("" if self.fold is None else f" fold={self.fold}")
+
+    @property
+    def short(self) -> str:
+        """``0`` or ``0/1``: the seed, and the fold if there is one."""
+        return f"{self.seed}" + ("" if self.fold is None else f"/{self.fold}")
 
 
 class Cell(BaseModel):
@@ -41,21 +63,36 @@ class Cell(BaseModel):
 
         What is None is left out: a new option that is off changes no key.
         """
-        return _digest(self.model_dump(mode="json", exclude_none=True))
+        return self._digest(seed_and_fold=True)
 
     @property
     def config_key(self) -> str:
-        """Like `key`, but the same for all seeds of a configuration."""
-        return _digest(self.model_dump(mode="json", exclude_none=True, exclude={"seed"}))
+        """Like `key`, but the same for all replicates of a configuration."""
+        return self._digest(seed_and_fold=False)
+
+    @property
+    def replicate(self) -> Replicate:
+        """What tells it from the other cells of its configuration."""
+        return Replicate(self.seed, self.dataset.fold)
 
     @property
     def label(self) -> str:
         """One line for people."""
-        return f"{self.dataset.label} {self.model} {self.augment.label} seed={self.seed}"
+        return f"{self.dataset.label} {self.model} {self.augment.label} {self.replicate.label}"
+
+    def _digest(self, *, seed_and_fold: bool) -> str:
+        content = self.model_dump(mode="json", exclude_none=True)
+        content["dataset"].pop(SHOWN_AS, None)  # another name is the same training
+        if not seed_and_fold:
+            del content["seed"]
+            content["dataset"].pop("fold", None)
+        return _digest(content)
 
     def params(self) -> dict[str, str]:
         """Return flat parameters under the names of the experiment file; those that do not apply are left out."""
-        dataset = self.dataset.model_dump(exclude={"name"}, exclude_none=True)
+        dataset = self.dataset.model_dump(exclude={"name", SHOWN_AS}, exclude_none=True)
+        if self.dataset.shown_as is not None:
+            dataset["name"] = self.dataset.shown_as
         train = self.train.model_dump(exclude_none=True)
         if self.train.schedule != "multistep":
             del train["milestones"], train["lr_decay"]

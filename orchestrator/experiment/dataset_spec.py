@@ -13,6 +13,8 @@ from orchestrator.data import DATASETS
 from orchestrator.experiment.field_types import Bool, Count, Frozen, Integer, Real, Text, call_of, refuse
 
 VAL_FRACTION = 0.1
+# The field of what an experiment file calls ``name``: that of the field is the data set's in the registry.
+SHOWN_AS = "shown_as"
 
 
 def _inside(folder: str) -> str:
@@ -68,6 +70,23 @@ class ColorJitterSpec(Frozen):
     )
 
 
+class SplitNames(Frozen):
+    """What the splits of images of your own are called: their folders, or what a table says."""
+
+    train: _PathInside | None = Field(title="training", default=None, description="a name")
+    val: _PathInside | None = Field(title="validation", default=None, description="a name")
+    test: _PathInside | None = Field(title="test", default=None, description="a name")
+
+
+class ColumnNames(Frozen):
+    """What the columns of a table of images of your own are called."""
+
+    image: Text | None = Field(title="the file", default=None, description="the name of a column")
+    label: Text | None = Field(title="the class", default=None, description="the name of a column")
+    split: Text | None = Field(title="the split, see splits", default=None, description="the name of a column")
+    group: Text | None = Field(title="what belongs together", default=None, description="the name of a column")
+
+
 class DatasetSpec(Frozen):
     """A data set and what is done to it; the registry's defaults are filled in, and what has no effect is neutral.
 
@@ -75,6 +94,8 @@ class DatasetSpec(Frozen):
         image_size: What the model is trained and tested on; tested on the centre.
         cache_size: What images are resized to when they are decoded, if other than `image_size`; crops are taken from
             it.
+        shown_as: What the experiment file calls ``name``: its name in tables.
+        fold: Given if `folds` is: an experiment file's list becomes several of these.
     """
 
     name: str = Field(title="which one", description="the name of a data set")
@@ -89,6 +110,40 @@ class DatasetSpec(Frozen):
         default=None,
         validate_default=True,
         description="a path below data_dir, for medmnist_npz only",
+    )
+    shown_as: Text | None = Field(
+        title="its name in tables, in place of all options", default=None, description="a name of your choice"
+    )
+    csv: _PathInside | None = Field(
+        title="a table below folder: a column for images, and their labels, splits and groups",
+        default=None,
+        description="a path below folder, for image_folder only",
+    )
+    columns: ColumnNames | None = Field(
+        title="what the columns of csv are called, where not as usual",
+        default=None,
+        description="{image: name, label: name, split: name, group: name}, with csv only",
+    )
+    splits: SplitNames | None = Field(
+        title="what the folders of the splits, or the splits in csv, are called",
+        default=None,
+        description="{train: name, val: name, test: name}, for image_folder only",
+    )
+    on_unreadable: Literal["refuse", "skip"] | None = Field(
+        title="what is done with files that cannot be read: skip leaves them out",
+        default=None,
+        description="refuse or skip",
+    )
+    folds: Annotated[int, Field(strict=True, ge=2)] | None = Field(
+        title="into how many folds all images are dealt, whatever splits the set has",
+        default=None,
+        description="an integer, at least 2, or null for the splits of the set",
+    )
+    fold: Annotated[int, Field(strict=True, ge=0)] | None = Field(
+        title="the fold that is tested on, or a list; all if left out",
+        default=None,
+        validate_default=True,
+        description="integers from 0 to folds - 1",
     )
     image_size: _Side | None = Field(
         title="the side in pixels that the model is trained and tested on",
@@ -168,6 +223,46 @@ class DatasetSpec(Frozen):
             raise refuse(f"for {', '.join(allowed)} only", f"Remove it: {place}.")
         return path
 
+    @field_validator(SHOWN_AS)
+    @classmethod
+    def _no_other_set(cls, shown_as: str | None, info: ValidationInfo) -> str | None:
+        if shown_as in DATASETS and shown_as != info.data.get("name"):
+            raise refuse("a name that no other data set has", "Choose another; the data set itself stands before it.")
+        return shown_as
+
+    @field_validator("csv", "splits")
+    @classmethod
+    def _layout_of_your_own(cls, value: object, info: ValidationInfo) -> object:
+        name, option = str(info.data.get("name")), str(info.field_name)
+        if value is not None and name in DATASETS and option not in DATASETS[name].layout_options:
+            allowed = [name for name, known in DATASETS.items() if option in known.layout_options]
+            raise refuse(f"for {', '.join(allowed)} only", "Remove it.")
+        return None if value == SplitNames() else value
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_of_a_table(cls, value: ColumnNames | None, info: ValidationInfo) -> ColumnNames | None:
+        if value is not None and info.data.get("csv") is None:
+            raise refuse("null without csv", "Name the table: csv: labels.csv.")
+        return None if value == ColumnNames() else value
+
+    @field_validator("on_unreadable")
+    @classmethod
+    def _nothing_is_skipped(cls, value: str | None) -> str | None:
+        return None if value == "refuse" else value
+
+    @field_validator("fold")
+    @classmethod
+    def _one_of_the_folds(cls, fold: int | None, info: ValidationInfo) -> int | None:
+        if "folds" not in info.data:  # its own mistake
+            return fold
+        folds = info.data["folds"]
+        if fold is not None and folds is None:
+            raise refuse("null without folds", "Say how many there are: folds: 5.")
+        if folds is not None and (fold is None or fold >= folds):
+            raise refuse(f"an integer from 0 to {folds - 1}, or a list of them", "Change it, or leave it out for all.")
+        return fold
+
     @field_validator("cache_size")
     @classmethod
     def _cache_holds_the_image(cls, cache_size: int | None, info: ValidationInfo) -> int | None:
@@ -195,9 +290,13 @@ class DatasetSpec(Frozen):
 
     @classmethod
     def options_of(cls, name: str) -> list[str]:
-        """Return the options that a data set of the registry has: `folder` and `file` belong to one each."""
-        elsewhere = {info.path_option for info in DATASETS.values()} - {DATASETS[name].path_option}
-        return [option for option in cls.model_fields if option != "name" and option not in elsewhere]
+        """Return the options that an experiment file may give a data set: some belong to one alone."""
+        every = {option for info in DATASETS.values() for option in (info.path_option, *info.layout_options)}
+        elsewhere = every - {DATASETS[name].path_option, *DATASETS[name].layout_options}
+        if "csv" in elsewhere:
+            elsewhere.add("columns")
+        fields = [option for option in cls.model_fields if option != "name" and option not in elsewhere]
+        return ["name" if option == SHOWN_AS else option for option in fields]
 
     @property
     def path(self) -> str | None:
@@ -210,17 +309,36 @@ class DatasetSpec(Frozen):
         return self.cache_size or self.image_size
 
     @property
-    def images_id(self) -> tuple[str, str | None, int | None]:
+    def layout(self) -> dict[str, Any]:
+        """How images of your own lie there: what was said of it."""
+        told = {option: getattr(self, option) for option in DATASETS[self.name].layout_options}
+        plain = {option: value.model_dump(exclude_none=True) if isinstance(value, Frozen) else value
+                 for option, value in told.items()}  # fmt: skip
+        return {option: value for option, value in plain.items() if value is not None}
+
+    @property
+    def images_id(self) -> tuple[object, ...]:
         """The same for all specs that share their decoded images."""
-        return self.name, self.path, self.stored_size
+        return self.name, self.path, self.csv, self.columns, self.splits, self.on_unreadable, self.stored_size
+
+    @property
+    def over_folds(self) -> DatasetSpec:
+        """The same without the fold: what the folds of a data set have in common."""
+        return self if self.fold is None else self.model_copy(update={"fold": None})
+
+    def open_options(self) -> dict[str, Any]:
+        """What `orchestrator.data.open_dataset` needs beside the name."""
+        return {"path": self.path, "layout": self.layout}
 
     def decode_options(self) -> dict[str, Any]:
         """What `orchestrator.data.decode_dataset` needs beside the name."""
-        return {"path": self.path, "image_size": self.stored_size}
+        skip = self.on_unreadable == "skip"
+        return {**self.open_options(), "image_size": self.stored_size, "skip_unreadable": skip}
 
     def split_options(self) -> dict[str, Any]:
         """What `orchestrator.data.split_dataset` needs beside the name."""
-        return {"val_fraction": self.val_fraction, "num_train": self.num_train}
+        fold = {} if self.folds is None else {"folds": self.folds, "fold": self.fold}
+        return {"val_fraction": self.val_fraction, "num_train": self.num_train, **fold}
 
     def transform(self) -> TrainTransform:
         """Return what is done to the training images."""
@@ -238,8 +356,12 @@ class DatasetSpec(Frozen):
 
     @property
     def label(self) -> str:
-        """The name with the options that differ from the defaults, e.g. ``cifar10(num_train=10000)``."""
-        options = self.model_dump(exclude={"name"}, exclude_defaults=True)
+        """What it is called, or the name with the options that differ from the defaults, e.g.
+        ``cifar10(num_train=10000)``; the same for all folds.
+        """
+        if self.shown_as is not None:
+            return self.shown_as
+        options = self.model_dump(exclude={"name", "fold"}, exclude_defaults=True, exclude_none=True)
         for option, usual in self._usual(self.name, options).items():
             if options.get(option) == usual:
                 del options[option]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -45,7 +45,13 @@ class Problems:
         self.add(key, value, allowed=f"{what}: {', '.join(known) or 'none'}", remedy=suggest(word, known))
 
     def add_validation(
-        self, error: ValidationError, model: type[BaseModel], *, prefix: str = "", keys: Sequence[str] = ()
+        self,
+        error: ValidationError,
+        model: type[BaseModel],
+        *,
+        prefix: str = "",
+        keys: Sequence[str] = (),
+        written: Mapping[str, str] | None = None,
     ) -> None:
         """Note what pydantic found in a section.
 
@@ -54,11 +60,12 @@ class Problems:
             model: The section.
             prefix: The section's key.
             keys: What may stand in the section, if not all that the model has.
+            written: What fields are called in the file, where otherwise.
         """
         seen = set()
         for item in error.errors(include_url=False):
             owner, (field, *rest) = model, item["loc"]
-            key = f"{prefix}.{field}" if prefix else str(field)
+            key = f"{prefix}.{(written or {}).get(str(field), field)}" if prefix else str(field)
             while rest and isinstance(rest[0], str) and (nested := _section_in(owner, str(field))):
                 owner, (field, *rest) = nested, rest
                 key += f".{field}"

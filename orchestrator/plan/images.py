@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
-from orchestrator.data import DATASETS, describe_groups, open_dataset, root_of, shape_of, split_samples
+from orchestrator.data import DATASETS, Images, describe_groups, open_dataset, root_of, shape_of, split_samples
 from orchestrator.data.leaks import SplitReport, check_splits
 from orchestrator.errors import DataError
 from orchestrator.experiment import DatasetSpec, Experiment
@@ -31,7 +31,7 @@ def cache_bytes(specs: Iterable[DatasetSpec], experiment: Experiment) -> int:
     return sum(
         _entry_bytes(spec, experiment)
         for spec in distinct_images(specs)
-        if not cache.path_of(spec.name, root_of(spec.name, experiment.data_dir, spec.path), spec.stored_size).exists()
+        if not cache.path_of(images_of(spec, experiment)).exists()
     )
 
 
@@ -51,8 +51,14 @@ def check_cache(specs: Iterable[DatasetSpec], experiment: Experiment) -> None:
     cache.check_limit(needed, what="the decoded images of all data sets")
 
 
+def images_of(spec: DatasetSpec, experiment: Experiment) -> Images:
+    """Return what the entry of the cache holds that a data set needs."""
+    root = root_of(spec.name, experiment.data_dir, spec.path)
+    return Images(spec.name, root, spec.stored_size, spec.layout, spec.on_unreadable == "skip")
+
+
 def _entry_bytes(spec: DatasetSpec, experiment: Experiment) -> int:
-    source = open_dataset(spec.name, experiment.data_dir, path=spec.path)
+    source = open_dataset(spec.name, experiment.data_dir, **spec.open_options())
     count, shape = shape_of(source, spec.stored_size)
     return count * math.prod(shape)
 
@@ -73,7 +79,7 @@ def check_images(spec: DatasetSpec, experiment: Experiment, *, on_progress: Call
     Raises:
         DataError: It is not there, or its labels and images disagree; then the error has `details`.
     """
-    source = open_dataset(spec.name, experiment.data_dir, path=spec.path)
+    source = open_dataset(spec.name, experiment.data_dir, **spec.open_options())
     parts = split_samples(source, **spec.split_options())
     total = sum(len(indices) for _, indices in parts.values())
     done = 0

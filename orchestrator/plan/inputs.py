@@ -9,11 +9,22 @@ from itertools import product
 import torch
 
 from orchestrator.amounts import counted
-from orchestrator.data import Shape, describe_groups, hash_of_parts, open_dataset, shape_of, split_samples, torn_groups
+from orchestrator.data import (
+    Shape,
+    Source,
+    check_dataset,
+    describe_groups,
+    describe_splits,
+    hash_of_parts,
+    open_dataset,
+    shape_of,
+    split_samples,
+    torn_groups,
+)
 from orchestrator.errors import CellError, UserError
 from orchestrator.experiment import VAL_FRACTION, Cell, DatasetSpec, Experiment
 from orchestrator.models import build_model
-from orchestrator.plan.images import check_cache
+from orchestrator.plan.images import check_cache, images_of
 from orchestrator.records import CellRun
 from orchestrator.train import check_global_batch
 
@@ -23,13 +34,16 @@ class DataFound:
     """A data set as it is now.
 
     Attributes:
-        split_hash: Over which images, with which labels, are in which split.
+        split_hash: Over which images, with which labels, are in which split; None as long as nobody knows which images
+            cannot be read and are left out.
         groups: In a line, which images are known to belong together.
+        splits: In a line, how large the splits are, and which the set does not ship.
         torn: The groups that stand in two splits or more.
     """
 
-    split_hash: str
+    split_hash: str | None
     groups: str
+    splits: str = ""
     torn: tuple[str, ...] = ()
 
 
@@ -75,8 +89,8 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Shap
         CellError: It does not fill a global batch.
         ValueError: Its images cannot be cropped as asked for, or an option has no effect on it.
     """
-    source = open_dataset(spec.name, experiment.data_dir, path=spec.path)
-    if source.val is not None and spec.val_fraction != VAL_FRACTION:
+    source, unreadable = _readable(spec, experiment)
+    if source.val is not None and spec.folds is None and spec.val_fraction != VAL_FRACTION:
         raise ValueError(
             f"val_fraction={spec.val_fraction} has no effect: the set has validation images of its own. Remove it."
         )
@@ -89,7 +103,24 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Shap
     )
     _, shape = shape_of(source, spec.stored_size)
     spec.transform().draw((2, *shape), generator=torch.Generator())
-    return DataFound(hash_of_parts(spec.name, parts), describe_groups(source), tuple(torn_groups(parts))), shape
+    found = DataFound(
+        None if unreadable is None else hash_of_parts(spec.name, parts, unreadable=unreadable),
+        groups=describe_groups(source),
+        splits=describe_splits(source, parts, folds=spec.folds, fold=spec.fold or 0, unreadable=unreadable),
+        torn=tuple(torn_groups(parts)),
+    )
+    return found, shape
+
+
+def _readable(spec: DatasetSpec, experiment: Experiment) -> tuple[Source, Sequence[str] | None]:
+    """Return a data set without what cannot be read, and the ids of that; None where nobody has tried yet."""
+    if spec.on_unreadable == "skip":
+        decoded = experiment.cache.open().found(images_of(spec, experiment))
+        if decoded is not None:
+            check_dataset(spec.name, experiment.data_dir, **spec.open_options())
+            return decoded.source, tuple(decoded.unreadable)
+    source = open_dataset(spec.name, experiment.data_dir, **spec.open_options())
+    return source, None if spec.on_unreadable == "skip" else ()
 
 
 def other_data(
@@ -105,6 +136,8 @@ def other_data(
     for spec, now in data.items():
         done = [runs[cell.key] for cell in cells if cell.dataset == spec and cell.key in runs]
         seen = [run.split_hash for run in done if run.status == "done" and run.split_hash is not None]
+        if now.split_hash is None:
+            continue
         if differing := sum(found != now.split_hash for found in seen):
             yield (
                 f"{counted(differing, 'finished cell')} of {spec.label} saw other images or labels than are there now: "

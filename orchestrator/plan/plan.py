@@ -50,7 +50,7 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
     layout = replace(layout, slots=max(1, min(layout.slots, len(pending))))
     weights = {(cell.dataset, cell.model): 0 for cell in pending}
     for spec, model in weights:
-        num_classes = num_classes_of(spec.name, experiment.data_dir, path=spec.path)
+        num_classes = num_classes_of(spec.name, experiment.data_dir, **spec.open_options())
         weights[spec, model] = _weight_bytes(model, num_classes)
     sizes = [weights[cell.dataset, cell.model] for cell in pending]
     kept = 2 * sum(sizes)

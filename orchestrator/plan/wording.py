@@ -44,11 +44,15 @@ def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
 
 
 def data_lines(data: Mapping[DatasetSpec, DataFound]) -> list[str]:
-    """Return which images of which data sets are known to belong together, and a warning where a split tears them."""
-    of_groups: dict[str, list[str]] = {}
+    """Return how the data sets are split, which images are known to belong together, and where a split tears them."""
+    of_groups: dict[str, dict[str, None]] = {}
     for spec, found in data.items():
-        of_groups.setdefault(found.groups, []).append(spec.label)
-    lines = [f"groups:    {', '.join(labels)}: {groups}" for groups, labels in of_groups.items()]
+        of_groups.setdefault(found.groups, {})[spec.label] = None
+    of_splits: dict[str, str] = {}
+    for spec, found in data.items():  # of a set in folds the first
+        of_splits.setdefault(spec.label, found.splits)
+    lines = [f"splits:    {label}: {splits}" for label, splits in of_splits.items()]
+    lines += [f"groups:    {', '.join(labels)}: {groups}" for groups, labels in of_groups.items()]
     lines += [
         f"warning:   {counted(len(found.torn), 'group')} of {spec.label} stand in two splits, e.g. {found.torn[0]}: "
         "zetasweep data check lists them"

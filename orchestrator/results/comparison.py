@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.experiment import Cell
+from orchestrator.experiment import Cell, Replicate
 from orchestrator.metric_names import RECALL
 from orchestrator.records import CellRun
 from orchestrator.results.metric import Metric, resolve_metric
@@ -37,28 +37,28 @@ class Entry:
     """One augmentation on one data set and model.
 
     Attributes:
-        values: The metric by seed, of finished cells only.
-        planned: The seeds the experiment asks for; empty if it does not ask for this combination.
+        values: The metric by replicate (seed, and fold if there are some), of finished cells only.
+        planned: The replicates the experiment asks for; empty if it does not ask for this combination.
         mean: NaN without a value, or if a value is not finite.
         std: With ddof=1; None for fewer than two values.
         best: It has the best mean of its column among the complete entries (ties are all best); none has where the
             metric cannot compare.
     """
 
-    values: Mapping[int, float]
-    planned: tuple[int, ...]
+    values: Mapping[Replicate, float]
+    planned: tuple[Replicate, ...]
     mean: float
     std: float | None
     best: bool = False
 
     @property
     def n(self) -> int:
-        """The number of seeds with a value."""
+        """The number of replicates with a value."""
         return len(self.values)
 
     @property
     def complete(self) -> bool:
-        """Every planned seed has a finite value."""
+        """Every planned replicate has a finite value."""
         return bool(self.planned) and self.n == len(self.planned) and math.isfinite(self.mean)
 
 
@@ -131,8 +131,12 @@ def value_of(cell: Cell, runs: Mapping[str, CellRun], metric: Metric) -> float |
 
 def saw_different_data(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> bool:
     """Whether the finished ones of `cells`, of one data set, saw different images or labels: it was changed between."""
-    done = [runs[cell.key] for cell in cells if cell.key in runs and runs[cell.key].status == "done"]
-    return len({run.split_hash for run in done if run.split_hash is not None}) > 1
+    seen: dict[int | None, set[str]] = {}  # every fold has splits of its own
+    for cell in cells:
+        run = runs.get(cell.key)
+        if run is not None and run.status == "done" and run.split_hash is not None:
+            seen.setdefault(cell.dataset.fold, set()).add(run.split_hash)
+    return any(len(hashes) > 1 for hashes in seen.values())
 
 
 def _column(cell: Cell) -> Column:
@@ -140,12 +144,12 @@ def _column(cell: Cell) -> Column:
 
 
 def _entry(members: Sequence[Cell], runs: Mapping[str, CellRun], metric: Metric) -> Entry:
-    by_seed = {cell.seed: value_of(cell, runs, metric) for cell in members}
-    if len(by_seed) != len(members):
+    found = {cell.replicate: value_of(cell, runs, metric) for cell in members}
+    if len(found) != len(members):
         raise ValueError(f"two cells share augmentation, data set, model and seed: {', '.join(c.key for c in members)}")
-    values = {seed: value for seed, value in by_seed.items() if value is not None}
+    values = {replicate: value for replicate, value in found.items() if value is not None}
     mean, std = mean_and_std(values.values())
-    return Entry(values, tuple(by_seed), mean, std)
+    return Entry(values, tuple(found), mean, std)
 
 
 def _ranked(entries: Mapping[str, Entry], metric: Metric) -> list[str]:

@@ -46,14 +46,15 @@ def latex(comparison: Comparison) -> str:
 
 
 def long_csv(comparison: Comparison) -> str:
-    """A line for each entry; fractions in [0, 1], unrounded but for means; ``values`` as ``seed:value seed:value``."""
+    """A line for each entry; fractions in [0, 1], unrounded but for means; ``values`` as ``seed:value seed:value``,
+    ``seed/fold:value`` where the data set is in folds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["dataset", "model", "augment", "metric", "mean", "std", "n", "planned", "best", "values"])
     for (row, column), entry in comparison.entries.items():
         mean = repr(entry.mean) if entry.n else ""
         std = "" if entry.std is None else repr(entry.std)
-        values = " ".join(f"{seed}:{value!r}" for seed, value in entry.values.items())
+        values = " ".join(f"{replicate.short}:{value!r}" for replicate, value in entry.values.items())
         place = [column.dataset, column.model, row, comparison.metric.key]
         writer.writerow([*place, mean, std, entry.n, len(entry.planned), int(entry.best), values])
     return text.getvalue()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import UserError
-from orchestrator.experiment import Cell
+from orchestrator.experiment import Cell, Replicate
 from orchestrator.records import CellRun
 from orchestrator.results.comparison import saw_different_data, value_of
 from orchestrator.results.metric import Metric, resolve_metric
@@ -16,17 +16,17 @@ from orchestrator.results.statistics import mean_and_std
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration: what its cells share, i.e. everything but the seed.
+    """A configuration: what its cells share, i.e. everything but the seed and the fold.
 
     Attributes:
-        cells: Its cells, one for each planned seed.
-        values: The validation metric by seed, of finished cells only.
+        cells: Its cells, one for each planned seed and fold.
+        values: The validation metric by replicate, of finished cells only.
         mean: Over the seeds; NaN without a value, or if one is not finite.
         std: With ddof=1; None for fewer than two values.
     """
 
     cells: tuple[Cell, ...]
-    values: Mapping[int, float]
+    values: Mapping[Replicate, float]
     mean: float
     std: float | None
 
@@ -93,8 +93,8 @@ def select(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str = 
             f"Give {chosen.name}, or use compare for a table of {chosen.key}."
         )
     return [
-        _selection(dataset.label, [cell for cell in cells if cell.dataset == dataset], runs, chosen)
-        for dataset in dict.fromkeys(cell.dataset for cell in cells)
+        _selection(dataset.label, [cell for cell in cells if cell.dataset.over_folds == dataset], runs, chosen)
+        for dataset in dict.fromkeys(cell.dataset.over_folds for cell in cells)
     ]
 
 
@@ -110,7 +110,7 @@ def _selection(dataset: str, cells: Sequence[Cell], runs: Mapping[str, CellRun],
     if not ranked:
         return Selection(dataset, metric, ranked, not_eligible, mixed_data)
     best = ranked[0]
-    cell = min(best.cells, key=lambda member: sign * best.values[member.seed])
+    cell = min(best.cells, key=lambda member: sign * best.values[member.replicate])
     test_mean, test_std = _test(best, runs, metric)
     run = runs[cell.key]
     return Selection(
@@ -119,8 +119,8 @@ def _selection(dataset: str, cells: Sequence[Cell], runs: Mapping[str, CellRun],
 
 
 def _candidate(members: Sequence[Cell], runs: Mapping[str, CellRun], metric: Metric) -> Candidate:
-    by_seed = {cell.seed: value_of(cell, runs, metric) for cell in members}
-    values = {seed: value for seed, value in by_seed.items() if value is not None}
+    found = {cell.replicate: value_of(cell, runs, metric) for cell in members}
+    values = {replicate: value for replicate, value in found.items() if value is not None}
     return Candidate(tuple(members), values, *mean_and_std(values.values()))
 
 

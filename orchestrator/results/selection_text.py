@@ -30,7 +30,8 @@ def _selection_lines(selection: Selection) -> Iterator[str]:
         seeds = f"n={len(best.values)}"
         yield f"  validation {metric.name}: {amount(best.mean, best.std)}, {seeds} (the choice looks at nothing else)"
         yield f"  test {metric.name}: {amount(selection.test_mean, selection.test_std)} (for information)"
-        yield f"  best seed on validation: {selection.cell.seed} (cell {selection.cell.key}, run {selection.run_id})"
+        where = f"(cell {selection.cell.key}, run {selection.run_id})"
+        yield f"  best on validation: {selection.cell.replicate.label} {where}"
         if selection.model_uri:
             yield f"  its model: {selection.model_uri}"
         for second in selection.ranked[1:2]:

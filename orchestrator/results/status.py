@@ -30,7 +30,9 @@ def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Rendera
         state = run.status if run else "missing"
         states[state] += 1
         table = tables.setdefault(f"{cell.dataset.label} / {cell.model}", _status_table())
-        table.add_row(Text(cell.augment.label), str(cell.seed), Text(state, style=STATE_STYLES[state]), *_progress(run))
+        table.add_row(
+            Text(cell.augment.label), cell.replicate.short, Text(state, style=STATE_STYLES[state]), *_progress(run)
+        )
         if run and run.status in ("failed", "interrupted"):
             unknown = "no reason is recorded" if run.status == "failed" else "zetasweep run goes on with it"
             reasons.append(f"- {run.status}: {cell.label} (cell {cell.key}): {run.reason or unknown}")

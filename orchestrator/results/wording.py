@@ -32,10 +32,16 @@ def title(comparison: Comparison, *, best: str) -> str:
     """What the numbers are and how to read them."""
     metric = comparison.metric
     unit = " in %" if metric.is_fraction else ""
+    over = "seeds and folds" if _in_folds(comparison) else "seeds"
     if not metric.is_comparable:
-        return f"{metric.key}{unit}: mean ± standard deviation over seeds"
+        return f"{metric.key}{unit}: mean ± standard deviation over {over}"
     better = "higher" if metric.higher_is_better else "lower"
-    return f"{metric.key}{unit}: mean ± standard deviation over seeds ({better} is better, {best})"
+    return f"{metric.key}{unit}: mean ± standard deviation over {over} ({better} is better, {best})"
+
+
+def _in_folds(comparison: Comparison) -> bool:
+    planned = (replicate for entry in comparison.entries.values() for replicate in entry.planned)
+    return any(replicate.fold is not None for replicate in planned)
 
 
 class Shown(NamedTuple):
@@ -69,6 +75,11 @@ def remarks(comparison: Comparison) -> list[str]:
             "In brackets: 95 % interval of the difference (Student's t, paired over seeds). The best row was picked "
             "by these same numbers, and nothing is corrected for that."
         )
+        if _in_folds(comparison):
+            lines.append(
+                "Folds are trained on the same images for the most part: each counts once, with the mean of its seeds, "
+                "and the interval is widened for what they share (Nadeau and Bengio 2003)."
+            )
     if counts := comparison.without_value:
         names = {"done": "done without this metric"}
         states = ", ".join(f"{counts[state]} {names.get(state, state)}" for state in sorted(counts))

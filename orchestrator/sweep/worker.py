@@ -68,7 +68,7 @@ class _Worker:
         self._device = ray.train.torch.get_device()
         # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
         self._control = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT))
-        self._data: tuple[tuple[str, str | None, int | None], Decoded, Feed] | None = None
+        self._data: tuple[tuple[object, ...], Decoded, Feed] | None = None
         self._noticed_in: int | None = None
         context = ray.get_runtime_context()
         self._member = Member(context.get_node_id(), os.getpid(), ray.util.get_current_placement_group())
@@ -194,6 +194,7 @@ class _Worker:
                 mean=tuple(dataset.mean),
                 std=tuple(dataset.std),
                 groups=dataset.groups,
+                unreadable=dataset.unreadable,
             ),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 KIND, SWEEP, OWNER, HEARTBEAT = (f"zetasweep.{name}" for name in ("kind", "sweep", "owner", "heartbeat_ms"))
 KEY, REASON, MODEL_URI = (f"zetasweep.{name}" for name in ("cell", "reason", "model_uri"))
-SPLIT_HASH, GROUPS = (f"zetasweep.{name}" for name in ("split_hash", "groups"))
+SPLIT_HASH, GROUPS, UNREADABLE = (f"zetasweep.{name}" for name in ("split_hash", "groups", "unreadable"))
 BELOW_GAMMA_MIN, FIRST_STEP_MS = "zetasweep.below_gamma_min", "zetasweep.first_step_ms"
 DEVICE, WORLD_SIZE, BACKEND, FEED = (f"zetasweep.{name}" for name in ("device", "world_size", "backend", "feed"))
 # MLflow's own, which its UI shows as the version of the source.
@@ -37,6 +37,7 @@ CELL_TAGS: dict[str, str] = {
     FEED: "how the images got to the device: `resident` or `streaming`",
     SPLIT_HASH: "SHA-256 over which images, with which labels, are in which split",
     GROUPS: "which images are known to belong together, and by what; missing in runs of earlier versions",
+    UNREADABLE: "how many images were left out since they could not be read; missing if none",
     FIRST_STEP_MS: "when the process that finished the training began its first step, Unix milliseconds",
     MODEL_URI: "the logged model of a finished cell",
     GIT_COMMIT: "the commit of the folder that the sweep was started in; missing outside a checkout",

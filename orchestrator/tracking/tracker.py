@@ -14,6 +14,7 @@ from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
+from orchestrator.amounts import counted, some
 from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell
 from orchestrator.records import CellFacts, CellResult, CellRun, CellStatus, EpochResult
@@ -32,6 +33,7 @@ from orchestrator.tracking.names import (
     REASON,
     SPLIT_HASH,
     SWEEP,
+    UNREADABLE,
     WORLD_SIZE,
 )
 from orchestrator.tracking.ownership import described
@@ -144,6 +146,8 @@ class Tracker:
         }
         if data.groups is not None:
             tags[GROUPS] = data.groups
+        if data.unreadable:
+            tags[UNREADABLE] = f"{counted(len(data.unreadable), 'image')} left out: {some(data.unreadable)}"
         self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         inputs = [
             DatasetInput(

@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock
 from small_sets import write_image_folder
 
-from orchestrator.data import Cache, Decoded, Source, decode_dataset, entry, load_dataset
+from orchestrator.data import Cache, Decoded, Images, Source, decode_dataset, entry, load_dataset
 from orchestrator.data.sets.image_folder import open_image_folder
 from orchestrator.errors import DataError
 
@@ -42,7 +42,7 @@ def never() -> Source:
 
 def reopened(root: Path, kept: Cache, *, image_size: int | None = None) -> Decoded:
     """From the cache alone."""
-    return kept.decoded("image_folder", root, image_size, open_source=never)
+    return kept.decoded(Images("image_folder", root, image_size), open_source=never)
 
 
 def is_built_again(root: Path, kept: Cache) -> bool:
@@ -170,7 +170,7 @@ def build(root: Path, kept: Cache, mark: Path) -> None:
         time.sleep(0.5)
         return open_image_folder(root)
 
-    kept.decoded("image_folder", root, None, open_source=found)
+    kept.decoded(Images("image_folder", root, None), open_source=found)
 
 
 def test_of_several_processes_one_builds(root: Path, kept: Cache, tmp_path: Path) -> None:
@@ -188,12 +188,12 @@ def test_of_several_processes_one_builds(root: Path, kept: Cache, tmp_path: Path
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from orchestrator.data import Cache, entry
+from orchestrator.data import Cache, Images, entry
 from orchestrator.data.sets.image_folder import open_image_folder
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 entry._write_index = die
 root, kept = Path(sys.argv[1]), Cache(Path(sys.argv[2]))
-kept.decoded("image_folder", root, None, open_source=lambda: open_image_folder(root))
+kept.decoded(Images("image_folder", root, None), open_source=lambda: open_image_folder(root))
 """
 
 
@@ -227,12 +227,12 @@ def test_the_least_used_entry_gives_way(root: Path, tmp_path: Path) -> None:
     paths = []
     for used, size in enumerate((64, 63)):
         load(root, kept, image_size=size)
-        path = kept.path_of("image_folder", root, size)
+        path = kept.path_of(Images("image_folder", root, size))
         os.utime(path / entry.INDEX, (used + 1, used + 1))
         paths.append(path)
     reopened(root, kept, image_size=64)  # now 63 is the one not used for longest
     load(root, kept, image_size=62)
-    assert {entry.path for entry in kept.entries()} == {paths[0], kept.path_of("image_folder", root, 62)}
+    assert {entry.path for entry in kept.entries()} == {paths[0], kept.path_of(Images("image_folder", root, 62))}
 
 
 def test_the_limit_that_is_proposed_is_enough(root: Path, kept: Cache) -> None:

@@ -37,7 +37,8 @@ def test_every_image_lands_in_its_row(root: Path, tmp_path: Path, processes: int
     source = open_image_folder(root)
     path = target(tmp_path, root)
     told: list[tuple[int, int]] = []
-    sums = decode_into(path, source, None, on_progress=lambda *state: told.append(state), processes=processes)
+    decoding = decode_into(path, source, None, on_progress=lambda *state: told.append(state), processes=processes)
+    sums = decoding.pixel_sums
     images = np.load(path)
     expected = decode_in_memory(source, None)
     np.testing.assert_array_equal(images, expected.images.numpy())

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lesion_sets import write_isic2017
 from numpy.typing import NDArray
 
-from orchestrator.data import load_dataset
+from orchestrator.data import load_dataset, open_dataset
 from orchestrator.data.loading import channel_statistics
-from orchestrator.data.splits import group_holdout, split_hash, stratified_counts, stratified_part
+from orchestrator.data.partition import PooledSamples
+from orchestrator.data.splits import fold_numbers, group_holdout, split_hash, stratified_counts, stratified_part
 from orchestrator.errors import DataError
 
 
@@ -95,3 +98,79 @@ def test_a_constant_channel_has_the_deviation_one() -> None:
     mean, std = channel_statistics(sums, num_pixels=36)
     assert mean == pytest.approx((0.2, 0.5))
     assert std == pytest.approx((1.0, 0.5))
+
+
+@given(st.data(), st.integers(2, 6), st.integers(1, 4), st.booleans())
+def test_folds_deal_every_image_once_with_every_class_and_whole_groups(
+    data: st.DataObject, folds: int, num_classes: int, mixed: bool
+) -> None:
+    """Groups of one class or of several: every fold has every class, or it is said that it cannot be."""
+    labels, groups = [], []
+    for label in range(num_classes):
+        for number in range(data.draw(st.integers(folds, 3 * folds))):
+            size = data.draw(st.integers(1, 4))
+            labels += [label] * size
+            groups += [f"patient {number}" if mixed else f"{label} {number}"] * size
+    ids = [str(index) for index in range(len(labels))]
+    names = "abcd"[:num_classes]
+    problem = ""
+    try:
+        numbers = fold_numbers(ids, np.array(labels), groups, names, folds=folds)
+    except DataError as error:
+        problem = str(error)
+    if problem:
+        assert mixed
+        assert "not every one of" in problem
+        return
+    assert set(numbers.tolist()) == set(range(folds))
+    assert len(set(zip(groups, numbers.tolist(), strict=True))) == len(set(groups))
+    for fold in range(folds):
+        assert set(np.array(labels)[numbers == fold].tolist()) == set(range(num_classes))
+
+
+def test_folds_of_single_images_differ_by_one_in_every_class() -> None:
+    labels = np.array([0] * 103 + [1] * 22)
+    ids = [str(index) for index in range(len(labels))]
+    numbers = fold_numbers(ids, labels, None, "ab", folds=5)
+    for label in (0, 1):
+        counts = np.bincount(numbers[labels == label], minlength=5)
+        assert counts.max() - counts.min() <= 1
+    assert np.bincount(numbers).tolist() == [25] * 5
+    shuffled = np.random.default_rng(0).permutation(len(labels))
+    again = fold_numbers([ids[index] for index in shuffled], labels[shuffled], None, "ab", folds=5)
+    assert (again == numbers[shuffled]).all()
+
+
+def test_a_class_of_fewer_groups_than_folds_is_named() -> None:
+    labels, groups = np.array([0] * 10 + [1] * 6), [*map(str, range(10)), *"xxyyzz"]
+    with pytest.raises(DataError, match=r"class 'b' has 3 groups of images together: not every one of 4 folds"):
+        fold_numbers([*map(str, range(16))], labels, groups, "ab", folds=4)
+
+
+def test_every_image_is_tested_once_over_the_folds_of_a_set_and_the_shipped_splits_are_put_together(
+    tmp_path: Path,
+) -> None:
+    write_isic2017(tmp_path / "isic2017", train=(8, 8, 8))
+    whole = load_dataset("isic2017", tmp_path, image_size=8)
+    tested: list[int] = []
+    hashes = set()
+    for fold in range(3):
+        dataset = load_dataset("isic2017", tmp_path, image_size=8, folds=3, fold=fold)
+        splits = [set(split.rows.tolist()) for split in (dataset.train, dataset.val, dataset.test)]
+        assert set.union(*splits) == set(range(len(whole.images)))
+        assert sum(map(len, splits)) == len(whole.images)
+        assert all(len(set(split.labels.tolist())) == 3 for split in (dataset.train, dataset.val, dataset.test))
+        tested += sorted(splits[2])
+        hashes.add(dataset.split_hash)
+    assert sorted(tested) == list(range(len(whole.images)))
+    assert len(hashes) == 3
+
+
+def test_what_is_read_of_samples_put_together_is_what_each_part_reads(tmp_path: Path) -> None:
+    write_isic2017(tmp_path / "isic2017", train=(8, 8, 8))
+    source = open_dataset("isic2017", tmp_path)
+    pooled = PooledSamples(tuple(source.parts.values()))
+    num = len(pooled.labels)
+    order = np.random.default_rng(0).permutation(num)[: num // 2]
+    every = [samples.read(np.arange(len(samples.labels)), 8) for samples in source.parts.values()]
+    assert torch.equal(pooled.read(order, 8), torch.cat(every)[torch.from_numpy(order)])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ConfigError, Problem
+from orchestrator.experiment import Replicate, expand
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.load import load_experiment
 from orchestrator.experiment.settings import Experiment
@@ -130,7 +131,37 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
         ({"dataset": "{digits: 5}"}, "dataset.digits", "5", "options as a mapping"),
         ({"dataset": "{digits: {}, mnist: {}}"}, "dataset", "{digits: {}, mnist: {}}", "one name with its options"),
         ({"dataset": "{digits: {val: 0.5}}"}, "dataset.digits.val", "0.5", "Did you mean val_fraction?"),
-        ({"dataset": "{digits: {name: mnist}}"}, "dataset.digits.name", "mnist", "one of the keys: image_size"),
+        ({"dataset": "{digits: {name: mnist}}"}, "dataset.digits.name", "mnist", "a name that no other data set has"),
+        (
+            {"dataset": "{digits: {shown_as: x}}"},
+            "dataset.digits.shown_as",
+            "x",
+            "one of the keys: name, on_unreadable",
+        ),
+        ({"dataset": "{digits: {csv: x.csv}}"}, "dataset.digits.csv", "x.csv", "for image_folder only"),
+        ({"dataset": "{digits: {folds: 1}}"}, "dataset.digits.folds", "1", "an integer, at least 2"),
+        ({"dataset": "{digits: {folds: 3, fold: 3}}"}, "dataset.digits.fold", "3", "an integer from 0 to 2"),
+        ({"dataset": "{digits: {fold: 0}}"}, "dataset.digits.fold", "0", "null without folds"),
+        ({"dataset": "{digits: {folds: 3, fold: [1, 1]}}"}, "dataset.digits", "digits(folds=3)", "each cell once"),
+        ({"dataset": "{digits: {on_unreadable: ignore}}"}, "dataset.digits.on_unreadable", "ignore", "refuse or skip"),
+        (
+            {"dataset": "{image_folder: {folder: x, columns: {label: y}}}"},
+            "dataset.image_folder.columns",
+            "{label: y}",
+            "null without csv",
+        ),
+        (
+            {"dataset": "{image_folder: {folder: x, splits: {valid: y}}}"},
+            "dataset.image_folder.splits.valid",
+            "y",
+            "Did you mean val?",
+        ),
+        (
+            {"dataset": "[{digits: {name: x}}, {digits: {name: x, num_train: 500}}]"},
+            "dataset[1].digits.name",
+            "x",
+            "a name of its own",
+        ),
         ({"dataset": "{image_folder: }"}, "dataset.image_folder.folder", "null", "Write image_folder: {folder: PATH}"),
         ({"dataset": "{medmnist_npz: }"}, "dataset.medmnist_npz.file", "null", "Write medmnist_npz: {file: PATH}"),
         ({"dataset": "{cifar10: {file: x}}"}, "dataset.cifar10.file", "x", "for medmnist_npz only"),
@@ -339,3 +370,49 @@ def test_an_option_of_the_only_data_set_needs_no_name(tmp_path: Path, dataset: s
 def test_an_option_of_one_of_several_data_sets_needs_its_name(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, "dataset.image_size=64", dataset="[cifar10, digits]")
     assert "dataset[0]" in problem.remedy
+
+
+def test_folds_are_an_axis_like_seeds(tmp_path: Path) -> None:
+    cells = expand(load(tmp_path, dataset="{digits: {folds: 3}}", seed="[0, 1]"))
+    assert [cell.replicate for cell in cells] == [Replicate(seed, fold) for fold in range(3) for seed in range(2)]
+    assert {cell.dataset.label for cell in cells} == {"digits(folds=3)"}
+    assert len({cell.config_key for cell in cells}) == 1
+    assert len({cell.key for cell in cells}) == 6
+    assert cells[-1].label == "digits(folds=3) convnet erm seed=1 fold=2"
+    assert {name: cells[-1].params()[name] for name in ("dataset.folds", "dataset.fold")} == {
+        "dataset.folds": "3",
+        "dataset.fold": "2",
+    }
+    some = load(tmp_path, dataset="{digits: {folds: 3, fold: [2, 0]}}").dataset
+    assert [spec.fold for spec in some] == [2, 0]
+    (one,) = load(tmp_path, "dataset.fold=1", dataset="{digits: {folds: 3}}").dataset
+    assert one.fold == 1
+
+
+def test_a_name_is_for_tables_and_changes_no_training(tmp_path: Path) -> None:
+    plain, named = (
+        expand(load(tmp_path, dataset=f"{{digits: {{num_train: 100{name}}}}}"))[0] for name in ("", ", name: few")
+    )
+    assert (plain.dataset.label, named.dataset.label) == ("digits(num_train=100)", "few")
+    assert (plain.key, plain.config_key) == (named.key, named.config_key)
+    assert named.params()["dataset.name"] == "few"
+    assert "dataset.name" not in plain.params()
+    (problem,) = problems(tmp_path, dataset="[{digits: {name: a}}, {digits: {name: b}}]")
+    assert (problem.key, problem.allowed) == ("dataset[1].digits", "each cell once")
+
+
+def test_the_layout_of_images_of_your_own_is_part_of_the_cell(tmp_path: Path) -> None:
+    layouts = ("", ", csv: a.csv", ", csv: b.csv", ", csv: a.csv, columns: {label: dx}", ", splits: {val: valid}")
+    text = ", ".join(f"{{image_folder: {{folder: x{layout}}}}}" for layout in layouts)
+    specs = load(tmp_path, dataset=f"[{text}]").dataset
+    assert [spec.layout for spec in specs] == [
+        {},
+        {"csv": "a.csv"},
+        {"csv": "b.csv"},
+        {"csv": "a.csv", "columns": {"label": "dx"}},
+        {"splits": {"val": "valid"}},
+    ]
+    assert len({spec.images_id for spec in specs}) == len(layouts)
+    assert specs[3].label == "image_folder(columns(label=dx), csv=a.csv, folder=x)"
+    (usual,) = load(tmp_path, dataset="{image_folder: {folder: x, splits: {}, on_unreadable: refuse}}").dataset
+    assert usual == specs[0]

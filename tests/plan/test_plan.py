@@ -143,11 +143,22 @@ def test_settings_without_effect_are_said(tmp_path: Path, train: dict[str, Any],
     assert re.findall(r"(train\.\w+) has no effect with train\.", "\n".join(lines)) == expected
 
 
-def test_what_is_known_of_groups_is_said_in_a_line(tmp_path: Path) -> None:
+OF_DIGITS = (
+    "train 1,294, val 144, test 359; test is a stratified fifth of the images, held out, since the set ships none; val "
+    "is a stratified part of train"
+)
+
+
+def test_what_is_known_of_splits_and_groups_is_said_in_a_line(tmp_path: Path) -> None:
     specs = [DatasetSpec(name=name) for name in ("mnist", "isic2018", "digits")]
     none = check_inputs(make_experiment(tmp_path))[DIGITS]
-    lesions = DataFound("0" * 64, "42 groups of 84 images, by lesion_id in lesions.csv", torn=("HAM_1", "HAM_7"))
+    lesions = DataFound(
+        "0" * 64, "42 groups of 84 images, by lesion_id in lesions.csv", "as shipped", torn=("HAM_1", "HAM_7")
+    )
     assert data_lines(dict(zip(specs, (none, lesions, none), strict=True))) == [
+        f"splits:    mnist: {OF_DIGITS}",
+        "splits:    isic2018: as shipped",
+        f"splits:    digits: {OF_DIGITS}",
         "groups:    mnist, digits: none known: each image counts as a thing of its own",
         "groups:    isic2018: 42 groups of 84 images, by lesion_id in lesions.csv",
         "warning:   2 groups of isic2018 stand in two splits, e.g. HAM_1: zetasweep data check lists them",

@@ -7,6 +7,7 @@ import pytest
 from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_with
 
 from orchestrator.errors import UserError
+from orchestrator.experiment import Replicate
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.records import CellStatus
 from orchestrator.results.comparison import Column, Comparison, Entry, compare
@@ -15,6 +16,8 @@ from orchestrator.results.wording import remarks
 
 COLUMN = Column("digits", "convnet")
 ALL = {ERM: (0.06, 0.07, 0.08), MIXUP: (0.05, 0.07, 0.06), ZETA: (0.041, 0.045, 0.04)}
+
+SEEDS = (Replicate(0), Replicate(1), Replicate(2))
 
 
 def entry(comparison: Comparison, label: str) -> Entry:
@@ -45,8 +48,13 @@ def test_mean_standard_deviation_and_best() -> None:
     cells = make_cells(ERM, MIXUP, ZETA)
     comparison = compare(cells, runs_with(cells, ALL))
     erm = entry(comparison, "erm")
-    assert (erm.mean, erm.std, erm.n, erm.planned) == (pytest.approx(0.07), pytest.approx(0.01), 3, (0, 1, 2))
-    assert erm.values == {0: 0.06, 1: 0.07, 2: 0.08}
+    assert (erm.mean, erm.std, erm.n, erm.planned) == (
+        pytest.approx(0.07),
+        pytest.approx(0.01),
+        3,
+        SEEDS,
+    )
+    assert erm.values == {Replicate(0): 0.06, Replicate(1): 0.07, Replicate(2): 0.08}
     assert best_rows(comparison) == [ZETA.label]
     assert comparison.without_value == {}
 
@@ -103,7 +111,7 @@ def test_an_unfinished_cell_has_no_value_even_where_an_epoch_left_one(status: Ce
     runs = runs_with(cells, {ERM: (0.1, 0.2, 0.3)}, metric="val/error")
     runs[cells[2].key] = replace(runs[cells[2].key], status=status)
     comparison = compare(cells, runs, metric="val/error")
-    assert entry(comparison, "erm").values == {0: 0.1, 1: 0.2}
+    assert entry(comparison, "erm").values == {Replicate(0): 0.1, Replicate(1): 0.2}
     assert comparison.without_value == {status: 1}
 
 
@@ -126,7 +134,7 @@ def test_best_is_contrasted_with_the_runner_up_and_with_erm() -> None:
     cells = make_cells(ERM, MIXUP, ZETA)
     (runner_up, erm) = compare(cells, runs_with(cells, ALL)).contrasts[COLUMN]
     assert (runner_up.best, runner_up.other) == (ZETA.label, MIXUP.label)
-    assert (erm.best, erm.other, erm.seeds) == (ZETA.label, "erm", (0, 1, 2))
+    assert (erm.best, erm.other, erm.seeds) == (ZETA.label, "erm", SEEDS)
     assert erm.margin == pytest.approx(0.028)
     assert erm.verdict == "separated"
 
@@ -142,7 +150,10 @@ def test_erm_as_runner_up_or_best_is_contrasted_once() -> None:
 def test_erm_is_contrasted_on_the_seeds_it_has() -> None:
     cells = make_cells(ERM, MIXUP, ZETA)
     contrasts = compare(cells, runs_with(cells, {**ALL, ERM: (0.06,)})).contrasts[COLUMN]
-    assert [(c.other, c.seeds) for c in contrasts] == [(MIXUP.label, (0, 1, 2)), ("erm", (0,))]
+    assert [(c.other, c.seeds) for c in contrasts] == [
+        (MIXUP.label, SEEDS),
+        ("erm", (Replicate(0),)),
+    ]
     assert contrasts[1].verdict == "cannot tell"
 
 

@@ -45,7 +45,9 @@ def test_csv_reads_back_unrounded() -> None:
         assert (row["metric"], int(row["n"]), int(row["planned"])) == ("test/error", entry.n, 3)
         assert row["best"] == ("1" if entry.best else "0")
         pairs = (pair.split(":") for pair in row["values"].split())
-        assert {int(seed): float(value) for seed, value in pairs} == entry.values
+        assert {seed: float(value) for seed, value in pairs} == {
+            key.short: value for key, value in entry.values.items()
+        }
         assert row["mean"] == ("" if entry.n == 0 else repr(entry.mean))
         assert row["std"] == ("" if entry.std is None else repr(entry.std))
     assert [row["augment"] for row in rows if row["best"] == "1"] == [ZETA.label]

@@ -80,7 +80,11 @@ def test_a_configuration_that_lacks_a_seed_is_not_eligible_and_listed(status: Ce
     assert selection.cell is not None
     assert selection.cell.augment == ERM
     (left_out,) = selection.not_eligible
-    assert (left_out.cells[0].augment, sorted(left_out.values), len(left_out.cells)) == (MIXUP, [0, 1], 3)
+    assert (left_out.cells[0].augment, [replicate.seed for replicate in left_out.values], len(left_out.cells)) == (
+        MIXUP,
+        [0, 1],
+        3,
+    )
 
 
 def test_a_value_that_is_not_finite_is_not_eligible() -> None:

@@ -21,7 +21,7 @@ def test_selection_says_that_it_looked_at_validation_only() -> None:
     assert "validation error: 20.00 ± 2.00 %, n=3 (the choice looks at nothing else)" in text
     assert "test error: 25.00 ± 0.00 % (for information)" in text
     assert selection.cell is not None
-    assert f"best seed on validation: 1 (cell {selection.cell.key}, run {selection.run_id})" in text
+    assert f"best on validation: seed=1 (cell {selection.cell.key}, run {selection.run_id})" in text
     assert f"its model: {selection.model_uri}" in text
     assert "next of 2 on validation: convnet, erm: 31.00 ± 1.00 %" in text
     assert "not eligible: convnet, zeta_mixup(gamma=2.8, num_mixed=4): 1 of 3 seeds done" in text

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from orchestrator.experiment import Replicate
 from orchestrator.results.statistics import contrast, mean_and_std, t_interval
+
+
+def by_seed(*values: float) -> dict[Replicate, float]:
+    return {Replicate(seed): value for seed, value in enumerate(values)}
 
 
 def test_the_interval_is_that_of_scipys_paired_t_test() -> None:
@@ -15,8 +20,8 @@ def test_the_interval_is_that_of_scipys_paired_t_test() -> None:
     result = contrast(
         "a",
         "b",
-        best_values=dict(enumerate(best.tolist())),
-        other_values=dict(enumerate(other.tolist())),
+        best_values=by_seed(*best.tolist()),
+        other_values=by_seed(*other.tolist()),
         higher_is_better=False,
     )
     expected = stats.ttest_rel(other, best).confidence_interval(0.95)
@@ -37,7 +42,7 @@ def test_the_interval_is_that_of_scipys_paired_t_test() -> None:
     ],
 )
 def test_verdicts(best: list[float], other: list[float], verdict: str) -> None:
-    values = {"best_values": dict(enumerate(best)), "other_values": dict(enumerate(other))}
+    values = {"best_values": by_seed(*best), "other_values": by_seed(*other)}
     result = contrast("a", "b", **values, higher_is_better=False)
     assert result.verdict == verdict
     assert (result.interval is None) == (verdict == "cannot tell")
@@ -50,8 +55,8 @@ def test_equally_many_more_errors_with_each_seed_cannot_tell(precision: type[np.
     result = contrast(
         "a",
         "b",
-        best_values=dict(enumerate(best)),
-        other_values=dict(enumerate(other)),
+        best_values=by_seed(*best),
+        other_values=by_seed(*other),
         higher_is_better=False,
     )
     assert (result.interval, result.verdict) == (None, "cannot tell")
@@ -65,8 +70,8 @@ def test_the_same_number_of_errors_is_the_same_mean() -> None:
     result = contrast(
         "a",
         "b",
-        best_values={0: 90 / 379, 1: 104 / 379, 2: 106 / 379},
-        other_values={0: 101 / 379, 1: 98 / 379, 2: 101 / 379},
+        best_values={Replicate(0): 90 / 379, Replicate(1): 104 / 379, Replicate(2): 106 / 379},
+        other_values={Replicate(0): 101 / 379, Replicate(1): 98 / 379, Replicate(2): 101 / 379},
         higher_is_better=False,
     )
     assert result.margin == 0
@@ -76,11 +81,11 @@ def test_only_seeds_of_both_are_paired_and_by_seed_not_by_position() -> None:
     result = contrast(
         "a",
         "b",
-        best_values={0: 0.9, 1: 0.8, 2: 0.7, 5: math.nan},
-        other_values={2: 0.6, 1: 0.5, 3: 0.1, 5: 0.2},
+        best_values={Replicate(0): 0.9, Replicate(1): 0.8, Replicate(2): 0.7, Replicate(5): math.nan},
+        other_values={Replicate(2): 0.6, Replicate(1): 0.5, Replicate(3): 0.1, Replicate(5): 0.2},
         higher_is_better=True,
     )
-    assert result.seeds == (1, 2)
+    assert result.seeds == (Replicate(1), Replicate(2))
     assert result.margin == pytest.approx(0.2)
     assert result.interval is not None
     half = stats.t.ppf(0.975, 1) * np.std([0.3, 0.1], ddof=1) / math.sqrt(2)
@@ -88,8 +93,8 @@ def test_only_seeds_of_both_are_paired_and_by_seed_not_by_position() -> None:
 
 
 def test_margin_is_positive_where_best_is_better_in_either_direction() -> None:
-    lower = contrast("a", "b", best_values={0: 0.1}, other_values={0: 0.3}, higher_is_better=False)
-    higher = contrast("a", "b", best_values={0: 0.3}, other_values={0: 0.1}, higher_is_better=True)
+    lower = contrast("a", "b", best_values=by_seed(0.1), other_values=by_seed(0.3), higher_is_better=False)
+    higher = contrast("a", "b", best_values=by_seed(0.3), other_values=by_seed(0.1), higher_is_better=True)
     assert lower.margin == pytest.approx(0.2)
     assert higher.margin == pytest.approx(0.2)
 
@@ -109,3 +114,19 @@ def test_mean_and_std() -> None:
         mean, std = mean_and_std(values)
         assert math.isnan(mean)
         assert std is None
+
+
+def test_folds_count_once_each_and_their_interval_is_widened_for_what_they_share() -> None:
+    rng = np.random.default_rng(1)
+    best, other = rng.normal(0.05, 0.004, (5, 3)), rng.normal(0.06, 0.004, (5, 3))
+    values = [
+        {Replicate(seed, fold): float(table[fold, seed]) for fold in range(5) for seed in range(3)}
+        for table in (best, other)
+    ]
+    result = contrast("a", "b", best_values=values[0], other_values=values[1], higher_is_better=False)
+    margins = (other - best).mean(axis=1)
+    half = stats.t.ppf(0.975, 4) * margins.std(ddof=1) * math.sqrt(1 / 5 + 1 / 4)
+    assert result.interval == pytest.approx((margins.mean() - half, margins.mean() + half))
+    plain = stats.ttest_1samp(margins, 0).confidence_interval(0.95)
+    assert result.interval[0] < plain.low
+    assert result.interval[1] > plain.high

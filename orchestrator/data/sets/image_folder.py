@@ -1,40 +1,104 @@
-"""A data set of image files: ``ROOT/{train,test[,val]}/CLASS/FILE``."""
+"""A data set of image files of your own, in the layouts that people have."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from orchestrator.amounts import counted
+from orchestrator.amounts import counted, some
 from orchestrator.data.dataset import Source
 from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, refuse_dangling, visible
+from orchestrator.data.sets.held_out import HELD_OUT, held_out_fifth
+from orchestrator.data.sets.image_table import ImageTable
+from orchestrator.data.table import TABLE_ENDINGS
 from orchestrator.errors import DataError
 
 SPLITS = ("train", "test", "val")
-VAL_ELSEWHERE = ("valid", "validation", "dev")
-_LAYOUT = "Images are expected as ROOT/{train,test[,val]}/CLASS/FILE with ROOT = dataset.folder below data_dir."
+# What people call the folders of splits: never taken for classes, nor passed over.
+_SPLIT_WORDS = {
+    *("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation", "holdout")
+}
+_LAYOUT = (
+    "Images are expected as ROOT/{train,test[,val]}/CLASS/FILE or ROOT/CLASS/FILE, or named by a table (csv), with "
+    "ROOT = dataset.folder below data_dir."
+)
 
 
-def open_image_folder(root: Path) -> Source:
+def open_image_folder(
+    root: Path,
+    *,
+    splits: Mapping[str, str] | None = None,
+    csv: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Source:
     """Lists the files below ``root``; decodes none.
 
+    ::
+
+        ROOT/{train,test[,val]}/CLASS/FILE       splits of your own; other names of their folders by ``splits``
+        ROOT/{train,val}/CLASS/FILE              a stratified fifth of train becomes test
+        ROOT/CLASS/FILE                          a stratified fifth becomes test
+        ROOT/LABELS.csv and files anywhere       a row for each image: its file and label, its split and group if known
+
     The classes are the folders of ``train`` in alphabetical order, and those of the other splits must be the same.
-    Hidden files and folders are passed over. The samples of a split are in the order of their paths.
+    Hidden files and folders are passed over. The samples of a split are in the order of their paths. A table without a
+    column of labels only says which images belong together; the folders are then as above.
+
+    Args:
+        root: The folder.
+        splits: What the folders of the splits, or the splits in the table, are called: e.g. ``{"val": "valid"}``.
+        csv: The table, below ``root``.
+        columns: What the columns ``image``, ``label``, ``split`` and ``group`` of the table are called, where they are
+            not called as usual.
 
     Raises:
-        DataError: A folder is missing or empty, the classes of two splits differ, or a file's name is not an image's.
+        DataError: A folder is missing or empty, the classes of two splits differ, a file's name is not an image's, or
+            table and files do not agree.
     """
-    _refuse_other_names_of_val(root)
-    # Also where val is a link to a disk that is not there: a part of train instead would be another experiment.
-    splits = [split for split in SPLITS if split != "val" or os.path.lexists(root / split)]
+    refuse_dangling(root)
+    table = ImageTable.read(root, csv, columns or {}) if csv is not None else None
+    if table is not None and table.has_labels:
+        class_names, parts, not_read = table.parts(splits or {})
+    else:
+        if table is not None and table.has_splits:
+            raise DataError(
+                f"{table.path} says the split of each image, but not its label.",
+                remedy="Name the column: columns: {label: COLUMN}; or the splits by folders.",
+            )
+        class_names, parts, not_read = _listed(root, splits or {}, csv)
+    grouped_by = ""
+    if table is not None and table.has_groups:
+        parts = {split: replace(samples, groups=table.groups_of(samples.ids)) for split, samples in parts.items()}
+        grouped_by = table.grouped_by
+    ships_test = "test" in parts
+    if not ships_test:
+        parts["train"], parts["test"] = held_out_fifth(parts["train"], class_names)
+    return Source(
+        class_names,
+        train=parts["train"],
+        test=parts["test"],
+        val=parts.get("val"),
+        grouped_by=grouped_by,
+        test_is="" if ships_test else HELD_OUT,
+        not_read=not_read,
+    )
+
+
+def _listed(
+    root: Path, splits: Mapping[str, str], csv: str | None
+) -> tuple[tuple[str, ...], dict[str, FileSamples], str]:
+    """Return classes, samples by split, and what is not read, by the folders."""
+    found = visible(root, remedy=_LAYOUT)
+    folders = _split_folders(root, [entry.name for entry in found], splits)
     listing, errors = {}, []
-    for split in splits:
+    for split, folder in folders.items() or [("train", "")]:
         try:
-            listing[split] = _list_split(root, split)
+            listing[split] = _list_split(root, folder, csv)
         except DataError as error:
             errors.append(error)
     if errors:
@@ -42,37 +106,66 @@ def open_image_folder(root: Path) -> Source:
     class_names = tuple(listing["train"])
     if len(class_names) < 2:
         raise DataError(
-            f"{root / 'train'} holds {counted(len(class_names), 'class folder')}: classification needs two or more."
+            f"{root / folders.get('train', '')} holds {counted(len(class_names), 'class folder')}: classification "
+            "needs two or more.",
+            remedy="" if class_names else _LAYOUT,
         )
-    for split in splits[1:]:
-        _require_same_classes(root, split, listing["train"], listing[split])
+    for split in listing:
+        names = folders.get("train", ""), folders.get(split, "")
+        _require_same_classes(root, *names, of_train=listing["train"], other=listing[split])
     reference = next(iter(listing["train"].values()))[0]
-    found = {split: _samples(root, files_of_class, reference) for split, files_of_class in listing.items()}
-    return Source(class_names, train=found["train"], test=found["test"], val=found.get("val"))
+    samples = {split: _samples(root, files_of_class, reference) for split, files_of_class in listing.items()}
+    others = [
+        entry.name
+        for entry in found
+        if folders and entry.name not in folders.values() and entry.name != csv and _could_be_read(entry)
+    ]
+    return class_names, samples, some(others)
 
 
-def _refuse_other_names_of_val(root: Path) -> None:
-    """Raise DataError if the validation images would be passed over, and a part of train taken in their place."""
-    for entry in visible(root, remedy=_LAYOUT):
-        if entry.name.lower() in VAL_ELSEWHERE:
-            raise DataError(
-                f"{entry.path} is not read: validation images are expected in {root / 'val'}.", remedy="Rename it."
-            )
+def _could_be_read(entry: os.DirEntry[str]) -> bool:
+    """Return whether somebody may expect that this is read: a folder, or a table."""
+    return entry.is_dir() or entry.name.lower().endswith(tuple(filter(None, TABLE_ENDINGS)))
 
 
-def _require_same_classes(root: Path, split: str, train: Iterable[str], other: Iterable[str]) -> None:
-    differing = sorted(set(train) ^ set(other))
+def _split_folders(root: Path, names: Iterable[str], splits: Mapping[str, str]) -> dict[str, str]:
+    """Return the folder of each split that is there, in the order of `SPLITS`; none if classes lie in `root` itself.
+
+    Raises:
+        DataError: A folder that was named is missing, train is, or a folder is called like a split and would be passed
+            over or taken for a class.
+    """
+    for split, folder in splits.items():
+        if not os.path.lexists(root / folder):
+            raise DataError(f"{root / folder} is missing: splits names it for {split}.", remedy=_LAYOUT)
+    # Also where one is a link to a disk that is not there: a part of train instead would be another experiment.
+    folders = {split: splits.get(split, split) for split in SPLITS}
+    folders = {split: folder for split, folder in folders.items() if os.path.lexists(root / folder)}
+    alike = sorted(name for name in names if name.lower() in _SPLIT_WORDS and name not in folders.values())
+    if alike:
+        split = next((known for known in ("test", "train") if alike[0].lower().startswith(known)), "val")
+        raise DataError(
+            f"{root / alike[0]} is not read: the folders of the splits are called {', '.join(SPLITS)}.",
+            remedy=f"Rename it, or write splits: {{{split}: {alike[0]}}} below image_folder.",
+        )
+    if folders and "train" not in folders:
+        raise DataError(f"{root / 'train'} is missing.", remedy=_LAYOUT)
+    return folders
+
+
+def _require_same_classes(root: Path, train: str, split: str, *, of_train: Iterable[str], other: Iterable[str]) -> None:
+    differing = sorted(set(of_train) ^ set(other))
     if not differing:
         return
     composed = [unicodedata.normalize("NFC", name) for name in differing]
     if alike := {name for name in composed if composed.count(name) > 1}:
         raise DataError(
-            f"{root}: {', '.join(sorted(alike))} looks the same in train and {split}, but is not: an accent is part of "
-            "its letter in one (NFC) and a character of its own in the other (NFD), as on a Mac.",
+            f"{root}: {', '.join(sorted(alike))} looks the same in {train} and {split}, but is not: an accent is part "
+            "of its letter in one (NFC) and a character of its own in the other (NFD), as on a Mac.",
             remedy="Rename one, e.g. all by convmv -r -f utf8 -t utf8 --nfc --notest FOLDER.",
         )
     raise DataError(
-        f"{root}: the classes of train and {split} differ in {', '.join(differing)}.",
+        f"{root}: the classes of {train} and {split} differ in {', '.join(differing)}.",
         remedy="Give every split the same class folders.",
     )
 
@@ -83,8 +176,13 @@ def _samples(root: Path, files_of_class: dict[str, list[str]], reference: str) -
     return FileSamples(root, ids, labels.astype(np.int64), reference)
 
 
-def _list_split(root: Path, split: str) -> dict[str, list[str]]:
+def _list_split(root: Path, split: str, csv: str | None) -> dict[str, list[str]]:
     """The files of each class, both sorted; paths are relative to ``root`` with forward slashes.
+
+    Args:
+        root: The data set's folder.
+        split: The folder of the split in it; empty: `root` itself.
+        csv: The table, which may lie there.
 
     Raises:
         DataError: Something else lies there; names all of it.
@@ -93,6 +191,8 @@ def _list_split(root: Path, split: str) -> dict[str, list[str]]:
     errors: list[DataError] = []
     files_of_class: dict[str, list[str]] = {}
     for folder in visible(root / split, remedy=_LAYOUT):
+        if split == "" and folder.name == csv:
+            continue
         try:
             files_of_class[folder.name] = _list_class(folder, split)
         except DataError as error:
@@ -105,13 +205,19 @@ def _list_split(root: Path, split: str) -> dict[str, list[str]]:
 def _list_class(folder: os.DirEntry[str], split: str) -> list[str]:
     if not folder.is_dir():
         refuse_dangling(folder.path)
-        raise DataError(f"{folder.path} lies among the class folders of {split}.", remedy="Move it away.")
+        is_table = split == "" and folder.name.lower().endswith(tuple(filter(None, TABLE_ENDINGS)))
+        raise DataError(
+            f"{folder.path} lies among the class folders{f' of {split}' if split else ''}.",
+            remedy=f"Write csv: {folder.name} below image_folder if it says labels or groups; else move it away."
+            if is_table
+            else "Move it away.",
+        )
     files = visible(Path(folder.path), remedy=_LAYOUT)
     if not files:
         raise DataError(f"{folder.path} holds no image.", remedy="Fill it, or remove the class from every split.")
     if errors := [error for entry in files for error in _problems(entry)]:
         raise DataError.all_in_one(errors, what=f"files of {folder.path} are no images")
-    return [f"{split}/{folder.name}/{entry.name}" for entry in files]
+    return ["/".join(filter(None, (split, folder.name, entry.name))) for entry in files]
 
 
 def _problems(entry: os.DirEntry[str]) -> Iterator[DataError]:
@@ -123,7 +229,7 @@ def _problems(entry: os.DirEntry[str]) -> Iterator[DataError]:
         return
     if entry.is_dir():
         yield DataError(
-            f"{entry.path} is a folder where an image file is expected: ROOT/{{train,test[,val]}}/CLASS/FILE.",
+            f"{entry.path} is a folder where an image file is expected: ROOT/[{{train,test,val}}/]CLASS/FILE.",
             remedy=f"Move its images up into {os.path.dirname(entry.path)}, or move it away.",
         )
     elif not entry.is_file() or not entry.name.lower().endswith(IMAGE_ENDINGS):

@@ -12,11 +12,10 @@ from orchestrator.amounts import counted
 from orchestrator.data.dataset import Source
 from orchestrator.data.groups import read_grouping
 from orchestrator.data.image_files import FileSamples, visible
-from orchestrator.data.splits import group_holdout
+from orchestrator.data.sets.held_out import HELD_OUT, held_out_fifth
 from orchestrator.data.table import TABLE_ENDINGS, Table, image_key, read_table, tables_with
 from orchestrator.errors import DataError
 
-TEST_FRACTION = 0.2
 LAYOUT = "docs/data-sets.md shows the layout"
 LESION = "lesion_id"
 IMAGE_COLUMNS = ("image", "image_id", "isic_id", "image_name")
@@ -113,13 +112,31 @@ def with_lesions(tables: Iterable[Table], classes: tuple[str, ...], **parts: Fil
     ids = [name for samples in parts.values() for name in samples.ids]
     lesions = read_grouping(tables, LESION, IMAGE_COLUMNS, ids)
     parts = {part: replace(samples, groups=lesions.of(samples.ids)) for part, samples in parts.items()}
-    if "test" not in parts:
-        train = parts["train"]
-        kept, held_out = group_holdout(
-            train.ids, train.labels, train.groups, classes, fraction=TEST_FRACTION, salt="test"
-        )
-        parts |= {"train": train.part(kept), "test": train.part(held_out)}
-    return Source(classes, train=parts["train"], val=parts.get("val"), test=parts["test"], grouped_by=lesions.by)
+    train = parts["train"]
+    if not {"val", "test"} <= parts.keys():
+        _require_one_diagnosis(train, classes)
+    held_out = "test" not in parts
+    if held_out:
+        parts["train"], parts["test"] = held_out_fifth(train, classes)
+    return Source(
+        classes,
+        train=parts["train"],
+        val=parts.get("val"),
+        test=parts["test"],
+        grouped_by=lesions.by,
+        test_is=HELD_OUT if held_out else "",
+    )
+
+
+def _require_one_diagnosis(samples: FileSamples, classes: Sequence[str]) -> None:
+    label_of: dict[str, int] = {}
+    for group, label in zip(samples.groups or (), samples.labels.tolist(), strict=False):
+        if label_of.setdefault(group, label) != label:
+            raise DataError(
+                f"group {group!r} has images of {classes[label_of[group]]!r} and {classes[label]!r}: one thing has one "
+                "class.",
+                remedy="Mend the table of lesions.",
+            )
 
 
 def lesion_tables(*folders: Path) -> list[Table]:

@@ -36,6 +36,7 @@ def open_medmnist_npz(path: Path) -> Source:
 
         train_images, val_images, test_images      uint8 [n, S, S] (grey) or [n, S, S, 3] (RGB)
         train_labels, val_labels, test_labels      integers [n] or [n, 1], from 0
+        train_groups, val_groups, test_groups      if there: integers or text [n]: what each image shows
 
     The file does not name its classes: they are called "0", "1" and so on. Labels are read at once, images only when
     they are asked for. Sets with several labels for an image (ChestMNIST) and with volumes (…MNIST3D) are refused.
@@ -64,7 +65,14 @@ def open_medmnist_npz(path: Path) -> Source:
                 f"in {', '.join(str(label) for label in differing[:_MAX_NAMED])}. Labels count from 0, and every split "
                 "needs images of every class."
             )
-    return Source(tuple(str(label) for label in range(num_classes)), train=train, val=val, test=test)
+    grouped = any(samples.groups is not None for samples in (train, val, test))
+    return Source(
+        tuple(str(label) for label in range(num_classes)),
+        train=train,
+        val=val,
+        test=test,
+        grouped_by=f"the groups in {path.name}" if grouped else "",
+    )
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class NpzSamples:
         ids: See ``Samples``.
         labels: int64 [n].
         stored: Channels, height and width of the stored images.
-        groups: See ``Samples``: None.
+        groups: See ``Samples``.
         mapped: Where the array has been unpacked to; None: it is read from the archive, as a whole.
     """
 
@@ -147,7 +155,31 @@ def _samples(path: Path, split: str) -> NpzSamples:
         raise DataError(f"{path}: {array} is empty: {list(shape)}. Every split needs images of every class.")
     labels = _labels(path, f"{split}_labels", shape[0])
     ids = [f"{split}/{index}" for index in range(len(labels))]
-    return NpzSamples(path, array, ids, labels, stored=(3 if len(shape) == 4 else 1, shape[1], shape[2]))
+    stored = (3 if len(shape) == 4 else 1, shape[1], shape[2])
+    return NpzSamples(path, array, ids, labels, stored, groups=_groups(path, split, shape[0]))
+
+
+def _groups(path: Path, split: str, num_images: int) -> list[str] | None:
+    """What each image of a split shows; None if nothing says it."""
+    array = f"{split}_groups"
+    with _opened(path, array) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    if array not in names:
+        known = [f"{split}_groups" for split in ("train", "val", "test")]
+        if others := sorted(name for name in names if "group" in name.lower() and name not in known):
+            raise DataError(
+                f"{path}: {others[0]} is not read: groups stand in {', '.join(known)}.", remedy="Rename or remove it."
+            )
+        return None
+    shape, dtype = _header(path, array)
+    if dtype.kind not in "iuU" or shape not in ((num_images,), (num_images, 1)):
+        raise DataError(
+            f"{path}: {array} is {dtype} {list(shape)}, but integers or text [{num_images}] is expected: the group of "
+            "each image."
+        )
+    with _member(path, array) as file:
+        groups = npy.read_array(file).reshape(-1).tolist()
+    return [f"{split}/{index} alone" if group == "" else str(group) for index, group in enumerate(groups)]
 
 
 def _labels(path: Path, array: str, num_images: int) -> NDArray[np.int64]:
@@ -187,9 +219,16 @@ def _blocks(path: Path, array: str) -> Iterator[bytes]:
 @contextmanager
 def _member(path: Path, array: str) -> Iterator[IO[bytes]]:
     """An array's bytes; what goes wrong while they are read is a ``DataError`` that names file and array."""
+    with _opened(path, array) as archive, archive.open(f"{array}.npy") as file:
+        yield file
+
+
+@contextmanager
+def _opened(path: Path, array: str) -> Iterator[zipfile.ZipFile]:
+    """The archive; what goes wrong while it is read is a ``DataError`` that names file and array."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{array}.npy") as file:
-            yield file
+        with zipfile.ZipFile(path) as archive:
+            yield archive
     except KeyError as error:
         raise DataError(
             f"{path} has no array {array}: an .npz file of MedMNIST has images and labels of train, val and test."

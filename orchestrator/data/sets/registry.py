@@ -207,11 +207,11 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "image_folder": DatasetInfo(
         open=open_image_folder,
-        description="your own images, as FOLDER/{train,test[,val]}/CLASS/FILE",
+        description="your own images, in folders of classes or named by a table",
         crop_padding=4,
         hflip=True,
-        files=("train", "test"),
         path_option="folder",
+        layout_options=("splits", "csv", "columns"),
         check=open_image_folder,
     ),
 }

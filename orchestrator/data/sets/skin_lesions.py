@@ -13,11 +13,11 @@ import numpy as np
 
 from orchestrator.data.dataset import Source
 from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, is_litter, refuse_other_encodings
+from orchestrator.data.sets.held_out import HELD_OUT, held_out_fifth
 from orchestrator.data.sets.lesion_images import (
     IMAGE_COLUMNS,
     LAYOUT,
     LESION,
-    TEST_FRACTION,
     Labels,
     add_label,
     labelled_images,
@@ -25,7 +25,6 @@ from orchestrator.data.sets.lesion_images import (
     one_hot_labels,
     with_lesions,
 )
-from orchestrator.data.splits import group_holdout
 from orchestrator.data.table import read_rows, tables_with
 from orchestrator.errors import DataError
 
@@ -233,8 +232,8 @@ def open_dermofit(root: Path) -> Source:
         ids += found
         labels += [label] * len(found)
     samples = FileSamples(root, ids, np.array(labels, dtype=np.int64), ids[0])
-    kept, held_out = group_holdout(ids, samples.labels, None, names, fraction=TEST_FRACTION, salt="test")
-    return Source(names, train=samples.part(kept), test=samples.part(held_out))
+    train, test = held_out_fifth(samples, names)
+    return Source(names, train=train, test=test, test_is=HELD_OUT)
 
 
 def _is_dermofit_image(path: Path) -> bool:

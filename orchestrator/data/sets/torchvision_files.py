@@ -15,11 +15,9 @@ import numpy as np
 
 from orchestrator.data.dataset import Source
 from orchestrator.data.image_files import FileSamples, is_litter, refuse_other_encodings
+from orchestrator.data.sets.held_out import HELD_OUT, held_out_fifth
 from orchestrator.data.sets.torchvision_arrays import fetch, stored
-from orchestrator.data.splits import group_holdout
 from orchestrator.errors import DataError
-
-TEST_FRACTION = 0.2
 
 IMAGENETTE_SIZES = {"imagenette2": "full", "imagenette2-320": "320px", "imagenette2-160": "160px"}
 IMAGENETTE_CLASSES = {
@@ -152,10 +150,8 @@ def open_eurosat(root: Path) -> Source:
     found = stored("EuroSAT", root, loader=_PATH_ONLY)
     _require_class_folders(root / "eurosat" / "2750", found.classes, EUROSAT_CLASSES)
     (samples,) = _listed(root, found)
-    kept, held_out = group_holdout(
-        samples.ids, samples.labels, None, EUROSAT_CLASSES, fraction=TEST_FRACTION, salt="test"
-    )
-    return Source(EUROSAT_CLASSES, train=samples.part(kept), test=samples.part(held_out))
+    train, test = held_out_fifth(samples, EUROSAT_CLASSES)
+    return Source(EUROSAT_CLASSES, train=train, test=test, test_is=HELD_OUT)
 
 
 def download_imagenette(root: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_sets import write_medmnist
 
-from orchestrator.data import load_dataset
+from orchestrator.data import describe_groups, load_dataset, open_dataset, split_samples, torn_groups
 from orchestrator.data.decode import decode_into
 from orchestrator.data.sets.medmnist import open_medmnist_npz
 from orchestrator.errors import DataError
@@ -202,3 +202,41 @@ def test_a_damaged_archive_and_a_full_disk_are_told_apart(tmp_path: Path) -> Non
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"train_images cannot be read: .*Put MedMNIST's \.npz file there"):
         source.train.unpacked(tmp_path)
+
+
+def groups_of(num: int, size: int = 2) -> np.ndarray:
+    return np.arange(num) // size
+
+
+def test_groups_of_an_archive_are_kept_together_and_those_that_official_splits_tear_are_found(tmp_path: Path) -> None:
+    """Images 0 and 1 of each class are of one patient; those of the first two classes are in train and test."""
+    labels = np.repeat(np.arange(3), 10)
+    write_medmnist(
+        tmp_path / "mine.npz",
+        train_labels=labels,
+        train_groups=groups_of(30),
+        val_groups=np.array([f"v{number}" for number in range(6)]),
+        test_groups=np.array([str(number) for number in range(2)] + [f"t{number}" for number in range(10)]),
+    )
+    source = open_dataset("medmnist_npz", tmp_path, path="mine.npz")
+    assert source.train.groups is not None
+    assert source.train.groups[:3] == ["0", "0", "1"]
+    assert describe_groups(source) == "31 groups of 48 images, by the groups in mine.npz"
+    assert set(torn_groups(split_samples(source, val_fraction=0.1, num_train=None))) == {"0", "1"}
+    folds = [split_samples(source, val_fraction=0.2, num_train=None, folds=2, fold=fold) for fold in range(2)]
+    assert [torn_groups(parts) for parts in folds] == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("array", "content", "words"),
+    [
+        ("train_groups", np.arange(29), r"train_groups is int64 \[29\], but integers or text \[30\] is expected"),
+        ("train_groups", np.zeros(30), r"train_groups is float64"),
+        ("groups", np.arange(48), "groups is not read: groups stand in train_groups, val_groups, test_groups"),
+        ("train_group", np.arange(30), "train_group is not read"),
+    ],
+)
+def test_groups_that_are_wrong_are_named(array: str, content: np.ndarray, words: str, tmp_path: Path) -> None:
+    path = write_medmnist(tmp_path / "mine.npz", **{array: content})
+    with pytest.raises(DataError, match=words):
+        open_medmnist_npz(path)

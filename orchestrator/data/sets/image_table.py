@@ -1,0 +1,246 @@
+"""Images of your own that a table names: the label of each, and its split and group where they are known."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.amounts import counted, some
+from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, visible
+from orchestrator.data.table import Table, is_missing, read_table
+from orchestrator.errors import DataError
+
+USUAL_COLUMNS = {
+    "image": (
+        *("image", "image_id", "isic_id", "image_name", "image_path", "img", "file", "filename", "file_name"),
+        *("filepath", "file_path", "path"),
+    ),
+    "label": ("label", "class", "class_name", "diagnosis", "dx", "target", "category"),
+    "split": ("split", "set", "subset", "partition"),
+    "group": ("group", "group_id", "patient", "patient_id", "subject", "subject_id", "lesion", "lesion_id", "case_id"),
+}
+"""What the columns of such tables are called; spaces, hyphens and capitals do not count."""
+
+SPLITS = ("train", "test", "val")
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """A table of images and the files below a folder.
+
+    Attributes:
+        root: The folder.
+        table: As read.
+        columns: Which column says what: keys of `USUAL_COLUMNS`, those that the table has.
+        files: Every image below `root`.
+    """
+
+    root: Path
+    table: Table
+    columns: Mapping[str, str]
+    files: _Files
+
+    @classmethod
+    def read(cls, root: Path, name: str, columns: Mapping[str, str]) -> ImageTable:
+        """Read a table.
+
+        Args:
+            root: The folder.
+            name: The table's, below `root`.
+            columns: What the columns are called, where that is said.
+
+        Raises:
+            DataError: It cannot be read, or it is not clear which column is meant.
+        """
+        table = read_table(root / name)
+        found = {kind: _column(table, kind, columns.get(kind)) for kind in USUAL_COLUMNS}
+        known = {kind: column for kind, column in found.items() if column is not None}
+        if "image" not in known:
+            raise DataError(
+                f"{table.path} has no column of images: its columns are {', '.join(table.columns)}.",
+                allowed=f"one of {', '.join(USUAL_COLUMNS['image'])}",
+                remedy="Write columns: {image: COLUMN} below image_folder.",
+            )
+        if not known.keys() & {"label", "group"}:
+            raise DataError(
+                f"{table.path} has neither labels nor groups: its columns are {', '.join(table.columns)}.",
+                remedy="Write columns: {label: COLUMN} or {group: COLUMN} below image_folder.",
+            )
+        return cls(root, table, known, _Files(_images_below(root, "")))
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self.table.path
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether it says the class of each image."""
+        return "label" in self.columns
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether it says the split of each image."""
+        return "split" in self.columns
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether it says which images belong together."""
+        return "group" in self.columns
+
+    @property
+    def grouped_by(self) -> str:
+        """What says which images belong together."""
+        return f"{self.columns['group']} in {self.path.name}"
+
+    def parts(self, splits: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, FileSamples], str]:
+        """Return the classes, the samples of each split, and what of the files is not read.
+
+        Args:
+            splits: What the splits are called in the table, where not ``train``, ``val`` and ``test``.
+
+        Raises:
+            DataError: A row has no file, no label or no split, two rows have the same file, or a split lacks a class.
+        """
+        rows = self._rows("label", "split")
+        for what, place in (("label", 0), *([("split", 1)] if self.has_splits else [])):
+            if lost := [name for name, said in rows.items() if is_missing(said[place])]:
+                raise DataError(
+                    f"{self.path}: {counted(len(lost), 'image')} without a {what}: {some(lost)}.",
+                    remedy="Fill them in, or remove the rows.",
+                    details=lost,
+                )
+        class_names = tuple(sorted({label for label, *_ in rows.values()}, key=_in_order))
+        if not rows:
+            raise DataError(f"{self.path} has no row below its header.", remedy="Fill it.")
+        if len(class_names) < 2:
+            raise DataError(f"{self.path}: all images are of class {class_names[0]!r}: classification needs two.")
+        split_of = {name: self._split(said[1], splits) if self.has_splits else "train" for name, said in rows.items()}
+        names = {split: sorted(name for name in rows if split_of[name] == split) for split in SPLITS}
+        reference = min(rows)
+        parts = {}
+        for split, members in names.items():
+            if members or split == "train":
+                labels = np.array([class_names.index(rows[name][0]) for name in members], dtype=np.int64)
+                if lacking := set(range(len(class_names))) - set(labels.tolist()):
+                    raise DataError(
+                        f"{self.path}: {split} has no image of class {class_names[min(lacking)]!r}.",
+                        remedy="Every split needs images of every class.",
+                    )
+                parts[split] = FileSamples(self.root, members, labels, reference)
+        unnamed = sorted(set(self.files.names) - rows.keys())
+        return class_names, parts, f"{counted(len(unnamed), 'image')} not in {self.path.name}" if unnamed else ""
+
+    def groups_of(self, ids: Sequence[str]) -> list[str]:
+        """Return the group of each file; one whose group is missing is alone.
+
+        Raises:
+            DataError: The table does not name all of them.
+        """
+        rows = self._rows("group", refuse_lost=self.has_labels)
+        if lost := [name for name in ids if name not in rows]:
+            raise DataError(
+                f"{self.path} covers {len(ids) - len(lost):,} of {len(ids):,} images; it lacks {some(lost)}.",
+                remedy="Add them: without it, images of one thing could be trained on and tested on.",
+                details=lost,
+            )
+        groups = [rows[name][0] for name in ids]
+        return [f"{name} alone" if is_missing(group) else group for name, group in zip(ids, groups, strict=True)]
+
+    def _split(self, value: str, splits: Mapping[str, str]) -> str:
+        known = {splits.get(split, split).casefold(): split for split in SPLITS}
+        if value.casefold() not in known:
+            raise DataError(
+                f"{self.path}: {self.columns['split']} = {value!r} is no split.",
+                allowed=", ".join(splits.get(split, split) for split in SPLITS),
+                remedy=f"Write splits: {{val: {value}}} below image_folder if it is one.",
+            )
+        return known[value.casefold()]
+
+    def _rows(self, *kinds: str, refuse_lost: bool = True) -> dict[str, list[str]]:
+        """Return what the rows say of each file."""
+        kinds = tuple(kind for kind in kinds if kind in self.columns)
+        found: dict[str, list[str]] = {}
+        lost = []
+        for name, *values in self.table.values(self.columns["image"], *(self.columns[kind] for kind in kinds)):
+            files = self.files.named(name)
+            if len(files) > 1:
+                raise DataError(
+                    f"{self.path}: {name} may be {some(files)}.", remedy=f"Write it with its folder, below {self.root}."
+                )
+            if not files:
+                lost.append(name)
+            elif found.setdefault(files[0], values) is not values:
+                raise DataError(f"{self.path}: {name} stands there twice.", remedy="Remove one of the rows.")
+        if lost and (refuse_lost or not found):
+            raise DataError(
+                f"{self.path}: {counted(len(lost), 'row')} of {len(lost) + len(found):,} "
+                f"{'names' if len(lost) == 1 else 'name'} no image below {self.root}: {some(lost)}.",
+                remedy="Put them there, or remove the rows.",
+                details=lost,
+            )
+        return found
+
+
+class _Files:
+    """The images below a folder, by what a table may call them: with or without folders, ending, capitals."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self._by_key: dict[str, list[str]] = {}
+        self._folders: set[str] = set()
+        for name in names:
+            steps = _steps(name)
+            self._folders.update(steps[:-1])
+            for first in range(len(steps)):
+                self._by_key.setdefault("/".join(steps[first:]), []).append(name)
+
+    def named(self, name: str) -> list[str]:
+        """Return the files that are meant; folders in front that do not exist here do not count."""
+        steps = _steps(name)
+        while steps:
+            if files := self._by_key.get("/".join(steps)):
+                return [file for file in files if file.endswith(name)] or files if len(files) > 1 else files
+            if steps.pop(0) in self._folders:
+                break
+        return []
+
+
+def _steps(name: str) -> list[str]:
+    plain = unicodedata.normalize("NFC", name.strip()).replace("\\", "/").casefold()
+    stem, ending = os.path.splitext(plain)
+    return [step for step in (stem if ending in IMAGE_ENDINGS else plain).split("/") if step not in ("", ".")]
+
+
+def _images_below(folder: Path, prefix: str) -> list[str]:
+    names = []
+    for entry in visible(folder, remedy="Images of your own lie in dataset.folder below data_dir."):
+        if entry.is_dir():
+            names += _images_below(Path(entry.path), f"{prefix}{entry.name}/")
+        elif entry.name.lower().endswith(IMAGE_ENDINGS):
+            names.append(f"{prefix}{entry.name}")
+    return names
+
+
+def _column(table: Table, kind: str, said: str | None) -> str | None:
+    """Return the column that says the `kind` of thing; None if no column does."""
+    if said is not None:
+        return table.first_of([said])
+    found = [column for column in USUAL_COLUMNS[kind] if table.has(column)]
+    if len(found) > 1:
+        raise DataError(
+            f"{table.path}: {' and '.join(found)} may both be the column {kind}.",
+            remedy=f"Write columns: {{{kind}: {found[0]}}} below image_folder.",
+        )
+    return found[0] if found else None
+
+
+def _in_order(label: str) -> tuple[int, str]:
+    """Numbers as numbers, before words."""
+    return (int(label), "") if re.fullmatch(r"\d{1,9}", label) else (10**9, label)
