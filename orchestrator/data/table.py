@@ -125,6 +125,11 @@ def image_key(name: str) -> str:
     return stem if f"{dot}{ending}" in IMAGE_ENDINGS else base
 
 
+def is_table(name: str) -> bool:
+    """Return whether a file of this name is a table; one without an ending may be anything."""
+    return name.lower().endswith(tuple(filter(None, TABLE_ENDINGS)))
+
+
 def is_missing(value: str) -> bool:
     """Return whether a table says with this value that it does not know."""
     return value.strip().casefold() in _MISSING

@@ -17,6 +17,11 @@ VAL_FRACTION = 0.1
 SHOWN_AS = "shown_as"
 
 
+def written(field: str) -> str:
+    """Return what an experiment file calls a field of `DatasetSpec`."""
+    return "name" if field == SHOWN_AS else field
+
+
 def _inside(folder: str) -> str:
     path = PurePosixPath(folder)
     # A link below data_dir may lead anywhere: whoever can put one there can also put images there.
@@ -296,7 +301,7 @@ class DatasetSpec(Frozen):
         if "csv" in elsewhere:
             elsewhere.add("columns")
         fields = [option for option in cls.model_fields if option != "name" and option not in elsewhere]
-        return ["name" if option == SHOWN_AS else option for option in fields]
+        return [written(option) for option in fields]
 
     @property
     def path(self) -> str | None:

@@ -29,7 +29,8 @@ def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Rendera
         run = runs.get(cell.key)
         state = run.status if run else "missing"
         states[state] += 1
-        table = tables.setdefault(f"{cell.dataset.label} / {cell.model}", _status_table())
+        replicate = "seed" if cell.dataset.fold is None else "seed/fold"
+        table = tables.setdefault(f"{cell.dataset.label} / {cell.model}", _status_table(replicate))
         table.add_row(
             Text(cell.augment.label), cell.replicate.short, Text(state, style=STATE_STYLES[state]), *_progress(run)
         )
@@ -42,10 +43,10 @@ def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Rendera
     return Group(*titled, *map(Text, reasons))
 
 
-def _status_table() -> Table:
+def _status_table(replicate: str) -> Table:
     table = plain_table()
     table.add_column("augment", overflow="fold", min_width=6)
-    for name in ("seed", "state", "epoch", "val error"):
+    for name in (replicate, "state", "epoch", "val error"):
         table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
     return table
 

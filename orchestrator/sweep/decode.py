@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from orchestrator.amounts import counted
+from orchestrator.amounts import counted, some
 from orchestrator.data import OnProgress, decode_dataset
 from orchestrator.errors import DataError
 from orchestrator.experiment import DatasetSpec, Experiment
@@ -36,10 +36,15 @@ def decode_images(specs: Sequence[DatasetSpec], experiment: Experiment, console:
                 show(done, total)
 
             try:
-                decode_dataset(spec.name, experiment.data_dir, **spec.decode_options(), cache=cache, on_progress=count)
+                found = decode_dataset(
+                    spec.name, experiment.data_dir, **spec.decode_options(), cache=cache, on_progress=count
+                )
             except DataError as error:
                 problems[spec] = str(error)
                 continue
         if decoded:
             print_lines(console, [f"decoded {counted(decoded, 'image')} of {spec.name} into {cache.dir}"])
+        if found.unreadable:
+            number, names = counted(len(found.unreadable), "image"), some(list(found.unreadable))
+            print_lines(console, [f"{spec.label}: {number} left out that cannot be read: {names}"])
     return problems

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torchvision.datasets
 from commands import ROOT
-from file_sets import write_eurosat
+from file_sets import write_eurosat, write_imagenette
 from lesion_sets import write_dermofit, write_ham10000, write_isic2016, write_isic2018
 from PIL import Image
 from small_sets import write_image_folder
@@ -188,6 +188,7 @@ SETS: dict[str, tuple[Callable[[Path], object], str]] = {
     "ham10000": (write_ham10000, "HAM10000_images_part_1"),
     "dermofit": (write_dermofit, "MEL"),
     "eurosat": (write_eurosat, "eurosat/2750/Forest"),
+    "imagenette": (write_imagenette, "imagenette2-320/train/n01440764"),
 }
 
 
@@ -198,7 +199,7 @@ def test_what_systems_and_editors_leave_behind_is_passed_over(name: str, tmp_pat
     path = name if DATASETS[name].path_option else None
     before = load_dataset(name, tmp_path, path=path, image_size=8)
     for litter in LITTER:
-        for place in (tmp_path / name, tmp_path / name / folder):
+        for place in (tmp_path / name, (tmp_path / name / folder).parent, tmp_path / name / folder):
             (place / litter).parent.mkdir(exist_ok=True)
             (place / litter).write_bytes(b"x")
     assert load_dataset(name, tmp_path, path=path, image_size=8).split_hash == before.split_hash

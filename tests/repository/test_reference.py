@@ -18,7 +18,7 @@ from orchestrator.cli.outcomes import OF_OUTCOME
 from orchestrator.data import DATASETS
 from orchestrator.environment import SETTINGS, VARIABLES
 from orchestrator.errors import ConfigError
-from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.dataset_spec import DatasetSpec, written
 from orchestrator.experiment.load import load_experiment
 from orchestrator.experiment.settings import General
 from orchestrator.metric_names import METRICS
@@ -52,7 +52,7 @@ def test_every_page_is_current() -> None:
 def test_every_key_is_there() -> None:
     keys = {*General.model_fields, *SWEPT}
     keys |= {f"{section}.{name}" for section, model in SECTIONS.items() for name in model.model_fields}
-    keys |= {f"dataset.NAME.{name}" for name in DatasetSpec.model_fields if name != "name"}
+    keys |= {f"dataset.NAME.{written(name)}" for name in DatasetSpec.model_fields if name != "name"}
     keys |= {f"augment.{name}" for name in AUGMENTATIONS}
     keys |= {f"augment.{name}.{parameter}" for name, make in AUGMENTATIONS.items() for parameter in parameters(make)}
     assert keys <= headings("yaml.md")
@@ -65,6 +65,9 @@ def test_every_key_is_there() -> None:
         ("train.lr", "in the key"),
         ("train.precision", "in the key"),
         ("dataset.NAME.color_jitter.hue", "in the key"),
+        ("dataset.NAME.splits.val", "in the key"),
+        ("dataset.NAME.fold", "in the key"),
+        ("dataset.NAME.name", "not in the key"),
         ("resources.workers", "in the key"),
         ("resources.gpus_per_worker", "in the key with `train.precision: auto` alone"),
         ("resources.slots", "not in the key"),

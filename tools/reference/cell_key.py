@@ -9,7 +9,13 @@ from pydantic import BaseModel
 
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.cells import expand
-from orchestrator.experiment.dataset_spec import ColorJitterSpec, DatasetSpec, ResizedCropSpec
+from orchestrator.experiment.dataset_spec import (
+    ColorJitterSpec,
+    ColumnNames,
+    DatasetSpec,
+    ResizedCropSpec,
+    SplitNames,
+)
 from orchestrator.experiment.settings import CacheSettings, Experiment, TrainSettings
 
 # Nothing in it is without effect: milestones count, and padding, crop and jitter are there.
@@ -24,6 +30,8 @@ BASE = Experiment(
                 "crop_padding": 1,
                 "random_resized_crop": ResizedCropSpec(),
                 "color_jitter": ColorJitterSpec(brightness=0.1),
+                "columns": ColumnNames(label="label"),
+                "splits": SplitNames(val="val"),
             }
         ),
     ),

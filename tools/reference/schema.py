@@ -9,7 +9,7 @@ from typing import Any
 
 from augment import AUGMENTATIONS, Augmentation, check_parameter, parameters
 from orchestrator.data import DATASETS
-from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.dataset_spec import DatasetSpec, written
 from orchestrator.experiment.settings import Experiment, General
 from orchestrator.models.registry import MODELS
 from tools.reference.fields import properties
@@ -74,13 +74,20 @@ def _alternatives(known: dict[str, Schema], *, needy: Callable[[str], bool]) -> 
 
 
 def _option_definitions() -> dict[str, Schema]:
-    fields = properties(DatasetSpec)
     # They have the data set's defaults, and a reference stands alone.
-    return {name: _draft7(field) for name, field in fields.items() if name not in ("name", *OWN_DEFAULTS)}
+    return {name: _draft7(field) for name, field in _options().items() if name not in OWN_DEFAULTS}
+
+
+def _options() -> dict[str, Schema]:
+    """Return the schema of every option of a data set, by what an experiment file calls it."""
+    fields = {written(name): field for name, field in properties(DatasetSpec).items() if name != "name"}
+    fold = fields["fold"]
+    described = {key: fold[key] for key in ("title", "description", "default")}
+    return {**fields, "fold": {**_one_or_more({"anyOf": fold["anyOf"]}), **described}}
 
 
 def _dataset(name: str) -> Schema:
-    info, fields = DATASETS[name], properties(DatasetSpec)
+    info, fields = DATASETS[name], _options()
     options: dict[str, Schema] = {}
     for option in DatasetSpec.options_of(name):
         own = {**fields[option], "default": getattr(info, option, None)}

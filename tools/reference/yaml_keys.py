@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from augment import AUGMENTATIONS, Augmentation, ParameterError, check_parameter, parameters
 from orchestrator.data import DATASETS
-from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.dataset_spec import DatasetSpec, written
 from orchestrator.experiment.settings import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
 from tools.reference.cell_key import in_key
 from tools.reference.fields import default, kind, properties
@@ -63,7 +63,8 @@ def param_names() -> dict[str, str]:
     for augmentation, make in AUGMENTATIONS.items():
         for parameter in parameters(make):
             names[parameter] = f"{names[parameter]}, {augmentation}" if parameter in names else f"of {augmentation}"
-    names |= {f"dataset.{name}": _title(DatasetSpec, name) for name in DatasetSpec.model_fields if name != "name"}
+    options = [name for name in DatasetSpec.model_fields if name != "name"]
+    names |= {f"dataset.{written(name)}": _title(DatasetSpec, name) for name in options}
     return names | {f"train.{name}": _title(TrainSettings, name) for name in TrainSettings.model_fields}
 
 
@@ -89,9 +90,10 @@ def _fields(model: type[BaseModel], path: list[str]) -> str:
     for name, schema in properties(model).items():
         if path == ["dataset"] and name == "name":
             continue
-        written = ".".join([*path[:1], *(["NAME"] if path[:1] == ["dataset"] else []), *path[1:], name])
-        facts = [kind(schema), default(written, schema, required=name in required), in_key([*path, name], schema)]
-        text += f"### `{written}`\n\n" + paragraph(
+        key = written(name) if path == ["dataset"] else name
+        key = ".".join([*path[:1], *(["NAME"] if path[:1] == ["dataset"] else []), *path[1:], key])
+        facts = [kind(schema), default(key, schema, required=name in required), in_key([*path, name], schema)]
+        text += f"### `{key}`\n\n" + paragraph(
             f"{sentence(_title(model, name))} {sentence(', '.join(facts))} Allowed: {schema['description']}."
         )
         nested = _section_of(model, name)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from orchestrator.amounts import counted, some
 from orchestrator.data.dataset import Source
-from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, refuse_dangling, visible
+from orchestrator.data.image_files import FileSamples, refuse_dangling, visible
+from orchestrator.data.sets.class_folders import list_classes, require_same_classes, samples_of
 from orchestrator.data.sets.held_out import HELD_OUT, held_out_fifth
 from orchestrator.data.sets.image_table import ImageTable
-from orchestrator.data.table import TABLE_ENDINGS
+from orchestrator.data.table import is_table
 from orchestrator.errors import DataError
 
 SPLITS = ("train", "test", "val")
@@ -98,7 +96,7 @@ def _listed(
     listing, errors = {}, []
     for split, folder in folders.items() or [("train", "")]:
         try:
-            listing[split] = _list_split(root, folder, csv)
+            listing[split] = list_classes(root, folder, remedy=_LAYOUT, besides=[csv] if csv else [])
         except DataError as error:
             errors.append(error)
     if errors:
@@ -112,9 +110,9 @@ def _listed(
         )
     for split in listing:
         names = folders.get("train", ""), folders.get(split, "")
-        _require_same_classes(root, *names, of_train=listing["train"], other=listing[split])
+        require_same_classes(root, *names, of_train=listing["train"], other=listing[split])
     reference = next(iter(listing["train"].values()))[0]
-    samples = {split: _samples(root, files_of_class, reference) for split, files_of_class in listing.items()}
+    samples = {split: samples_of(root, files_of_class, reference) for split, files_of_class in listing.items()}
     others = [
         entry.name
         for entry in found
@@ -125,7 +123,7 @@ def _listed(
 
 def _could_be_read(entry: os.DirEntry[str]) -> bool:
     """Return whether somebody may expect that this is read: a folder, or a table."""
-    return entry.is_dir() or entry.name.lower().endswith(tuple(filter(None, TABLE_ENDINGS)))
+    return entry.is_dir() or is_table(entry.name)
 
 
 def _split_folders(root: Path, names: Iterable[str], splits: Mapping[str, str]) -> dict[str, str]:
@@ -151,86 +149,3 @@ def _split_folders(root: Path, names: Iterable[str], splits: Mapping[str, str]) 
     if folders and "train" not in folders:
         raise DataError(f"{root / 'train'} is missing.", remedy=_LAYOUT)
     return folders
-
-
-def _require_same_classes(root: Path, train: str, split: str, *, of_train: Iterable[str], other: Iterable[str]) -> None:
-    differing = sorted(set(of_train) ^ set(other))
-    if not differing:
-        return
-    composed = [unicodedata.normalize("NFC", name) for name in differing]
-    if alike := {name for name in composed if composed.count(name) > 1}:
-        raise DataError(
-            f"{root}: {', '.join(sorted(alike))} looks the same in {train} and {split}, but is not: an accent is part "
-            "of its letter in one (NFC) and a character of its own in the other (NFD), as on a Mac.",
-            remedy="Rename one, e.g. all by convmv -r -f utf8 -t utf8 --nfc --notest FOLDER.",
-        )
-    raise DataError(
-        f"{root}: the classes of {train} and {split} differ in {', '.join(differing)}.",
-        remedy="Give every split the same class folders.",
-    )
-
-
-def _samples(root: Path, files_of_class: dict[str, list[str]], reference: str) -> FileSamples:
-    ids = [name for files in files_of_class.values() for name in files]
-    labels = np.repeat(np.arange(len(files_of_class)), [len(files) for files in files_of_class.values()])
-    return FileSamples(root, ids, labels.astype(np.int64), reference)
-
-
-def _list_split(root: Path, split: str, csv: str | None) -> dict[str, list[str]]:
-    """The files of each class, both sorted; paths are relative to ``root`` with forward slashes.
-
-    Args:
-        root: The data set's folder.
-        split: The folder of the split in it; empty: `root` itself.
-        csv: The table, which may lie there.
-
-    Raises:
-        DataError: Something else lies there; names all of it.
-    """
-    refuse_dangling(root / split)
-    errors: list[DataError] = []
-    files_of_class: dict[str, list[str]] = {}
-    for folder in visible(root / split, remedy=_LAYOUT):
-        if split == "" and folder.name == csv:
-            continue
-        try:
-            files_of_class[folder.name] = _list_class(folder, split)
-        except DataError as error:
-            errors.append(error)
-    if errors:
-        raise DataError.all_in_one(errors, what=f"things in {root / split} are not as they should be")
-    return files_of_class
-
-
-def _list_class(folder: os.DirEntry[str], split: str) -> list[str]:
-    if not folder.is_dir():
-        refuse_dangling(folder.path)
-        is_table = split == "" and folder.name.lower().endswith(tuple(filter(None, TABLE_ENDINGS)))
-        raise DataError(
-            f"{folder.path} lies among the class folders{f' of {split}' if split else ''}.",
-            remedy=f"Write csv: {folder.name} below image_folder if it says labels or groups; else move it away."
-            if is_table
-            else "Move it away.",
-        )
-    files = visible(Path(folder.path), remedy=_LAYOUT)
-    if not files:
-        raise DataError(f"{folder.path} holds no image.", remedy="Fill it, or remove the class from every split.")
-    if errors := [error for entry in files for error in _problems(entry)]:
-        raise DataError.all_in_one(errors, what=f"files of {folder.path} are no images")
-    return ["/".join(filter(None, (split, folder.name, entry.name))) for entry in files]
-
-
-def _problems(entry: os.DirEntry[str]) -> Iterator[DataError]:
-    """Yield what is wrong with an entry of a class folder, if anything is."""
-    try:
-        refuse_dangling(entry.path)
-    except DataError as error:
-        yield error
-        return
-    if entry.is_dir():
-        yield DataError(
-            f"{entry.path} is a folder where an image file is expected: ROOT/[{{train,test,val}}/]CLASS/FILE.",
-            remedy=f"Move its images up into {os.path.dirname(entry.path)}, or move it away.",
-        )
-    elif not entry.is_file() or not entry.name.lower().endswith(IMAGE_ENDINGS):
-        yield DataError(f"{entry.path} is not an image file ({', '.join(IMAGE_ENDINGS)}).", remedy="Move it away.")

@@ -7,7 +7,8 @@ EuroSAT they are of many sizes: ``dataset.image_size`` says what they are resize
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from orchestrator.data.dataset import Source
 from orchestrator.data.image_files import FileSamples, is_litter, refuse_other_encodings
+from orchestrator.data.sets.class_folders import list_classes, samples_of
 from orchestrator.data.sets.held_out import HELD_OUT, held_out_fifth
 from orchestrator.data.sets.torchvision_arrays import fetch, stored
 from orchestrator.errors import DataError
@@ -123,12 +125,8 @@ def open_imagenette(root: Path) -> Source:
             f"{root} holds none of {', '.join(IMAGENETTE_SIZES)}. Put one of them there, or let `--download` fetch "
             f"imagenette2-320 to {root}; or change data_dir."
         )
-    size = IMAGENETTE_SIZES[folder]
-    found = {split: stored("Imagenette", root, size=size, split=split, loader=_PATH_ONLY) for split in ("train", "val")}
-    for split, images in found.items():
-        _require_class_folders(root / folder / split, images.wnids, IMAGENETTE_CLASSES)
-    train, test = _listed(root, *found.values())
-    return Source(tuple(IMAGENETTE_CLASSES.values()), train=train, test=test)
+    train, test = (_in_folders(root, f"{folder}/{split}", IMAGENETTE_CLASSES) for split in ("train", "val"))
+    return Source(tuple(IMAGENETTE_CLASSES.values()), train=train, test=replace(test, reference=train.reference))
 
 
 def open_eurosat(root: Path) -> Source:
@@ -147,9 +145,7 @@ def open_eurosat(root: Path) -> Source:
     Raises:
         DataError: A folder is missing or holds no image.
     """
-    found = stored("EuroSAT", root, loader=_PATH_ONLY)
-    _require_class_folders(root / "eurosat" / "2750", found.classes, EUROSAT_CLASSES)
-    (samples,) = _listed(root, found)
+    samples = _in_folders(root, "eurosat/2750", EUROSAT_CLASSES)
     train, test = held_out_fifth(samples, EUROSAT_CLASSES)
     return Source(EUROSAT_CLASSES, train=train, test=test, test_is=HELD_OUT)
 
@@ -214,9 +210,16 @@ def _require_images(samples: FileSamples, table: Path) -> None:
         )
 
 
-def _require_class_folders(folder: Path, found: Iterable[str], official: Iterable[str]) -> None:
-    if differing := sorted(set(found) ^ set(official)):
+def _in_folders(root: Path, folder: str, official: Collection[str]) -> FileSamples:
+    """The images of a folder of classes.
+
+    Raises:
+        DataError: It is missing, holds other classes than the official ones, or something else.
+    """
+    found = list_classes(root, folder, remedy="Unpack the images again.")
+    if differing := sorted(found.keys() ^ set(official)):
         raise DataError(
-            f"{folder}: its class folders differ from the official ones in {', '.join(differing)}. "
+            f"{root / folder}: its class folders differ from the official ones in {', '.join(differing)}. "
             "Unpack the images again."
         )
+    return samples_of(root, found, next(iter(found.values()))[0])
