@@ -20,7 +20,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from orchestrator.amounts import bytes_text
-from orchestrator.data.dataset import Decoded, Source
+from orchestrator.data.dataset import Decoded, PackedSamples, Source
 from orchestrator.data.decode import OnProgress, shape_of
 from orchestrator.data.entry import (
     Entry,
@@ -177,11 +177,15 @@ class Cache:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            packed = [samples for samples in source.parts.values() if isinstance(samples, PackedSamples)]
+            unpacked_bytes = sum(samples.unpacked_bytes for samples in packed)
+            meanwhile = f", {bytes_text(unpacked_bytes)} more while they are unpacked" if packed else ""
             # A quota, or a disk that has no room for names, leaves bytes free.
-            free = f", and {bytes_text(free_bytes)} are free there" if free_bytes < needed_bytes else ""
+            is_short = free_bytes < needed_bytes + unpacked_bytes
+            free = f", and {bytes_text(free_bytes)} are free there" if is_short else ""
             raise DataError(
                 f"cache.dir = {self.dir}: no room for the decoded images ({error.strerror}): they take "
-                f"{bytes_text(needed_bytes)}{free}.",
+                f"{bytes_text(needed_bytes)}{meanwhile}{free}.",
                 remedy=f"Free some (zetasweep data clear --cache-dir {self.dir}), set cache.dir to another disk, or "
                 "lower dataset.image_size.",
             ) from error

@@ -115,6 +115,11 @@ class Samples(Protocol):
 class PackedSamples(Samples, Protocol):
     """Samples in an archive: whoever reads one image must unpack all."""
 
+    @property
+    def unpacked_bytes(self) -> int:
+        """What they take unpacked."""
+        ...
+
     def unpacked(self, folder: Path) -> Samples:
         """Unpack the images into a file in `folder`; return samples that map it, in any number of processes."""
         ...

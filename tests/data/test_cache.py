@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from small_sets import write_image_folder
+from small_sets import write_image_folder, write_medmnist
 
 from orchestrator.data import Cache, Decoded, Images, Source, decode_dataset, entry, load_dataset
 from orchestrator.data.sets.image_folder import open_image_folder
@@ -269,6 +269,11 @@ def test_a_disk_that_is_really_full(root: Path, tmp_path: Path) -> None:
             load(root, Cache(small), image_size=256)
         assert not [path for path in small.iterdir() if not path.name.startswith(".lock")]
         load(root, Cache(small), image_size=32)
+        write_medmnist(tmp_path / "mine.npz", shape=(64, 64, 3))
+        with pytest.raises(
+            DataError, match=r"they take 553\.5 kB, 589\.8 kB more while they are unpacked, and .* free"
+        ):
+            decode_dataset("medmnist_npz", tmp_path, path="mine.npz", image_size=62, cache=Cache(small))
     finally:
         subprocess.run(["umount", str(small)], check=True)
 

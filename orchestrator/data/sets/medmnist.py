@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
 import zlib
@@ -96,6 +97,11 @@ class NpzSamples:
     stored: Shape
     groups: Sequence[str] | None = None
     mapped: Path | None = None
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """See ``PackedSamples``."""
+        return len(self.labels) * math.prod(self.stored)
 
     def unpacked(self, folder: Path) -> NpzSamples:
         """See ``PackedSamples``.
