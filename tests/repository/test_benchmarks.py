@@ -13,6 +13,7 @@ import torch
 from commands import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
+NEEDED = {"click", "filelock", "hypothesis", "mlflow", "psutil", "pydantic", "ray", "rich", "scipy", "sklearn", "yaml"}
 
 
 def run(environment: dict[str, str], *command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -44,10 +45,53 @@ def test_a_gpu_check_without_a_gpu_fails_and_writes_no_figure(environment: dict[
     assert "no GPU test ran" in done.stderr
     assert "there is no CUDA device" in done.stderr
     result = json.loads(out.read_text())
+    assert result["not_tested"] == []
     assert result["exit_codes"] == {"tests": 1, "mixing": 1, "crossover": 1}
     assert result["tests"]["tests"] == result["tests"]["skipped"] > 100
     assert result["mixing"] is None
     assert result["crossover"] is None
+
+
+@pytest.mark.slow
+def test_a_bare_host_runs_the_tests_of_the_kernels_and_names_what_it_leaves_out(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A host with PyTorch alone; its interpreter finds nothing else, and is asked for no test or benchmark."""
+    (tmp_path / "bare.py").write_text(BARE)
+    python = tmp_path / "python"
+    python.write_text(
+        f"""#!/bin/sh
+case "$*" in *--collect-only*) exec {sys.executable} -c 'import bare' "$@";; esac
+[ "$1" = - ] && exec {sys.executable} "$@"
+echo "$@" >> {tmp_path}/asked; exit 7
+"""
+    )
+    python.chmod(0o755)
+    path = environment | {"PYTHON": str(python), "PYTHONPATH": str(tmp_path)}
+    done = run(path, BENCHMARKS / "gpu_check.sh", tmp_path / "gpu.json")
+    assert done.returncode == 1
+    result = json.loads((tmp_path / "gpu.json").read_text())
+    assert result["exit_codes"] == {"tests": 7, "mixing": 7, "crossover": 7}
+    left_out = {entry.partition(":")[0] for entry in result["not_tested"]}
+    assert left_out == {"tests/augment/test_transforms.py", "tests/train/test_feed.py"}
+    assert all("No module named" in entry for entry in result["not_tested"])
+    assert "test_kernel.py tests/augment/test_contract.py\n" in (tmp_path / "asked").read_text()
+
+
+BARE = f"""
+import sys
+
+class Bare:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {NEEDED}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}")
+
+sys.meta_path.insert(0, Bare())
+sys.argv = sys.argv[1:]
+if sys.argv[:2] == ["-m", "pytest"]:
+    import pytest
+    sys.exit(pytest.main(sys.argv[2:] + ["-p", "no:hypothesispytest", "-p", "no:timeout"]))
+"""
 
 
 @pytest.mark.slow
