@@ -64,7 +64,8 @@ def examine(
             ledger = Ledger(tracker.store) if tracker else None
             tracked, finished = (ledger.keys, ledger.finished) if ledger else (frozenset(), frozenset())
             here = storage.stores() == [tracker.store.shown_uri] if tracker else False
-            report.take(examine_storage(storage, labels, tracked=tracked, finished=finished, only_store=here))
+            by_key = {cell.key: cell for cell in cells}
+            report.take(examine_storage(storage, by_key, tracked=tracked, finished=finished, only_store=here))
     report.close()
     return report.left
 

@@ -11,19 +11,22 @@ from pathlib import Path
 
 from orchestrator.amounts import bytes_text
 from orchestrator.doctor.finding import Finding, Line
+from orchestrator.experiment import Cell
+from orchestrator.records import CellResult
 from orchestrator.storage import CellFolder, Storage, below, is_key, journal
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage.atomic import QUIET_S, is_abandoned, is_young, remove_whole
+from orchestrator.tracking import UntellableError, check_tellable
 
 
 def examine_storage(
-    storage: Storage, labels: Mapping[str, str], *, tracked: Set[str], finished: Set[str], only_store: bool
+    storage: Storage, cells: Mapping[str, Cell], *, tracked: Set[str], finished: Set[str], only_store: bool
 ) -> Iterator[Line]:
     """Find what nobody needs any more, and damaged checkpoints; no sweep may be at work.
 
     Args:
         storage: Where.
-        labels: What the cells of the experiment are called, by key.
+        cells: Those of the experiment, by key.
         tracked: The keys of all cells that have a run. If there is none, no checkpoint counts as orphaned: MLflow
             cannot be read, or the store is new, or another one.
         finished: The keys of the cells whose run is finished.
@@ -33,42 +36,38 @@ def examine_storage(
         yield _killed(path)
     for path in below(storage.cells_dir):
         if is_key(path.name) and path.is_dir():
-            cell = CellFolder(path)
-            if tracked and cell.key not in tracked | labels.keys():
-                yield _orphaned(cell, storage, only_store=only_store)
+            folder = CellFolder(path)
+            if tracked and folder.key not in tracked | cells.keys():
+                yield _orphaned(folder, storage, only_store=only_store)
             else:
-                label = f"cell {cell.key}, {labels[cell.key]}" if cell.key in labels else f"cell {cell.key}"
-                needless = cell.needless() if cell.key in finished else []
-                yield from _examine_cell(cell, label, needless=needless, storage=storage, only_store=only_store)
+                needless = folder.needless() if folder.key in finished else []
+                cell = cells.get(folder.key)
+                yield from _examine_cell(folder, cell, needless=needless, storage=storage, only_store=only_store)
 
 
 def _examine_cell(
-    cell: CellFolder, label: str, *, needless: list[Path], storage: Storage, only_store: bool
+    folder: CellFolder, cell: Cell | None, *, needless: list[Path], storage: Storage, only_store: bool
 ) -> Iterator[Line]:
-    for path in _abandoned_in(cell.path):
+    label = f"cell {folder.key}, {cell.label}" if cell else f"cell {folder.key}"
+    for path in _abandoned_in(folder.path):
         yield _killed(path)
-    if not only_store and not set(needless).isdisjoint(cell.undelivered):
+    if not only_store and not set(needless).isdisjoint(folder.undelivered):
         yield Finding(
             what="results of a finished cell that may wait for another MLflow store",
-            where=f"{cell.path} ({label}): {', '.join(path.name for path in needless)}",
+            where=f"{folder.path} ({label}): {', '.join(path.name for path in needless)}",
             remedy=f"zetasweep sync with the tracking.uri of each of {', '.join(storage.stores())}",
             severity="note",
         )
     elif needless:
         yield Finding(
             what="a finished cell that keeps more than its best weights",
-            where=f"{cell.path} ({label}): {', '.join(path.name for path in needless)}, {_size(needless)}",
+            where=f"{folder.path} ({label}): {', '.join(path.name for path in needless)}, {_size(needless)}",
             remedy="--fix removes what MLflow has",
-            mend=cell.shrink,
+            mend=folder.shrink,
         )
-    elif journal.read(cell.path):
-        yield Finding(
-            what="results that MLflow does not have yet",
-            where=f"{cell.journal} ({label})",
-            remedy="zetasweep sync delivers them, and so does zetasweep run",
-            severity="note",
-        )
-    for path in cell.checkpoints():
+    elif folder.undelivered:
+        yield from _examine_waiting(folder, cell, label)
+    for path in folder.checkpoints():
         if path not in needless and (damage := _damage(path)):
             yield Finding(
                 what="a damaged checkpoint",
@@ -76,6 +75,25 @@ def _examine_cell(
                 remedy="--fix removes it: a training goes on from the one before, a finished cell's model is in MLflow",
                 mend=path.unlink,
             )
+
+
+def _examine_waiting(folder: CellFolder, cell: Cell | None, label: str) -> Iterator[Line]:
+    """Find results that MLflow does not have yet, and whether it can be given them."""
+    events = journal.read(folder.path)
+    finished = folder.result.exists() or any(isinstance(event, CellResult) for event in events)
+    try:
+        if finished and cell is not None:
+            check_tellable(cell, events, folder)
+    except UntellableError as error:
+        yield Finding("results that cannot be told to MLflow", f"{label}: {error.args[0]}", error.remedy)
+        return
+    if events:
+        yield Finding(
+            what="results that MLflow does not have yet",
+            where=f"{folder.journal} ({label})",
+            remedy="zetasweep sync delivers them, and so does zetasweep run",
+            severity="note",
+        )
 
 
 def _orphaned(cell: CellFolder, storage: Storage, *, only_store: bool) -> Finding:

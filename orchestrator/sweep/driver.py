@@ -81,7 +81,7 @@ def _train(
             )
             if ending.interrupted:
                 delivery.closing_grace_s = INTERRUPTED_GRACE_S
-        say_undelivered(console, delivery.undelivered)
+        say_undelivered(console, delivery)
         if ending.interrupted:
             done = f"{num_done + len(ending.done)} of {counted(len(cells), 'cell')} done"
             progress.say(f"interrupted: {done}; the same command goes on", style="")

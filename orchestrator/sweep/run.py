@@ -92,7 +92,7 @@ def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]
                     if not isinstance(events[-1], ClosingEvent):
                         delivery.tell(cell, Interrupted())
             console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {counted(len(waiting), 'cell')}")
-            say_undelivered(console, delivery.undelivered)
+            say_undelivered(console, delivery)
             after = sweep.tracker.cell_runs(sweep.cells)
             complete = not delivery.undelivered and not pending_cells(sweep.cells, after)
         finally:

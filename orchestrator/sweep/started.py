@@ -52,9 +52,9 @@ class StartedSweep:
         )
 
 
-def say_undelivered(console: Console, undelivered: dict[str, str]) -> None:
-    """Name the cells that MLflow did not take, why, and what delivers them."""
-    lines = [f"not in MLflow: cell {key}: {reason}" for key, reason in undelivered.items()]
+def say_undelivered(console: Console, delivery: Delivery) -> None:
+    """Name the cells that are not in MLflow, why, and what delivers those that MLflow did not take."""
+    lines = [f"not in MLflow: cell {key}: {reason}" for key, reason in delivery.undelivered.items()]
     print_lines(console, lines, style="red")
-    if undelivered:
+    if delivery.undelivered.keys() - delivery.untellable:
         console.print(DELIVERS, soft_wrap=True)

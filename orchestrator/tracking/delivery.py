@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,16 +25,19 @@ from orchestrator.records import (
     TrackedEvent,
 )
 from orchestrator.storage import Storage, journal
-from orchestrator.tracking.errors import can_pass, is_busy, message_of
+from orchestrator.tracking.errors import UntellableError, can_pass, is_busy, message_of
+from orchestrator.tracking.outbox import Outbox
 from orchestrator.tracking.rows import SupersededError
+from orchestrator.tracking.tellable import facts_of
 from orchestrator.tracking.tracker import Tracker
 
 # Half the share of a worker on the same core, which Ray gives 15.
 NICENESS = 19
 # How long a write that failed is left alone: at first, and at most.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
-# A write that fails so often although MLflow answers will not succeed: it holds up the others no longer.
+# A write that fails so often although MLflow answers will not succeed.
 MAX_REFUSALS = 5
+NOT_TAKEN = "MLflow does not take results"
 # How long to wait at the end for an MLflow that does not answer.
 CLOSING_GRACE_S = 60.0
 
@@ -48,8 +49,9 @@ class Delivery:
     are written, but for an MLflow that does not answer not longer than ``closing_grace_s``.
 
     While MLflow does not answer, everything waits, in the order in which it was told; what it still does not take when
-    the sweep ends stays in the cells' folders (`orchestrator.storage.journal`). A cell that MLflow refuses is given up
-    for this sweep, and the others go on.
+    the sweep ends stays in the cells' folders (`orchestrator.storage.journal`). No cell waits for another one: what
+    MLflow refuses although it answers is tried again later, and given up in the end; what cannot be told to MLflow,
+    whatever it says, is given up at once. Either is told to MLflow as the reason of the cell's run.
 
     Args:
         tracker: Where the results go; its sweep is open.
@@ -63,6 +65,7 @@ class Delivery:
     Attributes:
         closing_grace_s: How long leaving waits for an MLflow that does not answer, in seconds.
         undelivered: Why, by key of the cells that MLflow did not take; complete once it is left.
+        untellable: Those of them that MLflow has no part in.
     """
 
     def __init__(
@@ -79,14 +82,14 @@ class Delivery:
         self._tracker, self._warm_up, self._known, self._sweep = tracker, warm_up, known, sweep
         self._data_dir, self._storage, self._say = data_dir, storage, say
         self._written: dict[str, list[TrackedEvent]] = {}
-        self._queue: queue.SimpleQueue[tuple[Cell, TrackedEvent] | None] = queue.SimpleQueue()
-        self._redo: deque[tuple[Cell, TrackedEvent]] = deque()
+        self._outbox = Outbox()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._closing = threading.Event()
         self._gives_up_at = float("inf")
         self._given_up: str | None = None
         self.closing_grace_s = CLOSING_GRACE_S
         self.undelivered: dict[str, str] = {}
+        self.untellable: set[str] = set()
 
     def __enter__(self) -> Delivery:
         self._thread.start()
@@ -95,7 +98,7 @@ class Delivery:
     def __exit__(self, *_: object) -> None:
         self._gives_up_at = time.monotonic() + self.closing_grace_s
         self._closing.set()
-        self._queue.put(None)
+        self._outbox.close()
         self._thread.join()
 
     def tell(self, cell: Cell, event: TrackedEvent) -> None:
@@ -108,7 +111,7 @@ class Delivery:
 
     def deliver(self, cell: Cell, event: TrackedEvent) -> None:
         """Deliver an event that is on disk already."""
-        self._queue.put((cell, event))
+        self._outbox.put(cell, event)
 
     def _run(self) -> None:
         if sys.platform == "linux":
@@ -121,7 +124,7 @@ class Delivery:
             self._warm_up()
         except BaseException:
             logger.exception("the warm-up failed; the first model will be logged more slowly, or show why it cannot")
-        while (entry := self._next()) is not None:
+        while (entry := self._outbox.next(self._pause_at_end)) is not None:
             cell, event = entry
             if self._given_up is not None:
                 self.undelivered.setdefault(cell.key, self._given_up)
@@ -133,30 +136,58 @@ class Delivery:
                     logger.exception("the delivery of %s failed", cell.label)
                     ended = f"{type(error).__name__} ended its delivery"
                     self.undelivered[cell.key] = message_of(error) if isinstance(error, Exception) else ended
-
-    def _next(self) -> tuple[Cell, TrackedEvent] | None:
-        return self._redo.popleft() if self._redo else self._queue.get()
+            if cell.key in self.undelivered:
+                self._outbox.drop(cell)
 
     def _deliver(self, cell: Cell, event: TrackedEvent) -> None:
-        """Write something, again and again while MLflow does not answer."""
-        pause_s, refusals, said = FIRST_PAUSE_S, 0, False
+        """Write something, again and again while MLflow does not answer; hold it back if MLflow answers."""
+        pause_s, said = FIRST_PAUSE_S, False
         while (problem := self._tried(cell, event)) is not None:
-            reason = message_of(problem)
+            if not can_pass(problem):
+                self._give_up(cell, problem)
+                return
             # A full disk and a lock are waited for as long as there is time: the database would answer who only reads.
-            refusals += not is_busy(problem) and self._tracker.store.answers()
-            late = time.monotonic() + pause_s > self._gives_up_at
-            if not can_pass(problem) or late or refusals > MAX_REFUSALS:
-                self.undelivered[cell.key] = reason
-                if late:
-                    self._given_up = reason
+            if not is_busy(problem) and self._tracker.store.answers():
+                self._hold_back(cell, event, problem)
+                return
+            reason = message_of(problem)
+            if time.monotonic() + pause_s > self._gives_up_at:
+                self._given_up = self.undelivered[cell.key] = reason
+                self._outbox.hasten(0.0)
                 return
             if not said:
-                self._show(f"MLflow does not take results: {reason}; training goes on, they wait on disk")
+                # It may be the disk of the folder for temporary files, which MLflow has no part in.
+                what = "there is no room" if isinstance(problem, OSError) and is_busy(problem) else NOT_TAKEN
+                self._show(f"{what}: {reason}; training goes on, the results wait on disk")
                 said = True
             self._pause(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         if said:
             self._show("MLflow takes results again")
+
+    def _hold_back(self, cell: Cell, event: TrackedEvent, problem: Exception) -> None:
+        """Have a cell wait by itself until it is tried again, or give it up."""
+        held = self._outbox.hold_back(cell, event)
+        held.due_at = time.monotonic() + min(FIRST_PAUSE_S * 2 ** (held.refusals - 1), LONGEST_PAUSE_S)
+        if held.refusals > MAX_REFUSALS or held.due_at > self._gives_up_at:
+            self._give_up(cell, problem)
+        elif held.refusals == 1:
+            what = f"MLflow does not take a result of cell {cell.key} ({cell.label}): {message_of(problem)}"
+            self._show(f"{what}; it is tried again, the other cells go on")
+
+    def _give_up(self, cell: Cell, problem: Exception) -> None:
+        """Leave a cell for another day, and have MLflow say why."""
+        self._written.pop(cell.key, None)
+        self.undelivered[cell.key] = message_of(problem)
+        if isinstance(problem, UntellableError):
+            self.undelivered[cell.key] = problem.in_one_line
+            self.untellable.add(cell.key)
+            self._show(f"cannot be told to MLflow: cell {cell.key} ({cell.label}): {message_of(problem)}")
+        try:
+            self._tracker.give_up_cell(cell, problem)
+        except Exception:
+            # It says so itself at the end.
+            logger.exception("MLflow did not take why it has no result of %s", cell.label)
 
     def _show(self, line: str) -> None:
         with suppress(OSError):  # the terminal is gone, or the file behind it has no room
@@ -168,7 +199,7 @@ class Delivery:
             self._write(cell, event)
         except Exception as error:
             # Whatever goes wrong with one cell's tracking must not end the sweep; it is said at the end.
-            logger.exception("MLflow did not take a result of %s", cell.label)
+            logger.exception("a result of %s was not delivered", cell.label)
             return error
         return None
 
@@ -178,6 +209,11 @@ class Delivery:
             time.sleep(seconds)
         else:
             self._closing.wait(seconds)
+
+    def _pause_at_end(self, seconds: float) -> None:
+        """Wait, until it is given up at most: what is held back is tried once more then."""
+        self._outbox.hasten(self._gives_up_at)
+        time.sleep(max(0.0, min(seconds, self._gives_up_at - time.monotonic())))
 
     def _write(self, cell: Cell, event: TrackedEvent) -> None:
         written = self._written.setdefault(cell.key, [])
@@ -189,13 +225,24 @@ class Delivery:
             self._tracker.discard_cell(cell)
             self._known.pop(cell.key, None)
             kept = [each for each in written if not isinstance(each, EpochResult) or each.epoch < event.epoch]
-            self._redo.extend((cell, each) for each in [*kept, event])
             written.clear()
+            self._outbox.replace(cell, [*kept, event])
             return
         written.append(event)
+        self._outbox.written(cell)
         if isinstance(event, ClosingEvent):
             del self._written[cell.key]
+            self._tidy(cell, event)
+
+    def _tidy(self, cell: Cell, event: ClosingEvent) -> None:
+        """Remove what MLflow has; where that is not possible, it does no harm."""
+        try:
+            if isinstance(event, CellResult):
+                self._storage.cell(cell.key).shrink()
             journal.remove(self._folder(cell))
+        except OSError as error:
+            logger.exception("%s could not be tidied", self._folder(cell))
+            self._show(f"MLflow has cell {cell.key} ({cell.label}), whose files cannot be removed: {message_of(error)}")
 
     def _write_once(self, cell: Cell, event: TrackedEvent, earlier: Sequence[TrackedEvent]) -> None:
         tracker, folder = self._tracker, self._folder(cell)
@@ -209,9 +256,8 @@ class Delivery:
                     tracker.log_audit(cell, self._storage.cell(cell.key).audit, timestamp_ms=event.timestamp_ms)
                 tracker.log_epoch(cell, event)
             case CellResult():
-                facts = next(each.facts for each in earlier if isinstance(each, Started))
+                facts = facts_of(earlier, self._storage.cell(cell.key))
                 tracker.finish_cell(cell, event, facts, checkpoint_dir=folder)
-                self._storage.cell(cell.key).shrink()
             case Failed(reason):
                 tracker.fail_cell(cell, reason)
             case Interrupted():

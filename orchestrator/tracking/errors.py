@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
@@ -16,7 +18,7 @@ from mlflow.protos.databricks_pb2 import (
 )
 
 from orchestrator.credentials import without_secrets
-from orchestrator.errors import TrackingError, first_line
+from orchestrator.errors import ExplainedError, TrackingError, first_line
 
 # A reply that may be another one later.
 PASSING_CODES = frozenset(
@@ -28,6 +30,31 @@ FINAL_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, Tr
 BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
 
+class UntellableError(ExplainedError):
+    """What a cell left cannot be told to MLflow, whatever MLflow says: it is missing, damaged, or not this cell's."""
+
+
+@contextmanager
+def own_side(what: str, *, remedy: str) -> Iterator[None]:
+    """Tell what goes wrong within, where MLflow has no part, from what MLflow refuses; a full disk is waited for.
+
+    Args:
+        what: Cannot be done.
+        remedy: What helps, whatever the reason is.
+
+    Raises:
+        UntellableError: Something has gone wrong.
+    """
+    try:
+        yield
+    except UntellableError:
+        raise
+    except Exception as error:
+        if is_busy(error):
+            raise
+        raise UntellableError(f"{what} ({kind_and_message(error)})", remedy=remedy) from error
+
+
 def can_pass(error: Exception) -> bool:
     """Return whether what raised `error` may succeed later: no answer, a locked database, a full disk.
 
@@ -35,7 +62,7 @@ def can_pass(error: Exception) -> bool:
     """
     if isinstance(error, MlflowException):
         return error.error_code in PASSING_CODES
-    return not isinstance(error, FINAL_ERRORS)
+    return not isinstance(error, (*FINAL_ERRORS, UntellableError))
 
 
 def is_busy(error: Exception) -> bool:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,40 +15,78 @@ from typing import Any
 import mlflow
 import numpy as np
 import torch
-from mlflow.models import infer_signature
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
+from mlflow.models import Model, infer_signature
 from torch import nn
 
-from orchestrator.models import build_model
+from orchestrator.amounts import bytes_text
 from orchestrator.records import DatasetFacts
 from orchestrator.storage import CellFolder
-from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.tracking.errors import own_side
+from orchestrator.tracking.tellable import best_network, other_version
+
+NAME = "model"
+# What a model needs on disk beside its weights, with room to spare: graph, example, requirements.
+BESIDE_WEIGHTS = 5_000_000
 
 
-def log_model(model: str, data: DatasetFacts, *, checkpoint_dir: Path) -> str:
-    """Log the best weights to the active run and return the model's URI. It takes pixels in [0, 1] and gives logits.
+@contextmanager
+def saved_model(model: str, data: DatasetFacts, folder: CellFolder) -> Iterator[Path]:
+    """Yield a temporary folder with the best weights, as MLflow keeps a model; MLflow is not asked for anything.
 
     Args:
         model: Its name among the models.
         data: What it was trained on.
-        checkpoint_dir: The folder of the finished cell.
+        folder: Of the finished cell.
+
+    Raises:
+        UntellableError: There is nothing that a model could be made of; says why.
     """
     # It takes seconds to import, which the commands that only read would pay, too.
     from torchvision.transforms import v2
 
-    network = build_model(
-        model,
-        num_classes=len(data.class_names),
-        num_channels=data.num_channels,
-        image_size=data.image_size,
-    )
-    state = checkpoint.load(CellFolder(checkpoint_dir).best)
-    assert state is not None, "a finished cell has best weights"
-    network.load_state_dict(state["model"])
-    graph = nn.Sequential(v2.Normalize(list(data.mean), list(data.std)), network).eval()
-    metadata = {"class_names": list(data.class_names), "input": "pixels in [0, 1]", "output": "logits"}
-    options = _options(graph, num_channels=data.num_channels, image_size=data.image_size)
-    uri: str = mlflow.pytorch.log_model(graph, name="model", metadata=metadata, **options).model_uri
-    return uri
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / NAME
+        _check_room(Path(temporary), folder)
+        network = best_network(model, data, folder)
+        with own_side(f"{folder.best}: no model can be made of it", remedy=other_version(folder)):
+            graph = nn.Sequential(v2.Normalize(list(data.mean), list(data.std)), network).eval()
+            metadata = {"class_names": list(data.class_names), "input": "pixels in [0, 1]", "output": "logits"}
+            options = _options(graph, num_channels=data.num_channels, image_size=data.image_size)
+            mlflow.pytorch.save_model(graph, str(path), metadata=metadata, **options)
+        yield path
+
+
+def _check_room(temporary: Path, folder: CellFolder) -> None:
+    """Raise OSError if a model will not fit: torch ends the process where the disk becomes full under a model."""
+    weights = folder.best.stat().st_size if folder.best.exists() else 0
+    needed, free = 2 * weights + BESIDE_WEIGHTS, shutil.disk_usage(temporary).free
+    if free < needed:
+        what = f"{os.strerror(errno.ENOSPC)}: {bytes_text(free)} free, a model takes {bytes_text(needed)}"
+        raise OSError(errno.ENOSPC, what, str(temporary.parent))
+
+
+def send_model(client: MlflowClient, model: LoggedModel, path: Path, *, run: Run) -> LoggedModel:
+    """Upload what `saved_model` yielded to a logged model that was made for it, and return it as it is then.
+
+    Args:
+        client: Of the store.
+        model: As MLflow made it; nothing is uploaded if it is ready.
+        path: The folder.
+        run: That the model is of.
+    """
+    if model.status != LoggedModelStatus.READY:
+        described = Model.load(path)
+        described.run_id, described.artifact_path = run.info.run_id, model.artifact_location
+        described.model_id = described.model_uuid = model.model_id
+        described.save(path / "MLmodel")
+        client.log_model_artifacts(model.model_id, str(path))
+        model = client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    known = [output.model_id for output in run.outputs.model_outputs] if run.outputs else []
+    if model.model_id not in known:
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    return model
 
 
 def warm_up() -> None:

@@ -29,7 +29,7 @@ CELL_TAGS: dict[str, str] = {
     KEY: "the cell's key",
     SWEEP: "the `name` of the experiment that ran it first",
     OWNER: "the driver that opened the run last",
-    REASON: "the first line of why the cell failed; empty if it did not",
+    REASON: "the first line of why the cell failed, or why its results are not in MLflow; empty if neither is so",
     BELOW_GAMMA_MIN: "where there is a γ: `true` if it is so small that the first sample does not outweigh the others",
     DEVICE: "`cpu`, or the name of the GPU",
     WORLD_SIZE: "the number of workers",
@@ -70,5 +70,5 @@ CELL_ARTIFACTS: dict[str, str] = {
     "cell.json": "all that determines the result: what the key is the hash of",
     "environment.json": "Python, platform, cores and the versions of the packages",
     "audit/": "the first batch: its figures, and a panel of images with their soft labels",
-    "failure.txt": "why the cell failed, as a whole",
+    "failure.txt": "why the cell failed, as a whole, or why its results cannot be told to MLflow",
 }

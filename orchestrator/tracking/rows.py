@@ -62,11 +62,19 @@ class Rows:
         self._log(new, step=0, timestamp_ms=timestamp_ms)
         self._once.update(metrics)
 
+    def log_of_model(self, metrics: dict[str, float], *, model_id: str) -> None:
+        """Say of metrics that `log_once` logged that they are those of a logged model."""
+        # The rows that are there: another time would be a second one.
+        (row, *_) = self._client.get_metric_history(self._run_id, next(iter(metrics)))
+        self._log(metrics, step=0, timestamp_ms=row.timestamp, model_id=model_id)
+
     def _has_numbers_of(self, result: EpochResult) -> bool:
         history = self._client.get_metric_history(self._run_id, "train/loss")
         return any(row.step == result.epoch and row.value == result.metrics["train/loss"] for row in history)
 
-    def _log(self, metrics: dict[str, float], *, step: int, timestamp_ms: int) -> None:
-        entities = [Metric(name, value, timestamp_ms, step) for name, value in metrics.items()]
+    def _log(self, metrics: dict[str, float], *, step: int, timestamp_ms: int, model_id: str | None = None) -> None:
+        # MLflow takes a metric of a model only with the run.
+        of = {"model_id": model_id, "run_id": self._run_id} if model_id else {}
+        entities = [Metric(name, value, timestamp_ms, step, **of) for name, value in metrics.items()]
         for first in range(0, len(entities), BATCH_LIMIT):
             self._client.log_batch(self._run_id, metrics=entities[first : first + BATCH_LIMIT])

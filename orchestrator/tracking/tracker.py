@@ -9,16 +9,17 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import mlflow
 from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, InputTag, Param, Run, RunTag
+from mlflow.entities import DatasetInput, InputTag, LoggedModel, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from orchestrator.amounts import counted, some
 from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell
 from orchestrator.records import CellFacts, CellResult, CellRun, CellStatus, EpochResult
-from orchestrator.tracking.logged_model import log_model
+from orchestrator.storage import CellFolder
+from orchestrator.tracking.errors import UntellableError, message_of
+from orchestrator.tracking.logged_model import saved_model, send_model
 from orchestrator.tracking.names import (
     BACKEND,
     BELOW_GAMMA_MIN,
@@ -66,7 +67,7 @@ class Tracker:
         self._client = self.store.client
         self._run_ids: dict[str, str] = {}
         self._rows: dict[str, Rows] = {}
-        self._model_uris: dict[str, str] = {}
+        self._models: dict[str, LoggedModel] = {}
         # After how many silences of this sweep a cell's run was last known to be its own.
         self._confirmed: dict[str, int] = {}
 
@@ -184,17 +185,20 @@ class Tracker:
         self._own_rows(cell).log_epoch(result)
 
     def finish_cell(self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path) -> None:
-        """Log the test metrics and the best model, and end the run."""
-        run_id = self._own_run(cell)
-        self._own_rows(cell).log_once(result.metrics, timestamp_ms=result.timestamp_ms)
+        """Log the test metrics and the best model, and end the run.
+
+        Raises:
+            UntellableError: There is no such model in `checkpoint_dir`; says why.
+        """
+        run_id, rows = self._own_run(cell), self._own_rows(cell)
+        rows.log_once(result.metrics, timestamp_ms=result.timestamp_ms)
         if result.first_step_ms is not None:
             self._client.set_tag(run_id, FIRST_STEP_MS, str(result.first_step_ms))
-        with mlflow.start_run(run_id=run_id):
-            # Not again, if what came after it failed: each is a model of its own.
-            if run_id not in self._model_uris:
-                self._model_uris[run_id] = log_model(cell.model, facts.dataset, checkpoint_dir=checkpoint_dir)
-            # Inside: leaving the block ends the run, and a finished run has its model.
-            self._client.set_tag(run_id, MODEL_URI, self._model_uris[run_id])
+        with saved_model(cell.model, facts.dataset, CellFolder(checkpoint_dir)) as path:
+            model = self._log_model(cell, run_id, path)
+        rows.log_of_model(result.metrics, model_id=model.model_id)
+        # Before the run ends: a finished run has its model.
+        self._client.set_tag(run_id, MODEL_URI, model.model_uri)
         self._client.set_terminated(run_id, "FINISHED", end_time=result.timestamp_ms)
         others = owners_at_work(self.store) - {self.sweep.owner}
         for twin in self._runs_of(cell):
@@ -202,12 +206,38 @@ class Tracker:
             if twin.info.run_id != run_id and twin.data.tags.get(OWNER) not in others:
                 self._client.delete_run(twin.info.run_id)
 
+    def _log_model(self, cell: Cell, run_id: str, path: Path) -> LoggedModel:
+        """Log the model in `path` to the cell's run, once, however often that is tried."""
+        run = self._client.get_run(run_id)
+        if run_id not in self._models:
+            self._models[run_id] = self._client.create_logged_model(
+                run.info.experiment_id, path.name, source_run_id=run_id, params=cell.params()
+            )
+        self._models[run_id] = send_model(self._client, self._models[run_id], path, run=run)
+        return self._models[run_id]
+
     def fail_cell(self, cell: Cell, reason: str) -> None:
         """End the run as failed, with its reason: the first line as a tag, the whole as an artifact."""
         run_id = self._own_run(cell)
         self._client.set_tag(run_id, REASON, first_line(reason, at_most=5000))
         self._client.log_text(run_id, reason, "failure.txt")
         self._client.set_terminated(run_id, "FAILED")
+
+    def give_up_cell(self, cell: Cell, problem: Exception) -> None:
+        """End the run of a cell whose results are not in MLflow, with the reason: the next sweep tries again.
+
+        It is failed where MLflow has no part in it. One that is finished, or another sweep's, stays as it is.
+        """
+        if cell.key not in self._run_ids or isinstance(problem, TrackingError):
+            return
+        run_id = self._own_run(cell)
+        if self._client.get_run(run_id).info.status == "FINISHED":
+            return
+        if isinstance(problem, UntellableError):
+            self.fail_cell(cell, problem.in_full)
+        else:
+            self._client.set_tag(run_id, REASON, f"MLflow does not take its results: {message_of(problem)}")
+            self._client.set_terminated(run_id, "KILLED")
 
     def interrupt_cell(self, cell: Cell) -> None:
         """End the run as killed; the next sweep goes on with it."""

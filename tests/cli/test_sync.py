@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tracked import FACTS, RESULT, epoch, save_weights
 
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
+from orchestrator.models.registry import build_model
 from orchestrator.records import Opened, Started, TrackedEvent
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage import journal
@@ -122,3 +124,46 @@ def test_a_trained_cell_that_was_never_told_is_said(call: Call, file: Path, cell
         "missing in MLflow: 1 trained cell: zetasweep run delivers from the checkpoints, without training\n"
         "nothing waits to be delivered\n"
     )
+
+
+def unfit(folder: Path) -> None:
+    state = build_model("convnet", num_classes=12, num_channels=1, image_size=8).state_dict()
+    checkpoint.save(folder / "best.pt", {"model": state})
+
+
+# What a cell's folder can have in the place of its best weights, and what is to be said of it.
+SPOILED: list[tuple[Callable[[Path], object], str]] = [
+    (unfit, "its weights are not those of convnet as it is here (size mismatch for "),
+    (lambda folder: (folder / "best.pt").unlink(), "best.pt is not there"),
+    (lambda folder: (folder / "best.pt").write_bytes(b"PK\x03\x04"), "best.pt: damaged"),
+    (lambda folder: checkpoint.save(folder / "best.pt", {"weights": {}}), "no convnet can be made of it"),
+]
+
+
+def test_a_cell_that_cannot_be_told_holds_up_no_other_and_nobody_blames_mlflow(
+    call: Call, file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_text(file.read_text().replace("{alpha: 1.0}", "{alpha: [1.0, 2.0, 3.0, 4.0]}"))
+    keys = [cell.key for cell in expand(load_experiment(file))]
+    *spoiled, sound = (tmp_path / "runs" / "cells" / key for key in keys)
+    for folder in (*spoiled, sound):
+        leave(folder, RESULT)
+    for folder, (spoil, _) in zip(spoiled, SPOILED, strict=True):
+        spoil(folder)
+    answer = call("sync", file)
+    assert answer.code == 1
+    # Each was tried once, and not until MLflow might take it.
+    assert len([record for record in caplog.records if record.name == "orchestrator.tracking.delivery"]) == 4
+    assert "MLflow does not take" not in answer.out
+    assert "zetasweep sync delivers them" not in answer.out
+    assert "delivered: 1 of 5 cells" in answer.out
+    assert [path.name for path in sound.iterdir()] == ["best.pt"]
+    shown, looked = " ".join(call("status", file).out.split()), call("doctor", file)
+    assert "1 done, 4 failed" in " ".join(shown.split())
+    assert looked.code == 1
+    for folder, (_, said) in zip(spoiled, SPOILED, strict=True):
+        assert f"cannot be told to MLflow: cell {folder.name} " in answer.out
+        assert len(journal.read(folder)) == 5
+        for text in (answer.out, shown, looked.out):
+            assert said in text
+        assert str(folder) in looked.out

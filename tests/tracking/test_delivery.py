@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from sweep_samples import ERM, MIXUP, make_cells
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
+from sweep_samples import ERM, MIXUP, ZETA, make_cells
 from tracked import FACTS
 
 from orchestrator.experiment.cells import Cell
@@ -41,6 +43,9 @@ class FlakyTracker:
 
     def answers(self) -> bool:
         return True
+
+    def give_up_cell(self, cell: Cell, problem: Exception) -> None:
+        pass
 
     def open_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int) -> None:
         assert known is None
@@ -204,6 +209,68 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callab
     # What is not in MLflow stays on disk, complete.
     assert (storage.cells_dir / refused.key / "result.pt").exists()
     assert not (storage.cells_dir / other.key / "result.pt").exists()
+
+
+class UnwillingTracker(FlakyTracker):
+    """Stands in for a store that answers, but has an error of its own for the results of one cell."""
+
+    def __init__(self, refused: Cell, *, refusals: float) -> None:
+        super().__init__(make_cells(MIXUP, seeds=(9,))[0])
+        self._unwanted, self.refusals = refused, refusals
+        self.given_up: list[tuple[str, str]] = []
+
+    def _write(self, kind: str, cell: Cell) -> None:
+        if cell == self._unwanted and kind == "finish" and self.refusals > 0:
+            self.refusals -= 1
+            raise MlflowException("internal error", INTERNAL_ERROR)
+        super()._write(kind, cell)
+
+    def give_up_cell(self, cell: Cell, problem: Exception) -> None:
+        self.given_up.append((cell.augment.name, str(problem)))
+
+
+@pytest.mark.parametrize(
+    ("refusals", "grace_s", "undelivered"),
+    [(2, 60.0, False), (MAX_REFUSALS + 1, 60.0, True), (float("inf"), 0.0, True)],
+    ids=["taken later", "never taken", "the sweep is interrupted"],
+)
+def test_a_cell_that_mlflow_refuses_although_it_answers_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: float, grace_s: float, undelivered: bool
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.delivery.FIRST_PAUSE_S", 0.05)
+    refused, *others = make_cells(ERM, MIXUP, ZETA, seeds=(0,))
+    tracker, said = UnwillingTracker(refused, refusals=refusals), list[str]()
+    delivery = make_delivery(tracker, tmp_path, say=said.append)
+    delivery.closing_grace_s = grace_s
+    with delivery:
+        for cell in (refused, *others):
+            for event in (Opened(1), Started(FACTS), RESULT):
+                delivery.tell(cell, event)
+    finished = [name for kind, name in tracker.written if kind == "finish"]
+    assert finished == ["mixup", "zeta_mixup", *([] if undelivered else ["erm"])]
+    assert delivery.undelivered == ({refused.key: "internal error"} if undelivered else {})
+    assert len(journal.read(tmp_path / "cells" / refused.key)) == (3 if undelivered else 0)
+    assert tracker.given_up == ([("erm", "internal error")] if undelivered else [])
+    assert len(said) <= 1
+    assert all("the other cells go on" in line for line in said)
+
+
+def test_what_is_told_of_a_cell_that_is_held_back_keeps_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.delivery.FIRST_PAUSE_S", 0.05)
+    held, other = make_cells(ERM, MIXUP, seeds=(0,))
+    tracker = UnwillingTracker(held, refusals=1)
+    with make_delivery(tracker, tmp_path) as delivery:
+        for cell in (held, other):
+            delivery.tell(cell, Opened(1))
+            delivery.tell(cell, Started(FACTS))
+        delivery.tell(held, RESULT)
+        delivery.tell(held, Opened(2))
+        delivery.tell(held, Started(FACTS))
+        delivery.tell(other, RESULT)
+    of_held = [kind for kind, name in tracker.written if name == "erm"]
+    assert of_held == ["opened", "started", "finish", "opened", "started"]
 
 
 class AbsentTracker(FlakyTracker):
