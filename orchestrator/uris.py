@@ -5,6 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 SQLITE_PREFIX = "sqlite:///"
+# Those that say themselves where artifacts go; a database leaves it to whoever writes to it.
+SERVERS = ("http", "https", "databricks")
+
+
+def is_server(uri: str) -> bool:
+    """Return whether a tracking URI names a server, and no database."""
+    return uri.partition(":")[0].lower() in SERVERS
 
 
 def is_sqlite(uri: str) -> bool:

@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
-from orchestrator.results import Format, remarks, render
+from orchestrator.results import Format, remarks, render, resolve_metric
 from orchestrator.results import compare as compare_runs
 from orchestrator.terminal import new_console
 
@@ -22,6 +22,7 @@ FORMATS = ("table", "markdown", "csv", "latex")
 def compare(experiment: str, overrides: tuple[str, ...], metric: str, format_: str) -> int:
     """Print augmentations x (data set, model): mean ± standard deviation over seeds."""
     opened = Opened(experiment, overrides)
+    resolve_metric(metric)  # a mistake in it is said before MLflow is asked
     # MLflow takes seconds to import: a mistake in the file is said before.
     from orchestrator.cli.tracked import runs_of
 

@@ -9,7 +9,7 @@ import click
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
 from orchestrator.errors import UserError
-from orchestrator.results import Selection, render_selection
+from orchestrator.results import Selection, check_metric, render_selection
 from orchestrator.results import select as select_runs
 from orchestrator.terminal import new_console
 
@@ -21,6 +21,9 @@ from orchestrator.terminal import new_console
 def select(experiment: str, overrides: tuple[str, ...], metric: str, register: str | None) -> int:
     """Choose the best configuration on validation, mean over seeds; the test metric is shown but not used."""
     opened = Opened(experiment, overrides)
+    check_metric(metric)
+    if register is not None:
+        _check_name(register)
     # MLflow takes seconds to import: a mistake in the file is said before.
     from orchestrator.cli.tracked import runs_of, tracker_of
     from orchestrator.tracking import register_model
@@ -33,6 +36,12 @@ def select(experiment: str, overrides: tuple[str, ...], metric: str, register: s
         version = register_model(tracker_of(opened).store, model_uri, register)
         click.echo(f"registered as {register}, version {version}, alias 'best'")
     return opened.exit_code(runs)
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that no model in MLflow's registry can have, before MLflow is asked anything."""
+    if not name.strip() or set(name) & set("/:"):
+        raise UserError(f"--register {name!r}: no name of a model", allowed="text that is not blank, without / and :")
 
 
 def _model_to_register(selections: Sequence[Selection], name: str) -> str:

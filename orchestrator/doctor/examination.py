@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from orchestrator.doctor.artifacts import examine_artifacts, examine_best_weights
 from orchestrator.doctor.database import examine_schema
 from orchestrator.doctor.disk import examine_disk
 from orchestrator.doctor.environment import examine_access, examine_inputs, examine_versions
@@ -54,18 +55,22 @@ def examine(
         report.take(examine_disk(experiment, cells, runs, placed))
         labels = {cell.key: cell.label for cell in cells}
         if tracker:
-            report.take(examine_runs(Ledger(tracker.store), labels, at_work=at_work))
+            ledger = Ledger(tracker.store)
+            report.take(examine_runs(ledger, labels, at_work=at_work))
+            report.take(examine_artifacts(tracker, ledger, cells, runs))
         if at_work:
             report.take([f"storage: a sweep is at work, its files are not looked at: {holder}"])
         else:
             if holder:
                 report.take([_dead_holder(holder, storage)])
             # Read anew: what was deleted above is not finished any more.
-            ledger = Ledger(tracker.store) if tracker else None
-            tracked, finished = (ledger.keys, ledger.finished) if ledger else (frozenset(), frozenset())
+            now = Ledger(tracker.store) if tracker else None
+            tracked, finished = (now.keys, now.finished) if now else (frozenset(), frozenset())
             here = storage.stores() == [tracker.store.shown_uri] if tracker else False
             by_key = {cell.key: cell for cell in cells}
             report.take(examine_storage(storage, by_key, tracked=tracked, finished=finished, only_store=here))
+            if tracker:
+                report.take(examine_best_weights(storage, cells, tracker.cell_runs(cells)))
     report.close()
     return report.left
 

@@ -33,9 +33,19 @@ def _not_blank(value: str) -> str:
 def _absolute(value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError("not a path")
-    if _ADDRESS.match(str(value)):
+    if is_address(str(value)):
         raise refuse("a path, no address", "Write the path of a folder; mount what lies elsewhere.")
-    return Path(os.path.abspath(os.path.expanduser(_printable(str(value)))))
+    return Path(absolute(_printable(str(value))))
+
+
+def is_address(value: str) -> bool:
+    """Return whether `value` begins like an address, with ``scheme:/``."""
+    return _ADDRESS.match(value) is not None
+
+
+def absolute(path: str) -> str:
+    """Return `path` seen from the folder of the command, with ``~`` replaced."""
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def refuse(allowed: str, remedy: str) -> PydanticCustomError:

@@ -17,7 +17,17 @@ from orchestrator.data import Cache, default_cache_dir
 from orchestrator.environment import DATA_DIR, TRACKING_URI
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.experiment.field_types import AbsolutePath, Count, Frozen, Integer, Real, Text, refuse
+from orchestrator.experiment.field_types import (
+    AbsolutePath,
+    Count,
+    Frozen,
+    Integer,
+    Real,
+    Text,
+    absolute,
+    is_address,
+    refuse,
+)
 from orchestrator.uris import is_sqlite
 
 
@@ -218,6 +228,12 @@ class Tracking(Frozen):
         max_length=500,
         description="a name of at most 500 characters, or null for that of the experiment",
     )
+    artifacts: Text | None = Field(
+        title="where a new MLflow experiment keeps its files; one that there is keeps its place",
+        default=None,
+        description="the path of a folder or an address without a password, e.g. s3://BUCKET/FOLDER; null leaves it to "
+        "a server, and to storage where there is none",
+    )
 
     @field_validator("uri")
     @classmethod
@@ -227,7 +243,13 @@ class Tracking(Frozen):
             raise refuse("a SQLite file with an absolute path", "Write sqlite:////PATH, with four slashes.")
         return uri
 
-    @field_validator("uri")
+    @field_validator("artifacts")
+    @classmethod
+    def _absolute_folder(cls, artifacts: str | None) -> str | None:
+        # The folder of a submitted job is deleted, and another command may start in another one.
+        return artifacts if artifacts is None or is_address(artifacts) else absolute(artifacts)
+
+    @field_validator("uri", "artifacts")
     @classmethod
     def _no_password(cls, uri: str | None) -> str | None:
         if uri is not None and has_password(uri):

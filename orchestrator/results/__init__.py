@@ -1,7 +1,8 @@
 """Finished runs to tables, verdicts, plots: pure functions of records."""
 
 from orchestrator.results.comparison import compare
-from orchestrator.results.selection import Selection, select
+from orchestrator.results.metric import resolve_metric
+from orchestrator.results.selection import Selection, check_metric, select
 from orchestrator.results.selection_text import render_selection
 from orchestrator.results.status import render_status
 from orchestrator.results.terminal import Format, render
@@ -10,10 +11,12 @@ from orchestrator.results.wording import remarks
 __all__ = [
     "Format",
     "Selection",
+    "check_metric",
     "compare",
     "remarks",
     "render",
     "render_selection",
     "render_status",
+    "resolve_metric",
     "select",
 ]

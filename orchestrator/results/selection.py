@@ -86,16 +86,26 @@ def select(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str = 
     Raises:
         UserError: No such metric, or one that is not of the tested epoch's validation.
     """
+    chosen = check_metric(metric)
+    return [
+        _selection(dataset.label, [cell for cell in cells if cell.dataset.over_folds == dataset], runs, chosen)
+        for dataset in dict.fromkeys(cell.dataset.over_folds for cell in cells)
+    ]
+
+
+def check_metric(metric: str) -> Metric:
+    """Return the metric that `select` is to look at.
+
+    Raises:
+        UserError: No such metric, or one that is not of the tested epoch's validation.
+    """
     chosen = resolve_metric(metric, default_stage="best")
     if chosen.stage != "best":
         raise UserError(
             f"metric={metric}: select looks at validation at the tested epoch only, so that the test set stays unseen. "
             f"Give {chosen.name}, or use compare for a table of {chosen.key}."
         )
-    return [
-        _selection(dataset.label, [cell for cell in cells if cell.dataset.over_folds == dataset], runs, chosen)
-        for dataset in dict.fromkeys(cell.dataset.over_folds for cell in cells)
-    ]
+    return chosen
 
 
 def _selection(dataset: str, cells: Sequence[Cell], runs: Mapping[str, CellRun], metric: Metric) -> Selection:

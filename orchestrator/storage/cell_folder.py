@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,13 +103,15 @@ class CellFolder:
         return [path for path in below(self.path) if path not in ours and not is_temporary(path)]
 
     def shrink(self) -> None:
-        """Remove what is needless once MLflow has the finished cell."""
+        """Remove what is needless once MLflow has the finished cell; the folder, too, if it was finished elsewhere."""
         # In this order: a result without a journal is of a cell that was never delivered.
         self.result.unlink(missing_ok=True)
         for point in self.points():
             self.point(point).unlink(missing_ok=True)
         shutil.rmtree(self.audit, ignore_errors=True)
         self.journal.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not empty, or not there
+            self.path.rmdir()
 
 
 def is_key(name: str) -> bool:

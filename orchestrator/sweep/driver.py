@@ -50,7 +50,7 @@ def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], inte
             # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
             _decode(pending_cells(sweep.cells, sweep.runs), sweep.experiment, console)
         try:
-            sweep.open()
+            sweep.open(console)
             outcome = _train(sweep, data, interruption, console)
         finally:
             sweep.tracker.sweep.close(complete=outcome is Outcome.DONE)

@@ -84,7 +84,7 @@ def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]
     complete = False
     with output_to(sweep.storage.new_log(sweep.experiment.name)) as console:
         try:
-            sweep.open()
+            sweep.open(console)
             with sweep.delivery(lambda line: print_lines(console, [line])) as delivery:
                 for cell, events in waiting.items():
                     for event in events:

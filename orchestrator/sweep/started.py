@@ -34,10 +34,12 @@ class StartedSweep:
     tracker: Tracker
     runs: dict[str, CellRun]
 
-    def open(self) -> None:
-        """Take the lease on the sweep's run in MLflow, and remember the store."""
+    def open(self, console: Console) -> None:
+        """Take the lease on the sweep's run in MLflow, remember the store, and say where its artifacts go."""
         self.tracker.sweep.open(self.experiment, self.runs)
         self.storage.note_store(self.tracker.store.shown_uri)
+        for line, style in self.tracker.sweep.describe_artifacts(self.experiment):
+            print_lines(console, [line], style=style)
 
     def delivery(self, say: Callable[[str], None]) -> Delivery:
         """Return what writes to MLflow, and shows its troubles by `say`."""

@@ -1,5 +1,6 @@
 """MLflow, and only here."""
 
+from orchestrator.tracking.artifacts import missing_of_model, missing_of_run
 from orchestrator.tracking.database import (
     NEWER_REMEDY,
     check_place,
@@ -11,7 +12,7 @@ from orchestrator.tracking.database import (
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.errors import UntellableError
 from orchestrator.tracking.ledger import Entry, Epochs, Ledger
-from orchestrator.tracking.logged_model import warm_up
+from orchestrator.tracking.logged_model import restore_best, warm_up
 from orchestrator.tracking.ownership import described
 from orchestrator.tracking.registry import register_model
 from orchestrator.tracking.tellable import check_tellable
@@ -29,8 +30,11 @@ __all__ = [
     "check_tellable",
     "described",
     "migrate",
+    "missing_of_model",
+    "missing_of_run",
     "newer_than_installed",
     "register_model",
+    "restore_best",
     "revision_of",
     "state_of",
     "warm_up",

@@ -13,6 +13,7 @@ from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from orchestrator.errors import TrackingError
+from orchestrator.tracking.artifacts import shown
 from orchestrator.tracking.names import KEY, KIND, OWNER
 from orchestrator.tracking.ownership import is_leased
 from orchestrator.tracking.store import Store
@@ -34,6 +35,7 @@ class Entry:
         epoch: The last one logged, 0 before the first.
         epochs: How many were planned.
         start_time_ms: Unix milliseconds.
+        artifacts: Where those of its MLflow experiment lie.
     """
 
     run_id: str
@@ -44,6 +46,7 @@ class Entry:
     epoch: float
     epochs: int
     start_time_ms: int
+    artifacts: str
 
 
 @dataclass(frozen=True)
@@ -192,4 +195,5 @@ def _entry(run: Run) -> Entry:
         epoch=run.data.metrics.get("epoch", 0.0),
         epochs=int(run.data.params.get(EPOCHS, 0)),
         start_time_ms=run.info.start_time,
+        artifacts=shown((run.info.artifact_uri or "").removesuffix(f"/{run.info.run_id}/artifacts")),
     )

@@ -21,12 +21,16 @@ from mlflow.models import Model, infer_signature
 from torch import nn
 
 from orchestrator.amounts import bytes_text
+from orchestrator.errors import TrackingError
 from orchestrator.records import DatasetFacts
 from orchestrator.storage import CellFolder
-from orchestrator.tracking.errors import own_side
+from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.tracking.errors import kind_and_message, own_side
 from orchestrator.tracking.tellable import best_network, other_version
 
 NAME = "model"
+# How the graph calls the network's weights.
+NETWORK = "1."
 # What a model needs on disk beside its weights, with room to spare: graph, example, requirements.
 BESIDE_WEIGHTS = 5_000_000
 
@@ -56,6 +60,30 @@ def saved_model(model: str, data: DatasetFacts, folder: CellFolder) -> Iterator[
             options = _options(graph, num_channels=data.num_channels, image_size=data.image_size)
             mlflow.pytorch.save_model(graph, str(path), metadata=metadata, **options)
         yield path
+
+
+def restore_best(model_uri: str, folder: CellFolder, *, epoch: int) -> None:
+    """Write the best weights of a finished cell anew, from its model in MLflow.
+
+    Args:
+        model_uri: Of that model.
+        folder: Of the cell.
+        epoch: The best one.
+
+    Raises:
+        TrackingError: There is no such model, or it is of another kind.
+        OSError: The weights cannot be written.
+    """
+    try:
+        state = mlflow.pytorch.load_model(model_uri).state_dict()
+    except Exception as error:
+        # Which errors, is the artifact store's, and torch's.
+        raise TrackingError(f"{model_uri} cannot be loaded ({kind_and_message(error)})") from error
+    # The first module of the graph is the normalisation, which has no weights.
+    weights = {name.removeprefix(NETWORK): value for name, value in state.items()}
+    if not weights or any(not name.startswith(NETWORK) for name in state):
+        raise TrackingError(f"{model_uri} is no model that zetasweep has logged")
+    checkpoint.save(folder.best, {"model": weights, "epoch": epoch})
 
 
 def _check_room(temporary: Path, folder: CellFolder) -> None:

@@ -9,6 +9,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from orchestrator.errors import UserError
+from orchestrator.tracking.artifacts import missing_of_model
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.store import Store
 
@@ -19,8 +20,14 @@ def register_model(store: Store, model_uri: str, name: str) -> str:
     """Register a logged model as the newest version of `name`, with the alias ``best``; return the version.
 
     Raises:
-        UserError: MLflow refuses the name, or does not answer.
+        UserError: The model's files are not there, MLflow refuses the name, or does not answer.
+        TrackingError: The artifact store does not answer.
     """
+    if missing := missing_of_model(store, model_uri):
+        raise UserError(
+            f"--register {name}: the model is not there: {', '.join(missing)}",
+            remedy="bring its files back; zetasweep doctor says where they should be",
+        )
     try:
         # It prints its success, also where nobody asked; the caller says it in one line.
         with redirect_stderr(io.StringIO()):

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -20,7 +21,7 @@ from orchestrator.environment import TRACKING_URI, set_for
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.tracking.database import check_place, check_schema
 from orchestrator.tracking.errors import kind_and_message
-from orchestrator.uris import database_of, is_sqlite
+from orchestrator.uris import database_of, is_server, is_sqlite
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Store:
         origin: What the user gave `uri` in.
 
     Attributes:
+        uri: Tracking URI; a database's may hold a password.
         client: MLflow's own. MLflow's functions that take no client use the same store, the one opened last.
         shown_uri: `uri` without credentials.
 
@@ -47,7 +49,7 @@ class Store:
     def __init__(self, uri: str, *, origin: str) -> None:
         set_for("store")
         uri = moved_to_environment(uri)
-        self.shown_uri = without_secrets(uri)
+        self.uri, self.shown_uri = uri, without_secrets(uri)
         _check_scheme(uri, origin)
         _check_sqlite(uri, origin)
         _set_uri(uri)
@@ -60,6 +62,16 @@ class Store:
                 f"{origin} = {self.shown_uri}: MLflow does not answer ({kind_and_message(error)})",
                 remedy=f"start the server, mend the address, or leave {origin} out: SQLite in storage",
             ) from error
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a server, and no database."""
+        return is_server(self.uri)
+
+    @property
+    def database(self) -> Path | None:
+        """The file of a SQLite store."""
+        return database_of(self.uri)
 
     def answers(self) -> bool:
         """Return whether MLflow answers at all."""

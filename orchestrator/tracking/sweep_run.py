@@ -15,6 +15,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment import Experiment
 from orchestrator.records import CellRun, now_ms
+from orchestrator.storage import Storage
+from orchestrator.tracking.artifacts import check_location, describe_location, new_location
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.names import EXPERIMENT_KIND, HEARTBEAT, KIND, OWNER, SWEEP
 from orchestrator.tracking.ownership import (
@@ -38,14 +40,15 @@ class SweepRun:
 
     Args:
         store: Where it is.
-        artifacts: Where a new experiment keeps its artifacts; None leaves it to the server.
+        artifacts: Where new experiments keep their artifacts: a folder, or what ``tracking.artifacts`` says; None
+            leaves it to the server.
 
     Attributes:
         owner: The name of this process, the driver, in leases.
         num_silences: How often others had time to think that this process is dead, and to take its runs.
     """
 
-    def __init__(self, store: Store, *, artifacts: Path | None) -> None:
+    def __init__(self, store: Store, *, artifacts: Path | str | None) -> None:
         self._store, self._client, self._artifacts = store, store.client, artifacts
         self.owner = this_process()
         self._experiment_id: str | None = None
@@ -82,7 +85,10 @@ class SweepRun:
             name = experiment.tracking.experiment or experiment.name
             known = self._client.get_experiment_by_name(name)
             if known is None:
-                location = (self._artifacts / experiment.name).as_uri() if self._artifacts else None
+                location = self._new_location(experiment)
+                if location is not None:
+                    named = "storage" if isinstance(self._artifacts, Path) else "tracking.artifacts"
+                    check_location(self._store, location, origin=named)
                 experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_KIND)
             elif known.lifecycle_stage == LifecycleStage.DELETED:
                 raise UserError(
@@ -127,6 +133,15 @@ class SweepRun:
         if self._lost:
             raise TrackingError(f"MLflow at {self._store.shown_uri} was out of reach, and another sweep took over")
 
+    def describe_artifacts(self, experiment: Experiment) -> Iterator[tuple[str, str]]:
+        """Yield where the artifacts of the open sweep are, and what is to be known of that; each with its style."""
+        with self._store.answering():
+            known = self._client.get_experiment(self.experiment_id)
+        yield from describe_location(self._store, known, self._new_location(experiment))
+
+    def _new_location(self, experiment: Experiment) -> str | None:
+        return new_location(self._artifacts, experiment.name) if self._artifacts is not None else None
+
     def mend(self, experiment: Experiment) -> None:
         """Finish the run of a sweep whose cells are all done, if its driver died before it could.
 
@@ -169,7 +184,7 @@ class SweepRun:
         self._beaten_at = time.time()
         self._beat()
         self._client.set_tag(self.run_id, OWNER, self.owner)
-        if self._artifacts is None:  # a store that others may write to; the one in storage has a lock
+        if self._store.database != Storage(experiment.storage).database:  # which has a lock
             time.sleep(LEASE_SETTLES_S)
         # Of one run the later owner stands; of several, which a first start at the same time made, the first run does.
         found = [run for run in self._found(experiment) if is_leased(run.data.tags)]

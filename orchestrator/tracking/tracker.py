@@ -50,7 +50,8 @@ class Tracker:
 
     Args:
         uri: Tracking URI; a SQLite file in it must be absolute.
-        artifacts: Where a new experiment keeps its artifacts; None leaves it to the server.
+        artifacts: Where new experiments keep their artifacts: a folder, or what ``tracking.artifacts`` says; None
+            leaves it to the server.
         origin: What the user gave `uri` in.
 
     Attributes:
@@ -61,7 +62,7 @@ class Tracker:
         UserError: Nobody answers at `uri`, within 30 s.
     """
 
-    def __init__(self, uri: str, *, artifacts: Path | None = None, origin: str = "tracking.uri") -> None:
+    def __init__(self, uri: str, *, artifacts: Path | str | None = None, origin: str = "tracking.uri") -> None:
         self.store = Store(uri, origin=origin)
         self.sweep = SweepRun(self.store, artifacts=artifacts)
         self._client = self.store.client

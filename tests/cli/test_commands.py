@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -101,6 +102,30 @@ def test_a_mistake_in_the_file_is_said_before_anything_heavy_is_imported() -> No
     answer = subprocess.run([sys.executable, "-c", look], check=True, timeout=120, capture_output=True, text=True)
     assert len(answer.stdout.splitlines()) == len(commands)
     assert all(line.endswith("[]") for line in answer.stdout.splitlines()), answer.stdout
+
+
+def test_a_mistake_in_an_option_is_said_before_mlflow_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(f"{{name: small, dataset: digits, model: convnet, augment: erm, storage: {tmp_path / 'runs'}}}")
+    wrong = {
+        "select --register=": "--register '': no name",
+        "select --register=a/b": "--register 'a/b': no name",
+        "select --metric=eror": "metric=eror is not tracked",
+        "select --metric=test/error": "validation at the tested epoch only",
+        "compare --metric=eror": "metric=eror is not tracked",
+    }
+    look = (
+        "import contextlib, sys\nfrom orchestrator.cli.main import main\n"
+        f"for command in {list(wrong)}:\n"
+        f"    name, option = command.split()\n    sys.argv[1:] = [name, {str(file)!r}, option]\n"
+        "    with contextlib.suppress(SystemExit): main()\n"
+        "print('mlflow' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", look], check=True, timeout=120, capture_output=True, text=True)
+    assert answer.stdout == "False\n"
+    assert answer.stderr.count("error: ") == len(wrong)
+    for said in wrong.values():
+        assert said in answer.stderr
 
 
 def test_a_mistyped_command_is_told_its_neighbours() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage.folder import Storage
+from orchestrator.tracking.names import MODEL_URI
 
 MINE = """
 name: mine
@@ -59,9 +61,23 @@ class Scene:
         rows = [Metric("epoch", float(epoch), 1_000 + row, epoch) for row, epoch in enumerate(epochs)]
         self.storage.note_store(f"sqlite:///{self.storage.database}")
         self.client.log_batch(run_id, metrics=rows, params=[Param("train.epochs", "2")])
+        if status == "FINISHED":
+            self._add_artifacts(experiment_id, run_id)
         if status != "RUNNING":
             self.client.set_terminated(run_id, status)
         return run_id
+
+    def _add_artifacts(self, experiment_id: str, run_id: str) -> None:
+        """What the run of a finished cell has beside metrics; no model that could be loaded."""
+        self.client.log_text(run_id, "{}", "cell.json")
+        model = self.client.create_logged_model(experiment_id, "model", source_run_id=run_id)
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("MLmodel", "data/model.pt2"):
+                path = Path(folder) / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_text("made up")
+            self.client.log_model_artifacts(model.model_id, folder)
+        self.client.set_tag(run_id, MODEL_URI, model.model_uri)
 
     def add_file(self, key: str, name: str, *, age_s: float = A_WEEK_S) -> Path:
         """Write a checkpoint, and make it and its folder look old."""

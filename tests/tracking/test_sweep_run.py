@@ -97,8 +97,10 @@ def test_of_two_sweeps_that_start_at_once_one_goes_on(
 
 
 def test_artifacts_that_cannot_be_written_are_said(uri: str, experiment: Experiment, tmp_path: Path) -> None:
-    (tmp_path / "artifacts").write_text("in the way")
+    """Where MLflow has the experiment already: its place cannot be changed any more."""
     tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
+    tracker.store.client.create_experiment("sample", artifact_location=(tmp_path / "artifacts").as_uri())
+    (tmp_path / "artifacts").write_text("in the way")
     with pytest.raises(TrackingError, match="artifacts cannot be written"):
         tracker.sweep.open(experiment, {})
     tracker.sweep.close(complete=False)

@@ -1,0 +1,72 @@
+"""Whether what MLflow says that finished cells have is really there: their files, their models, their best weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from orchestrator.amounts import counted
+from orchestrator.doctor.finding import Finding, Line
+from orchestrator.experiment import Cell
+from orchestrator.records import CellRun
+from orchestrator.storage import Storage
+from orchestrator.tracking import Ledger, Tracker, missing_of_model, missing_of_run, restore_best
+
+LOST = (
+    "bring them back: is the disk mounted, were they written on another machine?\nor delete the runs (mlflow runs "
+    "delete --run-id ID), and zetasweep run trains the cells again"
+)
+
+
+def examine_artifacts(
+    tracker: Tracker, ledger: Ledger, cells: Sequence[Cell], runs: Mapping[str, CellRun]
+) -> Iterator[Line]:
+    """Find finished cells whose files or model are not where MLflow says.
+
+    Args:
+        tracker: Of the store.
+        ledger: Of the store, too.
+        cells: All.
+        runs: Those that are known of them, by key.
+
+    Raises:
+        TrackingError: MLflow, or what keeps its artifacts, does not answer.
+    """
+    place_of = {entry.run_id: entry.artifacts for entry in ledger.entries}
+    finished = {runs[cell.key].run_id: cell for cell in cells if cell.key in runs and runs[cell.key].status == "done"}
+    for place, count in Counter(place_of[run_id] for run_id in finished if run_id in place_of).items():
+        told = f"{place}: of {counted(count, 'finished cell')}"
+        if place.startswith("/") and not Path(place).is_dir():
+            yield Finding("a folder of artifacts that is not there", told, LOST)
+            continue
+        yield f"artifacts: {told}"
+        for run_id in [run_id for run_id in finished if place_of.get(run_id) == place]:
+            yield from _examine_run(tracker, runs[finished[run_id].key], finished[run_id], place)
+
+
+def _examine_run(tracker: Tracker, run: CellRun, cell: Cell, place: str) -> Iterator[Line]:
+    missing = missing_of_run(tracker.store, run.run_id)
+    missing += missing_of_model(tracker.store, run.model_uri) if run.model_uri else ["its model"]
+    if missing:
+        where = f"{place}: {', '.join(missing)} of run {run.run_id} (cell {cell.key}, {cell.label})"
+        yield Finding("artifacts that are not there", where, LOST)
+
+
+def examine_best_weights(storage: Storage, cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Iterator[Line]:
+    """Find finished cells whose folder has lost what it keeps; no sweep may be at work."""
+    for cell in cells:
+        run, folder = runs.get(cell.key), storage.cell(cell.key)
+        if run is None or run.status != "done" or not folder.path.is_dir() or folder.best.exists():
+            continue
+        where = f"{folder.best} (cell {cell.key}, {cell.label})"
+        if run.model_uri is None:
+            yield Finding("a finished cell without its best weights", where, "MLflow does not have them either")
+            continue
+        yield Finding(
+            what="a finished cell without its best weights",
+            where=where,
+            remedy="--fix writes them anew from the model in MLflow",
+            mend=partial(restore_best, run.model_uri, folder, epoch=int(run.metrics.get("best/epoch", 0))),
+        )
