@@ -123,7 +123,6 @@ def test_a_mistake_in_an_option_is_said_before_mlflow_is_asked(tmp_path: Path) -
     )
     answer = subprocess.run([sys.executable, "-c", look], check=True, timeout=120, capture_output=True, text=True)
     assert answer.stdout == "False\n"
-    assert answer.stderr.count("error: ") == len(wrong)
     for said in wrong.values():
         assert said in answer.stderr
 

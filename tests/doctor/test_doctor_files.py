@@ -96,6 +96,7 @@ def test_a_finished_cell_keeps_its_best_weights_only(scene: Scene) -> None:
 def test_what_waits_for_another_store_is_not_removed(scene: Scene) -> None:
     key = scene.cells[0].key
     scene.add_run(key)
+    scene.add_file(key, "best.pt")
     waiting = scene.add_file(key, "result.pt")
     scene.storage.note_store("http://elsewhere:5000")
     answer = scene.doctor("--fix")
