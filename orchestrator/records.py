@@ -109,6 +109,13 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """A worker has something to say to the user, e.g. what it waits for, or that a checkpoint is damaged."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Replaced:
     """The worker group, or the slot, has died and another attempt begins."""
 
@@ -150,7 +157,7 @@ ClosingEvent = LastEvent | Interrupted
 # What MLflow is told of a cell, and its journal keeps until MLflow has it.
 TrackedEvent = Opened | Started | EpochResult | CellResult | Failed | Interrupted
 # All that happens to a cell, from the worker to the tracker.
-Event = TrackedEvent | Waiting | Replaced
+Event = TrackedEvent | Waiting | Remark | Replaced
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.waiting import counting
+
 # Of what is read by programs: a table is as wide as it must be.
 WIDE = 10_000
 
@@ -38,8 +40,12 @@ def plain_table() -> Table:
 
 @contextmanager
 def counting_bar(console: Console, task: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar while the block runs, on a terminal only; it takes how much is done, and of how much."""
+    """Show a bar while the block runs, elsewhere a line now and then; it takes how much is done, and of how much."""
+    if not console.is_terminal:
+        with counting(task) as count:
+            yield count
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         shown = progress.add_task(task, total=None)
         yield lambda done, total: progress.update(shown, completed=done, total=total)

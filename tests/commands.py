@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,3 +24,11 @@ class Answer:
 
 
 Call = Callable[..., Answer]
+
+
+def until(holds: Callable[[], bool], *, timeout_s: float = 60) -> None:
+    """Wait for something to happen."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, f"it did not happen within {timeout_s} s"
+        time.sleep(0.01)

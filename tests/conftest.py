@@ -88,6 +88,19 @@ def environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "PATH": f"{bin_dir}{os.pathsep}{kept['PATH']}", "COLUMNS": "120"}
 
 
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What this process warns of and waits for, as it is said; ten seconds and a minute pass at once."""
+    from orchestrator import waiting
+    from orchestrator.shown_warnings import warnings_shown_by
+
+    lines: list[str] = []
+    for name, seconds in (("FIRST_S", 0.05), ("AGAIN_S", 0.05), ("LOOK_EVERY_S", 0.01)):
+        monkeypatch.setattr(waiting, name, seconds)
+    with warnings_shown_by(lines.append):
+        yield lines
+
+
 @pytest.fixture(scope="session")
 def zetasweep(environment: dict[str, str]) -> Zetasweep:
     """The command line, as a process of its own."""

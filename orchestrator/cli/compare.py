@@ -11,6 +11,7 @@ from orchestrator.cli.options import experiment_options
 from orchestrator.results import Format, remarks, render, resolve_metric
 from orchestrator.results import compare as compare_runs
 from orchestrator.terminal import new_console
+from orchestrator.waiting import waiting_for
 
 FORMATS = ("table", "markdown", "csv", "latex")
 
@@ -24,7 +25,8 @@ def compare(experiment: str, overrides: tuple[str, ...], metric: str, format_: s
     opened = Opened(experiment, overrides)
     resolve_metric(metric)  # a mistake in it is said before MLflow is asked
     # MLflow takes seconds to import: a mistake in the file is said before.
-    from orchestrator.cli.tracked import runs_of
+    with waiting_for("MLflow to be loaded"):
+        from orchestrator.cli.tracked import runs_of
 
     runs = runs_of(opened)
     comparison = compare_runs(opened.cells, runs, metric=metric)

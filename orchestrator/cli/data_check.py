@@ -13,6 +13,7 @@ from orchestrator.errors import NAMED, DataError
 from orchestrator.exit_codes import DONE, INCOMPLETE, WRONG_INPUT
 from orchestrator.experiment import load_experiment
 from orchestrator.terminal import counting_bar, new_console, print_lines
+from orchestrator.waiting import waiting_for
 
 
 @click.command()
@@ -24,8 +25,9 @@ def check(experiment: str, overrides: tuple[str, ...]) -> int:
     """
     opened = load_experiment(Path(experiment), overrides)
     # SciPy: a mistake in the file is said before.
-    from orchestrator.data.leaks import cross_duplicates, lines
-    from orchestrator.plan import check_images, distinct_splits
+    with waiting_for("SciPy to be loaded"):
+        from orchestrator.data.leaks import cross_duplicates, lines
+        from orchestrator.plan import check_images, distinct_splits
 
     console, code, tables = new_console(), DONE, []
     for spec in distinct_splits(opened.dataset):

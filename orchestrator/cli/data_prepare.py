@@ -11,6 +11,7 @@ from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE
 from orchestrator.experiment import load_experiment
 from orchestrator.terminal import new_console, print_lines
+from orchestrator.waiting import waiting_for
 
 
 @click.command()
@@ -19,8 +20,9 @@ def prepare(experiment: str, overrides: tuple[str, ...]) -> int:
     """Decode the images of an experiment now, so that no training waits for it."""
     opened, console = load_experiment(Path(experiment), overrides), new_console()
     # SciPy and torchvision: a mistake in the file is said before.
-    from orchestrator.plan import distinct_images
-    from orchestrator.sweep.decode import decode_images
+    with waiting_for("SciPy and torchvision to be loaded"):
+        from orchestrator.plan import distinct_images
+        from orchestrator.sweep.decode import decode_images
 
     if problems := decode_images(opened.dataset, opened, console):
         raise DataError("\n".join(problems.values()))

@@ -9,6 +9,7 @@ import click
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
 from orchestrator.exit_codes import DONE, INCOMPLETE
+from orchestrator.waiting import waiting_for
 
 
 @click.command()
@@ -18,8 +19,9 @@ def doctor(experiment: str, overrides: tuple[str, ...], fix: bool) -> int:
     """Find what is wrong with the environment, the runs and the checkpoints; exit with 1 if any of it is left."""
     opened = Opened(experiment, overrides)
     # MLflow and Ray take seconds to import: a mistake in the file is said before.
-    from orchestrator.cli.tracked import tracker_of
-    from orchestrator.doctor import examine
+    with waiting_for("MLflow and Ray to be loaded"):
+        from orchestrator.cli.tracked import tracker_of
+        from orchestrator.doctor import examine
 
     left = examine(
         opened.experiment,

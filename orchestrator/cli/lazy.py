@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+
+from orchestrator.waiting import waiting_for
+
+HELP = {"-h", "--help"}
 
 
 class Entry(NamedTuple):
@@ -15,10 +20,12 @@ class Entry(NamedTuple):
     Attributes:
         path: Of the command, ``module:name``.
         summary: The first sentence of its help.
+        is_group: Whether it has commands below it, and nothing that takes long to import.
     """
 
     path: str
     summary: str
+    is_group: bool = False
 
 
 class LazyGroup(click.Group):
@@ -47,4 +54,10 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the arguments name, with the arguments behind it."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, self.load(name) if name in self.entries else command, rest
+        if name not in self.entries:
+            return name, command, rest
+        if not self.entries[name].is_group and not HELP.intersection(rest) and "torch" not in sys.modules:
+            # A sign of life. On stderr: the standard output has what was asked for alone.
+            click.echo(f"{ctx.command_path} {name}: loading PyTorch, which takes some seconds", err=True)
+        with waiting_for("PyTorch to be loaded"):
+            return name, self.load(name), rest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from functools import partial
 
 import click
 
@@ -12,6 +13,7 @@ from orchestrator.environment import prepare_program
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.exit_codes import INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.lasting_output import lasting_output
+from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.signals import take_like_ctrl_c
 
 # A path that cannot be, as opposed to a disk that fails later.
@@ -21,7 +23,7 @@ COMMANDS = {
         "orchestrator.cli.compare:compare",
         "Print augmentations x (data set, model): mean ± standard deviation over seeds.",
     ),
-    "data": Entry("orchestrator.cli.data:data", "List, check, decode and clear data sets."),
+    "data": Entry("orchestrator.cli.data:data", "List, check, decode and clear data sets.", is_group=True),
     "doctor": Entry(
         "orchestrator.cli.doctor:doctor",
         "Find what is wrong with the environment, the runs and the checkpoints; exit with 1 if any of it is left.",
@@ -54,7 +56,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     take_like_ctrl_c()
     prepare_program()
-    with lasting_output():
+    with lasting_output(), warnings_shown_by(partial(click.echo, err=True)):
         code = _run()
     sys.exit(code)
 

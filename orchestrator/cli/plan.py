@@ -9,6 +9,7 @@ from orchestrator.cli.options import experiment_options
 from orchestrator.exit_codes import DONE
 from orchestrator.results import render_status
 from orchestrator.terminal import new_console, print_lines
+from orchestrator.waiting import waiting_for
 
 
 @click.command()
@@ -17,9 +18,10 @@ def plan(experiment: str, overrides: tuple[str, ...]) -> int:
     """Show cells, what is done, slots, resources and disk; run nothing."""
     opened = Opened(experiment, overrides)
     # MLflow and Ray take seconds to import: a mistake in the file is said before.
-    from orchestrator.cli.tracked import runs_of
-    from orchestrator.plan import check_inputs, data_lines, make_plan, other_data, plan_lines
-    from orchestrator.sweep.cluster import planned_layout
+    with waiting_for("MLflow and Ray to be loaded"):
+        from orchestrator.cli.tracked import runs_of
+        from orchestrator.plan import check_inputs, data_lines, make_plan, other_data, plan_lines
+        from orchestrator.sweep.cluster import planned_layout
 
     data = check_inputs(opened.experiment)
     runs = runs_of(opened)

@@ -8,6 +8,7 @@ from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
 from orchestrator.cli.outcomes import OF_OUTCOME
 from orchestrator.data import download_dataset
+from orchestrator.waiting import waiting_for
 
 
 @click.command()
@@ -25,8 +26,9 @@ def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
     opened.storage.prepare()
     with opened.storage.locked(opened.experiment.name):
         # Ray and MLflow: what was checked above is said without waiting for them.
-        from orchestrator.cli.tracked import tracker_of
-        from orchestrator.sweep.run import run_missing
+        with waiting_for("MLflow to be loaded"):
+            from orchestrator.cli.tracked import tracker_of
+            from orchestrator.sweep.run import run_missing
 
         outcome = run_missing(opened.experiment, opened.cells, opened.storage, tracker_of(opened), data=data)
     return OF_OUTCOME[outcome]

@@ -12,6 +12,7 @@ from orchestrator.errors import UserError
 from orchestrator.results import Selection, check_metric, render_selection
 from orchestrator.results import select as select_runs
 from orchestrator.terminal import new_console
+from orchestrator.waiting import waiting_for
 
 
 @click.command()
@@ -25,8 +26,9 @@ def select(experiment: str, overrides: tuple[str, ...], metric: str, register: s
     if register is not None:
         _check_name(register)
     # MLflow takes seconds to import: a mistake in the file is said before.
-    from orchestrator.cli.tracked import runs_of, tracker_of
-    from orchestrator.tracking import register_model
+    with waiting_for("MLflow to be loaded"):
+        from orchestrator.cli.tracked import runs_of, tracker_of
+        from orchestrator.tracking import register_model
 
     runs = runs_of(opened)
     selections = select_runs(opened.cells, runs, metric=metric)

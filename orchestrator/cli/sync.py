@@ -7,6 +7,7 @@ import click
 from orchestrator.cli.opened import Opened
 from orchestrator.cli.options import experiment_options
 from orchestrator.cli.outcomes import OF_OUTCOME
+from orchestrator.waiting import waiting_for
 
 
 @click.command()
@@ -17,8 +18,9 @@ def sync(experiment: str, overrides: tuple[str, ...]) -> int:
     opened.storage.prepare()
     with opened.storage.locked(opened.experiment.name):
         # MLflow takes seconds to import: a mistake in the file is said before.
-        from orchestrator.cli.tracked import tracker_of
-        from orchestrator.sweep.run import deliver_waiting
+        with waiting_for("MLflow to be loaded"):
+            from orchestrator.cli.tracked import tracker_of
+            from orchestrator.sweep.run import deliver_waiting
 
         outcome = deliver_waiting(opened.experiment, opened.cells, opened.storage, tracker_of(opened))
     return OF_OUTCOME[outcome]

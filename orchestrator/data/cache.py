@@ -11,8 +11,8 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from pathlib import Path
@@ -32,8 +32,10 @@ from orchestrator.data.entry import (
     size_bytes,
     write_entry,
 )
+from orchestrator.data.origin import origin_of, why_anew, write_origin
 from orchestrator.environment import CACHE_DIR
 from orchestrator.errors import DataError
+from orchestrator.waiting import waiting_for
 
 logger = logging.getLogger(__name__)
 
@@ -118,10 +120,12 @@ class Cache:
         if found is None:
             try:
                 self.dir.mkdir(parents=True, exist_ok=True)
-                with FileLock(self.dir / f"{_LOCK}{path.name}"):
+                with self._turn(path):
                     found = open_entry(path)
                     if found is None:
-                        self._build(path, open_source(), images, on_progress)
+                        origin = origin_of(images)
+                        self._say_why(path, origin)
+                        self._build(path, open_source(), images, origin, on_progress)
                         found = open_entry(path)
             except OSError as error:
                 raise self._unwritable(error) from error
@@ -130,6 +134,17 @@ class Cache:
                     f"{path} was damaged as soon as it was written.", remedy="Set cache.dir to another disk."
                 )
         return found
+
+    @contextmanager
+    def _turn(self, path: Path) -> Iterator[None]:
+        """Be the one process that makes an entry."""
+        lock = FileLock(self.dir / f"{_LOCK}{path.name}")
+        with waiting_for(f"another process, which decodes {dataset_of(path.name)} into {self.dir}"):
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def entries(self) -> list[Entry]:
         """Return the entries that are there, those not used for longest first.
@@ -162,7 +177,18 @@ class Cache:
             raise self._unwritable(error) from error
         return removed
 
-    def _build(self, path: Path, source: Source, images: Images, on_progress: OnProgress | None) -> None:
+    def _say_why(self, path: Path, origin: dict[str, str]) -> None:
+        """Say why an entry is made although there is one of the same data set and size."""
+        if path.exists():  # damaged, which was said
+            return
+        kind = path.name.rpartition("-")[0]
+        others = [entry.path for entry in reversed(self.entries()) if entry.path.name.rpartition("-")[0] == kind]
+        if (reason := why_anew(others, origin)) is not None:
+            logger.warning("%s is decoded again: %s", dataset_of(path.name), reason)
+
+    def _build(
+        self, path: Path, source: Source, images: Images, origin: dict[str, str], on_progress: OnProgress | None
+    ) -> None:
         building = self.dir / f"{_BUILDING}{path.name}"
         shutil.rmtree(building, ignore_errors=True)
         shutil.rmtree(path, ignore_errors=True)
@@ -173,6 +199,7 @@ class Cache:
         free_bytes = shutil.disk_usage(self.dir).free
         try:
             write_entry(building, source, images, on_progress=on_progress)
+            write_origin(building, origin)
             building.rename(path)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -212,7 +239,9 @@ class Cache:
         for entry in entries:
             if taken + needed_bytes <= self._limit_bytes:
                 return
-            logger.info("%s gives way to a new entry", entry.path)
+            logger.warning(
+                "cache.limit_gib = %g: %s, not used for longest, gives way to a new entry", self.limit_gib, entry.path
+            )
             shutil.rmtree(entry.path, ignore_errors=True)
             taken -= entry.size_bytes
 

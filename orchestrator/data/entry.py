@@ -31,6 +31,7 @@ from orchestrator.data.dataset import ArraySamples, Decoded, Layout, Source
 from orchestrator.data.decode import Decoding, OnProgress, decode_into, shape_of
 from orchestrator.data.image_files import is_litter
 from orchestrator.errors import DataError
+from orchestrator.waiting import waiting_for
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +148,9 @@ def open_entry(folder: Path, *, log_level: int = logging.WARNING) -> Decoded | N
         # Its archive carries a checksum for each array in it.
         with np.load(folder / INDEX, allow_pickle=False) as archive:
             index = {name: archive[name] for name in archive.files}
-        if _crc32(folder / IMAGES) != int(index["crc32"]):
+        with waiting_for(f"the checksum of {folder / IMAGES}"):
+            found = _crc32(folder / IMAGES)
+        if found != int(index["crc32"]):
             raise ValueError(f"{IMAGES} does not have the checksum that {INDEX} says")
         # Copy-on-write, so that PyTorch takes it; nobody writes, and all processes share the pages.
         images = torch.from_numpy(np.lib.format.open_memmap(folder / IMAGES, mode="c"))
@@ -165,10 +168,9 @@ def open_entry(folder: Path, *, log_level: int = logging.WARNING) -> Decoded | N
         unreadable = dict(zip(index["unreadable"].tolist(), index["why"].tolist(), strict=True))
         with suppress(OSError):  # another user's
             os.utime(folder / INDEX)  # the time of the last use
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        logger.log(log_level, "%s is damaged and is made again: %s", folder, error)
+        if folder.exists():
+            logger.log(log_level, "%s is damaged and is made again: %s", folder, error)
         return None
     source = Source(
         names,

@@ -18,6 +18,7 @@ from orchestrator.data.image_files import refuse_dangling
 from orchestrator.data.partition import hash_of_parts, split_samples
 from orchestrator.data.sets import DATASETS
 from orchestrator.errors import DataError
+from orchestrator.waiting import waiting_for
 
 
 def check_dataset(name: str, data_dir: Path, *, path: str | None = None, layout: Layout = AS_USUAL) -> None:
@@ -57,7 +58,8 @@ def download_dataset(name: str, data_dir: Path) -> None:
     """
     info = _info(name)
     if info.download:
-        info.download(data_dir / name)
+        with waiting_for(f"{name} to be downloaded to {data_dir / name}"):
+            info.download(data_dir / name)
 
 
 def num_classes_of(name: str, data_dir: Path, *, path: str | None = None, layout: Layout = AS_USUAL) -> int:

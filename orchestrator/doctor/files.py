@@ -17,6 +17,7 @@ from orchestrator.storage import CellFolder, Storage, below, is_key, journal
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage.atomic import QUIET_S, is_abandoned, is_young, remove_whole
 from orchestrator.tracking import UntellableError, check_tellable
+from orchestrator.waiting import waiting_for
 
 
 def examine_storage(
@@ -131,7 +132,8 @@ def _abandoned_in(folder: Path) -> list[Path]:
 def _damage(path: Path) -> str:
     """Return what is wrong with a checkpoint; nothing if every byte is the one that was written."""
     try:
-        checkpoint.load(path)
+        with waiting_for(f"the checksums of {path}"):
+            checkpoint.load(path)
     except checkpoint.DamagedError as error:
         return str(error)
     return ""

@@ -27,6 +27,7 @@ from orchestrator.models import build_model
 from orchestrator.plan.images import check_cache, images_of
 from orchestrator.records import CellRun
 from orchestrator.train import check_global_batch
+from orchestrator.waiting import waiting_for
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class DataFound:
     torn: tuple[str, ...] = ()
 
 
+@waiting_for("the files of the data sets to be looked at")
 def check_inputs(experiment: Experiment) -> dict[DatasetSpec, DataFound]:
     """Check that every data set is there, fills a global batch and has room in the cache, and that every model takes
     its images. No image is decoded.

@@ -12,6 +12,7 @@ from orchestrator.plan.images import cache_bytes
 from orchestrator.plan.placement import Layout
 from orchestrator.records import CellRun
 from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.waiting import waiting_for
 
 # Weights are counted per copy: a resumable checkpoint has them once and the optimizer's state; the best weights and
 # MLflow's model have them once each.
@@ -44,6 +45,7 @@ def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Ce
     return [cell for cell in cells if cell.key not in runs or runs[cell.key].status != "done"]
 
 
+@waiting_for("the size of data sets and models")
 def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun], layout: Layout) -> Plan:
     """Put the plan together; the data sets must be there, since a model's size depends on the number of classes."""
     pending = pending_cells(cells, runs)

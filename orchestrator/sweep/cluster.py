@@ -17,6 +17,7 @@ from orchestrator.errors import UserError, first_line
 from orchestrator.experiment import Resources
 from orchestrator.plan import Layout, Node, layout, local_layout, local_node
 from orchestrator.signals import unheard_by_children
+from orchestrator.waiting import waiting_for
 
 ANSWER_TIMEOUT_S = 10.0
 NO_TOKEN = (
@@ -56,7 +57,8 @@ def joined_or_started(resources: Resources) -> Iterator[Layout]:
         signal.signal(signal.SIGTERM, on_sigterm)
         yield placed
     finally:
-        ray.shutdown()
+        with waiting_for("Ray to end"):
+            ray.shutdown()
 
 
 def _start(resources: Resources) -> Layout:
@@ -71,7 +73,7 @@ def _start(resources: Resources) -> Layout:
         token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         # A closed terminal or a batch system sends notices to the cluster, too, which must last until all is saved.
-        with unheard_by_children():
+        with waiting_for("Ray to start on this machine"), unheard_by_children():
             ray.init(
                 address="local",
                 num_cpus=int(-(-node.cpus // 1)),
@@ -96,8 +98,9 @@ def _join(address: str, resources: Resources) -> Layout:
     import ray
 
     try:
-        _check_answer(address)
-        ray.init(address=address, log_to_driver=False)
+        with waiting_for(f"the Ray cluster at {address} to be joined"):
+            _check_answer(address)
+            ray.init(address=address, log_to_driver=False)
     except Exception as error:
         raise UserError(
             f"RAY_ADDRESS = {address}: the cluster cannot be joined ({first_line(error, at_most=300)})",

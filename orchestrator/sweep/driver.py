@@ -69,7 +69,9 @@ def _train(
         _warn_of_lost_storage(console, sweep.storage)
         progress = Progress(console, total=len(cells), done=num_done, epochs=epochs)
         delivery = sweep.delivery(progress.say)
-        with delivery, progress:
+        progress.undelivered = delivery.left
+        # The display stays until all is delivered.
+        with progress, delivery:
             ending = run_cells(
                 pending,
                 experiment=experiment,

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import psutil
 
 from orchestrator.signals import NOTICES
+
+AT_ONCE = (
+    "ended at once: nothing was saved, and runs in MLflow stay open; the same command takes them up, and without it "
+    "zetasweep sync or doctor --fix closes them"
+)
+# A terminal that was stopped takes no line, and must not keep the program.
+_TERMINAL_ANSWERS_S = 1.0
 
 
 class Interruption:
@@ -29,11 +37,14 @@ class Interruption:
         self.requested = False
 
     def __enter__(self) -> Interruption:
+        # Kept: a sweep sends its errors to its log.
+        self._terminal = os.dup(2)
         self._before = signal.signal(signal.SIGINT, self._on_sigint)
         return self
 
     def __exit__(self, *_: object) -> None:
         signal.signal(signal.SIGINT, self._before)
+        os.close(self._terminal)
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
@@ -47,7 +58,7 @@ class Interruption:
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
         self._insisted += number not in NOTICES
         if self._insisted > 1:
-            end_at_once()
+            end_at_once(self._terminal)
         if self.requested:
             return
         self.requested = True
@@ -55,12 +66,25 @@ class Interruption:
             raise KeyboardInterrupt
 
 
-def end_at_once() -> None:
-    """End this process and all that it started, as they stand; the next run closes what is open."""
+def end_at_once(terminal: int) -> None:
+    """End this process and all that it started, as they stand, and say so.
+
+    Args:
+        terminal: The file descriptor of what the user sees.
+    """
     for process in psutil.Process().children(recursive=True):
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
+    # By the system, and in a thread: whoever was interrupted may hold the locks of Python's files.
+    words = threading.Thread(target=_say, args=(terminal, f"\n{AT_ONCE}\n"), daemon=True)
+    words.start()
+    words.join(_TERMINAL_ANSWERS_S)
     # As a shell reports a process that SIGINT has ended.
     os._exit(128 + signal.SIGINT)
+
+
+def _say(terminal: int, text: str) -> None:
+    with suppress(OSError):
+        os.write(terminal, text.encode())

@@ -14,7 +14,7 @@ from ray.util.placement_group import PlacementGroup
 
 from orchestrator.amounts import counted
 from orchestrator.errors import first_line
-from orchestrator.records import Event, Failed, LastEvent, Replaced
+from orchestrator.records import Event, Failed, LastEvent, Remark, Replaced
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,11 @@ class Mailbox:
         else:
             self._outbox.put_nowait(event)
         return True
+
+    async def remark(self, text: str) -> None:
+        """Take what a worker has to say. No heartbeat: one that hangs says what it waits for, too."""
+        if self._job is not None:
+            self._outbox.put_nowait(Remark(text))
 
     async def beat(self, job: Job) -> bool:
         """Take a heartbeat of the group that trains `job`; return False if nobody waits for that any more."""

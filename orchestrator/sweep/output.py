@@ -13,7 +13,8 @@ from rich.console import Console
 
 from orchestrator.credentials import without_secrets
 from orchestrator.lasting_output import LastingText
-from orchestrator.terminal import new_console
+from orchestrator.shown_warnings import warnings_shown_by
+from orchestrator.terminal import new_console, print_lines
 
 
 class _Formatter(logging.Formatter):
@@ -25,7 +26,10 @@ class _Formatter(logging.Formatter):
 
 @contextmanager
 def output_to(log: Path) -> Iterator[Console]:
-    """Send this process's output and errors, native code included, to `log`; yield a console on the old output."""
+    """Send this process's output and errors, native code included, to `log`; yield a console on the old output.
+
+    What zetasweep warns of is shown there, too.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     terminal, errors = os.dup(1), os.dup(2)
@@ -39,8 +43,10 @@ def output_to(log: Path) -> Iterator[Console]:
     ours = logging.getLogger("orchestrator")
     level = ours.level
     ours.setLevel(logging.INFO)
+    console = new_console(console_file)
     try:
-        yield new_console(console_file)
+        with warnings_shown_by(lambda text: print_lines(console, [text], style="yellow")):
+            yield console
     finally:
         ours.setLevel(level)
         logging.getLogger().removeHandler(handler)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import first_line
+from orchestrator.waiting import waiting_for
 
 _ROUNDS = 3
 _TIMEOUT_S = 60
@@ -66,7 +67,8 @@ def ask_nodes(packages: Sequence[str], folder: Path) -> Iterator[Answer | Silenc
         name = f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
         ask = _asking(node["NodeID"], tuple(packages), str(folder))
         try:
-            answers = [_exchange(ask) for _ in range(_ROUNDS)]
+            with waiting_for(f"{name} to answer"):
+                answers = [_exchange(ask) for _ in range(_ROUNDS)]
         except ray.exceptions.RayError as error:
             yield Silence(name, first_line(error, at_most=300))
             continue

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import assert_never
 
@@ -24,6 +25,7 @@ from orchestrator.records import (
     Failed,
     Interrupted,
     Opened,
+    Remark,
     Replaced,
     Started,
     Waiting,
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 # A line per finished cell; without a terminal one about a running cell, too, at most this often.
 PLAIN_INTERVAL_S = 30.0
+# What a training waits for is said again so often.
+SAY_AGAIN_S = 60.0
 
 
 @dataclass
@@ -41,7 +45,8 @@ class _Running:
     cell: Cell
     epoch: int = 0
     error: float | None = None
-    waits: bool = False
+    waits_said_at: float | None = None
+    remarks: set[str] = field(default_factory=set)
 
 
 class Progress:
@@ -52,6 +57,10 @@ class Progress:
         total: Cells of the experiment.
         done: Cells that were finished before.
         epochs: Epochs of the cells that this sweep runs.
+
+    Attributes:
+        undelivered: Returns how many cells that have ended MLflow does not have yet, and about how many seconds it
+            will take.
     """
 
     def __init__(self, console: Console, *, total: int, done: int, epochs: int) -> None:
@@ -62,6 +71,7 @@ class Progress:
         self._last_line = time.monotonic()
         self._started_ms = now_ms()
         self._first_epoch_at: float | None = None
+        self.undelivered: Callable[[], tuple[int, float | None]] = lambda: (0, None)
         self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Progress:
@@ -84,6 +94,8 @@ class Progress:
                 self._show_epoch(cell, event)
             case Waiting(reason):
                 self._show_waiting(cell, reason)
+            case Remark(text):
+                self._show_remark(cell, text)
             case Replaced(reason):
                 self.say(f"new workers: {cell.label}: {reason}")
             case CellResult():
@@ -92,8 +104,10 @@ class Progress:
                 self._running.pop(cell.key, None)
                 self._failed += 1
                 self.say(f"failed: {cell.label}: {first_line(reason)}", style="red")
-            case Started() | Interrupted():
-                pass  # the table has the cell already; whoever interrupts is told of all at once
+            case Interrupted():
+                self._running.pop(cell.key, None)  # whoever interrupts is told of all at once
+            case Started():
+                pass  # the table has the cell already
             case _:
                 assert_never(event)
 
@@ -104,11 +118,19 @@ class Progress:
             self._console.print(Text(text, style=style), soft_wrap=True)
 
     def _show_waiting(self, cell: Cell, reason: str) -> None:
-        """Show what a training waits for, once for each of its epochs."""
-        running = self._running.setdefault(cell.key, _Running(cell))
-        if not running.waits:
-            running.waits = True
+        """Show what a training waits for, and again every minute."""
+        running, now = self._running.setdefault(cell.key, _Running(cell)), time.monotonic()
+        if running.waits_said_at is None or now - running.waits_said_at >= SAY_AGAIN_S:
+            running.waits_said_at = now
             self.say(f"waiting: {cell.label}: {reason}")
+
+    def _show_remark(self, cell: Cell, text: str) -> None:
+        """Show what a worker has to say; once, of several that say the same."""
+        running = self._running.get(cell.key)
+        remarks = running.remarks if running is not None else set()
+        if text not in remarks:
+            remarks.add(text)
+            self.say(f"{cell.label}: {text}")
 
     def _show_epoch(self, cell: Cell, result: EpochResult) -> None:
         """Show a finished epoch; of those that a resumed cell reports again, only how many there are."""
@@ -121,8 +143,8 @@ class Progress:
             self._epochs -= 1
             return
         self._epochs_done += 1
-        if running.waits:
-            running.waits = False
+        if running.waits_said_at is not None:
+            running.waits_said_at = None
             self.say(f"goes on: {cell.label}")
         if self._first_epoch_at is None:
             self._first_epoch_at = time.monotonic()
@@ -161,12 +183,25 @@ class Progress:
 
     def _summary(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"[{self._done}/{self._total} cells{failed}, {self._time_left()}]"
+        undelivered, delivery_s = self.undelivered()
+        # The cell that has just ended is always on its way.
+        behind = f", {undelivered} not yet in MLflow" if undelivered > (not self._all_ended) else ""
+        training_s = 0.0 if self._all_ended else self._training_s()
+        if training_s is None:
+            left = "starting"
+        elif self._all_ended and undelivered and delivery_s is None:
+            left = "delivering"
+        else:
+            left = f"{timedelta(seconds=round(max(training_s, delivery_s or 0.0)))} left"
+        return f"[{self._done}/{self._total} cells{failed}{behind}, {left}]"
 
-    def _time_left(self) -> str:
+    @property
+    def _all_ended(self) -> bool:
+        return self._done + self._failed >= self._total
+
+    def _training_s(self) -> float | None:
         """Estimate from the epochs since the first one, so that the start of Ray and the workers does not count."""
         if self._first_epoch_at is None or self._epochs_done < 2:
-            return "starting"
+            return None
         rate = (self._epochs_done - 1) / max(1e-9, time.monotonic() - self._first_epoch_at)
-        left = max(0, self._epochs - self._epochs_done) / rate
-        return f"{timedelta(seconds=round(left))} left"
+        return max(0, self._epochs - self._epochs_done) / rate

@@ -15,6 +15,7 @@ from orchestrator.sweep.output import output_to
 from orchestrator.sweep.started import StartedSweep, say_undelivered
 from orchestrator.terminal import new_console, print_lines
 from orchestrator.tracking import Tracker
+from orchestrator.waiting import waiting_for
 
 
 def run_missing(
@@ -44,7 +45,8 @@ def run_missing(
         with Interruption() as interruption:
             # Ray takes seconds to import, which a sweep that has nothing to do need not pay; an installation where that
             # fails ends here, before an image is decoded or the lease is taken.
-            from orchestrator.sweep.driver import run_pending
+            with waiting_for("Ray to be loaded"):
+                from orchestrator.sweep.driver import run_pending
 
             outcome = run_pending(StartedSweep(experiment, cells, storage, tracker, runs), data, interruption)
     else:

@@ -21,14 +21,27 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.environment import ray_address, set_for
 from orchestrator.experiment import Cell, Experiment
-from orchestrator.records import CellResult, Event, Failed, Interrupted, LastEvent, Opened, Replaced, Waiting, now_ms
+from orchestrator.records import (
+    CellResult,
+    Event,
+    Failed,
+    Interrupted,
+    LastEvent,
+    Opened,
+    Remark,
+    Replaced,
+    Waiting,
+    now_ms,
+)
 from orchestrator.signals import NOTICES
 from orchestrator.storage import Storage
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.slot import Slot
+from orchestrator.sweep.starting import Starting
 from orchestrator.tracking import Delivery
+from orchestrator.waiting import watched
 
 # A slot's own actor reserves memory and no CPU: all CPUs are for its workers, which Ray Train places by itself.
 SLOT_MEMORY_BYTES = 256 * 1024**2
@@ -81,11 +94,12 @@ def run_cells(
         cache=experiment.cache.open(),
         preemptible=joined,
     )
-    listener = _Listener(cells, delivery, progress, max_failures=experiment.resources.max_failures)
+    starting = Starting(len(cells), experiment.resources)
+    listener = _Listener(cells, delivery, progress, starting, max_failures=experiment.resources.max_failures)
     stopper = _StopOnRequest(interruption, progress)
     tuner = _tuner(cells, experiment.name, settings, slots=slots, listener=listener, stopper=stopper)
     try:
-        with interruption.heeded():
+        with interruption.heeded(), watched(starting.going_on):
             tuner.fit()
     finally:
         listener.interrupt_the_rest()
@@ -189,8 +203,10 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         failed: Of those that failed.
     """
 
-    def __init__(self, cells: Sequence[Cell], delivery: Delivery, progress: Progress, *, max_failures: int) -> None:
-        self._max_failures = max_failures
+    def __init__(
+        self, cells: Sequence[Cell], delivery: Delivery, progress: Progress, starting: Starting, *, max_failures: int
+    ) -> None:
+        self._max_failures, self._starting = max_failures, starting
         self._cells = {cell.key: cell for cell in cells}
         self._delivery, self._progress = delivery, progress
         self._open: dict[str, Cell] = {}
@@ -221,6 +237,7 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         _free_resources(trial)
         reason = f"the slot died: failure {trial.num_failures} of {self._max_failures}"
         self._take(self._cell(trial), Replaced(reason))
+        self._starting.begin_anew(self._cell(trial).key)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Mark the cell of a slot that died too often."""
@@ -247,6 +264,7 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         if isinstance(event, LastEvent):
             self._open.pop(cell.key, None)
             (self.done if isinstance(event, CellResult) else self.failed).add(cell.key)
-        if not isinstance(event, Replaced | Waiting):
+        if not isinstance(event, Remark | Replaced | Waiting):
             self._delivery.tell(cell, event)
+        self._starting.take(cell.key, event)
         self._progress.take(cell, event)

@@ -26,10 +26,12 @@ from orchestrator.data import Dataset, Decoded, decode_dataset, split_dataset
 from orchestrator.errors import CellError, DataError
 from orchestrator.experiment import Cell
 from orchestrator.records import CellFacts, DatasetFacts, EpochResult, Event, Failed, Started, Waiting
+from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.sweep import preemption
 from orchestrator.sweep.mailbox import Job, Member
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.train import Feed, Request, StoppedError, make_feed, train_cell
+from orchestrator.waiting import counting, hush, waiting_for
 
 REMEDY_OUT_OF_MEMORY = (
     "lower train.batch_size_per_worker, dataset.image_size or resources.resident_share; it is not tried again by itself"
@@ -50,9 +52,13 @@ def work(config: dict[str, Any]) -> None:
     gc.disable()
     importlib.import_module(IMPORTED_BY_OPTIMIZERS)
     gc.enable()
-    worker = _Worker(config["mailbox"], settings)
-    while (job := worker.next_job()) is not None:
-        worker.run(job)
+    mailbox = config["mailbox"]
+    if dist.get_rank() != 0:
+        hush()
+    with warnings_shown_by(lambda text: mailbox.remark.remote(text)):
+        worker = _Worker(mailbox, settings)
+        while (job := worker.next_job()) is not None:
+            worker.run(job)
 
 
 class _AbandonedError(Exception):
@@ -165,7 +171,14 @@ class _Worker:
             if self._device.type == "cuda":
                 # Given back to the driver: what is free decides how the next images are fed.
                 torch.cuda.empty_cache()
-            decoded = decode_dataset(spec.name, Path(settings.data_dir), **spec.decode_options(), cache=settings.cache)
+            with counting(f"decoding {spec.name}") as show:
+                decoded = decode_dataset(
+                    spec.name,
+                    Path(settings.data_dir),
+                    **spec.decode_options(),
+                    cache=settings.cache,
+                    on_progress=show,
+                )
             feed = make_feed(
                 decoded.images,
                 self._device,
@@ -218,7 +231,8 @@ class _Worker:
         except Exception as error:  # noqa: BLE001 - reported as the cell's failure, by all ranks
             problem = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
         problems: list[str | None] = [None] * dist.get_world_size()
-        dist.all_gather_object(problems, problem, group=self._control)
+        with waiting_for("the other workers to load the images"):
+            dist.all_gather_object(problems, problem, group=self._control)
         for found in problems:
             if found is not None:
                 raise CellError(found)

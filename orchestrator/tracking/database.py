@@ -14,6 +14,7 @@ from typing import Literal
 from orchestrator.errors import UserError
 from orchestrator.storage.atomic import temporary_of
 from orchestrator.uris import SQLITE_PREFIX
+from orchestrator.waiting import waiting_for
 
 State = Literal["current", "older", "newer"]
 NEWER_REMEDY = "pip install --upgrade mlflow, or name another store: there is no way back to an older schema"
@@ -85,7 +86,8 @@ def migrate(database: Path, backup: Path) -> None:
 
 def _upgrade(database: Path, *, shown: Path) -> None:
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", f"{SQLITE_PREFIX}{database}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with waiting_for(f"mlflow db upgrade of {shown}"):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise UserError(f"{shown}: mlflow db upgrade fails ({lines[-1][:300]})")

@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import assert_never
 
+from orchestrator.amounts import counted
 from orchestrator.experiment import Cell
 from orchestrator.records import (
     CellResult,
@@ -30,6 +32,7 @@ from orchestrator.tracking.outbox import Outbox
 from orchestrator.tracking.rows import SupersededError
 from orchestrator.tracking.tellable import facts_of
 from orchestrator.tracking.tracker import Tracker
+from orchestrator.waiting import watched
 
 # Half the share of a worker on the same core, which Ray gives 15.
 NICENESS = 19
@@ -87,6 +90,9 @@ class Delivery:
         self._closing = threading.Event()
         self._gives_up_at = float("inf")
         self._given_up: str | None = None
+        self._ended: set[str] = set()
+        self._handled: set[str] = set()
+        self._writing_s = 0.0
         self.closing_grace_s = CLOSING_GRACE_S
         self.undelivered: dict[str, str] = {}
         self.untellable: set[str] = set()
@@ -99,7 +105,8 @@ class Delivery:
         self._gives_up_at = time.monotonic() + self.closing_grace_s
         self._closing.set()
         self._outbox.close()
-        self._thread.join()
+        with watched(self._what_is_left):
+            self._thread.join()
 
     def tell(self, cell: Cell, event: TrackedEvent) -> None:
         """Keep an event on disk and deliver it as soon as possible; `Opened` begins the cell's journal anew."""
@@ -111,7 +118,19 @@ class Delivery:
 
     def deliver(self, cell: Cell, event: TrackedEvent) -> None:
         """Deliver an event that is on disk already."""
+        if isinstance(event, ClosingEvent):
+            self._ended.add(cell.key)
         self._outbox.put(cell, event)
+
+    def left(self) -> tuple[int, float | None]:
+        """Return how many cells that have ended are not delivered yet, and about how many seconds that will take."""
+        left, num_handled = len(self._ended - self._handled), len(self._handled)
+        return left, left * self._writing_s / num_handled if num_handled else None
+
+    def _what_is_left(self) -> str | None:
+        left, seconds = self.left()
+        text = f"delivering to MLflow: {counted(left, 'cell')} left"
+        return f"{text}, {timedelta(seconds=round(seconds))}" if seconds is not None else text
 
     def _run(self) -> None:
         if sys.platform == "linux":
@@ -138,6 +157,9 @@ class Delivery:
                     self.undelivered[cell.key] = message_of(error) if isinstance(error, Exception) else ended
             if cell.key in self.undelivered:
                 self._outbox.drop(cell)
+                self._handled.add(cell.key)
+            elif isinstance(event, ClosingEvent) and not self._outbox.holds(cell):
+                self._handled.add(cell.key)
 
     def _deliver(self, cell: Cell, event: TrackedEvent) -> None:
         """Write something, again and again while MLflow does not answer; hold it back if MLflow answers."""
@@ -195,8 +217,10 @@ class Delivery:
 
     def _tried(self, cell: Cell, event: TrackedEvent) -> Exception | None:
         """Write something; return what went wrong, if something did."""
+        began_at = time.monotonic()
         try:
             self._write(cell, event)
+            self._writing_s += time.monotonic() - began_at
         except Exception as error:
             # Whatever goes wrong with one cell's tracking must not end the sweep; it is said at the end.
             logger.exception("a result of %s was not delivered", cell.label)

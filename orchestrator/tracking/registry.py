@@ -12,6 +12,7 @@ from orchestrator.errors import UserError
 from orchestrator.tracking.artifacts import missing_of_model
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.store import Store
+from orchestrator.waiting import waiting_for
 
 ALIAS = "best"
 
@@ -30,7 +31,7 @@ def register_model(store: Store, model_uri: str, name: str) -> str:
         )
     try:
         # It prints its success, also where nobody asked; the caller says it in one line.
-        with redirect_stderr(io.StringIO()):
+        with waiting_for("MLflow to register the model"), redirect_stderr(io.StringIO()):
             version = mlflow.register_model(model_uri, name, await_registration_for=0).version
         store.client.set_registered_model_alias(name, ALIAS, version)
     except MlflowException as error:

@@ -22,6 +22,7 @@ from orchestrator.errors import TrackingError, UserError
 from orchestrator.tracking.database import check_place, check_schema
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.uris import database_of, is_server, is_sqlite
+from orchestrator.waiting import waiting_for
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +55,10 @@ class Store:
         _check_sqlite(uri, origin)
         _set_uri(uri)
         try:
-            self.client = MlflowClient(uri)
-            # This makes the tables of a new SQLite store, once: two writers at a time would fail in it.
-            self.client.search_experiments(max_results=1)
+            with waiting_for(f"MLflow at {self.shown_uri} to answer"):
+                self.client = MlflowClient(uri)
+                # This makes the tables of a new SQLite store, once: two writers at a time would fail in it.
+                self.client.search_experiments(max_results=1)
         except Exception as error:
             raise UserError(
                 f"{origin} = {self.shown_uri}: MLflow does not answer ({kind_and_message(error)})",
@@ -84,9 +86,10 @@ class Store:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Raise TrackingError if MLflow does not answer within it, or refuses."""
+        """Raise TrackingError if MLflow does not answer within it, or refuses; say so while it takes long."""
         try:
-            yield
+            with waiting_for(f"MLflow at {self.shown_uri}"):
+                yield
         except MlflowException as error:
             raise TrackingError(f"MLflow at {self.shown_uri}: {kind_and_message(error)}") from error
 

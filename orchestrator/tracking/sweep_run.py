@@ -28,6 +28,7 @@ from orchestrator.tracking.ownership import (
 )
 from orchestrator.tracking.provenance import environment, git_tags
 from orchestrator.tracking.store import Store
+from orchestrator.waiting import waiting_for
 
 logger = logging.getLogger(__name__)
 
@@ -111,16 +112,18 @@ class SweepRun:
             self._log_files(experiment)
 
     def close(self, *, complete: bool) -> None:
-        """End the run, if it was opened; a store that does not answer is only logged: what matters was said."""
+        """End the run, if it was opened; if the store does not answer, say that it stays open."""
         self._at_work.close()
         if self._run_id is None:
             return
         try:
-            if self._is_ours():
-                self._client.set_tag(self._run_id, OWNER, "")
-                self._client.set_terminated(self._run_id, "FINISHED" if complete else "KILLED")
-        except MlflowException:
+            with waiting_for(f"MLflow at {self._store.shown_uri} to close the sweep's run"):
+                if self._is_ours():
+                    self._client.set_tag(self._run_id, OWNER, "")
+                    self._client.set_terminated(self._run_id, "FINISHED" if complete else "KILLED")
+        except MlflowException as error:
             logger.exception("the sweep's run could not be closed")
+            logger.warning("the sweep's run in MLflow stays open (%s): the next run closes it", kind_and_message(error))
 
     def confirm(self) -> None:
         """Make sure that the sweep is still this process's; costs nothing while its heartbeats arrive.

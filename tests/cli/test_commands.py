@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from commands import ROOT
 
 from orchestrator.cli.data import data
 from orchestrator.cli.lazy import LazyGroup
@@ -125,6 +126,42 @@ def test_a_mistake_in_an_option_is_said_before_mlflow_is_asked(tmp_path: Path) -
     assert answer.stdout == "False\n"
     for said in wrong.values():
         assert said in answer.stderr
+
+
+# Ends with the first line: nobody waits for what would come after it.
+FIRST_LINE = """
+import io, os, sys
+class Stderr(io.StringIO):
+    def write(self, text):
+        if not super().write(text):
+            return 0
+        loaded = sys.modules.keys() & {'torch', 'ray', 'mlflow', 'rich', 'pydantic', 'scipy', 'torchvision'}
+        os.write(1, f'{sorted(loaded)} {text}'.encode())
+        os._exit(0)
+sys.stderr = Stderr()
+from orchestrator.cli.main import main
+sys.argv[:] = ['zetasweep', *sys.argv[1].split(), 'experiments/quickstart.yaml']
+main()
+"""
+
+
+@pytest.mark.parametrize("command", sorted(FROZEN.keys() - {PROGRAM, "zetasweep", "zetasweep data"}))
+def test_a_first_line_comes_before_anything_heavy_is_imported(command: str) -> None:
+    ask = [sys.executable, "-c", FIRST_LINE, command.removeprefix("zetasweep ")]
+    answer = subprocess.run(ask, cwd=ROOT, check=True, timeout=60, capture_output=True, text=True)
+    assert answer.stdout.rstrip() == f"[] {command}: loading PyTorch, which takes some seconds"
+
+
+@pytest.mark.parametrize("arguments", [["status", "--help"], ["data", "list", "-h"], ["status"]])
+def test_who_asks_for_help_is_told_that_alone(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(LazyGroup, "load", lambda _, name: data if name == "data" else click.Command(name))
+    cli.main(arguments, prog_name="zetasweep", standalone_mode=False)
+    answer = capsys.readouterr()
+    assert answer.out.startswith("Usage: ") == (len(arguments) > 1)
+    assert ("loading" in answer.err) == (len(arguments) == 1)
 
 
 def test_a_mistyped_command_is_told_its_neighbours() -> None:

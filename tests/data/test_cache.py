@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from commands import until
 from filelock import FileLock
 from small_sets import write_image_folder, write_medmnist
 
@@ -147,6 +149,66 @@ def test_damage_is_said_once(root: Path, kept: Cache, caplog: pytest.LogCaptureF
     load(root, kept)
     (said,) = caplog.messages
     assert "is damaged and is made again: images.npy does not have the checksum" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("files", "its files have changed"),
+        ("decoder", "this version of zetasweep decodes otherwise"),
+        ("library", "Pillow is 99.0 now and was 98.0"),
+        ("earlier", " is of an earlier version of zetasweep, or of other files or libraries"),
+        ("size", None),
+        ("folder", None),
+        ("damage", None),
+    ],
+)
+def test_why_images_are_decoded_again_is_said(
+    change: str,
+    reason: str | None,
+    root: Path,
+    kept: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if change == "library":
+        monkeypatch.setattr("orchestrator.data.origin.version", lambda name: {"pillow": "98.0"}.get(name, "1"))
+    load(root, kept)
+    assert caplog.messages == []
+    (before,) = kept.entries()
+    match change:
+        case "files":
+            os.utime(next(root.rglob("*.png")), ns=(1, 1))
+        case "library":
+            monkeypatch.setattr("orchestrator.data.origin.version", lambda name: {"pillow": "99.0"}.get(name, "1"))
+            monkeypatch.setattr(entry, "version", lambda name: {"pillow": "99.0"}.get(name, "1"))
+        case "decoder":
+            monkeypatch.setattr(entry, "DECODER_VERSION", 99)
+        case "earlier":
+            (before.path / "origin.json").unlink()
+            os.utime(next(root.rglob("*.png")), ns=(1, 1))
+        case "folder":
+            root = root.rename(root.with_name("moved"))
+        case "damage":
+            (before.path / entry.INDEX).unlink()
+    load(root, kept, image_size=7 if change == "size" else None)
+    if change == "damage":
+        assert [f"{before.path} is damaged" in line for line in caplog.messages] == [True]
+    else:
+        said = f"{before.path.name}{reason}" if change == "earlier" else reason
+        assert caplog.messages == ([f"image_folder is decoded again: {said}"] if reason is not None else [])
+        assert len(kept.entries()) == 2
+
+
+def test_who_waits_for_the_process_that_decodes_says_so(root: Path, kept: Cache, said: list[str]) -> None:
+    kept.dir.mkdir()
+    lock = FileLock(kept.dir / f".lock-{kept.path_of('image_folder', root, None).name}")
+    with ThreadPoolExecutor() as pool:
+        with lock:
+            images = pool.submit(load, root, kept)
+            until(lambda: bool(said))
+        assert len(images.result().images) > 0
+    assert f"waiting for another process, which decodes image_folder into {kept.dir} (" in said[0]
 
 
 def test_a_failed_build_leaves_nothing(root: Path, kept: Cache) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ray import PlacementGroupID
 from ray.util.placement_group import PlacementGroup
 
-from orchestrator.records import CellResult, EpochResult, Event, Failed, Replaced, Waiting
+from orchestrator.records import CellResult, EpochResult, Event, Failed, Remark, Replaced, Waiting
 from orchestrator.sweep.mailbox import EXCUSED, NO_MESSAGE, Job, Mailbox, Member
 
 T = TypeVar("T")
@@ -249,3 +249,20 @@ def test_the_first_rank_to_fail_gives_the_reason_and_none_is_kept_for_the_next_c
     first, second = run(steps())
     assert first == "out of memory on rank 1 (1 attempt)"
     assert second.startswith("the workers died without a message")
+
+
+def test_what_a_worker_says_is_passed_on_and_is_no_sign_of_life() -> None:
+    """Who hangs says what it waits for, too."""
+
+    async def steps() -> None:
+        mailbox = Mailbox(max_failures=3)
+        await mailbox.remark("nobody's cell")
+        await mailbox.submit(CELL)
+        job = await handed_out(mailbox)
+        await mailbox.remark("waiting for the other workers to load the images (0:00:08 so far)")
+        assert await mailbox.silent_s() is None
+        assert await mailbox.receive(1) == Remark("waiting for the other workers to load the images (0:00:08 so far)")
+        assert await mailbox.post(job, RESULT)
+        assert await mailbox.receive(1) == RESULT
+
+    run(steps())

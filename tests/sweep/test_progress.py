@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from sweep_samples import ERM, MIXUP, make_cells
 
-from orchestrator.records import CellResult, EpochResult, Failed, Opened, Replaced, Waiting
+from orchestrator.records import CellResult, EpochResult, Failed, Opened, Remark, Replaced, Waiting
 from orchestrator.sweep.progress import Progress
 
 
@@ -95,7 +95,7 @@ def test_what_is_shown_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_time_left_counts_from_the_first_epoch(now: list[float]) -> None:
     (erm,) = make_cells(ERM, seeds=(0,))
     output = io.StringIO()
-    progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
+    progress = Progress(Console(file=output, width=100), total=2, done=0, epochs=5)
     now[0] += 60.0
     for epoch in (1, 2):
         progress.take(erm, finished(epoch))
@@ -109,7 +109,7 @@ def test_a_resumed_cell_is_shown_where_it_goes_on(now: list[float]) -> None:
     """It reports its old epochs again, at once: they are no news, and say nothing of how long the others take."""
     (erm,) = make_cells(ERM, seeds=(0,))
     output = io.StringIO()
-    progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
+    progress = Progress(Console(file=output, width=100), total=2, done=0, epochs=5)
     now[0] += 60.0
     for epoch in (1, 2):
         progress.take(erm, finished(epoch, seconds_ago=3600))
@@ -127,6 +127,51 @@ def test_a_resumed_cell_is_shown_where_it_goes_on(now: list[float]) -> None:
     progress.take(erm, result(error=0.25))
     # Two epochs in 20 s, one is left.
     assert "0:00:20 left" in output.getvalue()
+
+
+def test_what_is_not_delivered_yet_is_shown_with_its_time() -> None:
+    erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
+    output, undelivered = io.StringIO(), (1, 4.0)
+    progress = Progress(Console(file=output, width=100), total=2, done=0, epochs=2)
+    progress.undelivered = lambda: undelivered
+    for cell in (erm, mixup):
+        progress.take(cell, Opened())
+        progress.take(cell, finished(1))
+    # The cell that has just ended is on its way, always: no news.
+    progress.take(erm, result(error=0.5))
+    undelivered = (2, 75.0)
+    progress.take(mixup, result(error=0.5))
+    first, second = output.getvalue().splitlines()
+    assert first.startswith("[1/2 cells, 0:00:04 left]")
+    assert second.startswith("[2/2 cells, 2 not yet in MLflow, 0:01:15 left]")
+    undelivered = (1, None)
+    Console(file=output, width=100).print(progress)
+    assert "[2/2 cells, 1 not yet in MLflow, delivering]" in output.getvalue()
+
+
+def test_what_a_training_waits_for_is_said_again_every_minute(now: list[float]) -> None:
+    (erm,) = make_cells(ERM, seeds=(0,))
+    output = io.StringIO()
+    progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
+    for _ in range(61):
+        progress.take(erm, Waiting("the disk is full"))
+        now[0] += 2.0
+    assert output.getvalue().splitlines() == [f"waiting: {erm.label}: the disk is full"] * 3
+    progress.take(erm, finished(1))
+    assert f"goes on: {erm.label}" in output.getvalue()
+
+
+def test_what_several_workers_say_is_shown_once() -> None:
+    erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
+    output = io.StringIO()
+    progress = Progress(Console(file=output, width=200), total=2, done=0, epochs=5)
+    for cell in (erm, mixup):
+        progress.take(cell, Opened())
+        for text in ("decoding digits: 1 of 7 (0:00:08 so far)", "decoding digits: 5 of 7 (0:01:08 so far)"):
+            for _ in range(2):
+                progress.take(cell, Remark(text))
+    assert len(output.getvalue().splitlines()) == 4
+    assert f"{erm.label}: decoding digits: 5 of 7 (0:01:08 so far)" in output.getvalue()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

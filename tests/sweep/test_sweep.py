@@ -28,9 +28,11 @@ from sweep_samples import ERM, make_cells
 from orchestrator.data import load_dataset
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
+from orchestrator.experiment.settings import Resources
 from orchestrator.records import Failed, Opened
 from orchestrator.signals import NOTICES
 from orchestrator.sweep.progress import Progress
+from orchestrator.sweep.starting import Starting
 from orchestrator.sweep.tuner import _Listener
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.names import CELL_TAGS, EPOCH_METRICS, FINAL_METRICS, KIND, SWEEP_TAGS
@@ -435,7 +437,7 @@ def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() ->
     trial.config, trial.last_result = {"job": {"key": cell.key}}, {}
     trial.get_pickled_error.return_value = None
     trial.get_error.return_value = "no module named orchestrator"
-    listener = _Listener([cell], delivery, Mock(spec=Progress), max_failures=3)
+    listener = _Listener([cell], delivery, Mock(spec=Progress), Starting(1, Resources()), max_failures=3)
     listener.on_trial_error(0, [trial], trial)
     assert [type(call.args[1]) for call in delivery.tell.call_args_list] == [Opened, Failed]
     assert listener.failed == {cell.key}

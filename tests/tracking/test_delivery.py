@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Semaphore
 from typing import Any, cast
 
 import pytest
+from commands import until
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 from sweep_samples import ERM, MIXUP, ZETA, make_cells
@@ -139,6 +143,40 @@ def test_what_fails_beside_the_writing_ends_no_delivery(
             delivery.tell(cell, Started(FACTS))
     assert delivery.undelivered == {cells[place].key: reason for place, reason in undelivered.items()}
     assert tracker.written[-2:] == [("opened", "mixup"), ("started", "mixup")]
+
+
+class SlowTracker(FlakyTracker):
+    """Stands in for a store that takes a model when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(make_cells(MIXUP, seeds=(9,))[0])
+        self.takes = Semaphore(0)
+
+    def _write(self, kind: str, cell: Cell) -> None:
+        if kind == "finish":
+            self.takes.acquire()
+        super()._write(kind, cell)
+
+
+def test_at_the_end_it_is_said_how_many_cells_are_left_and_for_how_long(tmp_path: Path, said: list[str]) -> None:
+    """After 215 cells that took 18 s to train, the screen stood still for 75 s."""
+    cells, tracker = make_cells(ERM, seeds=range(5)), SlowTracker()
+    delivery = make_delivery(tracker, tmp_path)
+    for cell in cells:
+        for event in (Opened(1), Started(FACTS), RESULT):
+            delivery.tell(cell, event)
+    assert delivery.left() == (5, None)
+    with ThreadPoolExecutor() as pool, delivery:
+        leaves = pool.submit(delivery.__exit__)
+        until(lambda: bool(said))
+        assert said[0].startswith("delivering to MLflow: 5 cells left (0:00:0")
+        tracker.takes.release(2)
+        until(lambda: "3 cells left" in said[-1])
+        assert re.fullmatch(r"delivering to MLflow: 3 cells left, 0:0\d:\d\d \(0:00:\d\d so far\)", said[-1])
+        tracker.takes.release(3)
+        leaves.result()
+    assert delivery.left() == (0, 0.0)
+    assert not delivery.undelivered
 
 
 class FullTracker(FlakyTracker):
