@@ -23,6 +23,7 @@ from orchestrator.data.leak_report import Duplicate, FingerprintTable, Place, Sp
 from orchestrator.data.splits import Indices
 from orchestrator.errors import DataError
 from orchestrator.machine import num_cores
+from orchestrator.waiting import waiting_for
 
 __all__ = ["Duplicate", "Parts", "SplitReport", "check_splits", "cross_duplicates", "lines"]
 
@@ -198,6 +199,7 @@ def _exact_duplicates(table: FingerprintTable) -> list[Duplicate]:
     return [Duplicate(tuple(places)) for places in by_digest.values() if len(places) > 1]
 
 
+@waiting_for("pictures that look alike to be found")
 def _near_duplicates(*tables: FingerprintTable) -> tuple[Duplicate, ...]:
     """Between each two tables; the nearest first. Exact duplicates are left out."""
     found = []

@@ -184,6 +184,7 @@ def load_dataset(
     folds: int | None = None,
     fold: int = 0,
     cache: Cache | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Dataset:
     """Decodes and splits a data set: ``decode_dataset``, then ``split_dataset``."""
     decoded = decode_dataset(
@@ -194,6 +195,7 @@ def load_dataset(
         image_size=image_size,
         skip_unreadable=skip_unreadable,
         cache=cache,
+        on_progress=on_progress,
     )
     return split_dataset(name, decoded, val_fraction=val_fraction, num_train=num_train, folds=folds, fold=fold)
 

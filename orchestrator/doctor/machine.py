@@ -16,6 +16,7 @@ from orchestrator.experiment import Resources
 from orchestrator.plan import Layout, layout, local_layout, local_node
 from orchestrator.storage import Storage
 from orchestrator.sweep.cluster import joined_or_started
+from orchestrator.waiting import waiting_for
 
 # Any cluster can hold it: so joining says nothing about whether the experiment fits.
 _ANYTHING = Resources(workers=1, cpus_per_worker=0.01)
@@ -79,7 +80,8 @@ def _driver_version() -> str | None:
     """Return the version of the NVIDIA driver; None where there is none, or it reaches no GPU."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        with waiting_for("nvidia-smi to answer"):
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.split()[0] if answer.stdout.strip() else None

@@ -27,6 +27,7 @@ from orchestrator.records import EpochResult
 from orchestrator.train.cell import train_cell
 from orchestrator.train.preparation import Choice, prepare
 from orchestrator.train.ranks import Ranks
+from orchestrator.waiting import hush, waiting_for
 
 PROGRAM = "python -m orchestrator.train"
 
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Each rank is started with the same words: rank 0 says what is wrong with them, and none waits for the others.
     is_first = os.environ.get("RANK", "0") == "0"
+    if not is_first:
+        hush()
     try:
         # All ranks would say the same.
         with nullcontext() if is_first else redirect_stdout(io.StringIO()):
@@ -80,7 +83,8 @@ def train(experiment: Path, cell: str | None, overrides: tuple[str, ...], checkp
     """
     if "WORLD_SIZE" in os.environ:
         # gloo carries what is no tensor of a GPU, so the ranks can agree on an error before they touch one.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        with waiting_for(f"all {os.environ['WORLD_SIZE']} processes to come together"):
+            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     choice, ranks = Choice(experiment, overrides, cell, checkpoint_dir), Ranks(torch.device("cpu"))
     prepared = ranks.agreed(lambda: prepare(choice, ranks))
     chosen, feed, resources, folder = prepared.cell, prepared.feed, prepared.resources, prepared.folder.path

@@ -17,6 +17,7 @@ from orchestrator.experiment import Cell, Experiment, Resources, expand, load_ex
 from orchestrator.storage import CellFolder, Storage
 from orchestrator.train.feed import Feed, make_feed
 from orchestrator.train.ranks import Ranks
+from orchestrator.waiting import counting
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ def prepare(choice: Choice, ranks: Ranks) -> Prepared:
     torch.set_num_threads(max(1, int(experiment.resources.cpus_per_worker)))
     spec = cell.dataset
     wanted = {**spec.decode_options(), **spec.split_options()}
-    dataset = load_dataset(spec.name, experiment.data_dir, **wanted, cache=experiment.cache.open())
+    with counting(f"decoding {spec.name}") as show:
+        dataset = load_dataset(
+            spec.name, experiment.data_dir, **wanted, cache=experiment.cache.open(), on_progress=show
+        )
     resources = experiment.resources
     feed = make_feed(dataset.images, device, mode=resources.feed, resident_share=resources.resident_share)
     folder = _folder(cell, experiment, choice.checkpoint_dir, ranks)

@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from orchestrator.errors import CellError, UserError
+from orchestrator.waiting import waiting_for
 
 _Value = TypeVar("_Value")
 
@@ -56,7 +57,9 @@ class Ranks:
             problem = UserError(str(error))
         except CellError as error:
             problem = error
-        for found in self.of_all(problem):
+        with waiting_for("the other processes to be prepared"):
+            problems = self.of_all(problem)
+        for found in problems:
             if found is not None:
                 raise found
         assert result is not None

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import socket
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from commands import until
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 from sqlalchemy.exc import OperationalError
 
-from orchestrator.errors import TrackingError
+from orchestrator.errors import TrackingError, UserError
 from orchestrator.tracking.errors import can_pass, is_busy
+from orchestrator.tracking.store import Store
 
 
 def database_error(provoke: Callable[[sqlite3.Connection], object]) -> Exception:
@@ -30,6 +34,17 @@ def database_error(provoke: Callable[[sqlite3.Connection], object]) -> Exception
 def fill(connection: sqlite3.Connection) -> None:
     connection.execute("pragma max_page_count = 1")
     connection.execute("create table metrics (value)")
+
+
+def test_who_waits_for_a_server_that_takes_calls_and_gives_no_answer_says_so(said: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        store = pool.submit(Store, address, origin="tracking.uri")
+        until(lambda: bool(said))
+        server.close()
+        with pytest.raises(UserError, match="MLflow does not answer"):
+            store.result()
+    assert said[0].startswith(f"waiting for MLflow at {address} to answer (0:00:0")
 
 
 class StoreError(Exception):
