@@ -47,13 +47,14 @@ def watched(going_on: Callable[[], str | None]) -> Iterator[None]:
     """
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(going_on, ended), name="waiting", daemon=True)
-    watch.start()
     try:
+        watch.start()
         yield
     finally:
         ended.set()
-        # Not for ever: a terminal that was stopped takes no line.
-        watch.join(LOOK_EVERY_S)
+        if watch.is_alive():
+            # Not for ever: a terminal that was stopped takes no line.
+            watch.join(LOOK_EVERY_S)
 
 
 def hush() -> None:

@@ -261,6 +261,8 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         """Pass an event on: the progress shows all of them, MLflow keeps those that last."""
         if isinstance(event, Failed | Replaced | Waiting):
             event = replace(event, reason=without_secrets(event.reason))
+        elif isinstance(event, Remark):
+            event = Remark(without_secrets(event.text))
         if isinstance(event, LastEvent):
             self._open.pop(cell.key, None)
             (self.done if isinstance(event, CellResult) else self.failed).add(cell.key)
