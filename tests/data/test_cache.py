@@ -155,6 +155,7 @@ def test_damage_is_said_once(root: Path, kept: Cache, caplog: pytest.LogCaptureF
     ("change", "reason"),
     [
         ("files", "its files have changed"),
+        ("options", "the options of the data set are others"),
         ("decoder", "this version of zetasweep decodes otherwise"),
         ("library", "Pillow is 99.0 now and was 98.0"),
         ("earlier", " is of an earlier version of zetasweep, or of other files or libraries"),
@@ -191,7 +192,8 @@ def test_why_images_are_decoded_again_is_said(
             root = root.rename(root.with_name("moved"))
         case "damage":
             (before.path / entry.INDEX).unlink()
-    load(root, kept, image_size=7 if change == "size" else None)
+    options = {"options": {"skip_unreadable": True}, "size": {"image_size": 7}}.get(change, {})
+    decode_dataset("image_folder", root.parent, path=root.name, cache=kept, **options)
     if change == "damage":
         assert [f"{before.path} is damaged" in line for line in caplog.messages] == [True]
     else:
@@ -202,7 +204,7 @@ def test_why_images_are_decoded_again_is_said(
 
 def test_who_waits_for_the_process_that_decodes_says_so(root: Path, kept: Cache, said: list[str]) -> None:
     kept.dir.mkdir()
-    lock = FileLock(kept.dir / f".lock-{kept.path_of('image_folder', root, None).name}")
+    lock = FileLock(kept.dir / f".lock-{kept.path_of(Images('image_folder', root, None)).name}")
     with ThreadPoolExecutor() as pool:
         with lock:
             images = pool.submit(load, root, kept)
