@@ -13,7 +13,9 @@ import pytest
 import torch
 from commands import ROOT, Answer, Call, Zetasweep
 
+from orchestrator import waiting
 from orchestrator.environment import prepare_program
+from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.signals import NOTICES
 
 # Helpers of the chaos suite whose assertions shall say what they compare.
@@ -88,12 +90,15 @@ def environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "PATH": f"{bin_dir}{os.pathsep}{kept['PATH']}", "COLUMNS": "120"}
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process says does not depend on how busy the machine is."""
+    monkeypatch.setattr(waiting, "FIRST_S", float("inf"))
+
+
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What this process warns of and waits for, as it is said; ten seconds and a minute pass at once."""
-    from orchestrator import waiting
-    from orchestrator.shown_warnings import warnings_shown_by
-
     lines: list[str] = []
     for name, seconds in (("FIRST_S", 0.05), ("AGAIN_S", 0.05), ("LOOK_EVERY_S", 0.01)):
         monkeypatch.setattr(waiting, name, seconds)

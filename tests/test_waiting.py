@@ -18,9 +18,12 @@ from orchestrator import waiting
 from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.waiting import counting, hush, waiting_for, watched
 
+# As it is, and not as the tests have it.
+FIRST_S = waiting.FIRST_S
+
 
 def test_it_is_said_within_ten_seconds_and_again_every_minute() -> None:
-    assert waiting.FIRST_S + waiting.LOOK_EVERY_S < 10
+    assert FIRST_S + waiting.LOOK_EVERY_S < 10
     assert waiting.AGAIN_S == 60
 
 
