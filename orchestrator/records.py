@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-CellStatus = Literal["done", "running", "failed", "interrupted"]
+CellStatus = Literal["done", "trained", "running", "failed", "interrupted"]
 
 
 def now_ms() -> int:
@@ -162,12 +162,13 @@ Event = TrackedEvent | Waiting | Remark | Replaced
 
 @dataclass(frozen=True)
 class CellRun:
-    """The tracked run of one cell.
+    """What is known of one cell: its tracked run, or what storage has of it.
 
     Attributes:
         key: The cell's key.
-        status: ``interrupted`` is a run that nobody works on any more although it was not finished.
-        run_id: MLflow's.
+        status: ``trained`` is finished, but its result is in storage alone and not yet in MLflow; ``interrupted`` is a
+            run that nobody works on any more although it was not finished.
+        run_id: MLflow's; None if MLflow has none.
         metrics: The last value of each metric: per epoch ``train/loss`` and ``val/<metric>``; once at the end
             ``test/<metric>``, ``best/<metric>`` (validation, at the epoch that was tested) and ``best/epoch``.
         epoch: The last epoch tracked; None before the first.
@@ -180,7 +181,7 @@ class CellRun:
 
     key: str
     status: CellStatus
-    run_id: str
+    run_id: str | None
     metrics: dict[str, float] = field(default_factory=dict)
     epoch: int | None = None
     epochs: int = 0
@@ -188,6 +189,11 @@ class CellRun:
     model_uri: str | None = None
     split_hash: str | None = None
     owner: str | None = None
+
+    @property
+    def has_result(self) -> bool:
+        """Whether it was trained and tested to the end, wherever its result is."""
+        return self.status in ("done", "trained")
 
 
 class Outcome(Enum):

@@ -57,7 +57,7 @@ def _model_to_register(selections: Sequence[Selection], name: str) -> str:
         raise UserError(
             f"--register {name}: needs exactly one data set with a finished selection, got {len(models)} of "
             f"{len(selections)}",
-            remedy="name one with -o dataset=NAME, or run what is missing",
+            remedy="name one with -o dataset=NAME, or let zetasweep run train and deliver what is missing",
         )
     if selections[0].mixed_data:
         raise UserError(

@@ -12,6 +12,7 @@ import click
 from orchestrator.cli.opened import Opened
 from orchestrator.records import CellRun
 from orchestrator.tracking import Tracker, check_place
+from orchestrator.train import with_stored
 from orchestrator.uris import SQLITE_PREFIX, is_server
 
 
@@ -30,8 +31,13 @@ def _in_storage(opened: Opened) -> Path | None:
 
 
 def runs_of(opened: Opened) -> dict[str, CellRun]:
-    """Return the known runs of the cells, by key; a store that is not there yet is not made, it has none."""
+    """Return what is known of the cells, by key: their runs in MLflow, and what storage has that MLflow lacks."""
     opened.storage.check()
+    return with_stored(opened.cells, opened.storage, _tracked(opened))
+
+
+def _tracked(opened: Opened) -> dict[str, CellRun]:
+    """Return the cells' runs in MLflow; a store that is not there yet is not made, it has none."""
     if opened.database is None or opened.database.exists():
         return tracker_of(opened).cell_runs(opened.cells)
     if opened.tracking_uri:

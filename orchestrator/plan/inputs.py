@@ -137,7 +137,7 @@ def other_data(
     """
     for spec, now in data.items():
         done = [runs[cell.key] for cell in cells if cell.dataset == spec and cell.key in runs]
-        seen = [run.split_hash for run in done if run.status == "done" and run.split_hash is not None]
+        seen = [run.split_hash for run in done if run.has_result and run.split_hash is not None]
         if now.split_hash is None:
             continue
         if differing := sum(found != now.split_hash for found in seen):

@@ -28,6 +28,7 @@ class Plan:
     Attributes:
         cells: All cells of the experiment.
         pending: Those that are not done.
+        trained: Those of them that are trained: MLflow lacks their results.
         layout: Where they would be placed.
         disk_peak_bytes: What checkpoints and models take at most, while the last cells run.
         cache_bytes: What decoded images take, on each machine, beside those that are there.
@@ -35,6 +36,7 @@ class Plan:
 
     cells: tuple[Cell, ...]
     pending: tuple[Cell, ...]
+    trained: tuple[Cell, ...]
     layout: Layout
     disk_peak_bytes: int
     cache_bytes: int
@@ -50,12 +52,14 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
     """Put the plan together; the data sets must be there, since a model's size depends on the number of classes."""
     pending = pending_cells(cells, runs)
     layout = replace(layout, slots=max(1, min(layout.slots, len(pending))))
+    with_result = {key for key, run in runs.items() if run.has_result}
+    trained = [cell for cell in pending if cell.key in with_result]
     weights = {(cell.dataset, cell.model): 0 for cell in pending}
     for spec, model in weights:
         num_classes = num_classes_of(spec.name, experiment.data_dir, **spec.open_options())
         weights[spec, model] = _weight_bytes(model, num_classes)
-    sizes = [weights[cell.dataset, cell.model] for cell in pending]
-    kept = 2 * sum(sizes)
+    sizes = [weights[cell.dataset, cell.model] for cell in pending if cell.key not in with_result]
+    kept = 2 * sum(sizes) + sum(weights[cell.dataset, cell.model] for cell in trained)
     # The newest ones, that of the best epoch, and the one that is being written.
     resumable = (
         (checkpoint.KEPT + 2)
@@ -66,6 +70,7 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
     return Plan(
         cells=tuple(cells),
         pending=tuple(pending),
+        trained=tuple(trained),
         layout=layout,
         disk_peak_bytes=kept + resumable,
         cache_bytes=cache_bytes([cell.dataset for cell in pending], experiment),

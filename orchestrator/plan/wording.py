@@ -18,8 +18,10 @@ def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
         used += f" and {counted(resources.gpus_per_worker, 'GPU')}"
     offered = ", ".join(f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}" for node in layout.nodes)
     train = experiment.train
+    trained = f"{len(plan.trained)} trained and to be delivered, " if plan.trained else ""
     lines = [
-        f"cells:     {len(plan.cells)}: {len(plan.cells) - len(plan.pending)} done, {len(plan.pending)} to run, "
+        f"cells:     {len(plan.cells)}: {len(plan.cells) - len(plan.pending)} done, {trained}"
+        f"{len(plan.pending) - len(plan.trained)} to run, "
         f"{counted(experiment.train.epochs, 'epoch')} each",
         f"slots:     {layout.slots} at a time, {used} each, on {offered}",
         f"disk:      at most {bytes_text(plan.disk_peak_bytes)} more in {experiment.storage}",

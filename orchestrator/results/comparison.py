@@ -74,6 +74,7 @@ class Comparison:
         without_value: How many cells have no value, by their state (``missing`` was never started).
         num_cells: The number of cells planned.
         mixed_data: Columns whose cells did not see the same images: the data set was changed between them.
+        num_untracked: How many of the values come from storage, and are not in MLflow yet.
     """
 
     metric: Metric
@@ -84,6 +85,7 @@ class Comparison:
     without_value: Mapping[str, int]
     num_cells: int
     mixed_data: tuple[Column, ...]
+    num_untracked: int = 0
 
 
 def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str = "test/error") -> Comparison:
@@ -120,13 +122,14 @@ def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str =
     mixed_data = tuple(
         column for column in columns if saw_different_data([cell for cell in cells if _column(cell) == column], runs)
     )
-    return Comparison(chosen, rows, columns, entries, contrasts, states, len(cells), mixed_data)
+    untracked = sum(cell.key in runs and runs[cell.key].status == "trained" for cell in cells)
+    return Comparison(chosen, rows, columns, entries, contrasts, states, len(cells), mixed_data, untracked)
 
 
 def value_of(cell: Cell, runs: Mapping[str, CellRun], metric: Metric) -> float | None:
     """The metric of a finished cell; None while it is unfinished (the metrics of an epoch on the way are no result)."""
     run = runs.get(cell.key)
-    return run.metrics.get(metric.key) if run is not None and run.status == "done" else None
+    return run.metrics.get(metric.key) if run is not None and run.has_result else None
 
 
 def saw_different_data(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> bool:
@@ -134,7 +137,7 @@ def saw_different_data(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> bo
     seen: dict[int | None, set[str]] = {}  # every fold has splits of its own
     for cell in cells:
         run = runs.get(cell.key)
-        if run is not None and run.status == "done" and run.split_hash is not None:
+        if run is not None and run.has_result and run.split_hash is not None:
             seen.setdefault(cell.dataset.fold, set()).add(run.split_hash)
     return any(len(hashes) > 1 for hashes in seen.values())
 

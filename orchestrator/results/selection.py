@@ -52,7 +52,7 @@ class Selection:
         not_eligible: Configurations with seeds that are not done, in the experiment's order.
         mixed_data: Its cells did not see the same images: the data set was changed between them.
         cell: The chosen configuration's cell with the best seed on validation; None if nothing is eligible.
-        run_id: MLflow's run of that cell.
+        run_id: MLflow's run of that cell; None if MLflow does not have its result yet.
         model_uri: The model that run logged.
         test_mean: The chosen configuration's test metric, for information; NaN where a seed lacks it.
         test_std: With ddof=1; None for fewer than two seeds.
@@ -123,8 +123,9 @@ def _selection(dataset: str, cells: Sequence[Cell], runs: Mapping[str, CellRun],
     cell = min(best.cells, key=lambda member: sign * best.values[member.replicate])
     test_mean, test_std = _test(best, runs, metric)
     run = runs[cell.key]
+    run_id = run.run_id if run.status == "done" else None
     return Selection(
-        dataset, metric, ranked, not_eligible, mixed_data, cell, run.run_id, run.model_uri, test_mean, test_std
+        dataset, metric, ranked, not_eligible, mixed_data, cell, run_id, run.model_uri, test_mean, test_std
     )
 
 

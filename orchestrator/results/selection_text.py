@@ -30,7 +30,8 @@ def _selection_lines(selection: Selection) -> Iterator[str]:
         seeds = f"n={len(best.values)}"
         yield f"  validation {metric.name}: {amount(best.mean, best.std)}, {seeds} (the choice looks at nothing else)"
         yield f"  test {metric.name}: {amount(selection.test_mean, selection.test_std)} (for information)"
-        where = f"(cell {selection.cell.key}, run {selection.run_id})"
+        run = f"run {selection.run_id}" if selection.run_id else "not in MLflow yet: zetasweep run delivers it"
+        where = f"(cell {selection.cell.key}, {run})"
         yield f"  best on validation: {selection.cell.replicate.label} {where}"
         if selection.model_uri:
             yield f"  its model: {selection.model_uri}"

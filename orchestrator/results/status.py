@@ -12,9 +12,17 @@ from rich.text import Text
 from orchestrator.amounts import counted
 from orchestrator.experiment import Cell
 from orchestrator.records import CellRun
+from orchestrator.results.wording import DELIVERS
 from orchestrator.terminal import plain_table
 
-STATE_STYLES = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "missing": "dim"}
+STATE_STYLES = {
+    "done": "green",
+    "trained": "green",
+    "running": "cyan",
+    "failed": "red",
+    "interrupted": "yellow",
+    "missing": "dim",
+}
 
 
 def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> RenderableType:
@@ -37,6 +45,9 @@ def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Rendera
         if run and run.status in ("failed", "interrupted"):
             unknown = "no reason is recorded" if run.status == "failed" else "zetasweep run goes on with it"
             reasons.append(f"- {run.status}: {cell.label} (cell {cell.key}): {run.reason or unknown}")
+    if states["trained"]:
+        results = counted(states["trained"], "cell")
+        reasons.append(f"- trained: MLflow lacks the results of {results}, which are in storage: {DELIVERS}")
     summary = ", ".join(f"{states[state]} {state}" for state in STATE_STYLES if states[state])
     reasons.append(f"{counted(len(cells), 'cell')}: {summary or 'none'}")
     titled = (Group(Text(name, style="bold"), table, "") for name, table in tables.items())
@@ -55,5 +66,5 @@ def _progress(run: CellRun | None) -> tuple[str, str]:
     """Epoch of epochs and validation error in percent; empty where unknown."""
     if run is None or run.epoch is None:
         return "", ""
-    error = run.metrics.get("best/error" if run.status == "done" else "val/error")
+    error = run.metrics.get("best/error" if run.has_result else "val/error")
     return f"{run.epoch}/{run.epochs}", "" if error is None else f"{100 * error:.2f} %"

@@ -11,6 +11,7 @@ from orchestrator.results.comparison import Column, Comparison, Entry
 from orchestrator.results.metric import Metric
 from orchestrator.results.statistics import Contrast
 
+DELIVERS = "zetasweep run delivers them, without training"
 MIXED_DATA = (
     "the data set was changed between these cells, they saw different images or labels: not comparable. Restore it, or "
     "train them again in another storage."
@@ -80,8 +81,13 @@ def remarks(comparison: Comparison) -> list[str]:
                 "Folds are trained on the same images for the most part: each counts once, with the mean of its seeds, "
                 "and the interval is widened for what they share (Nadeau and Bengio 2003)."
             )
+    if comparison.num_untracked:
+        lines.append(
+            f"Not in MLflow yet: {comparison.num_untracked} of {counted(comparison.num_cells, 'cell')}, whose results "
+            f"are in storage: {DELIVERS}."
+        )
     if counts := comparison.without_value:
-        names = {"done": "done without this metric"}
+        names = {state: f"{state} without this metric" for state in ("done", "trained")}
         states = ", ".join(f"{counts[state]} {names.get(state, state)}" for state in sorted(counts))
         lines.append(
             f"Without a value: {sum(counts.values())} of {counted(comparison.num_cells, 'cell')} ({states}). "

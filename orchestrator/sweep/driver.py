@@ -23,6 +23,7 @@ from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.started import StartedSweep, say_undelivered
 from orchestrator.sweep.tuner import run_cells
 from orchestrator.terminal import print_lines
+from orchestrator.train import with_stored
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,9 @@ def _train(
     experiment, cells, pending = sweep.experiment, sweep.cells, pending_cells(sweep.cells, sweep.runs)
     num_done, epochs = len(cells) - len(pending), sum(cell.train.epochs for cell in pending)
     with joined_or_started(experiment.resources) as layout:
-        planned = plan_lines(make_plan(experiment, cells, sweep.runs, layout), experiment) + data_lines(data)
+        planned = plan_lines(
+            make_plan(experiment, cells, with_stored(cells, sweep.storage, sweep.runs), layout), experiment
+        ) + data_lines(data)
         print_lines(console, planned)
         logger.info("%s", "\n".join(planned))
         _warn_of_lost_storage(console, sweep.storage)

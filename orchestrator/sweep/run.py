@@ -15,6 +15,7 @@ from orchestrator.sweep.output import output_to
 from orchestrator.sweep.started import StartedSweep, say_undelivered
 from orchestrator.terminal import new_console, print_lines
 from orchestrator.tracking import Tracker
+from orchestrator.train import with_stored
 from orchestrator.waiting import waiting_for
 
 
@@ -54,7 +55,7 @@ def run_missing(
         new_console().print(f"nothing is missing: all {len(cells)} cells are done")
     # Whoever interrupts wants an end, also where MLflow does not answer.
     if outcome is not Outcome.INTERRUPTED:
-        _print_comparison(cells, tracker.cell_runs(cells), data)
+        _print_comparison(cells, with_stored(cells, storage, tracker.cell_runs(cells)), data)
     return outcome
 
 

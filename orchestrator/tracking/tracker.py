@@ -101,7 +101,11 @@ class Tracker:
         """
         self.sweep.confirm()
         # Also if none is known: an earlier attempt may have made one although its answer got lost.
-        run = self._client.get_run(known.run_id) if known is not None else next(self._runs_of(cell), None)
+        run = (
+            self._client.get_run(known.run_id)
+            if known is not None and known.run_id
+            else next(self._runs_of(cell), None)
+        )
         if run is not None:
             self._refuse_taken_run(run)
         if run is None:
