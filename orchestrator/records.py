@@ -177,6 +177,7 @@ class CellRun:
         model_uri: The logged model, of a finished run.
         split_hash: Which images were trained, validated and tested on; None before the first epoch.
         owner: The driver that opened it last (`orchestrator.tracking.ownership`).
+        experiment: The name of the MLflow experiment that the run lies in; None if MLflow has none.
     """
 
     key: str
@@ -189,6 +190,7 @@ class CellRun:
     model_uri: str | None = None
     split_hash: str | None = None
     owner: str | None = None
+    experiment: str | None = None
 
     @property
     def has_result(self) -> bool:

@@ -21,5 +21,5 @@ def status(experiment: str, overrides: tuple[str, ...]) -> int:
         from orchestrator.cli.tracked import runs_of
 
     runs = runs_of(opened)
-    new_console().print(render_status(opened.cells, runs))
+    new_console().print(render_status(opened.cells, runs, home=opened.experiment.tracked_in))
     return opened.exit_code(runs)

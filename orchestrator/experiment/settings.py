@@ -330,3 +330,8 @@ class Experiment(General):
     tracking: Tracking = Tracking()
     cache: CacheSettings = Field(default_factory=CacheSettings)
     file: Path
+
+    @property
+    def tracked_in(self) -> str:
+        """The name of the MLflow experiment that takes the runs."""
+        return self.tracking.experiment or self.name

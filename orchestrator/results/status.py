@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.amounts import counted
+from orchestrator.errors import NAMED
 from orchestrator.experiment import Cell
 from orchestrator.records import CellRun
 from orchestrator.results.wording import DELIVERS
@@ -25,10 +26,15 @@ STATE_STYLES = {
 }
 
 
-def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> RenderableType:
+def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, home: str | None = None) -> RenderableType:
     """Each cell's state, epoch and validation error (of the tested epoch once done, else of the last), and failures.
 
     One table per data set and model, whose labels are too long for a column.
+
+    Args:
+        cells: All cells of the experiment.
+        runs: What is known of them, by key.
+        home: The MLflow experiment of the sweep: which of the runs lie elsewhere is said.
     """
     tables: dict[str, Table] = {}
     states: Counter[str] = Counter()
@@ -48,10 +54,29 @@ def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Rendera
     if states["trained"]:
         results = counted(states["trained"], "cell")
         reasons.append(f"- trained: MLflow lacks the results of {results}, which are in storage: {DELIVERS}")
+    if home is not None:
+        reasons += _elsewhere(cells, runs, home)
     summary = ", ".join(f"{states[state]} {state}" for state in STATE_STYLES if states[state])
     reasons.append(f"{counted(len(cells), 'cell')}: {summary or 'none'}")
     titled = (Group(Text(name, style="bold"), table, "") for name, table in tables.items())
     return Group(*titled, *map(Text, reasons))
+
+
+def _elsewhere(cells: Sequence[Cell], runs: Mapping[str, CellRun], home: str) -> Iterator[str]:
+    """Yield which runs lie in which other MLflow experiments, with a line for each cell, if they are not too many."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        place = runs[cell.key].experiment if cell.key in runs else None
+        if place not in (home, None):
+            found.setdefault(place, []).append(cell)
+    for place, away in found.items():
+        yield (
+            f"- {counted(len(away), 'run')} of these cells in MLflow's experiment {place}, by a sweep that had them "
+            f"before; zetasweep run links to those that are done in {home}:"
+        )
+        yield from (f"    {cell.label} (cell {cell.key})" for cell in away[:NAMED])
+        if len(away) > NAMED:
+            yield f"    and {len(away) - NAMED:,} more"
 
 
 def _status_table(replicate: str) -> Table:

@@ -53,6 +53,8 @@ def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], inte
         try:
             sweep.open(console)
             outcome = _train(sweep, data, interruption, console)
+            if outcome is not Outcome.INTERRUPTED:
+                sweep.link(console)
         finally:
             sweep.tracker.sweep.close(complete=outcome is Outcome.DONE)
     return outcome

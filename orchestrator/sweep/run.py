@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from orchestrator.amounts import counted
+from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.plan import DataFound, other_data, pending_cells
 from orchestrator.records import CellRun, ClosingEvent, Interrupted, Outcome, TrackedEvent
@@ -53,10 +54,25 @@ def run_missing(
     else:
         tracker.sweep.mend(experiment)
         new_console().print(f"nothing is missing: all {len(cells)} cells are done")
+        if tracker.lacks_links(experiment, cells, runs):
+            _link(StartedSweep(experiment, cells, storage, tracker, runs))
     # Whoever interrupts wants an end, also where MLflow does not answer.
     if outcome is not Outcome.INTERRUPTED:
         _print_comparison(cells, with_stored(cells, storage, tracker.cell_runs(cells)), data)
     return outcome
+
+
+def _link(sweep: StartedSweep) -> None:
+    """Link MLflow's experiment to the cells, all done, that lie in another one."""
+    console = new_console()
+    try:
+        sweep.open()
+        sweep.link(console)
+    except (UserError, TrackingError) as error:
+        # The table is complete all the same.
+        print_lines(console, [f"MLflow: no links were made: {error.in_one_line}"], style="yellow")
+    finally:
+        sweep.tracker.sweep.close(complete=True)
 
 
 def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> Outcome:
@@ -96,6 +112,7 @@ def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]
                         delivery.tell(cell, Interrupted())
             console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {counted(len(waiting), 'cell')}")
             say_undelivered(console, delivery)
+            sweep.link(console)
             after = sweep.tracker.cell_runs(sweep.cells)
             complete = not delivery.undelivered and not pending_cells(sweep.cells, after)
         finally:

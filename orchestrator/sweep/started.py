@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from orchestrator.amounts import counted
+from orchestrator.errors import TrackingError
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.records import CellRun
 from orchestrator.storage import Storage
@@ -40,6 +42,20 @@ class StartedSweep:
         self.storage.note_store(self.tracker.store.shown_uri)
         for line, style in self.tracker.sweep.describe_artifacts(self.experiment):
             print_lines(console, [line], style=style)
+
+    def link(self, console: Console) -> None:
+        """Link MLflow's experiment to the finished runs that lie in another one, and say so; it is `open`."""
+        home = self.experiment.tracked_in
+        try:
+            runs = self.tracker.cell_runs(self.cells)
+            if not self.tracker.lacks_links(self.experiment, self.cells, runs):
+                return
+            print_lines(console, [f"MLflow: linking {home} to finished cells that lie in other experiments ..."])
+            made = self.tracker.link(self.experiment, self.cells, runs)
+            print_lines(console, [f"MLflow: {counted(made, 'link')} made; zetasweep status names the cells"])
+        except TrackingError as error:
+            # The next run makes those that are missing.
+            print_lines(console, [f"MLflow: not all links were made: {error.in_one_line}"], style="yellow")
 
     def delivery(self, say: Callable[[str], None]) -> Delivery:
         """Return what writes to MLflow, and shows its troubles by `say`."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 KIND, SWEEP, OWNER, HEARTBEAT = (f"zetasweep.{name}" for name in ("kind", "sweep", "owner", "heartbeat_ms"))
 KEY, REASON, MODEL_URI = (f"zetasweep.{name}" for name in ("cell", "reason", "model_uri"))
 SPLIT_HASH, GROUPS, UNREADABLE = (f"zetasweep.{name}" for name in ("split_hash", "groups", "unreadable"))
+LINKED_RUN = "zetasweep.linked_run"
 BELOW_GAMMA_MIN, FIRST_STEP_MS = "zetasweep.below_gamma_min", "zetasweep.first_step_ms"
 DEVICE, WORLD_SIZE, BACKEND, FEED = (f"zetasweep.{name}" for name in ("device", "world_size", "backend", "feed"))
-# MLflow's own, which its UI shows as the version of the source.
+# MLflow's own, which its UI shows as the description of a run, and as the version of the source.
+NOTE = "mlflow.note.content"
 GIT_COMMIT = "mlflow.source.git.commit"
 
 # Set on a new experiment.
@@ -43,6 +45,13 @@ CELL_TAGS: dict[str, str] = {
     GIT_COMMIT: "the commit of the folder that the sweep was started in; missing outside a checkout",
     "mlflow.runName": "augmentation, seed, data set and model",
     "mlflow.parentRunId": "the run of the sweep that ran it first",
+}
+LINK_TAGS: dict[str, str] = {
+    KIND: "`link`",
+    LINKED_RUN: "the id of the cell's run, which lies in another MLflow experiment",
+    OWNER: "the driver that made the link",
+    NOTE: "a link to that run",
+    "mlflow.parentRunId": "the run of the sweep that has the cell, too",
 }
 
 EPOCH_METRICS: dict[str, str] = {

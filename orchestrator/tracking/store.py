@@ -93,6 +93,11 @@ class Store:
         except MlflowException as error:
             raise TrackingError(f"MLflow at {self.shown_uri}: {kind_and_message(error)}") from error
 
+    def experiments(self, view: int = ViewType.ACTIVE_ONLY) -> dict[str, str]:
+        """Return the names of the experiments by their ids; those that were deleted, too, if `view` says so."""
+        found = _every(partial(self.client.search_experiments, view))
+        return {experiment.experiment_id: experiment.name for experiment in found}
+
     def search(
         self, query: str, experiment_ids: list[str] | None = None, *, view: int = ViewType.ACTIVE_ONLY
     ) -> Iterator[Run]:
@@ -104,8 +109,7 @@ class Store:
             view: Those that were deleted, too?
         """
         if experiment_ids is None:
-            experiments = _every(partial(self.client.search_experiments, view))
-            experiment_ids = [experiment.experiment_id for experiment in experiments]
+            experiment_ids = list(self.experiments(view))
         return _every(partial(self.client.search_runs, experiment_ids, query, view))
 
 

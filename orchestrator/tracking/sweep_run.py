@@ -83,7 +83,7 @@ class SweepRun:
             TrackingError: MLflow does not answer, or does not take the sweep's files.
         """
         with self._store.answering():
-            name = experiment.tracking.experiment or experiment.name
+            name = experiment.tracked_in
             known = self._client.get_experiment_by_name(name)
             if known is None:
                 location = self._new_location(experiment)
@@ -151,7 +151,7 @@ class SweepRun:
         One that is at work has other cells of the same sweep.
         """
         with self._store.answering():
-            known = self._client.get_experiment_by_name(experiment.tracking.experiment or experiment.name)
+            known = self._client.get_experiment_by_name(experiment.tracked_in)
             if known is None or known.lifecycle_stage == LifecycleStage.DELETED:
                 return
             self._experiment_id = known.experiment_id

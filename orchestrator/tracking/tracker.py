@@ -6,7 +6,7 @@ Every write can be repeated: a driver that died in the middle, or got no answer,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mlflow.entities import Dataset as DatasetEntity
@@ -15,10 +15,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_I
 
 from orchestrator.amounts import counted, some
 from orchestrator.errors import TrackingError, first_line
-from orchestrator.experiment import Cell
+from orchestrator.experiment import Cell, Experiment
 from orchestrator.records import CellFacts, CellResult, CellRun, CellStatus, EpochResult
 from orchestrator.storage import CellFolder
 from orchestrator.tracking.errors import UntellableError, message_of
+from orchestrator.tracking.links import Links
 from orchestrator.tracking.logged_model import saved_model, send_model
 from orchestrator.tracking.names import (
     BACKEND,
@@ -80,12 +81,36 @@ class Tracker:
         wanted = {cell.key: cell.train.epochs for cell in cells}
         found: dict[str, CellRun] = {}
         with self.store.answering():
-            alive = owners_at_work(self.store)
-            for run in self.store.search(f"tags.`{KIND}` = 'cell'"):
+            alive, experiments = owners_at_work(self.store), self.store.experiments()
+            for run in self.store.search(f"tags.`{KIND}` = 'cell'", list(experiments)):
                 key = run.data.tags.get(KEY, "")
                 if key in wanted and (key not in found or run.info.status == "FINISHED"):
-                    found[key] = _cell_run(run, key, epochs=wanted[key], alive=alive)
+                    found[key] = _cell_run(run, key, epochs=wanted[key], alive=alive, experiments=experiments)
         return found
+
+    def lacks_links(self, experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> bool:
+        """Return whether `link` has something to do."""
+        with self.store.answering():
+            return self._links(experiment, cells, runs).is_needed()
+
+    def link(self, experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> int:
+        """Link the sweep's MLflow experiment to the finished runs that lie in another one; the sweep is open.
+
+        Args:
+            experiment: The sweep.
+            cells: All of its cells.
+            runs: Their runs as they are now, by key.
+
+        Returns:
+            How many links were made.
+        """
+        with self.store.answering():
+            return self._links(experiment, cells, runs).make(
+                sweep=experiment.name, parent_id=self.sweep.run_id, owner=self.sweep.owner
+            )
+
+    def _links(self, experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Links:
+        return Links(self.store, home=experiment.tracked_in, keys=[cell.key for cell in cells], runs=runs)
 
     def open_cell(self, cell: Cell, known: CellRun | None, *, sweep: str, timestamp_ms: int | None = None) -> None:
         """Open the cell's run: the one it already has, or a new child of the sweep's.
@@ -281,7 +306,7 @@ class Tracker:
             raise TrackingError(f"another sweep trains it, too: {described(owner)}, run {run.info.run_id}")
 
 
-def _cell_run(run: Run, key: str, *, epochs: int, alive: set[str]) -> CellRun:
+def _cell_run(run: Run, key: str, *, epochs: int, alive: set[str], experiments: Mapping[str, str]) -> CellRun:
     statuses: dict[str, CellStatus] = {"FINISHED": "done", "FAILED": "failed", "KILLED": "interrupted"}
     tags = run.data.tags
     owner = tags.get(OWNER)
@@ -297,4 +322,5 @@ def _cell_run(run: Run, key: str, *, epochs: int, alive: set[str]) -> CellRun:
         model_uri=tags.get(MODEL_URI),
         split_hash=tags.get(SPLIT_HASH),
         owner=owner,
+        experiment=experiments.get(run.info.experiment_id),
     )

@@ -95,6 +95,7 @@ def test_every_command_and_flag_is_there() -> None:
 def test_every_metric_tag_code_and_variable_is_there() -> None:
     assert METRICS.keys() <= listed("metrics.md")
     tables = (names.SWEEP_TAGS, names.CELL_TAGS, names.EPOCH_METRICS, names.FINAL_METRICS, names.CELL_ARTIFACTS)
+    tables += (names.LINK_TAGS,)
     assert {name for table in tables for name in table} <= listed("mlflow.md")
     codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
     assert codes == exit_codes.MEANINGS.keys()

@@ -72,6 +72,12 @@ def mlflow_page() -> str:
             "Each run names its data as inputs `DATASET-train`, `DATASET-val` and `DATASET-test`. A finished one has "
             "the logged model `model`: a graph (`pt2`) from pixels in [0, 1] to logits, without this project's code."
         )
+        + "## A link to the run of a cell\n\n"
+        + paragraph(
+            "A cell is trained once, whichever sweeps have it. Where its run lies in another MLflow experiment, that "
+            "of the sweep has a link: a run with the params of the other, its last metrics and its tags, but for these."
+        )
+        + items(names.LINK_TAGS)
     ).rstrip() + "\n"
 
 

@@ -1,0 +1,129 @@
+"""Cells that another MLflow experiment has are linked into that of the sweep, in a real SQLite store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from tracked import FACTS, RESULT, epoch, save_weights
+
+from orchestrator.experiment.cells import Cell
+from orchestrator.experiment.settings import Experiment
+from orchestrator.tracking import Ledger
+from orchestrator.tracking.tracker import Tracker
+
+
+def finish(tracker: Tracker, cell: Cell) -> str:
+    """Have MLflow a finished run of a cell, without a model, which takes seconds; return its id."""
+    tracker.open_cell(cell, None, sweep="sample")
+    tracker.log_epoch(cell, epoch(1))
+    run_id = tracker.cell_runs([cell])[cell.key].run_id
+    assert run_id is not None
+    tracker.store.client.set_terminated(run_id)
+    return run_id
+
+
+def renamed(experiment: Experiment, name: str = "renamed") -> Experiment:
+    return experiment.model_copy(update={"name": name})
+
+
+def link_into(uri: str, experiment: Experiment, cells: Sequence[Cell]) -> int:
+    """What a later driver does, of a sweep with another name."""
+    # With a folder of its own, as in storage: a shared store is waited for.
+    tracker = Tracker(uri, artifacts=experiment.storage / "artifacts")
+    runs = tracker.cell_runs(cells)
+    tracker.sweep.open(experiment, runs)
+    made = tracker.link(experiment, cells, runs)
+    tracker.sweep.close(complete=True)
+    return made
+
+
+def links_in(uri: str, name: str) -> list[Run]:
+    client = MlflowClient(uri)
+    known = client.get_experiment_by_name(name)
+    assert known is not None
+    return list(client.search_runs([known.experiment_id], "tags.`zetasweep.kind` = 'link'"))
+
+
+def test_a_link_has_what_a_table_shows(
+    tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path
+) -> None:
+    save_weights(tmp_path / "cell")
+    tracker.open_cell(cells[0], None, sweep="sample")
+    tracker.log_started(cells[0], FACTS, data_dir=tmp_path)
+    tracker.log_epoch(cells[0], epoch(1))
+    tracker.log_epoch(cells[0], epoch(2))
+    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path / "cell")
+    tracker.open_cell(cells[1], None, sweep="sample")
+    run_id = tracker.cell_runs(cells)[cells[0].key].run_id
+    assert run_id is not None
+    assert tracker.lacks_links(renamed(experiment), cells, tracker.cell_runs(cells))
+    assert link_into(uri, renamed(experiment), cells) == 1, "what is not finished has no link"
+    client = MlflowClient(uri)
+    linked = client.get_run(run_id)
+    (link,) = links_in(uri, "renamed")
+    assert link.data.params == linked.data.params
+    assert link.data.metrics == linked.data.metrics
+    assert link.info.status == "FINISHED"
+    assert (link.info.start_time, link.info.end_time) == (linked.info.start_time, linked.info.end_time)
+    for name in ("mlflow.runName", "zetasweep.cell", "zetasweep.split_hash", "zetasweep.model_uri"):
+        assert link.data.tags[name] == linked.data.tags[name]
+    assert link.data.tags["zetasweep.linked_run"] == run_id
+    parent = client.get_run(link.data.tags["mlflow.parentRunId"])
+    assert parent.data.tags["zetasweep.sweep"] == "renamed"
+    note = link.data.tags["mlflow.note.content"]
+    assert f"[run {run_id}](#/experiments/{linked.info.experiment_id}/runs/{run_id})" in note
+    assert "sample" in note
+
+
+def test_a_link_is_made_once_and_is_no_run_of_the_cell(
+    tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment
+) -> None:
+    run_id = finish(tracker, cells[0])
+    tracker.sweep.close(complete=True)
+    assert link_into(uri, renamed(experiment), cells) == 1
+    assert link_into(uri, renamed(experiment), cells) == 0
+    again = Tracker(uri)
+    runs = again.cell_runs(cells)
+    assert not again.lacks_links(renamed(experiment), cells, runs)
+    assert [(run.run_id, run.experiment) for run in runs.values()] == [(run_id, "sample")]
+    found = Ledger(again.store).examine()
+    assert (found.left_open, found.doubled) == ([], [])
+    # At home there is nothing to link.
+    assert not again.lacks_links(experiment, cells, runs)
+
+
+def test_a_half_made_link_and_one_that_leads_nowhere_are_replaced(
+    tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment
+) -> None:
+    first = finish(tracker, cells[0])
+    assert link_into(uri, renamed(experiment), cells) == 1
+    client = MlflowClient(uri)
+    (link,) = links_in(uri, "renamed")
+    client.update_run(link.info.run_id, status="RUNNING")
+    assert link_into(uri, renamed(experiment), cells) == 1
+    (link,) = links_in(uri, "renamed")
+    assert link.info.status == "FINISHED"
+    client.delete_run(first)
+    second = finish(tracker, cells[0])
+    assert link_into(uri, renamed(experiment), cells) == 1
+    (link,) = links_in(uri, "renamed")
+    assert link.data.tags["zetasweep.linked_run"] == second
+    client.delete_run(second)
+    assert link_into(uri, renamed(experiment), cells) == 0
+    assert links_in(uri, "renamed") == []
+
+
+@pytest.mark.usefixtures("tracker")
+def test_links_of_other_cells_stay(uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path) -> None:
+    tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
+    tracker.sweep.open(experiment, {})
+    for cell in cells:
+        finish(tracker, cell)
+    tracker.sweep.close(complete=True)
+    assert link_into(uri, renamed(experiment), cells) == 2
+    assert link_into(uri, renamed(experiment), cells[:1]) == 0
+    assert len(links_in(uri, "renamed")) == 2
