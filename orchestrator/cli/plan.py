@@ -14,7 +14,10 @@ from orchestrator.waiting import waiting_for
 
 @click.command()
 @experiment_options
-def plan(experiment: str, overrides: tuple[str, ...]) -> int:
+@click.option(
+    "--gpus", type=click.IntRange(min=1), metavar="N", help="Plan for a machine with N GPUs, not for this one."
+)
+def plan(experiment: str, overrides: tuple[str, ...], gpus: int | None) -> int:
     """Show cells, what is done, slots, resources and disk; run nothing."""
     opened = Opened(experiment, overrides)
     # MLflow and Ray take seconds to import: a mistake in the file is said before.
@@ -25,9 +28,9 @@ def plan(experiment: str, overrides: tuple[str, ...]) -> int:
 
     data = check_inputs(opened.experiment)
     runs = runs_of(opened)
-    placed = planned_layout(opened.experiment.resources)
+    placed = planned_layout(opened.experiment.resources, gpus=gpus)
     console = new_console()
-    console.print(render_status(opened.cells, runs))
+    console.print(render_status(opened.cells, runs, home=opened.experiment.tracked_in))
     planned = make_plan(opened.experiment, opened.cells, runs, placed)
     print_lines(console, plan_lines(planned, opened.experiment) + data_lines(data))
     print_lines(console, (f"warning:   {warning}" for warning in other_data(opened.cells, runs, data)))

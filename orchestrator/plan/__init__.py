@@ -2,7 +2,7 @@
 
 from orchestrator.plan.images import check_cache, check_images, distinct_images, distinct_splits
 from orchestrator.plan.inputs import DataFound, check_inputs, other_data
-from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node
+from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node, planned_local_layout
 from orchestrator.plan.plan import Plan, make_plan, pending_cells
 from orchestrator.plan.wording import data_lines, plan_lines
 
@@ -24,4 +24,5 @@ __all__ = [
     "other_data",
     "pending_cells",
     "plan_lines",
+    "planned_local_layout",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -30,13 +30,15 @@ class Layout:
 
     Attributes:
         slots: Worker groups that train at the same time.
-        nodes: What it is placed on; of a local cluster, what Ray is told that the machine has.
+        nodes: What it is placed on.
         warning: What the user should know about it; empty if nothing.
+        cpus_told: How many CPUs Ray is told that the nodes have: more than there are where workers share them.
     """
 
     slots: int
     nodes: tuple[Node, ...]
     warning: str = ""
+    cpus_told: float = 0.0
 
 
 def local_node() -> Node:
@@ -56,11 +58,45 @@ def local_layout(resources: Resources, node: Node) -> Layout:
     overcommitted = layout(resources, [Node(cpus=needed, gpus=node.gpus)])
     return Layout(
         slots=overcommitted.slots,
-        nodes=overcommitted.nodes,
+        nodes=(node,),
+        cpus_told=overcommitted.cpus_told,
         warning=f"{counted(resources.workers, 'worker')} x {counted(resources.cpus_per_worker, 'CPU')} share "
         f"{counted(node.cpus, 'CPU')}: "
         "it works, but more slowly than fewer workers would",
     )
+
+
+def planned_local_layout(resources: Resources, here: Node, *, gpus: int | None = None) -> Layout:
+    """Place a sweep as `local_layout` does; one for GPUs that `here` lacks as on a machine that has them, and say so.
+
+    Args:
+        resources: The experiment's.
+        here: This machine.
+        gpus: Plan for a machine with so many; None for this one, if it will do.
+
+    Raises:
+        UserError: It cannot be placed there, either; or `gpus` are given, and it takes none.
+    """
+    if gpus is not None:
+        if not resources.gpus_per_worker:
+            raise UserError(f"--gpus {gpus}: resources.gpus_per_worker is 0", remedy="leave it out, or set that")
+        return _elsewhere(resources, here, gpus=gpus, why=f"--gpus {gpus}")
+    try:
+        return local_layout(resources, here)
+    except UserError:
+        if not resources.gpus_per_worker:
+            raise
+    slots = 1 if resources.slots == "auto" else resources.slots
+    why = "run refuses it on this machine; --gpus N plans for one with N"
+    return _elsewhere(resources, here, gpus=slots * resources.workers * resources.gpus_per_worker, why=why)
+
+
+def _elsewhere(resources: Resources, here: Node, *, gpus: float, why: str) -> Layout:
+    """Place a sweep on a machine with so many GPUs, and CPUs enough for them."""
+    workers = int((gpus + 1e-6) // resources.gpus_per_worker)
+    there = Node(cpus=max(here.cpus, workers * resources.cpus_per_worker), gpus=gpus)
+    warning = f"planned for a machine with {_offered(there)}, while this one has {_offered(here)} ({why})"
+    return replace(layout(resources, [there]), warning=warning)
 
 
 def layout(resources: Resources, nodes: Sequence[Node]) -> Layout:
@@ -78,10 +114,10 @@ def layout(resources: Resources, nodes: Sequence[Node]) -> Layout:
     fit = workers // resources.workers
     slots = fit if resources.slots == "auto" else resources.slots
     if 1 <= slots <= fit:
-        return Layout(slots=slots, nodes=tuple(nodes))
+        return Layout(slots=slots, nodes=tuple(nodes), cpus_told=sum(node.cpus for node in nodes))
     each = counted(resources.cpus_per_worker, "CPU")
     each += f" and {counted(resources.gpus_per_worker, 'GPU')}" if resources.gpus_per_worker else ""
-    offered = ", ".join(f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}" for node in nodes) or "no node"
+    offered = ", ".join(map(_offered, nodes)) or "no node"
     slots = max(1, slots)
     raise UserError(
         f"resources: {counted(slots, 'slot')} x {counted(resources.workers, 'worker')} = "
@@ -89,6 +125,10 @@ def layout(resources: Resources, nodes: Sequence[Node]) -> Layout:
         remedy="lower resources.workers, resources.slots, resources.cpus_per_worker or resources.gpus_per_worker, "
         "or join a larger cluster (RAY_ADDRESS)",
     )
+
+
+def _offered(node: Node) -> str:
+    return f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}"
 
 
 def _workers_on(node: Node, resources: Resources) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from orchestrator.environment import asks_for_token, ray_address
 from orchestrator.errors import UserError, first_line
 from orchestrator.experiment import Resources
-from orchestrator.plan import Layout, Node, layout, local_layout, local_node
+from orchestrator.plan import Layout, Node, layout, local_layout, local_node, planned_local_layout
 from orchestrator.signals import unheard_by_children
 from orchestrator.waiting import waiting_for
 
@@ -27,10 +27,15 @@ NO_TOKEN = (
 OBJECT_STORE_BYTES = 128 * 1024**2
 
 
-def planned_layout(resources: Resources) -> Layout:
-    """Return the layout without starting anything; a cluster named by ``RAY_ADDRESS`` is asked."""
-    if ray_address() is None:
-        return local_layout(resources, local_node())
+def planned_layout(resources: Resources, *, gpus: int | None = None) -> Layout:
+    """Return the layout without starting anything; a cluster named by ``RAY_ADDRESS`` is asked.
+
+    Args:
+        resources: The experiment's.
+        gpus: Plan for a machine with so many instead.
+    """
+    if gpus is not None or ray_address() is None:
+        return planned_local_layout(resources, local_node(), gpus=gpus)
     with joined_or_started(resources) as placed:
         return placed
 
@@ -76,7 +81,7 @@ def _start(resources: Resources) -> Layout:
         with waiting_for("Ray to start on this machine"), unheard_by_children():
             ray.init(
                 address="local",
-                num_cpus=int(-(-node.cpus // 1)),
+                num_cpus=int(-(-placed.cpus_told // 1)),
                 num_gpus=int(node.gpus),
                 # Ray Train frees the placement group of a killed slot through the dashboard's state service.
                 include_dashboard=True,

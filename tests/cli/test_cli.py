@@ -137,6 +137,18 @@ def test_plan_shows_cells_and_starts_nothing(call: Call, good: Path, tmp_path: P
     assert not (tmp_path / "runs").exists()
 
 
+def test_plan_of_a_gpu_experiment_plans_where_there_is_none(call: Call, good: Path) -> None:
+    wanted = (good, "-o", "resources={workers: 4, gpus_per_worker: 99}")
+    assert_refused(call("run", *wanted), "99 GPUs")
+    answer = call("plan", *wanted)
+    assert answer.code == 0, answer.err
+    assert "warning:   planned for a machine with " in answer.out
+    assert "/ 396 GPUs" in answer.out
+    assert "run refuses it on this machine" in answer.out
+    assert "slots:     2 at a time" in call("plan", *wanted, "--gpus", "800").out
+    assert_refused(call("plan", *wanted, "--gpus", "8"), "there is room for 0")
+
+
 def test_nothing_is_there_yet(call: Call, good: Path, tmp_path: Path) -> None:
     assert call("status", good).code == 1
     assert call("compare", good).code == 1

@@ -32,7 +32,7 @@ FROZEN: dict[str, dict[str, str]] = {
     "zetasweep data list": FOLDERS | {"--data-dir": "path"},
     "zetasweep data prepare": EXPERIMENT,
     "zetasweep doctor": EXPERIMENT | {"--fix": "flag"},
-    "zetasweep plan": EXPERIMENT,
+    "zetasweep plan": EXPERIMENT | {"--gpus": "integer range"},
     "zetasweep run": EXPERIMENT | {"--download": "flag"},
     "zetasweep select": EXPERIMENT | {"--metric": "text = error", "--register": "text"},
     "zetasweep status": EXPERIMENT,

@@ -48,7 +48,8 @@ def test_a_layout_that_would_starve_is_refused(
 def test_one_core_runs_two_workers_with_a_warning() -> None:
     placed = local_layout(Resources(workers=2), Node(1, 0))
     assert placed.slots == 1
-    assert placed.nodes == (Node(2, 0),)
+    assert placed.nodes == (Node(1, 0),)
+    assert placed.cpus_told == 2
     assert "2 workers x 1 CPU share 1 CPU" in placed.warning
 
 
