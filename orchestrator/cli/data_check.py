@@ -38,7 +38,8 @@ def check(experiment: str, overrides: tuple[str, ...]) -> int:
             # One set that cannot be read hides nothing about the others.
             others = (str(part.args[0]) for part in error.parts[NAMED:])
             print_lines(
-                console, [f"error: {spec.label}: {error}", *(f"  {name}" for name in (*error.details, *others))]
+                console,
+                [f"error: {opened.place_of(spec)}: {error}", *(f"  {name}" for name in (*error.details, *others))],
             )
             # Labels and images that disagree are what was asked for; anything else is a set that was not looked at.
             code = max(code, INCOMPLETE if error.details else WRONG_INPUT)

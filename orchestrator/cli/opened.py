@@ -45,6 +45,11 @@ class Opened:
         """The file of the MLflow store; None for one on a server."""
         return database_of(self.tracking_uri) if self.tracking_uri else self.storage.database
 
+    @property
+    def store_is_there(self) -> bool:
+        """Whether the MLflow store is there, as one on a server is said to be; a SQLite file is made by who writes."""
+        return self.database is None or self.database.exists()
+
     def exit_code(self, runs: Mapping[str, CellRun]) -> int:
         """Return what a command that shows results exits with: 1 unless all cells are done."""
         done = all(cell.key in runs and runs[cell.key].status == "done" for cell in self.cells)

@@ -17,12 +17,13 @@ from orchestrator.waiting import waiting_for
 def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
     """Run what is missing; the same command again continues, extends or does nothing."""
     opened = Opened(experiment, overrides)
-    from orchestrator.plan import check_inputs
+    from orchestrator.cli.start import check_start
+    from orchestrator.plan import local_layout
 
     if download:
         for spec in opened.experiment.dataset:
             download_dataset(spec.name, opened.experiment.data_dir)
-    data = check_inputs(opened.experiment)
+    data = check_start(opened, local_layout)
     opened.storage.prepare()
     with opened.storage.locked(opened.experiment.name):
         # Ray and MLflow: what was checked above is said without waiting for them.

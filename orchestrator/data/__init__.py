@@ -6,7 +6,7 @@ a ``Source``, and one line in ``DATASETS``.
 
 from orchestrator.data.cache import Cache, default_cache_dir
 from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Shape, Source, Split
-from orchestrator.data.decode import OnProgress, shape_of
+from orchestrator.data.decode import OnProgress, check_memory, shape_of
 from orchestrator.data.entry import Images
 from orchestrator.data.groups import NO_GROUPS, describe_groups, torn_groups
 from orchestrator.data.loading import (
@@ -37,6 +37,7 @@ __all__ = [
     "Source",
     "Split",
     "check_dataset",
+    "check_memory",
     "decode_dataset",
     "default_cache_dir",
     "describe_groups",

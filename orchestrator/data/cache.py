@@ -35,6 +35,7 @@ from orchestrator.data.entry import (
 from orchestrator.data.origin import origin_of, why_anew, write_origin
 from orchestrator.environment import CACHE_DIR
 from orchestrator.errors import DataError
+from orchestrator.folders import try_writing
 from orchestrator.waiting import waiting_for
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,14 @@ class Cache:
             (self.dir / "entry").stat()
         except FileNotFoundError:
             pass
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def check_writable(self) -> None:
+        """Raise DataError as `check` does, or if no entry could be made."""
+        self.check()
+        try:
+            try_writing(self.dir)
         except OSError as error:
             raise self._unwritable(error) from error
 

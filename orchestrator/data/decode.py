@@ -134,12 +134,8 @@ def _decode_parts(
     return Decoding(sums, unreadable)
 
 
-def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
-    """Decode a source that is small and embedded, so that a cache of it would save nothing.
-
-    Raises:
-        DataError: It does not fit into the memory that is free, at this size.
-    """
+def check_memory(source: Source, image_size: int | None) -> None:
+    """Raise DataError if the images of a source do not fit into the memory that is free, at this size."""
     count, shape = shape_of(source, image_size)
     needed, free = count * math.prod(shape), free_memory_bytes()
     if needed > free:
@@ -148,6 +144,15 @@ def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
             f"{bytes_text(free)} are free.",
             remedy="Lower dataset.image_size.",
         )
+
+
+def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
+    """Decode a source that is small and embedded, so that a cache of it would save nothing.
+
+    Raises:
+        DataError: As `check_memory`.
+    """
+    check_memory(source, image_size)
     samples = [ArraySamples(part.ids, part.labels, part.read(np.arange(len(part.labels)), image_size), part.groups)
                for part in source.parts.values()]  # fmt: skip
     images = torch.cat([part.images for part in samples])

@@ -35,7 +35,8 @@ def examine_artifacts(
         TrackingError: MLflow, or what keeps its artifacts, does not answer.
     """
     place_of = {entry.run_id: entry.artifacts for entry in ledger.entries}
-    finished = {runs[cell.key].run_id: cell for cell in cells if cell.key in runs and runs[cell.key].status == "done"}
+    done = [(cell, runs[cell.key]) for cell in cells if cell.key in runs and runs[cell.key].status == "done"]
+    finished = {run.run_id: (cell, run) for cell, run in done if run.run_id is not None}
     for place, count in Counter(place_of[run_id] for run_id in finished if run_id in place_of).items():
         told = f"{place}: of {counted(count, 'finished cell')}"
         if place.startswith("/") and not Path(place).is_dir():
@@ -43,14 +44,15 @@ def examine_artifacts(
             continue
         yield f"artifacts: {told}"
         for run_id in [run_id for run_id in finished if place_of.get(run_id) == place]:
-            yield from _examine_run(tracker, runs[finished[run_id].key], finished[run_id], place)
+            cell, run = finished[run_id]
+            yield from _examine_run(tracker, run_id, run.model_uri, cell, place)
 
 
-def _examine_run(tracker: Tracker, run: CellRun, cell: Cell, place: str) -> Iterator[Line]:
-    missing = missing_of_run(tracker.store, run.run_id)
-    missing += missing_of_model(tracker.store, run.model_uri) if run.model_uri else ["its model"]
+def _examine_run(tracker: Tracker, run_id: str, model_uri: str | None, cell: Cell, place: str) -> Iterator[Line]:
+    missing = missing_of_run(tracker.store, run_id)
+    missing += missing_of_model(tracker.store, model_uri) if model_uri else ["its model"]
     if missing:
-        where = f"{place}: {', '.join(missing)} of run {run.run_id} (cell {cell.key}, {cell.label})"
+        where = f"{place}: {', '.join(missing)} of run {run_id} (cell {cell.key}, {cell.label})"
         yield Finding("artifacts that are not there", where, LOST)
 
 

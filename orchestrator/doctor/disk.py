@@ -12,6 +12,7 @@ from orchestrator.amounts import bytes_text
 from orchestrator.doctor.finding import Finding, Line
 from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Experiment
+from orchestrator.folders import nearest_folder
 from orchestrator.plan import Layout, make_plan
 from orchestrator.records import CellRun
 
@@ -49,8 +50,3 @@ def examine_disk(
         yield f"disk: {where}"
         if free < wanted:
             yield Finding("the disk may become full", where, "make room, or name others with -o storage= or cache.dir=")
-
-
-def nearest_folder(path: Path) -> Path:
-    """Return `path`, or the nearest folder above it that exists."""
-    return next(folder for folder in (path, *path.parents) if folder.exists())

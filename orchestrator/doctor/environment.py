@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
@@ -11,7 +10,6 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from orchestrator.doctor.disk import nearest_folder
 from orchestrator.doctor.finding import Finding, Line, refused
 from orchestrator.errors import UserError
 from orchestrator.experiment import Experiment
@@ -57,13 +55,7 @@ def examine_inputs(experiment: Experiment) -> Iterator[Line]:
 def examine_access(storage: Storage) -> Iterator[Line]:
     """Find a folder of results that cannot be written to; one that is not there yet is not made."""
     try:
-        if storage.root.is_dir():
-            storage.prepare()
-        elif not os.access(nearest_folder(storage.root), os.W_OK | os.X_OK):
-            raise UserError(
-                f"storage = {storage.root}: cannot be made in {nearest_folder(storage.root)}",
-                remedy="mend its permissions, or name another folder with -o storage=PATH",
-            )
+        storage.check_writable()
     except UserError as error:
         yield refused(error)
 

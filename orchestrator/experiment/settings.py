@@ -331,6 +331,10 @@ class Experiment(General):
     cache: CacheSettings = Field(default_factory=CacheSettings)
     file: Path
 
+    def place_of(self, spec: DatasetSpec) -> str:
+        """Return where a data set stands, as messages begin; by its label, since one entry may stand for several."""
+        return f"{self.file}: dataset = {spec.label}"
+
     @property
     def tracked_in(self) -> str:
         """The name of the MLflow experiment that takes the runs."""

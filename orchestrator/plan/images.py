@@ -27,21 +27,22 @@ def cache_bytes(specs: Iterable[DatasetSpec], experiment: Experiment) -> int:
     Raises:
         DataError: The images of a set have no common shape.
     """
-    cache = experiment.cache.open()
-    return sum(
-        _entry_bytes(spec, experiment)
-        for spec in distinct_images(specs)
-        if not cache.path_of(images_of(spec, experiment)).exists()
-    )
+    return sum(_entry_bytes(spec, experiment) for spec in distinct_images(specs) if not _is_cached(spec, experiment))
 
 
 def check_cache(specs: Iterable[DatasetSpec], experiment: Experiment) -> None:
-    """Raise DataError if there cannot be such a cache, or if it may not hold all of these data sets at a time: they
-    would displace each other.
+    """Raise DataError if there cannot be such a cache, if what it lacks cannot be written, or if it may not hold all
+    of these data sets at a time: they would displace each other.
     """
     cache, cached = experiment.cache.open(), list(distinct_images(specs))
     if cached:
         cache.check()
+        try:
+            cache.check_writable()
+        except DataError:
+            # Whatever is decoded already is only read.
+            if not all(_is_cached(spec, experiment) for spec in cached):
+                raise
     if cache.limit_gib is None:
         return
     needed = 0
@@ -49,6 +50,11 @@ def check_cache(specs: Iterable[DatasetSpec], experiment: Experiment) -> None:
         with suppress(DataError):  # what is wrong with a set is said elsewhere
             needed += _entry_bytes(spec, experiment)
     cache.check_limit(needed, what="the decoded images of all data sets")
+
+
+def _is_cached(spec: DatasetSpec, experiment: Experiment) -> bool:
+    images = images_of(spec, experiment)
+    return images.root.exists() and experiment.cache.open().path_of(images).exists()
 
 
 def images_of(spec: DatasetSpec, experiment: Experiment) -> Images:

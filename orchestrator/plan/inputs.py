@@ -10,9 +10,11 @@ import torch
 
 from orchestrator.amounts import counted
 from orchestrator.data import (
+    DATASETS,
     Shape,
     Source,
     check_dataset,
+    check_memory,
     describe_groups,
     describe_splits,
     hash_of_parts,
@@ -21,6 +23,7 @@ from orchestrator.data import (
     split_samples,
     torn_groups,
 )
+from orchestrator.environment import ray_address
 from orchestrator.errors import CellError, UserError
 from orchestrator.experiment import VAL_FRACTION, Cell, DatasetSpec, Experiment
 from orchestrator.models import build_model
@@ -65,10 +68,8 @@ def check_inputs(experiment: Experiment) -> dict[DatasetSpec, DataFound]:
     for spec in experiment.dataset:
         try:
             found[spec], shapes[spec] = _checked(spec, experiment)
-        except (CellError, ValueError) as error:
-            problems.append(f"{experiment.file}: dataset = {spec.label}: {error}")
-        except UserError as error:
-            problems.append(str(error))
+        except (CellError, UserError, ValueError) as error:
+            problems.append(f"{experiment.place_of(spec)}: {error}")
     for (spec, (channels, _, side)), model in product(shapes.items(), experiment.model):
         try:
             build_model(model, num_classes=2, num_channels=channels, image_size=spec.image_size or side)
@@ -87,7 +88,7 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Shap
     """Return a data set as it is now, and the shape of its stored images.
 
     Raises:
-        UserError: It is not there, or cannot be split as asked for.
+        UserError: It is not there, cannot be split as asked for, or does not fit into the memory that it is kept in.
         CellError: It does not fill a global batch.
         ValueError: Its images cannot be cropped as asked for, or an option has no effect on it.
     """
@@ -96,6 +97,9 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Shap
         raise ValueError(
             f"val_fraction={spec.val_fraction} has no effect: the set has validation images of its own. Remove it."
         )
+    if DATASETS[spec.name].embedded and ray_address() is None:
+        # The workers of a cluster that is joined have another memory than this machine.
+        check_memory(source, spec.stored_size)
     parts = split_samples(source, **spec.split_options())
     _, chosen = parts["train"]
     check_global_batch(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 
 from orchestrator.amounts import bytes_text, counted
 from orchestrator.experiment import DatasetSpec, Experiment, TrainSettings
+from orchestrator.folders import nearest_folder
 from orchestrator.plan.inputs import DataFound
 from orchestrator.plan.plan import Plan
 
@@ -17,7 +19,6 @@ def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
     if resources.gpus_per_worker:
         used += f" and {counted(resources.gpus_per_worker, 'GPU')}"
     offered = ", ".join(f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}" for node in layout.nodes)
-    train = experiment.train
     trained = f"{len(plan.trained)} trained and to be delivered, " if plan.trained else ""
     lines = [
         f"cells:     {len(plan.cells)}: {len(plan.cells) - len(plan.pending)} done, {trained}"
@@ -28,21 +29,27 @@ def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
     ]
     if plan.cache_bytes:
         lines.append(f"cache:     {bytes_text(plan.cache_bytes)} of decoded images more in {experiment.cache.dir}")
+    return [*lines, *(f"warning:   {warning}" for warning in _warnings(plan, experiment))]
+
+
+def _warnings(plan: Plan, experiment: Experiment) -> Iterator[str]:
+    train = experiment.train
+    for folder, needed in ((experiment.storage, plan.disk_peak_bytes), (experiment.cache.dir, plan.cache_bytes)):
+        free = shutil.disk_usage(nearest_folder(folder)).free
+        if needed > free:
+            yield f"{bytes_text(free)} are free in {folder}, fewer than that"
     if train.class_weights and train.sampling:
-        lines.append(
-            "warning:   train.class_weights and train.sampling correct the same imbalance twice: drop one of them"
-        )
+        yield "train.class_weights and train.sampling correct the same imbalance twice: drop one of them"
     if (train.class_weights or train.sampling) and train.best_by in (None, "error"):
         balanced = "class_weights" if train.class_weights else "sampling"
-        lines.append(
-            f"warning:   train.{balanced} is for the rare classes, but the epoch to test is chosen by the error, which "
-            "the frequent ones decide: set train.best_by to balanced_accuracy, f1_macro or auroc"
+        yield (
+            f"train.{balanced} is for the rare classes, but the epoch to test is chosen by the error, which the "
+            "frequent ones decide: set train.best_by to balanced_accuracy, f1_macro or auroc"
         )
     if ignored := _without_effect(train):
-        lines.append(f"warning:   {ignored}")
-    if layout.warning:
-        lines.append(f"warning:   {layout.warning}")
-    return lines
+        yield ignored
+    if plan.layout.warning:
+        yield plan.layout.warning
 
 
 def data_lines(data: Mapping[DatasetSpec, DataFound]) -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from orchestrator.errors import UserError
+from orchestrator.folders import try_writing
 from orchestrator.storage.atomic import written_whole
 from orchestrator.storage.cell_folder import CellFolder
 
@@ -108,18 +109,23 @@ class Storage:
         except OSError as error:
             raise self._unusable("cannot be used", error) from error
 
+    def check_writable(self) -> None:
+        """Raise UserError if there cannot be such a folder, or nothing could be written to it; nothing is made."""
+        self.check()
+        try:
+            try_writing(self.root)
+        except OSError as error:
+            raise self._unusable("not writable", error) from error
+
     def prepare(self) -> None:
         """Make the folder and check that it can be written to.
 
         Raises:
             UserError: It cannot.
         """
-        self.check()
-        probe = self.root / f".probe-{os.getpid()}"
+        self.check_writable()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            probe.touch()
-            probe.unlink()
         except OSError as error:
             raise self._unusable("not writable", error) from error
 
@@ -161,6 +167,10 @@ class Storage:
                 return False
         except Timeout:
             return True
+
+    def in_use_by(self) -> str | None:
+        """Return in words which sweep is at work here; None if none is."""
+        return self._holder_text() if self.is_locked() else None
 
     def _holder_text(self) -> str:
         """Return in words who holds the folder."""

@@ -40,7 +40,7 @@ def decode_images(specs: Sequence[DatasetSpec], experiment: Experiment, console:
                     spec.name, experiment.data_dir, **spec.decode_options(), cache=cache, on_progress=count
                 )
             except DataError as error:
-                problems[spec] = str(error)
+                problems[spec] = f"{experiment.place_of(spec)}: {error}"
                 continue
         if decoded:
             print_lines(console, [f"decoded {counted(decoded, 'image')} of {spec.name} into {cache.dir}"])

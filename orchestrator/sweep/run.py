@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.amounts import counted
 from orchestrator.errors import TrackingError, UserError
@@ -66,7 +66,7 @@ def _link(sweep: StartedSweep) -> None:
     """Link MLflow's experiment to the cells, all done, that lie in another one."""
     console = new_console()
     try:
-        sweep.open()
+        sweep.open(console)
         sweep.link(console)
     except (UserError, TrackingError) as error:
         # The table is complete all the same.
@@ -75,14 +75,30 @@ def _link(sweep: StartedSweep) -> None:
         sweep.tracker.sweep.close(complete=True)
 
 
-def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> Outcome:
-    """Deliver to MLflow what it did not take while the cells were trained."""
+def deliver_waiting(
+    experiment: Experiment,
+    cells: Sequence[Cell],
+    storage: Storage,
+    connect: Callable[[], Tracker],
+    *,
+    store_is_there: bool,
+) -> Outcome:
+    """Deliver to MLflow what it did not take while the cells were trained.
+
+    Args:
+        experiment: The sweep.
+        cells: All of its cells.
+        storage: Where their results are.
+        connect: Opens the MLflow store, which makes one that is not there yet: only if something is to be delivered.
+        store_is_there: Whether it is there.
+    """
     # Before the runs: a cell that is finished meanwhile, from another storage, has no journal after that.
     journals = {cell: journal.read(storage.cell(cell.key).path) for cell in cells}
-    runs = tracker.cell_runs(cells)
+    tracker = connect() if store_is_there or any(journals.values()) else None
+    runs = tracker.cell_runs(cells) if tracker else {}
     finished = {key for key, run in runs.items() if run.status == "done"}
     journals = {cell: events for cell, events in journals.items() if cell.key not in finished}
-    if storage.stores() in ([], [tracker.store.shown_uri]):
+    if tracker and storage.stores() in ([], [tracker.store.shown_uri]):
         # Finished meanwhile, from another storage: MLflow needs nothing more of it; but another store might.
         for key in finished:
             storage.cell(key).shrink()
@@ -91,7 +107,7 @@ def deliver_waiting(experiment: Experiment, cells: Sequence[Cell], storage: Stor
     if untold:
         what = f"missing in MLflow: {counted(len(untold), 'trained cell')}"
         new_console().print(f"{what}: zetasweep run delivers from the checkpoints, without training", soft_wrap=True)
-    if not waiting:
+    if tracker is None or not waiting:
         new_console().print("nothing waits to be delivered")
         return Outcome.INCOMPLETE if untold else Outcome.DONE
     undelivered = _deliver(StartedSweep(experiment, cells, storage, tracker, runs), waiting)

@@ -3,6 +3,7 @@
 from orchestrator.tracking.artifacts import missing_of_model, missing_of_run
 from orchestrator.tracking.database import (
     NEWER_REMEDY,
+    check_can_make,
     check_place,
     migrate,
     newer_than_installed,
@@ -26,6 +27,7 @@ __all__ = [
     "Ledger",
     "Tracker",
     "UntellableError",
+    "check_can_make",
     "check_place",
     "check_tellable",
     "described",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.errors import UserError
+from orchestrator.folders import try_writing
 from orchestrator.storage.atomic import temporary_of
 from orchestrator.uris import SQLITE_PREFIX
 from orchestrator.waiting import waiting_for
@@ -31,6 +32,24 @@ def check_place(database: Path, origin: str) -> None:
             f"{origin} = {SQLITE_PREFIX}{database}: {database.parent} is no folder",
             remedy=f"make it, or name another file; {origin} may be left out: SQLite in storage",
         )
+
+
+def check_can_make(database: Path, origin: str) -> None:
+    """Refuse a file that is not there and cannot be made.
+
+    Raises:
+        UserError: As `check_place`, or its folder cannot be written to.
+    """
+    check_place(database, origin)
+    if database.exists():
+        return
+    try:
+        try_writing(database.parent)
+    except OSError as error:
+        raise UserError(
+            f"{origin} = {SQLITE_PREFIX}{database}: {database.parent} cannot be written to ({error.strerror or error})",
+            remedy=f"mend its permissions, or name another file; {origin} may be left out: SQLite in storage",
+        ) from error
 
 
 def check_schema(database: Path) -> None:

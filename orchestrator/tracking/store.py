@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from orchestrator.credentials import moved_to_environment, without_secrets
 from orchestrator.environment import TRACKING_URI, set_for
 from orchestrator.errors import TrackingError, UserError
-from orchestrator.tracking.database import check_place, check_schema
+from orchestrator.tracking.database import check_can_make, check_schema
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.uris import database_of, is_server, is_sqlite
 from orchestrator.waiting import waiting_for
@@ -151,7 +151,7 @@ def _check_sqlite(uri: str, origin: str) -> None:
     if path is None:
         # Another folder would be another, empty store.
         raise UserError(f"{origin} = {uri}: its path is not absolute", remedy="write sqlite:////PATH")
-    check_place(path, origin)
+    check_can_make(path, origin)
     try:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("pragma schema_version")

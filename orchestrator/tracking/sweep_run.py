@@ -83,33 +83,38 @@ class SweepRun:
             TrackingError: MLflow does not answer, or does not take the sweep's files.
         """
         with self._store.answering():
-            name = experiment.tracked_in
-            known = self._client.get_experiment_by_name(name)
-            if known is None:
+            self._experiment_id = self._known_experiment(experiment)
+            if self._experiment_id is None:
                 location = self._new_location(experiment)
                 if location is not None:
                     named = "storage" if isinstance(self._artifacts, Path) else "tracking.artifacts"
                     check_location(self._store, location, origin=named)
-                experiment_id = self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_KIND)
-            elif known.lifecycle_stage == LifecycleStage.DELETED:
-                raise UserError(
-                    f"tracking.experiment = {name}: it was deleted in MLflow",
-                    remedy=f"restore it (mlflow experiments restore -x {known.experiment_id}) or name another with "
-                    "-o tracking.experiment=NAME",
+                self._experiment_id = self._client.create_experiment(
+                    experiment.tracked_in, artifact_location=location, tags=EXPERIMENT_KIND
                 )
-            else:
-                experiment_id = known.experiment_id
-            self._experiment_id = experiment_id
             run = self._earlier(experiment)
             self._refuse_second_owner(run, runs)
             if run is None:
                 tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | git_tags()
-                run = self._client.create_run(experiment_id, tags=tags)
+                run = self._client.create_run(self.experiment_id, tags=tags)
             self._run_id = run.info.run_id
             self._client.update_run(self._run_id, status="RUNNING")
             self._take_lease(experiment)
             self._at_work.enter_context(heartbeats(self._beat))
             self._log_files(experiment)
+
+    def driver_at_work(self, experiment: Experiment, runs: Mapping[str, CellRun]) -> str | None:
+        """Return which other driver would have `open` refuse now, in words; None if none would. Nothing is written.
+
+        Raises:
+            UserError: The MLflow experiment was deleted.
+            TrackingError: MLflow does not answer.
+        """
+        with self._store.answering():
+            self._experiment_id = self._known_experiment(experiment)
+            run = self._earlier(experiment) if self._experiment_id is not None else None
+            owner = self._second_owner(run, runs)
+            return described(owner) if owner is not None else None
 
     def close(self, *, complete: bool) -> None:
         """End the run, if it was opened; if the store does not answer, say that it stays open."""
@@ -159,6 +164,17 @@ class SweepRun:
             if run is not None and run.info.status != "FINISHED" and not is_leased(run.data.tags):
                 self._client.set_terminated(run.info.run_id, "FINISHED")
 
+    def _known_experiment(self, experiment: Experiment) -> str | None:
+        """Return the id of the MLflow experiment; None if there is none, UserError if it was deleted."""
+        known = self._client.get_experiment_by_name(experiment.tracked_in)
+        if known is not None and known.lifecycle_stage == LifecycleStage.DELETED:
+            raise UserError(
+                f"tracking.experiment = {experiment.tracked_in}: it was deleted in MLflow",
+                remedy=f"restore it (mlflow experiments restore -x {known.experiment_id}) or name another with "
+                "-o tracking.experiment=NAME",
+            )
+        return str(known.experiment_id) if known is not None else None
+
     def _earlier(self, experiment: Experiment) -> Run | None:
         return next(self._found(experiment), None)
 
@@ -166,12 +182,17 @@ class SweepRun:
         query = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'"
         return self._store.search(query, [self.experiment_id])
 
-    def _refuse_second_owner(self, run: Run | None, runs: Mapping[str, CellRun]) -> None:
-        """Raise UserError if another driver has the lease on `run` or on the run of one of the cells."""
+    def _second_owner(self, run: Run | None, runs: Mapping[str, CellRun]) -> str | None:
+        """Return the other driver that has the lease on `run` or on the run of one of the cells; None if none has."""
         others = owners_at_work(self._store) - {self.owner}
-        owner = run.data.tags.get(OWNER) if run is not None else None
-        if owner not in others:
-            owner = next((run.owner for run in runs.values() if run.status == "running" and run.owner in others), None)
+        owner: str | None = run.data.tags.get(OWNER) if run is not None else None
+        if owner in others:
+            return owner
+        return next((run.owner for run in runs.values() if run.status == "running" and run.owner in others), None)
+
+    def _refuse_second_owner(self, run: Run | None, runs: Mapping[str, CellRun]) -> None:
+        """Raise UserError if there is a second owner."""
+        owner = self._second_owner(run, runs)
         if owner is not None:
             raise UserError(
                 f"MLflow at {self._store.shown_uri}: a sweep of the same cells is at work: {described(owner)}",

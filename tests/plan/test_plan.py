@@ -75,8 +75,8 @@ def test_what_the_training_set_cannot_give_is_refused_before_anything_starts(tmp
         check_inputs(make_experiment(tmp_path, DIGITS, many, few))
     first, remedy, second, lower = str(refused.value).splitlines()
     assert remedy.startswith("  remedy:  Set dataset.num_train from 20 to ")
+    assert first.startswith("x.yaml: dataset = digits(num_train=99999): num_train=99999 is not possible")
     assert second.startswith("x.yaml: dataset = digits(num_train=60): ")
-    assert "num_train=99999 is not possible" in first
     assert lower.startswith("  remedy:  lower train.batch_size_per_worker")
     assert (
         "digits(num_train=60): the training split has 50 images, fewer than one global batch of 1 worker x 64" in second
@@ -141,6 +141,15 @@ def test_settings_without_effect_are_said(tmp_path: Path, train: dict[str, Any],
     experiment = make_experiment(tmp_path).model_copy(update={"train": settings})
     lines = plan_lines(make_plan(experiment, make_cells(ERM), {}, LAYOUT), experiment)
     assert re.findall(r"(train\.\w+) has no effect with train\.", "\n".join(lines)) == expected
+
+
+def test_a_disk_that_is_too_small_is_said(tmp_path: Path) -> None:
+    experiment = make_experiment(tmp_path).model_copy(update={"storage": tmp_path / "not" / "there"})
+    plan = make_plan(experiment, make_cells(ERM), {}, LAYOUT)
+    assert " are free in " not in "\n".join(plan_lines(plan, experiment))
+    lines = plan_lines(replace(plan, disk_peak_bytes=10**18), experiment)
+    (warning,) = [line for line in lines if line.startswith("warning:")]
+    assert warning.endswith(f" are free in {experiment.storage}, fewer than that")
 
 
 OF_DIGITS = (

@@ -66,6 +66,22 @@ def test_the_parent_of_a_killed_driver_is_mended(
     assert run.info.status == "FINISHED"
 
 
+def test_who_would_have_it_refused_is_known_without_writing(
+    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with two_drivers(uri, tmp_path, monkeypatch) as (looking, other):
+        assert looking.sweep.driver_at_work(experiment, {}) is None
+        assert MlflowClient(uri).get_experiment_by_name("sample") is None
+        other.sweep.open(experiment, {})
+        found = looking.sweep.driver_at_work(experiment, {})
+        assert found is not None
+        assert found == ownership.described(other.sweep.owner)
+        with pytest.raises(UserError, match=found):
+            looking.sweep.open(experiment, {})
+        other.sweep.close(complete=False)
+        assert looking.sweep.driver_at_work(experiment, {}) is None
+
+
 def test_credentials_in_the_uri_are_not_written_down(tmp_path: Path, experiment: Experiment, tracker: Tracker) -> None:
     secret = experiment.model_copy(
         update={"tracking": experiment.tracking.model_copy(update={"uri": "http://me:hunter2@host"})}
