@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from augment import AUGMENTATIONS, ParameterError, check_parameter, parameters
+from orchestrator.errors import nearest
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.axes import entries, split_entry, without_repeats
 from orchestrator.experiment.problems import NOT_GIVEN, Problems
@@ -64,6 +65,7 @@ def _expand(
     for parameter, values in choices.items():
         for choice in values:
             _check_choice(problems, name, parameter, choice, batch_size=batch_size)
+        without_repeats(problems, [(choice.key, choice.written, choice.value) for choice in values])
     if len(problems.noted) > before or not all(choices.values()):
         return []
     combinations = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
@@ -90,7 +92,9 @@ def _choices(
             found.append(_Choice(item_key, item, item))
         else:
             words = "a number, or batch" if field.name == "num_mixed" else "a number"
-            problems.add(item_key, item, allowed=words, remedy="Change it; a list of values is swept.")
+            meant = nearest(str(item), [WHOLE_BATCH]) if field.name == "num_mixed" else None
+            remedy = f"Did you mean {meant}?" if meant else "Change it; a list of values is swept."
+            problems.add(item_key, item, allowed=words, remedy=remedy)
     return found
 
 

@@ -17,6 +17,8 @@ from orchestrator.errors import ConfigError, Problem, nearest
 COMMAND_LINE = "-o"
 NOT_GIVEN = object()
 _SHOWN_CHARACTERS = 100
+# What YAML 1.1 takes for a truth value, and this reader for a text.
+_TRUTH = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 class Problems:
@@ -93,7 +95,9 @@ class Problems:
             remedy = refused.remedy or _remedy(value, context, default)
             self.add(key, value, allowed=refused.allowed, remedy=remedy)
         else:
-            self.add(key, value, allowed=allowed, remedy=_remedy(value, context, default))
+            self.add(
+                key, value, allowed=allowed, remedy=_hint(kind, value, default) or _remedy(value, context, default)
+            )
 
     def raise_if_any(self) -> None:
         """Raise ConfigError with everything noted so far."""
@@ -125,6 +129,15 @@ def _section_in(model: type[BaseModel], field: str) -> type[BaseModel] | None:
     annotation = model.model_fields[field].annotation if field in model.model_fields else None
     kinds = get_args(annotation) or (annotation,)
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _hint(kind: str, value: object, default: object) -> str:
+    """Return how a word of another language than this YAML is written; empty if it is none."""
+    word = value.lower() if isinstance(value, str) else ""
+    if kind == "bool_type" and word in _TRUTH:
+        return f"Write {_TRUTH[word]}."
+    # Whatever may be null is null where nothing is said.
+    return "Write null, or leave it out." if default is None and word == "none" else ""
 
 
 def _remedy(value: object, context: dict[str, Any], default: object) -> str:

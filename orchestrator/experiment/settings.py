@@ -6,6 +6,7 @@ The description of a field is what a user is told is allowed there.
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -124,8 +125,10 @@ class TrainSettings(Frozen):
     def _milestones_are_reached(cls, milestones: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         if info.data.get("schedule") == "multistep" and not milestones:
             raise refuse("at least one epoch with train.schedule=multistep", "List the epochs or use cosine.")
-        if list(milestones) != sorted(set(milestones)):
-            raise refuse("rising epochs, each once", "Sort the list and remove repetitions.")
+        for index, (before, epoch) in enumerate(pairwise(milestones), start=1):
+            if epoch <= before:
+                places = f"milestones[{index}] = {epoch} after milestones[{index - 1}] = {before}"
+                raise refuse(f"rising epochs, each once, instead of {places}", "Sort the list and remove repetitions.")
         epochs = info.data.get("epochs")
         if milestones and epochs is not None and milestones[-1] >= epochs:
             raise refuse(f"epochs below train.epochs={epochs}", "Lower the last milestone or raise train.epochs.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -18,7 +19,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     YAML 1.1, which PyYAML reads, takes ``5e-4`` for a text, ``no`` for false, ``010`` for 8, ``1:30`` for 90 and
     ``2024-01-01`` for a date. Here plain numbers are decimal, true and false are the only truth values, and every other
-    word is a text. A repeated key is noted; PyYAML would silently keep the last.
+    word is a text.
     """
 
     # The stubs take this for a variable of the instance; PyYAML reads it from the class.
@@ -31,27 +32,6 @@ class _StrictLoader(yaml.SafeLoader):
             *(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "seq", "map")),
         )
     }
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.repeated: list[tuple[str, int, int]] = []
-        self._checked: set[yaml.MappingNode] = set()
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        # Only before `<<` is merged in: what a mapping takes over from another one it may replace.
-        if node not in self._checked:
-            self._checked.add(node)
-            self._note_repeated(node)
-        super().flatten_mapping(node)
-
-    def _note_repeated(self, node: yaml.MappingNode) -> None:
-        first_lines: dict[str, int] = {}
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode):
-                line = key_node.start_mark.line + 1
-                if key_node.value in first_lines:
-                    self.repeated.append((key_node.value, first_lines[key_node.value], line))
-                first_lines.setdefault(key_node.value, line)
 
 
 for _tag, _pattern, _first in (
@@ -95,16 +75,41 @@ def read_yaml(path: Path, problems: Problems) -> dict[str, Any]:
 
 
 def parse(text: str) -> tuple[Any, list[tuple[str, int, int]]]:
-    """Return the one document in `text` and, for each repeated key, its name and both lines."""
+    """Return the one document in `text` and, for each repeated key, its dotted name and both lines: PyYAML would
+    silently keep the last.
+    """
     try:
         loader = _StrictLoader(text)
         try:
-            return loader.get_single_data(), loader.repeated
+            node = loader.get_single_node()
+            # Before `<<` is merged in: what a mapping takes over from another one it may replace.
+            repeated = list(_repeated(node, "", set()))
+            return None if node is None else loader.construct_document(node), repeated
         finally:
             loader.dispose()
     except (ValueError, KeyError, RecursionError) as error:
         # What PyYAML lets through: `!!int abc`, `!!bool maybe`, a thousand brackets.
         raise yaml.YAMLError(f"{type(error).__name__}: {error}") from error
+
+
+def _repeated(node: yaml.Node | None, key: str, seen: set[yaml.Node]) -> Iterator[tuple[str, int, int]]:
+    """Yield the keys that stand twice in a mapping, at `key` and below; what is repeated by an alias is seen once."""
+    if node is None or node in seen:
+        return
+    seen.add(node)
+    if isinstance(node, yaml.SequenceNode):
+        for index, entry in enumerate(node.value):
+            yield from _repeated(entry, f"{key}[{index}]", seen)
+    elif isinstance(node, yaml.MappingNode):
+        first_lines: dict[str, int] = {}
+        for key_node, entry in node.value:
+            name, line = key_node.value, key_node.start_mark.line + 1
+            if isinstance(key_node, yaml.ScalarNode):
+                below = f"{key}.{name}" if key else name
+                if name in first_lines:
+                    yield below, first_lines[name], line
+                first_lines.setdefault(name, line)
+                yield from _repeated(entry, below, seen)
 
 
 def describe(error: yaml.YAMLError, text: str) -> str:

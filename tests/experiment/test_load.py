@@ -114,6 +114,28 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
             "parameters of zeta_mixup",
         ),
         ({"tracking": "{url: x}"}, "tracking.url", "x", "Did you mean uri?"),
+        ({"train": "{clip_grad_norm: None}"}, "train.clip_grad_norm", "None", "Write null"),
+        ({"dataset": "{digits: {num_train: none}}"}, "dataset.digits.num_train", "none", "Write null"),
+        ({"dataset": "{digits: {hflip: yes}}"}, "dataset.digits.hflip", "'yes'", "Write true"),
+        ({"dataset": "{digits: {rot90: 'Off'}}"}, "dataset.digits.rot90", "'Off'", "Write false"),
+        (
+            {"augment": "{zeta_mixup: {gamma: 2, num_mixed: [4, Batch]}}"},
+            "augment.zeta_mixup.num_mixed[1]",
+            "Batch",
+            "Did you mean batch?",
+        ),
+        (
+            {"augment": "[erm, {zeta_mixup: {gamma: [2, 3, 2.0], num_mixed: 4}}]"},
+            "augment[1].zeta_mixup.gamma[2]",
+            "2.0",
+            "The same cells come from augment[1].zeta_mixup.gamma[0] = 2: remove one of the two.",
+        ),
+        (
+            {"train": "{schedule: multistep, milestones: [1, 3, 3]}"},
+            "train.milestones",
+            "[1, 3, 3]",
+            "rising epochs, each once, instead of milestones[2] = 3 after milestones[1] = 3",
+        ),
         ({"name": None}, "name", "", "It is missing"),
         ({"name": "2024"}, "name", "2024", "letters, digits"),
         ({"storage": "[a]"}, "storage", "[a]", "the path of the folder"),
@@ -238,13 +260,13 @@ def test_mistake_is_named_with_key_value_and_remedy(
         ("{gamma: 2, num_mixed: all}", "num_mixed", "all", "a number, or batch"),
         ("{gamma: 2, num_mixed: 65}", "num_mixed", "65", "2 to train.batch_size_per_worker=64"),
         ("{gamma: 2}", "num_mixed", "", "It is missing"),
-        ("{gamma: 2, num_mixed: [64, batch]}", "", "{gamma: 2, num_mixed: batch}", "{gamma: 2, num_mixed: 64}"),
-        ("{gamma: [2, 2.0], num_mixed: 4}", "", "{gamma: 2.0, num_mixed: 4}", "{gamma: 2, num_mixed: 4}"),
+        ("{gamma: 2, num_mixed: [64, batch]}", "num_mixed[1]", "batch", "num_mixed[0] = 64: remove"),
+        ("{gamma: [2, 2.0], num_mixed: 4}", "gamma[1]", "2.0", "gamma[0] = 2: remove one"),
     ],
 )
 def test_mistake_in_zeta_mixup(tmp_path: Path, options: str, key: str, value: str, words: str) -> None:
     (problem,) = problems(tmp_path, augment=f"{{zeta_mixup: {options}}}")
-    assert (problem.key, problem.value) == (f"augment.zeta_mixup{f'.{key}' if key else ''}", value)
+    assert (problem.key, problem.value) == (f"augment.zeta_mixup.{key}", value)
     assert words in str(problem)
 
 
@@ -300,7 +322,7 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
                     "train.epochs",
                     "train.lr",
                     "train.lr_decay",
-                    "lr_decay",
+                    "train.lr_decay",
                     "resources.workers",
                     "resources.slots",
                     "tracking",

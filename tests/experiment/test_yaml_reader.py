@@ -130,8 +130,10 @@ def test_folder_is_refused(tmp_path: Path) -> None:
     ("text", "key", "remedy"),
     [
         ("name: x\nseed: 0\nname: y\n", "name", "line 1 and in line 3"),
-        ("train: {lr: 1, epochs: 2, lr: 3}\n", "lr", "line 1 twice"),
-        ("a:\n  - {b: 1}\n  - c: 1\n    d: 2\n    c: 3\n", "c", "line 3 and in line 5"),
+        ("train: {lr: 1, epochs: 2, lr: 3}\n", "train.lr", "line 1 twice"),
+        ("a:\n  - {b: 1}\n  - c: 1\n    d: 2\n    c: 3\n", "a[1].c", "line 3 and in line 5"),
+        ("a: &a {x: 1, x: 2}\nb: [*a, *a]\n", "a.x", "line 1 twice"),
+        ("a: {b: [[{c: {d: 1, d: 2}}]]}\n", "a.b[0][0].c.d", "line 1 twice"),
     ],
 )
 def test_repeated_keys_are_noted(tmp_path: Path, text: str, key: str, remedy: str) -> None:
