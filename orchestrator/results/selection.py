@@ -74,6 +74,20 @@ class Selection:
         """The chosen configuration; None if nothing is eligible."""
         return self.ranked[0] if self.ranked else None
 
+    @property
+    def tied(self) -> tuple[Candidate, ...]:
+        """The other configurations that are as good as the chosen one."""
+        return tuple(other for other in self.ranked[1:] if other.mean == self.ranked[0].mean)
+
+    @property
+    def tied_cells(self) -> tuple[Cell, ...]:
+        """The other cells of the chosen configuration that are as good as the chosen one."""
+        best, cell = self.best, self.cell
+        if best is None or cell is None:
+            return ()
+        value = best.values[cell.replicate]
+        return tuple(other for other in best.cells if other != cell and best.values[other.replicate] == value)
+
 
 def select(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str = "error") -> list[Selection]:
     """Choose for each data set the configuration with the best mean over seeds on validation.

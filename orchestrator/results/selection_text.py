@@ -28,11 +28,14 @@ def _selection_lines(selection: Selection) -> Iterator[str]:
     else:
         yield f"{selection.dataset}: {best.label}"
         seeds = f"n={len(best.values)}"
+        if selection.tied:
+            others = "; ".join(candidate.label for candidate in selection.tied)
+            yield f"  tie: as good on validation are {others}: the first in the file is chosen"
         yield f"  validation {metric.name}: {amount(best.mean, best.std)}, {seeds} (the choice looks at nothing else)"
         yield f"  test {metric.name}: {amount(selection.test_mean, selection.test_std)} (for information)"
         run = f"run {selection.run_id}" if selection.run_id else "not in MLflow yet: zetasweep run delivers it"
         where = f"(cell {selection.cell.key}, {run})"
-        yield f"  best on validation: {selection.cell.replicate.label} {where}"
+        yield f"  best on validation: {selection.cell.replicate.label}{_tied_cells(selection)} {where}"
         if selection.model_uri:
             yield f"  its model: {selection.model_uri}"
         for second in selection.ranked[1:2]:
@@ -43,3 +46,9 @@ def _selection_lines(selection: Selection) -> Iterator[str]:
         n, planned = len(candidate.values), len(candidate.cells)
         reason = f"{n} of {planned} seeds done" if n < planned else "its metric is not finite"
         yield f"  not eligible: {candidate.label}: {reason}"
+
+
+def _tied_cells(selection: Selection) -> str:
+    labels = [cell.replicate.label for cell in selection.tied_cells]
+    verb = "is" if len(labels) == 1 else "are"
+    return f", and {', '.join(labels)} {verb} as good: the first is taken" if labels else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
 from shown import text_of
 from sweep_samples import ERM, MIXUP, ZETA, make_cells, runs_with
 
@@ -34,3 +35,23 @@ def test_selection_of_nothing() -> None:
     assert "digits: nothing to select, no configuration has all its seeds done" in text
     assert "not eligible: convnet, erm: 0 of 3 seeds done" in text
     assert "not eligible: convnet, mixup(alpha=1.0): its metric is not finite" in text
+
+
+def test_ties_are_said() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    # Each the same number of errors, spread differently over the seeds.
+    runs = runs_with(cells, {ERM: (0.1, 0.2, 0.3), MIXUP: (0.3, 0.1, 0.2), ZETA: (0.2, 0.2, 0.2)}, metric="best/error")
+    text = text_of(render_selection(select(cells, runs)), 200)
+    assert text.splitlines()[0] == "digits: convnet, erm"
+    tie = "tie: as good on validation are convnet, mixup(alpha=1.0); convnet, zeta_mixup(gamma=2.8, num_mixed=4)"
+    assert f"{tie}: the first in the file is chosen" in text
+    assert "as good: the first is taken" not in text
+
+
+@pytest.mark.parametrize(("values", "equal"), [((0.2, 0.2, 0.2), "seed=1, seed=2 are"), ((0.1, 0.1, 0.3), "seed=1 is")])
+def test_seeds_that_tie_are_said(values: tuple[float, ...], equal: str) -> None:
+    cells = make_cells(ERM, MIXUP)
+    runs = runs_with(cells, {ERM: values, MIXUP: (0.4, 0.3, 0.4)}, metric="best/error")
+    text = text_of(render_selection(select(cells, runs)), 200)
+    assert "tie:" not in text
+    assert f"best on validation: seed=0, and {equal} as good: the first is taken (cell " in text
