@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from augment import ColorJitter, RandomResizedCrop, TrainTransform
 from orchestrator.data import DATASETS
-from orchestrator.experiment.field_types import Bool, Count, Frozen, Integer, Real, Text, call_of, refuse
+from orchestrator.experiment.field_types import TEXT_PATTERN, Bool, Count, Frozen, Integer, Real, Text, call_of, refuse
 
 VAL_FRACTION = 0.1
 # The field of what an experiment file calls ``name``: that of the field is the data set's in the registry.
@@ -30,7 +30,9 @@ def _inside(folder: str) -> str:
     return str(path)
 
 
-_PathInside = Annotated[Text, AfterValidator(_inside)]
+# The same for editors, as a JSON schema says it.
+_INSIDE_PATTERN = r"^(?![/~])(?!(?:[\s\S]*/)?\.\.(?:/|$))" + TEXT_PATTERN.removeprefix("^")
+_PathInside = Annotated[Text, Field(json_schema_extra={"pattern": _INSIDE_PATTERN}), AfterValidator(_inside)]
 
 _Range = tuple[Real, Real]
 # In pixels: photographs of skin have up to 6,000.

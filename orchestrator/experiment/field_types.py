@@ -17,6 +17,11 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # What would become folders of these names below the present one.
 _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*:/")
 
+# The same for editors, as a JSON schema says it: `Text`, and the path of a folder.
+_PRINTABLE_PATTERN = r"^(?![\s\S]*[\x00-\x1f\x7f-\x9f])"
+TEXT_PATTERN = rf"{_PRINTABLE_PATTERN}[\s\S]*\S"
+_PATH_PATTERN = rf"{_PRINTABLE_PATTERN}(?![A-Za-z][A-Za-z0-9+.-]*:/)[\s\S]"
+
 
 def _printable(value: str) -> str:
     if _CONTROL.search(value):
@@ -57,9 +62,14 @@ def refuse(allowed: str, remedy: str) -> PydanticCustomError:
 Integer = Annotated[int, Field(strict=True)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Bool = Annotated[bool, Field(strict=True)]
-Text = Annotated[str, Field(min_length=1), AfterValidator(_printable), AfterValidator(_not_blank)]
+Text = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"pattern": TEXT_PATTERN}),
+    AfterValidator(_printable),
+    AfterValidator(_not_blank),
+]
 Count = Annotated[int, Field(strict=True, ge=1)]
-AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
+AbsolutePath = Annotated[Path, Field(json_schema_extra={"pattern": _PATH_PATTERN}), BeforeValidator(_absolute)]
 
 
 class Frozen(BaseModel):

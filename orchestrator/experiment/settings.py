@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -19,6 +19,7 @@ from orchestrator.environment import DATA_DIR, TRACKING_URI
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.field_types import (
+    TEXT_PATTERN,
     AbsolutePath,
     Count,
     Frozen,
@@ -217,10 +218,16 @@ class Resources(Frozen):
         return backend
 
 
+# For editors, as a JSON schema says it: a SQLite file with an absolute path, and no password.
+_URI_PATTERN = (
+    r"^(?:sqlite:////|(?![Ss][Qq][Ll][Ii][Tt][Ee][+:]))(?!.*//[^/@\s]*:[^/@\s]+@)" + TEXT_PATTERN.removeprefix("^")
+)
+
+
 class Tracking(Frozen):
     """Where MLflow keeps the runs, and under which name; None means the experiment's."""
 
-    uri: Text | None = Field(
+    uri: Annotated[Text, Field(json_schema_extra={"pattern": _URI_PATTERN})] | None = Field(
         title="the MLflow store",
         default=None,
         description="an MLflow tracking URI without a password; null for MLFLOW_TRACKING_URI or else sqlite in storage",

@@ -13,6 +13,7 @@ from orchestrator.experiment.dataset_spec import DatasetSpec, written
 from orchestrator.experiment.settings import Experiment, General
 from orchestrator.models.registry import MODELS
 from tools.reference.fields import properties
+from tools.reference.rules import dataset_rules, resources_rules, train_rules
 from tools.reference.yaml_keys import SECTIONS, parameter_range
 
 Schema = dict[str, Any]
@@ -29,12 +30,13 @@ def experiment_schema() -> Schema:
     """Return the schema."""
     definitions = {
         "dataset": _alternatives({name: _dataset(name) for name in DATASETS}, needy=_needs_path),
-        "model": {"type": "string", "minLength": 1, "examples": [*MODELS, "shufflenet_v2_x0_5"]},
+        "model": {"type": "string", "pattern": "^[a-z0-9_]+$", "examples": [*MODELS, "shufflenet_v2_x0_5"]},
         "augment": _alternatives(
             {name: _augmentation(make) for name, make in AUGMENTATIONS.items()}, needy=_needs_parameter
         ),
         "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
         "options": _option_definitions(),
+        "dataset_rules": {"allOf": dataset_rules()},
     }
     swept = {}
     for name in ("dataset", "model", "augment", "seed"):
@@ -45,6 +47,7 @@ def experiment_schema() -> Schema:
             **_one_or_more({"$ref": f"#/definitions/{name}"}),
         }
     sections = {name: {**_mapping(properties(model)), "type": ["object", "null"]} for name, model in SECTIONS.items()}
+    sections["train"]["allOf"], sections["resources"]["allOf"] = train_rules(), resources_rules()
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "An experiment of zetasweep",
@@ -92,8 +95,13 @@ def _dataset(name: str) -> Schema:
     for option in DatasetSpec.options_of(name):
         own = {**fields[option], "default": getattr(info, option, None)}
         options[option] = own if option in OWN_DEFAULTS else {"$ref": f"#/definitions/options/{option}"}
-    needed: list[str] | None = [info.path_option] if info.path_option else None
-    return {**_mapping(options, required=needed), **_empty_too(needed), "description": info.description}
+    needed: list[str] | None = None
+    if info.path_option:
+        needed = [info.path_option]
+        # Not null, as elsewhere.
+        options[info.path_option] = {"allOf": [options[info.path_option], {"type": "string"}]}
+    rules = {"allOf": [{"$ref": "#/definitions/dataset_rules"}]}
+    return {**_mapping(options, required=needed), **_empty_too(needed), **rules, "description": info.description}
 
 
 def _augmentation(make: type[Augmentation]) -> Schema:
