@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.environment import TRACKING_URI
+from orchestrator.errors import UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE
 from orchestrator.experiment import Cell, Experiment, expand, load_experiment
 from orchestrator.records import CellRun
 from orchestrator.storage import Storage
-from orchestrator.uris import database_of
+from orchestrator.uris import IN_ADDRESSES, database_of, names_itself
 
 
 class Opened:
@@ -29,7 +30,7 @@ class Opened:
         origin: What the user gave `tracking_uri` in.
 
     Raises:
-        ConfigError: Anything is wrong with file or overrides.
+        UserError: Anything is wrong with file or overrides.
     """
 
     def __init__(self, path: str, overrides: Sequence[str]) -> None:
@@ -39,6 +40,12 @@ class Opened:
         # What the file says goes first; MLflow's own variable may hold a password, and the file may not.
         self.origin = "tracking.uri" if self.experiment.tracking.uri else TRACKING_URI
         self.tracking_uri = self.experiment.tracking.uri or os.environ.get(TRACKING_URI)
+        if not self.tracking_uri and not names_itself(self.storage.database):
+            raise UserError(
+                f"storage = {self.storage.root}: MLflow's SQLite file cannot lie there",
+                allowed=IN_ADDRESSES,
+                remedy="name another folder with -o storage=PATH, or another store with -o tracking.uri=URI",
+            )
 
     @property
     def database(self) -> Path | None:

@@ -40,7 +40,7 @@ def _absolute(value: object) -> Path:
         raise ValueError("not a path")
     if is_address(str(value)):
         raise refuse("a path, no address", "Write the path of a folder; mount what lies elsewhere.")
-    return Path(absolute(_printable(str(value))))
+    return Path(absolute(str(value)))
 
 
 def is_address(value: str) -> bool:
@@ -49,8 +49,15 @@ def is_address(value: str) -> bool:
 
 
 def absolute(path: str) -> str:
-    """Return `path` seen from the folder of the command, with ``~`` replaced."""
-    return os.path.abspath(os.path.expanduser(path))
+    """Return `path` seen from the folder of the command, with ``~`` replaced.
+
+    Raises:
+        PydanticCustomError: Nobody knows what its ``~`` is, or it has control characters, with the present folder.
+    """
+    if (expanded := os.path.expanduser(path)).startswith("~"):
+        # It would become a folder of this name below the present one.
+        raise refuse("a path whose ~ is known", "Write it out: there is no such user, or no home folder.")
+    return _printable(os.path.abspath(expanded))
 
 
 def refuse(allowed: str, remedy: str) -> PydanticCustomError:

@@ -11,7 +11,7 @@ import yaml
 from orchestrator.credentials import NO_CREDENTIALS, PLACES, is_secret_name, mentions_secret, without_secrets
 from orchestrator.errors import Problem
 from orchestrator.experiment.problems import COMMAND_LINE, NOT_GIVEN, Problems
-from orchestrator.experiment.yaml_reader import describe, parse
+from orchestrator.experiment.yaml_reader import describe, left_out, parse
 
 _OVERRIDE = re.compile(r"\s*(?P<key>\w[\w-]*(?:\[\d+\]|\.\w[\w-]*)*)\s*=(?P<value>.*)", re.DOTALL)
 _STEP = re.compile(r"\[(\d+)\]|([\w-]+)")
@@ -45,6 +45,9 @@ def apply_overrides(
             continue
         key, text = match["key"], match["value"]
         try:
+            if lost := left_out(text):
+                _note(problems, key, text, allowed="a YAML value", remedy=f"{lost}: quote it, -o '{key}=\"...\"'")
+                continue
             value, repeated = parse(text)
             if repeated:
                 raise yaml.YAMLError(f"the key {repeated[0][0]} stands there twice")

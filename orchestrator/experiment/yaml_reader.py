@@ -112,6 +112,19 @@ def _repeated(node: yaml.Node | None, key: str, seen: set[yaml.Node]) -> Iterato
                 yield from _repeated(entry, below, seen)
 
 
+def left_out(text: str) -> str:
+    """Return what of a value YAML would leave out, in words; empty if all of it counts."""
+    tokens = list(yaml.scan(text, _StrictLoader))
+    written = [token for token in tokens if token.start_mark.index < token.end_mark.index]
+    end = max((token.end_mark.index for token in written), default=0)
+    if text[end:].strip().startswith("#"):
+        return "YAML takes what begins with # for a comment"
+    kinds = {type(token) for token in tokens}
+    # A name that is used is meant as one.
+    is_lost = yaml.AnchorToken in kinds and yaml.AliasToken not in kinds
+    return "YAML takes what begins with & for a name" if is_lost else ""
+
+
 def describe(error: yaml.YAMLError, text: str) -> str:
     """Return where and why `text` cannot be read; not why if it may hold a credential, which the reason would quote."""
     where, why = "as YAML", " ".join(str(error).split())

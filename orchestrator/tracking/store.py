@@ -21,7 +21,7 @@ from orchestrator.environment import TRACKING_URI, set_for
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.tracking.database import check_can_make, check_schema
 from orchestrator.tracking.errors import kind_and_message
-from orchestrator.uris import database_of, is_server, is_sqlite
+from orchestrator.uris import IN_ADDRESSES, database_of, is_server, is_sqlite, names_itself
 from orchestrator.waiting import waiting_for
 
 logger = logging.getLogger(__name__)
@@ -151,6 +151,8 @@ def _check_sqlite(uri: str, origin: str) -> None:
     if path is None:
         # Another folder would be another, empty store.
         raise UserError(f"{origin} = {uri}: its path is not absolute", remedy="write sqlite:////PATH")
+    if not names_itself(path):
+        raise UserError(f"{origin} = {uri}: it may mean another file", allowed=IN_ADDRESSES, remedy="name another")
     check_can_make(path, origin)
     try:
         with closing(sqlite3.connect(path)) as connection:
