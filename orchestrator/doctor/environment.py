@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
@@ -14,6 +15,7 @@ from orchestrator.doctor.finding import Finding, Line, refused
 from orchestrator.errors import UserError
 from orchestrator.experiment import Experiment
 from orchestrator.plan import check_inputs
+from orchestrator.shadows import PACKAGES, REMEDY, shadows
 from orchestrator.storage import Storage
 
 DISTRIBUTION = "zetasweep"
@@ -42,6 +44,13 @@ def examine_versions() -> Iterator[Line]:
                 yield _unsuitable(requirement.name, found or "missing", str(requirement.specifier))
     shown = ", ".join(f"{name} {_installed(name)}" for name in (DISTRIBUTION, *SHOWN))
     yield f"{shown}, Python {platform.python_version()}"
+
+
+def examine_path() -> Iterator[Line]:
+    """Find modules of the user's that are imported in place of others."""
+    for shadow in shadows():
+        ours = shadow.name in PACKAGES or shadow.name in sys.stdlib_module_names
+        yield Finding("a module that hides another", str(shadow), REMEDY, severity="error" if ours else "note")
 
 
 def examine_inputs(experiment: Experiment) -> Iterator[Line]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.doctor.artifacts import examine_artifacts, examine_best_weights
 from orchestrator.doctor.database import examine_schema
 from orchestrator.doctor.disk import examine_disk
-from orchestrator.doctor.environment import examine_access, examine_inputs, examine_versions
+from orchestrator.doctor.environment import examine_access, examine_inputs, examine_path, examine_versions
 from orchestrator.doctor.files import examine_storage
 from orchestrator.doctor.finding import Finding, Line
 from orchestrator.doctor.machine import examine_gpus, examine_placement
@@ -77,6 +77,7 @@ def examine(
 
 def _examine_environment(experiment: Experiment, storage: Storage, report: Report) -> Layout | None:
     report.take(examine_versions())
+    report.take(examine_path())
     report.take(examine_gpus(experiment.resources))
     placed, lines = examine_placement(experiment.resources, storage)
     report.take(lines)

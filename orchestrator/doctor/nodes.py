@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from orchestrator.doctor.finding import Finding, Line
+from orchestrator.shadows import REMEDY
 from orchestrator.sweep.probe import Answer, Exchange, Silence, ask_nodes
 
 MAX_SKEW_S = 2.0
@@ -51,6 +52,14 @@ def _examine(answer: Answer, ours: dict[str, str], storage: Path) -> Iterator[Li
     if others:
         differing = ", ".join(f"{package} {found} (here {ours[package]})" for package, found in others.items())
         yield Finding("other versions than here", f"{answer.node}: {differing}", "install the same on all nodes")
+    if not all(answer.packages.values()):
+        lacking = ", ".join(package for package, folder in answer.packages.items() if not folder)
+        yield Finding(
+            "a node that has no zetasweep", f"{answer.node}: {lacking}", "install it there: cells fail without"
+        )
+    elif len(set(answer.packages.values())) > 1:
+        where = ", ".join(f"{package} from {folder}" for package, folder in answer.packages.items())
+        yield Finding("a module that hides another", f"{answer.node}: {where}", REMEDY)
     if storage.is_dir() and not answer.sees_folder:
         yield Finding(
             "a node that does not see storage",

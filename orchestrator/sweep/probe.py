@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import first_line
+from orchestrator.shadows import PACKAGES
 from orchestrator.waiting import waiting_for
 
 _ROUNDS = 3
@@ -38,12 +38,14 @@ class Answer:
         exchanges: Of each time that it was asked.
         versions: Of the packages asked for; ``missing`` where there is none.
         sees_folder: Whether the folder asked for is there.
+        packages: The folder that each of zetasweep's packages is imported from; empty where there is none.
     """
 
     node: str
     exchanges: tuple[Exchange, ...]
     versions: dict[str, str]
     sees_folder: bool
+    packages: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,11 @@ def ask_nodes(packages: Sequence[str], folder: Path) -> Iterator[Answer | Silenc
             with waiting_for(f"{name} to answer"):
                 answers = [_exchange(ask) for _ in range(_ROUNDS)]
         except ray.exceptions.RayError as error:
-            yield Silence(name, first_line(error, at_most=300))
+            yield Silence(name, " ".join(str(error).split())[:1000] or type(error).__name__)
             continue
         _, last = answers[-1]
         exchanges = tuple(exchange for exchange, _ in answers)
-        yield Answer(name, exchanges, versions=last["versions"], sees_folder=last["folder"])
+        yield Answer(name, exchanges, versions=last["versions"], sees_folder=last["folder"], packages=last["packages"])
 
 
 def _exchange(ask: Callable[[], dict[str, Any]]) -> tuple[Exchange, dict[str, Any]]:
@@ -88,9 +90,12 @@ def _asking(node_id: str, packages: tuple[str, ...], folder: str) -> Callable[[]
     import ray  # as above
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    ours = PACKAGES
+
     # Inside a function, so that it is sent as it is: what is installed there is the question.
     def answer() -> dict[str, Any]:
         import importlib.metadata
+        import importlib.util
         import os
         import time
 
@@ -100,7 +105,11 @@ def _asking(node_id: str, packages: tuple[str, ...], folder: str) -> Callable[[]
                 installed[name] = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:
                 installed[name] = "missing"
-        return {"versions": installed, "folder": os.path.isdir(folder), "time_s": time.time()}
+        found = {}
+        for name in ours:
+            spec = importlib.util.find_spec(name)
+            found[name] = os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else ""
+        return {"versions": installed, "folder": os.path.isdir(folder), "packages": found, "time_s": time.time()}
 
     there = NodeAffinitySchedulingStrategy(node_id, soft=False)
     task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(answer)

@@ -47,3 +47,12 @@ def test_versions_that_do_not_suit(scene: Scene, tmp_path: Path, monkeypatch: py
     for said in ("install Python >=4", "install numpy <1", "nosuchpackage missing"):
         assert said in answer.out
     assert "install click" not in answer.out
+
+
+def test_what_hides_another_module(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "statistics.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "mine")
+    answer = scene.doctor()
+    assert answer.code == 1
+    assert f"statistics: {tmp_path / 'mine' / 'statistics.py'} hides " in answer.out
