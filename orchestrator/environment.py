@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 RAY_ADDRESS, RAY_AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_MODE"
+RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 DATA_DIR, CACHE_DIR = "ZETASWEEP_DATA", "ZETASWEEP_CACHE"
 PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
@@ -57,6 +58,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0", "local", "Ray listens on the network, not on loopback", forced=True
     ),
+    # Of processes that this one starts, e.g. those that decode images.
+    Setting("PYTHONSAFEPATH", "1", "program", "a random.py where the user stands is taken for Python's own"),
     Setting("RAY_USAGE_STATS_ENABLED", "0", "program", "Ray reports to its makers how it is used"),
     Setting("MLFLOW_DISABLE_TELEMETRY", "true", "program", "MLflow reports to its makers how it is used"),
     Setting("MLFLOW_LOGGING_LEVEL", "WARNING", "program", "MLflow prints a line for each thing that it does"),
@@ -110,7 +113,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("MLFLOW_TRACKING_USERNAME", "read by MLflow; set from the user in MLFLOW_TRACKING_URI"),
     Variable("MLFLOW_TRACKING_PASSWORD", "read by MLflow; set from the password in MLFLOW_TRACKING_URI"),
     Variable("MLFLOW_TRACKING_TOKEN", "read by MLflow: a token in place of user and password"),
-    Variable("RAY_AUTH_TOKEN", "read by Ray: the cluster's token; or RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token"),
+    Variable(RAY_AUTH_TOKEN, "read by Ray: the cluster's token; or RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token"),
+    Variable("RAY_TMPDIR", "where Ray keeps sockets and logs, if it can; or TMPDIR, or /tmp"),
     Variable("WORLD_SIZE", "set by torchrun: `python -m orchestrator.train` joins a process group"),
     Variable("LOCAL_RANK", "set by torchrun: which GPU of this machine `python -m orchestrator.train` takes"),
 )
@@ -124,9 +128,9 @@ def ray_address() -> str | None:
 
 def has_ray_token() -> bool:
     """Return whether there is a token where Ray looks for one."""
-    if os.environ.get("RAY_AUTH_TOKEN"):
+    if os.environ.get(RAY_AUTH_TOKEN):
         return True
-    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    path = os.environ.get(RAY_AUTH_TOKEN_PATH)
     try:
         return (Path(path) if path else Path.home() / ".ray" / "auth_token").is_file()
     except (OSError, RuntimeError):  # a home that cannot be looked at, or none

@@ -84,7 +84,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def environment(home: Path) -> dict[str, str]:
     """The environment of a process that knows nothing of this one's settings."""
-    dropped = ("RAY_", "MLFLOW_", "TRITON_", "ZETASWEEP_DATA")
+    dropped = ("RAY_", "MLFLOW_", "TRITON_", "ZETASWEEP_DATA", "PYTHONSAFEPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     bin_dir = str(Path(sys.executable).parent)
     return kept | {"HOME": str(home), "PATH": f"{bin_dir}{os.pathsep}{kept['PATH']}", "COLUMNS": "120"}

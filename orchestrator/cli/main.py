@@ -13,6 +13,8 @@ from orchestrator.environment import prepare_program
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.exit_codes import INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.lasting_output import lasting_output
+from orchestrator.shadows import REMEDY, shadows
+from orchestrator.short_paths import short_temporary_folders
 from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.signals import take_like_ctrl_c
 
@@ -56,7 +58,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     take_like_ctrl_c()
     prepare_program()
-    with lasting_output(), warnings_shown_by(partial(click.echo, err=True)):
+    with lasting_output(), warnings_shown_by(partial(click.echo, err=True)), short_temporary_folders():
         code = _run()
     sys.exit(code)
 
@@ -78,6 +80,13 @@ def _run() -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         code = INTERRUPTED
+    except Exception as error:
+        found = list(shadows())
+        if not found or "--debug" in sys.argv:
+            raise
+        lines = [f"error: {type(error).__name__}: {error}", *(f"  {shadow}" for shadow in found)]
+        click.echo("\n".join([*lines, f"  remedy:  {REMEDY}"]), err=True)
+        code = WRONG_INPUT
     return code
 
 

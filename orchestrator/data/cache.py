@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -44,9 +45,18 @@ _BUILDING, _LOCK = ".building-", ".lock-"
 
 
 def default_cache_dir() -> Path:
-    """Return the folder of the cache where nothing else is said: ``ZETASWEEP_CACHE``, or one in the user's caches."""
-    user_caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(CACHE_DIR) or Path(user_caches) / "zetasweep")
+    """Return the folder of the cache where nothing else is said: ``ZETASWEEP_CACHE``, or one in the user's caches.
+
+    Who has no home folder has it below ``TMPDIR``.
+    """
+    if named := os.environ.get(CACHE_DIR):
+        return Path(named)
+    if user_caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(user_caches) / "zetasweep"
+    try:
+        return Path.home() / ".cache" / "zetasweep"
+    except RuntimeError:  # HOME is not set, and the user is in no list
+        return Path(tempfile.gettempdir()) / f"zetasweep-{os.getuid()}"
 
 
 @dataclass(frozen=True)

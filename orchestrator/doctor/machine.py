@@ -16,6 +16,7 @@ from orchestrator.experiment import Resources
 from orchestrator.plan import Layout, layout, local_layout, local_node
 from orchestrator.storage import Storage
 from orchestrator.sweep.cluster import joined_or_started
+from orchestrator.sweep.local_start import obstacles
 from orchestrator.waiting import waiting_for
 
 # Any cluster can hold it: so joining says nothing about whether the experiment fits.
@@ -58,6 +59,7 @@ def examine_placement(resources: Resources, storage: Storage) -> tuple[Layout | 
             placed = local_layout(resources, local_node())
             room = counted(placed.slots, "slot")
             lines.append(f"Ray: RAY_ADDRESS is not set, run starts its own on this machine, with room for {room}")
+            lines += [Finding(note, "Ray", "", severity="note") for note in obstacles()]
         else:
             with joined_or_started(_ANYTHING) as everything:
                 lines.append(f"Ray: {address} answers, {counted(len(everything.nodes), 'node')}")

@@ -31,7 +31,7 @@ class Layout:
     Attributes:
         slots: Worker groups that train at the same time.
         nodes: What it is placed on.
-        warning: What the user should know about it; empty if nothing.
+        warning: What the user should know about it, each on a line of its own; empty if nothing.
         cpus_told: How many CPUs Ray is told that the nodes have: more than there are where workers share them.
     """
 

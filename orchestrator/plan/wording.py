@@ -48,8 +48,7 @@ def _warnings(plan: Plan, experiment: Experiment) -> Iterator[str]:
         )
     if ignored := _without_effect(train):
         yield ignored
-    if plan.layout.warning:
-        yield plan.layout.warning
+    yield from plan.layout.warning.splitlines()
 
 
 def data_lines(data: Mapping[DatasetSpec, DataFound]) -> list[str]:

@@ -6,25 +6,25 @@ Ray takes seconds to import, which a plan for this machine need not pay: hence t
 from __future__ import annotations
 
 import signal
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from orchestrator.environment import asks_for_token, ray_address
-from orchestrator.errors import UserError, first_line
 from orchestrator.experiment import Resources
 from orchestrator.plan import Layout, Node, layout, local_layout, local_node, planned_local_layout
 from orchestrator.signals import unheard_by_children
+from orchestrator.sweep.import_path import product_alone
+from orchestrator.sweep.joining import check_address, not_joined
+from orchestrator.sweep.local_start import not_started, ready_to_start
+from orchestrator.sweep.ray_folder import OBJECT_STORE_BYTES
+from orchestrator.sweep.ray_token import give_token
 from orchestrator.waiting import waiting_for
 
-ANSWER_TIMEOUT_S = 10.0
 NO_TOKEN = (
     "the cluster is joined without a token: if it asks for none, whoever reaches it can run code in it "
     "(docs/security.md)"
 )
-OBJECT_STORE_BYTES = 128 * 1024**2
 
 
 def planned_layout(resources: Resources, *, gpus: int | None = None) -> Layout:
@@ -50,7 +50,7 @@ def joined_or_started(resources: Resources) -> Iterator[Layout]:
         Where the slots fit.
 
     Raises:
-        UserError: Nobody answers at ``RAY_ADDRESS``, or the layout does not fit.
+        UserError: Nobody answers at ``RAY_ADDRESS``, Ray cannot start here, or the layout does not fit.
     """
     import ray
 
@@ -72,13 +72,11 @@ def _start(resources: Resources) -> Layout:
     # What does not fit is said before Ray starts.
     placed = local_layout(resources, local_node())
     (node,) = placed.nodes
-    # Where Ray keeps a token that it makes, which it lets every user of the machine read.
-    token = Path.home() / ".ray" / "auth_token"
-    with suppress(OSError):  # Ray says it, if it needs the folder
-        token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = ready_to_start()
+    notes = [placed.warning, *folder.notes, give_token()]
     try:
         # A closed terminal or a batch system sends notices to the cluster, too, which must last until all is saved.
-        with waiting_for("Ray to start on this machine"), unheard_by_children():
+        with waiting_for("Ray to start on this machine"), unheard_by_children(), product_alone() as job_config:
             ray.init(
                 address="local",
                 num_cpus=int(-(-placed.cpus_told // 1)),
@@ -88,37 +86,24 @@ def _start(resources: Resources) -> Layout:
                 dashboard_host="127.0.0.1",
                 object_store_memory=OBJECT_STORE_BYTES,
                 log_to_driver=False,
+                job_config=job_config,
+                _temp_dir=str(folder.path),
+                _plasma_directory=str(folder.objects) if folder.objects else None,
             )
     except Exception as error:
-        raise UserError(
-            f"Ray does not start on this machine ({first_line(error, at_most=300)})",
-            remedy="again, when the machine is less busy; Ray's own logs are in /tmp/ray, or in RAY_TMPDIR",
-        ) from error
-    with suppress(OSError):  # the token is in a variable, or elsewhere
-        token.chmod(0o600)
-    return placed
+        raise not_started(error, folder) from error
+    return replace(placed, warning="\n".join(filter(None, notes)))
 
 
 def _join(address: str, resources: Resources) -> Layout:
     import ray
 
+    check_address(address)
     try:
-        with waiting_for(f"the Ray cluster at {address} to be joined"):
-            _check_answer(address)
-            ray.init(address=address, log_to_driver=False)
+        with waiting_for(f"the Ray cluster at {address} to be joined"), product_alone() as job_config:
+            ray.init(address=address, log_to_driver=False, job_config=job_config)
     except Exception as error:
-        raise UserError(
-            f"RAY_ADDRESS = {address}: the cluster cannot be joined ({first_line(error, at_most=300)})",
-            remedy="look whether it runs; if it asks for a token, put that into ~/.ray/auth_token or RAY_AUTH_TOKEN; "
-            "or unset RAY_ADDRESS to run on this machine",
-        ) from error
+        raise not_joined(address, error) from error
     totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     placed = layout(resources, [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals])
     return placed if asks_for_token() else replace(placed, warning=NO_TOKEN)
-
-
-def _check_answer(address: str) -> None:
-    """Raise OSError if nothing listens at ``host:port``: Ray would try for minutes, and then end the process."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal() and "://" not in address:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_TIMEOUT_S).close()

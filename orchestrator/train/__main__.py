@@ -24,6 +24,7 @@ import torch.distributed as dist
 from orchestrator.errors import CellError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.records import EpochResult
+from orchestrator.short_paths import short_temporary_folders
 from orchestrator.train.cell import train_cell
 from orchestrator.train.preparation import Choice, prepare
 from orchestrator.train.ranks import Ranks
@@ -119,4 +120,6 @@ def _epoch_line(result: EpochResult, *, epochs: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with short_temporary_folders():
+        code = main()
+    sys.exit(code)

@@ -11,3 +11,12 @@ def test_a_cluster_that_nobody_answers(scene: Scene, monkeypatch: pytest.MonkeyP
     answer = scene.doctor()
     assert answer.code == 1
     assert "RAY_ADDRESS = 127.0.0.1:1" in answer.out
+
+
+def test_what_ray_will_not_find_as_it_expects(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/dev/null/none")
+    monkeypatch.setenv("RAY_TMPDIR", "/dev/null/none")
+    answer = scene.doctor()
+    assert answer.code == 0, answer.out
+    assert "Ray's token is in no file, this sweep alone knows it: /dev/null cannot be written to" in answer.out
+    assert "/dev/null/none/ray: Not a directory" in answer.out
