@@ -21,7 +21,7 @@ from orchestrator.waiting import waiting_for
 def check(experiment: str, overrides: tuple[str, ...]) -> int:
     """Count images, and find unreadable ones and duplicates across splits; exit with 1 if there are any.
 
-    A near duplicate is the same picture encoded, resized, brightened or cropped a little otherwise; not mirrored.
+    A near duplicate is the same picture encoded, resized, brightened or cropped otherwise, or mirrored; not turned.
     """
     opened = load_experiment(Path(experiment), overrides)
     # SciPy: a mistake in the file is said before.
@@ -50,5 +50,6 @@ def check(experiment: str, overrides: tuple[str, ...]) -> int:
     for left, right in combinations(tables, 2):
         if shared := cross_duplicates(left, right):
             number = counted(len(shared), "picture")
-            print_lines(console, [f"{left.name} and {right.name} share {number}:", *map(str, shared)])
+            found = (f"{duplicate.kind}: {duplicate}" for duplicate in shared)
+            print_lines(console, [f"{left.name} and {right.name} share {number}:", *found])
     return code

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from orchestrator.amounts import counted
 from orchestrator.data.duplicates import SIDE_PX, Fingerprints
+
+Kind = Literal["same pixels", "same picture", "mirrored"]
+"""How what stands twice is the same: bit by bit; encoded, recoloured or cropped otherwise; so, and left for right."""
 
 
 @dataclass(frozen=True, order=True)
@@ -32,11 +36,13 @@ class Duplicate:
     """A picture that stands in two or more places.
 
     Attributes:
-        places: Where; two if they are near duplicates.
+        places: Where; two unless they have the same pixels.
+        kind: See ``Kind``.
         distance: 0 for the same pixels, at most ``duplicates.MAX_DISTANCE`` for near duplicates.
     """
 
     places: tuple[Place, ...]
+    kind: Kind = "same pixels"
     distance: float = 0.0
 
     @property
@@ -50,7 +56,7 @@ class Duplicate:
         return len({place.label for place in self.places}) > 1
 
     def __str__(self) -> str:
-        distance = f"{self.distance:.3f}  " if self.distance else ""
+        distance = "" if self.kind == "same pixels" else f"{self.distance:.3f}  "
         return distance + " = ".join(map(str, self.places)) + ("  labels differ" if self.labels_differ else "")
 
 
@@ -95,7 +101,7 @@ class SplitReport:
         counts: The number of images of each class in each split, those included that cannot be read.
         unreadable: A message for each image that cannot be read.
         exact_across: Pictures with the same pixels in two splits.
-        near_across: Pictures in two splits that are nearly the same; the nearest first.
+        near_across: Pictures in two splits that are nearly the same, mirrored ones among them; the nearest first.
         exact_within: Pictures with the same pixels, in one split only; for information.
         torn_groups: Groups that stand in two splits.
         groups: In a line, which images are known to belong together.
@@ -141,7 +147,8 @@ def lines(report: SplitReport) -> list[str]:
         "cannot be read": report.unreadable,
         "a class without an image": [f"{split} has none of {name}" for split, name in report.missing_classes],
         "the same pixels in two splits": report.exact_across,
-        "nearly the same picture in two splits, by distance": report.near_across,
+        "nearly the same picture in two splits, by distance": _of_kind("same picture", report.near_across),
+        "the same picture mirrored, in two splits, by distance": _of_kind("mirrored", report.near_across),
         "a group in two splits": report.torn_groups,
         "the same pixels within one split (no leak)": report.exact_within,
     }
@@ -162,6 +169,10 @@ def lines(report: SplitReport) -> list[str]:
     if report.unreadable:
         verdict += " among the images that can be read"
     return [*text, "", verdict]
+
+
+def _of_kind(kind: Kind, duplicates: tuple[Duplicate, ...]) -> tuple[Duplicate, ...]:
+    return tuple(duplicate for duplicate in duplicates if duplicate.kind == kind)
 
 
 def _count_lines(report: SplitReport) -> list[str]:

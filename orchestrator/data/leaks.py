@@ -19,7 +19,7 @@ from orchestrator.data.dataset import Samples
 from orchestrator.data.duplicates import SIDE_PX, Fingerprints, fingerprints, near_pairs, one_thread
 from orchestrator.data.groups import NO_GROUPS, torn_groups
 from orchestrator.data.image_files import FileSamples
-from orchestrator.data.leak_report import Duplicate, FingerprintTable, Place, SplitReport, TornGroup, lines
+from orchestrator.data.leak_report import Duplicate, FingerprintTable, Kind, Place, SplitReport, TornGroup, lines
 from orchestrator.data.splits import Indices
 from orchestrator.errors import DataError
 from orchestrator.machine import num_cores
@@ -204,10 +204,12 @@ def _near_duplicates(*tables: FingerprintTable) -> tuple[Duplicate, ...]:
     """Between each two tables; the nearest first. Exact duplicates are left out."""
     found = []
     for left, right in combinations(tables, 2):
-        pairs, distances = near_pairs(left.prints.thumbnails, right.prints.thumbnails)
-        for (row, other), distance in zip(pairs.tolist(), distances.tolist(), strict=True):
+        near = near_pairs(left.prints.thumbnails, right.prints.thumbnails)
+        kinds = zip(near.rows.tolist(), near.distances.tolist(), near.mirrored.tolist(), strict=True)
+        for (row, other), distance, mirrored in kinds:
             if left.prints.digests[row] != right.prints.digests[other]:
-                found.append(Duplicate((left.places[row], right.places[other]), distance))
+                kind: Kind = "mirrored" if mirrored else "same picture"
+                found.append(Duplicate((left.places[row], right.places[other]), kind, distance))
     return tuple(sorted(found, key=lambda duplicate: (duplicate.distance, duplicate.places)))
 
 

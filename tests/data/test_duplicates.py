@@ -1,4 +1,4 @@
-"""Pictures that stand twice are found however they were saved; pictures that only resemble each other are not."""
+"""Pictures that stand twice are found however they were saved, mirrored or not; look-alikes are not."""
 
 from __future__ import annotations
 
@@ -47,6 +47,19 @@ def cropped(image: Image.Image, px: int) -> Image.Image:
     return image.crop((px, 0, image.width, image.height - px)).resize(image.size, Image.Resampling.BILINEAR)
 
 
+def zoomed(image: Image.Image, share: float) -> Image.Image:
+    """The middle part of it, enlarged."""
+    edge = image.width * (1 - share) / 2
+    box = (edge, edge, image.width - edge, image.height - edge)
+    return image.resize(image.size, Image.Resampling.BILINEAR, box=box)
+
+
+def shifted(image: Image.Image, px: int) -> Image.Image:
+    """What moves in is the last row, repeated, as a scan or a player shows it."""
+    moved = np.pad(np.asarray(image), ((px, 0), (px, 0), (0, 0)), mode="edge")
+    return Image.fromarray(moved[: image.height, : image.width])
+
+
 def resized(image: Image.Image, side: int) -> Image.Image:
     return image.resize((side, side), Image.Resampling.BILINEAR).resize(image.size, Image.Resampling.BILINEAR)
 
@@ -64,6 +77,10 @@ SAME: dict[str, Callable[[Image.Image], Image.Image]] = {
     "5 % darker": lambda image: ImageEnhance.Brightness(image).enhance(0.95),
     "less contrast": lambda image: ImageEnhance.Contrast(image).enhance(0.7),
     "cropped": lambda image: cropped(image, 2),
+    "a twentieth cropped off two sides": lambda image: cropped(image, image.width // 20),
+    "the middle 0.9 of it": lambda image: zoomed(image, 0.9),
+    "shifted": lambda image: shifted(image, 2),
+    "turned by 2 degrees": lambda image: image.rotate(2, Image.Resampling.BILINEAR),
     "grey": lambda image: image.convert("L").convert("RGB"),
     "all of it": lambda image: encoded(ImageEnhance.Brightness(cropped(image, 2)).enhance(1.05), 75),
 }
@@ -71,33 +88,50 @@ SAME: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 @pytest.mark.parametrize("change", SAME)
 def test_the_same_picture_is_found_and_no_other(change: str) -> None:
-    originals = photographs(60)
-    pairs, distances = near_pairs(
-        prints_of(originals).thumbnails, prints_of(altered(originals, SAME[change])).thumbnails
-    )
-    assert pairs.tolist() == [[row, row] for row in range(60)]
-    assert distances.max() <= MAX_DISTANCE
+    originals = photographs(40)
+    found = near_pairs(prints_of(originals).thumbnails, prints_of(altered(originals, SAME[change])).thumbnails)
+    assert found.rows.tolist() == [[row, row] for row in range(40)]
+    assert found.distances.max() <= MAX_DISTANCE
+    assert not found.mirrored.any()
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_a_mirrored_picture_is_found_and_said_to_be_mirrored(change: str) -> None:
+    originals = photographs(40)
+    copies = altered(altered(originals, SAME[change]), ImageOps.mirror)
+    for left, right in ((originals, copies), (copies, originals)):
+        found = near_pairs(prints_of(left).thumbnails, prints_of(right).thumbnails)
+        assert found.rows.tolist() == [[row, row] for row in range(40)]
+        assert found.mirrored.all()
 
 
 def test_a_picture_of_another_size_is_found() -> None:
     originals = photographs(20, side=256)
     small = altered(originals, lambda image: image.resize((100, 100)))
-    pairs, _ = near_pairs(prints_of(originals).thumbnails, prints_of(small).thumbnails)
+    pairs = near_pairs(prints_of(originals).thumbnails, prints_of(small).thumbnails).rows
     assert pairs.tolist() == [[row, row] for row in range(20)]
 
 
-@pytest.mark.parametrize("change", [ImageOps.mirror, ImageOps.flip, lambda image: image.rotate(90)])
-def test_what_is_mirrored_or_turned_is_another_picture(change: Callable[[Image.Image], Image.Image]) -> None:
+def test_a_symmetrical_picture_is_named_once_and_is_not_mirrored() -> None:
+    halves = photographs(20)[:, :, :32]
+    originals = np.concatenate([halves, halves[:, :, ::-1]], axis=2)
+    found = near_pairs(prints_of(originals).thumbnails, prints_of(altered(originals, SAME["jpeg 90"])).thumbnails)
+    assert found.rows.tolist() == [[row, row] for row in range(20)]
+    same = near_pairs(*[prints_of(originals).thumbnails] * 2)
+    assert same.rows.tolist() == [[row, row] for row in range(20)]
+    assert not same.mirrored.any()
+
+
+@pytest.mark.parametrize("change", [ImageOps.flip, lambda image: image.rotate(90)])
+def test_what_is_upside_down_or_turned_is_another_picture(change: Callable[[Image.Image], Image.Image]) -> None:
     originals = photographs(40)
-    pairs, _ = near_pairs(prints_of(originals).thumbnails, prints_of(altered(originals, change)).thumbnails)
-    assert len(pairs) == 0
+    found = near_pairs(prints_of(originals).thumbnails, prints_of(altered(originals, change)).thumbnails)
+    assert len(found.rows) == 0
 
 
 def test_pictures_do_not_resemble_each_other_by_chance() -> None:
-    pairs, _ = near_pairs(
-        prints_of(photographs(400, seed=1)).thumbnails, prints_of(photographs(400, seed=2)).thumbnails
-    )
-    assert len(pairs) == 0
+    one, other = prints_of(photographs(400, seed=1)).thumbnails, prints_of(photographs(400, seed=2)).thumbnails
+    assert len(near_pairs(one, other).rows) == 0
 
 
 def test_a_frame_that_pictures_share_makes_no_duplicates() -> None:
@@ -107,9 +141,8 @@ def test_a_frame_that_pictures_share_makes_no_duplicates() -> None:
         np.where(frame > 0.85, 10, np.where(frame > 0.8, 250, photographs(40, seed=seed) // 4 + 120)).astype(np.uint8)
         for seed in (1, 2)
     )
-    pairs, _ = near_pairs(prints_of(one).thumbnails, prints_of(other).thumbnails)
-    assert len(pairs) == 0
-    pairs, _ = near_pairs(prints_of(one).thumbnails, prints_of(altered(one, SAME["jpeg 60"])).thumbnails)
+    assert len(near_pairs(prints_of(one).thumbnails, prints_of(other).thumbnails).rows) == 0
+    pairs = near_pairs(prints_of(one).thumbnails, prints_of(altered(one, SAME["jpeg 60"])).thumbnails).rows
     assert pairs.tolist() == [[row, row] for row in range(40)]
 
 
@@ -118,8 +151,8 @@ def test_flat_pictures_do_not_all_match(noise: float) -> None:
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 256, (60, 1, 1)) + rng.normal(0, noise, (60, SIDE_PX, SIDE_PX))
     flat = grey.clip(0, 255).round().astype(np.uint8)
-    assert len(near_pairs(flat[:30], flat[30:])[0]) == 0
-    assert len(near_pairs(flat, flat)[0]) == 0
+    assert len(near_pairs(flat[:30], flat[30:]).rows) == 0
+    assert len(near_pairs(flat, flat).rows) == 0
 
 
 def test_pictures_without_detail_do_not_all_match() -> None:
@@ -129,7 +162,7 @@ def test_pictures_without_detail_do_not_all_match() -> None:
     skies = (
         (ramp + rng.uniform(20, 100, (60, 1, 1)) + rng.normal(0, 1, (60, SIDE_PX, SIDE_PX))).round().astype(np.uint8)
     )
-    assert len(near_pairs(skies[:30], skies[30:])[0]) == 0
+    assert len(near_pairs(skies[:30], skies[30:]).rows) == 0
 
 
 def test_small_images_have_exact_duplicates_only() -> None:
@@ -137,7 +170,7 @@ def test_small_images_have_exact_duplicates_only() -> None:
     prints = prints_of(tiny)
     assert len(set(prints.digests)) == 5
     assert prints.too_small.all()
-    assert len(near_pairs(prints.thumbnails, prints.thumbnails)[0]) == 0
+    assert len(near_pairs(prints.thumbnails, prints.thumbnails).rows) == 0
     assert not prints_of(photographs(5, side=SIDE_PX)).too_small.any()
 
 
@@ -150,29 +183,30 @@ def test_grey_is_the_same_as_grey_in_rgb() -> None:
 
 def test_each_copy_is_found_though_there_are_many() -> None:
     thumbnails = prints_of(photographs(1)).thumbnails
-    pairs, _ = near_pairs(np.repeat(thumbnails, 30, axis=0), thumbnails)
+    pairs = near_pairs(np.repeat(thumbnails, 30, axis=0), thumbnails).rows
     assert pairs[:, 0].tolist() == list(range(30))
-    pairs, _ = near_pairs(np.repeat(thumbnails, 30, axis=0), np.repeat(thumbnails, 20, axis=0))
+    pairs = near_pairs(np.repeat(thumbnails, 30, axis=0), np.repeat(thumbnails, 20, axis=0)).rows
     assert (set(pairs[:, 0]), set(pairs[:, 1])) == (set(range(30)), set(range(20)))
 
 
 def test_chunks_and_batches_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     originals = photographs(50)
     arguments = prints_of(originals).thumbnails, prints_of(altered(originals, SAME["jpeg 60"])).thumbnails
-    pairs, distances = near_pairs(*arguments)
-    monkeypatch.setattr("orchestrator.data.duplicates._COSINES_PER_CHUNK", 7 * 50)
+    found = near_pairs(*arguments)
+    monkeypatch.setattr("orchestrator.data.candidates._COSINES_PER_CHUNK", 7 * 50)
     monkeypatch.setattr("orchestrator.data.duplicates._PAIRS_PER_BATCH", 3)
-    other_pairs, other_distances = near_pairs(*arguments)
-    np.testing.assert_array_equal(pairs, other_pairs)
-    np.testing.assert_allclose(distances, other_distances, atol=1e-5)
+    other = near_pairs(*arguments)
+    np.testing.assert_array_equal(found.rows, other.rows)
+    np.testing.assert_array_equal(found.mirrored, other.mirrored)
+    np.testing.assert_allclose(found.distances, other.distances, atol=1e-5)
 
 
 def test_nothing_resembles_nothing() -> None:
     some, none = prints_of(photographs(3)).thumbnails, prints_of(photographs(3)[:0]).thumbnails
     for left, right in ((some, none), (none, some), (none, none)):
-        pairs, distances = near_pairs(left, right)
-        assert pairs.shape == (0, 2)
-        assert distances.shape == (0,)
+        found = near_pairs(left, right)
+        assert found.rows.shape == (0, 2)
+        assert found.distances.shape == found.mirrored.shape == (0,)
 
 
 def test_the_number_of_threads_is_put_back() -> None:
@@ -195,11 +229,11 @@ def any_thumbnails(draw: st.DrawFn) -> Thumbnails:
 @given(any_thumbnails(), any_thumbnails())
 def test_whatever_the_pictures_the_pairs_are_valid(left: Thumbnails, right: Thumbnails) -> None:
     with np.errstate(all="raise"):
-        pairs, distances = near_pairs(left, right)
-    assert len(pairs) == len(distances) == len({tuple(pair) for pair in pairs.tolist()})
-    assert ((pairs >= 0) & (pairs < [len(left), len(right)])).all()
-    assert np.isfinite(distances).all()
-    assert (distances <= MAX_DISTANCE).all()
+        found = near_pairs(left, right)
+    assert len(found.distances) == len(found.mirrored) == len({tuple(pair) for pair in found.rows.tolist()})
+    assert ((found.rows >= 0) & (found.rows < [len(left), len(right)])).all()
+    assert np.isfinite(found.distances).all()
+    assert (found.distances <= MAX_DISTANCE).all()
 
 
 @settings(deadline=None)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from test_duplicates import SAME, Pixels, altered, photographs, tensor
 
 from orchestrator.data.dataset import ArraySamples
@@ -109,6 +109,29 @@ def test_the_same_picture_in_two_splits(root: Path, change: str) -> None:
     split = split_of(root, "train/bee/05.png")
     expected = f"  {found.distance:.3f}  {split} train/bee/05.png (bee) = test test/bee/again.png (bee)"
     assert expected in lines(report)
+
+
+@pytest.mark.parametrize("change", ["5 % brighter", "cropped", None])
+def test_the_same_picture_mirrored_in_two_splits(root: Path, change: str | None) -> None:
+    with Image.open(root / "train" / "bee" / "05.png") as image:
+        copy = SAME[change](image) if change else image
+        ImageOps.mirror(copy).save(root / "test" / "ant" / "mirrored.png")
+    report = check(root)
+    assert findings(report) == {"near_across": 1}
+    (found,) = report.near_across
+    assert (ids(found), found.kind) == (["train/bee/05.png", "test/ant/mirrored.png"], "mirrored")
+    assert report.leaks
+    split, told = split_of(root, "train/bee/05.png"), lines(report)
+    title = told.index("the same picture mirrored, in two splits, by distance: 1")
+    pair = f"{split} train/bee/05.png (bee) = test test/ant/mirrored.png (ant)  labels differ"
+    assert told[title + 1] == f"  {found.distance:.3f}  {pair}"
+    assert not any(line.startswith("nearly the same") for line in told)
+
+
+def test_a_mirrored_picture_within_one_split_is_no_leak(root: Path) -> None:
+    with Image.open(root / "test" / "ant" / "00.png") as image:
+        ImageOps.mirror(image).save(root / "test" / "bee" / "mirrored.png")
+    assert check(root).ok
 
 
 def test_the_same_pixels_within_one_split_are_no_leak(root: Path) -> None:
@@ -293,10 +316,11 @@ def test_near_duplicates_are_sorted_by_distance() -> None:
 def test_what_two_data_sets_share() -> None:
     pixels = photographs(20)
     one = check_splits("one", parts_in_arrays(pixels[:4], pixels[4:6], pixels[6:8]), CLASSES, image_size=None)
-    shared = np.stack([pixels[6], altered(pixels[:1], SAME["jpeg 60"])[0]])
+    shared = np.stack([pixels[6], altered(pixels[:1], SAME["jpeg 60"])[0], pixels[1, :, ::-1]])
     train = np.concatenate([pixels[10:14], pixels[10:11]])  # twice in the second set alone: nothing that they share
     two = check_splits("two", parts_in_arrays(train, pixels[14:16], shared), CLASSES, image_size=None)
-    exact, near = cross_duplicates(one.table, two.table)
+    exact, mirrored, near = cross_duplicates(one.table, two.table)
+    assert [found.kind for found in (exact, mirrored, near)] == ["same pixels", "mirrored", "same picture"]
     assert str(exact) == "one test test/0 (ant) = two test test/0 (ant)"
     assert [str(place) for place in near.places] == ["one train train/0 (ant)", "two test test/1 (bee)"]
     assert near.distance > 0
@@ -305,12 +329,15 @@ def test_what_two_data_sets_share() -> None:
 
 PLANTS = st.lists(
     st.tuples(
-        st.integers(0, 11), st.sampled_from(["train", "val", "test"]), st.sampled_from(["exact", "jpeg 60", "cropped"])
+        st.integers(0, 11),
+        st.sampled_from(["train", "val", "test"]),
+        st.sampled_from(["exact", "jpeg 60", "cropped", "mirrored"]),
     ),
     max_size=6,
     unique_by=lambda plant: plant[0],
 )
 ORIGINALS = photographs(18)
+PLANTED = {"exact": lambda image: image, "mirrored": ImageOps.mirror, **SAME}
 
 
 @settings(deadline=None, max_examples=40)
@@ -321,7 +348,7 @@ def test_what_is_planted_is_found_and_nothing_else(plants: list[tuple[int, str, 
     home = ["train"] * 4 + ["val"] * 4 + ["test"] * 4
     expected: dict[str, int] = {}
     for row, split, kind in plants:
-        splits[split].append(ORIGINALS[row] if kind == "exact" else altered(ORIGINALS[row : row + 1], SAME[kind])[0])
+        splits[split].append(altered(ORIGINALS[row : row + 1], PLANTED[kind])[0])
         if kind == "exact":
             found = "exact_within" if split == home[row] else "exact_across"
         elif split != home[row]:
