@@ -13,6 +13,8 @@ from orchestrator.credentials import mentions_secret, without_secrets
 from orchestrator.errors import ConfigError, nearest
 from orchestrator.experiment.problems import NOT_GIVEN, Problems
 
+_MERGE = "tag:yaml.org,2002:merge"
+
 
 class _StrictLoader(yaml.SafeLoader):
     """`yaml.SafeLoader` without its traps.
@@ -32,6 +34,30 @@ class _StrictLoader(yaml.SafeLoader):
             *(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "seq", "map")),
         )
     }
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge what ``<<`` names into a mapping: its own keys come first, then the first of the others that has one.
+
+        PyYAML 6.0.4 takes keys for the same by the identity of their texts, and so merges other values than 6.0.3.
+        """
+        own, others = [], []
+        for key_node, value_node in node.value:
+            if key_node.tag != _MERGE:
+                own.append((key_node, value_node))
+                continue
+            for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                if not isinstance(source, yaml.MappingNode):
+                    raise yaml.constructor.ConstructorError(
+                        "while merging", node.start_mark, "expected a mapping or a list of mappings", source.start_mark
+                    )
+                self.flatten_mapping(source)
+                others += source.value
+        known = {key_node.value for key_node, _ in own if isinstance(key_node, yaml.ScalarNode)}
+        for key_node, value_node in others:
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value not in known:
+                known.add(key_node.value)
+                own.append((key_node, value_node))
+        node.value = own
 
 
 for _tag, _pattern, _first in (

@@ -148,6 +148,24 @@ def test_merged_mappings_may_be_replaced_in_part(tmp_path: Path) -> None:
     assert problems == []
 
 
+def test_of_several_merged_mappings_the_first_that_has_a_key_counts(tmp_path: Path) -> None:
+    """Whatever PyYAML's version, and for keys of one letter as for longer ones."""
+    text = (
+        "a: &a {lr: 1, weight_decay: 1}\nb: &b {lr: 2, weight_decay: 2, epochs: 2}\n"
+        "c: {<<: [*a, *b], x: 0}\nd: {epochs: 3, <<: [*b, *a]}\n"
+    )
+    data, problems = read(tmp_path, text)
+    assert data["c"] == {"lr": 1, "weight_decay": 1, "epochs": 2, "x": 0}
+    assert data["d"] == {"lr": 2, "weight_decay": 2, "epochs": 3}
+    assert problems == []
+
+
+@pytest.mark.parametrize("merged", ["5", "[5]", "x"])
+def test_what_is_no_mapping_cannot_be_merged(tmp_path: Path, merged: str) -> None:
+    with pytest.raises(ConfigError, match="expected a mapping or a list of mappings"):
+        read(tmp_path, f"a: {{<<: {merged}, x: 1}}\n")
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
