@@ -201,7 +201,8 @@ def bits_per_channel(image: Image.Image) -> int:
         return 16
     if image.mode == "F":
         return 32
-    raws = [tile.args if isinstance(tile.args, tuple) else (tile.args,) for tile in getattr(image, "tile", [])]
+    # By place: before Pillow 11 a tile is a plain tuple.
+    raws = [args if isinstance(args, tuple) else (args,) for _, _, _, args in getattr(image, "tile", [])]
     # Of PNM files, the largest value, unless it is 255 or 65,535.
     largest = [value for raw in raws for value in raw if isinstance(value, int)] if image.format == "PPM" else []
     if largest:
