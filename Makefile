@@ -34,7 +34,7 @@ test-newest test-oldest: test-%: $(VENV)/.uv
 	$(VENV)-$*/bin/python -m pytest
 	$(VENV)-$*/bin/zetasweep run experiments/quickstart.yaml -o storage=$(VENV)-$*/runs
 
-# Faults on purpose, for an hour and more. Another ZETASWEEP_CHAOS_SEED hits others at other moments; the table of what it
+# Faults on purpose, for hours. Another ZETASWEEP_CHAOS_SEED hits others at other moments; the table of what it
 # did and cost goes to ZETASWEEP_CHAOS_TABLE, too, if that names a file.
 chaos: $(VENV)/.installed
 	$(BIN)/python -m pytest -m chaos tests/chaos

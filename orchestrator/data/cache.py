@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from pathlib import Path
@@ -33,6 +33,7 @@ from orchestrator.data.entry import (
     size_bytes,
     write_entry,
 )
+from orchestrator.data.live_lock import OnSignOfLife, held, showing_at
 from orchestrator.data.origin import origin_of, why_anew, write_origin
 from orchestrator.environment import CACHE_DIR
 from orchestrator.errors import DataError
@@ -119,6 +120,7 @@ class Cache:
         *,
         open_source: Callable[[], Source],
         on_progress: OnProgress | None = None,
+        on_sign_of_life: OnSignOfLife = lambda: None,
     ) -> Decoded:
         """Return the images of a data set: from the entry, made first if it is missing or damaged.
 
@@ -128,24 +130,32 @@ class Cache:
             images: Which, and how they are decoded.
             open_source: Finds the images; only called if the entry must be made.
             on_progress: Is told of the images that are decoded.
+            on_sign_of_life: See `orchestrator.data.live_lock.OnSignOfLife`.
 
         Raises:
             DataError: An image cannot be read, the cache cannot be written, or there is no room.
         """
         self.check()
         path = self.path_of(images)
+        show = showing_at(self._building(path), on_sign_of_life)
+
+        def tell(done: int, total: int) -> None:
+            show()
+            if on_progress is not None:
+                on_progress(done, total)
+
         # What is damaged is said under the lock: once, and only by the process that makes it again.
-        found = self.found(images)
+        found = open_entry(path, log_level=logging.DEBUG, on_block=on_sign_of_life)
         if found is None:
             try:
                 self.dir.mkdir(parents=True, exist_ok=True)
-                with self._turn(path):
-                    found = open_entry(path)
+                with self._turn(path, on_sign_of_life):
+                    found = open_entry(path, on_block=on_sign_of_life)
                     if found is None:
                         origin = origin_of(images)
                         self._say_why(path, origin)
-                        self._build(path, open_source(), images, origin, on_progress)
-                        found = open_entry(path)
+                        self._build(path, open_source(), images, origin, tell)
+                        found = open_entry(path, on_block=on_sign_of_life)
             except OSError as error:
                 raise self._unwritable(error) from error
             if found is None:
@@ -155,15 +165,15 @@ class Cache:
         return found
 
     @contextmanager
-    def _turn(self, path: Path) -> Iterator[None]:
-        """Be the one process that makes an entry."""
-        lock = FileLock(self.dir / f"{_LOCK}{path.name}")
-        with waiting_for(f"another process, which decodes {dataset_of(path.name)} into {self.dir}"):
-            lock.acquire()
-        try:
+    def _turn(self, path: Path, sign: OnSignOfLife) -> Iterator[None]:
+        """Be the one process that makes an entry; until then, take over the signs of life of the one that does."""
+        with ExitStack() as turn:
+            with waiting_for(f"another process, which decodes {dataset_of(path.name)} into {self.dir}"):
+                turn.enter_context(held(self.dir / f"{_LOCK}{path.name}", seen_at=self._building(path), sign=sign))
             yield
-        finally:
-            lock.release()
+
+    def _building(self, path: Path) -> Path:
+        return self.dir / f"{_BUILDING}{path.name}"
 
     def entries(self) -> list[Entry]:
         """Return the entries that are there, those not used for longest first.
@@ -206,9 +216,9 @@ class Cache:
             logger.warning("%s is decoded again: %s", dataset_of(path.name), reason)
 
     def _build(
-        self, path: Path, source: Source, images: Images, origin: dict[str, str], on_progress: OnProgress | None
+        self, path: Path, source: Source, images: Images, origin: dict[str, str], on_progress: OnProgress
     ) -> None:
-        building = self.dir / f"{_BUILDING}{path.name}"
+        building = self._building(path)
         shutil.rmtree(building, ignore_errors=True)
         shutil.rmtree(path, ignore_errors=True)
         self._remove_unfinished()

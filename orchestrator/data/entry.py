@@ -16,7 +16,7 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -137,19 +137,22 @@ def write_entry(folder: Path, source: Source, images: Images, *, on_progress: On
     _write_index(folder, source, decoding, kept)
 
 
-def open_entry(folder: Path, *, log_level: int = logging.WARNING) -> Decoded | None:
+def open_entry(
+    folder: Path, *, log_level: int = logging.WARNING, on_block: Callable[[], None] = lambda: None
+) -> Decoded | None:
     """Return the images of the entry in `folder`, mapped; None if it is missing, or damaged by its checksums.
 
     Args:
         folder: Of the entry; its time of use is set.
         log_level: At which it is logged that it is damaged.
+        on_block: Is called with each part of it that has been read.
     """
     try:
         # Its archive carries a checksum for each array in it.
         with np.load(folder / INDEX, allow_pickle=False) as archive:
             index = {name: archive[name] for name in archive.files}
         with waiting_for(f"the checksum of {folder / IMAGES}"):
-            found = _crc32(folder / IMAGES)
+            found = _crc32(folder / IMAGES, on_block)
         if found != int(index["crc32"]):
             raise ValueError(f"{IMAGES} does not have the checksum that {INDEX} says")
         # Copy-on-write, so that PyTorch takes it; nobody writes, and all processes share the pages.
@@ -274,9 +277,10 @@ def _write_index(folder: Path, source: Source, decoding: Decoding, kept: NDArray
         os.fsync(file.fileno())
 
 
-def _crc32(path: Path) -> int:
+def _crc32(path: Path, on_block: Callable[[], None] = lambda: None) -> int:
     value = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             value = zlib.crc32(block, value)
+            on_block()
     return value

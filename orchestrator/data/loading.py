@@ -15,6 +15,7 @@ from orchestrator.data.decode import OnProgress, decode_in_memory
 from orchestrator.data.entry import Images
 from orchestrator.data.groups import describe_groups
 from orchestrator.data.image_files import refuse_dangling
+from orchestrator.data.live_lock import OnSignOfLife
 from orchestrator.data.partition import hash_of_parts, split_samples
 from orchestrator.data.sets import DATASETS
 from orchestrator.errors import DataError
@@ -92,6 +93,7 @@ def decode_dataset(
     skip_unreadable: bool = False,
     cache: Cache | None = None,
     on_progress: OnProgress | None = None,
+    on_sign_of_life: OnSignOfLife = lambda: None,
 ) -> Decoded:
     """Returns all images of a data set, mapped from the cache; they are decoded now if no process here did before.
 
@@ -104,6 +106,7 @@ def decode_dataset(
         skip_unreadable: Leaves out the files that cannot be read, and says which; a class must not lose all of them.
         cache: Where the decoded images lie; None: in the default folder.
         on_progress: Is told of the images that are decoded.
+        on_sign_of_life: See `orchestrator.data.live_lock.OnSignOfLife`.
 
     Raises:
         DataError: The set is missing, an image cannot be read, or the cache has no room.
@@ -119,6 +122,7 @@ def decode_dataset(
         Images(name, root, image_size, layout, skip_unreadable),
         open_source=lambda: info.open(root, **layout),
         on_progress=on_progress,
+        on_sign_of_life=on_sign_of_life,
     )
 
 

@@ -183,6 +183,12 @@ class Resources(Frozen):
         default=3,
         description="an integer, at least 1: a cell is given up when its workers have died so often",
     )
+    start_timeout_s: Real = Field(
+        title="how long workers may take to start, not counting how long they wait for CPUs and GPUs",
+        default=600.0,
+        ge=5,
+        description="seconds, at least 5: workers that have not started by then are ended and started anew",
+    )
     stall_timeout_s: Real = Field(
         title="silence after which workers are started again",
         default=600.0,

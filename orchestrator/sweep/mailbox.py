@@ -6,15 +6,14 @@ It is a plain asyncio class, so that it can be tested without a cluster; `orches
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Any
 
-from ray.util.placement_group import PlacementGroup
-
 from orchestrator.amounts import counted
 from orchestrator.errors import first_line
-from orchestrator.records import Event, Failed, LastEvent, Remark, Replaced
+from orchestrator.experiment import Resources
+from orchestrator.records import Event, Failed, LastEvent, Remark, Replaced, Started
+from orchestrator.sweep.watch import BY_RAY_TRAIN, Phase, Watch
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,23 @@ class Member:
     Attributes:
         node_id: The node that it runs on.
         pid: Its process there.
-        placement_group: What holds the resources of its group; None outside of one.
     """
 
     node_id: str
     pid: int
-    placement_group: PlacementGroup | None = None
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A worker group that was silent for too long.
+
+    Attributes:
+        reason: What it did, since when, and which limit that passes.
+        members: The processes to be ended, by rank; none if there is no group that Ray Train would replace.
+    """
+
+    reason: str
+    members: tuple[Member, ...]
 
 
 NO_MESSAGE = "the workers died without a message (killed, or out of memory)"
@@ -57,19 +67,22 @@ class Mailbox:
     A worker group that was restarted is handed the same cell again, until `max_failures` attempts were accepted and
     died. The group is the one whose rank 0 joined last: another may outlive its node's raylet, and is handed nothing.
     The mailbox lives and dies with the slot that owns it: workers whose slot is gone get no acknowledgement, and stop.
+    Whatever a group does, it is bounded by the watch: only one that has no cell may be silent for as long as it likes.
 
     Args:
-        max_failures: Of one cell; attempts that were excused are not counted.
+        resources: How many workers there are, how long they may be silent, and how many failures of one cell are too
+            many; attempts that were excused are not counted.
     """
 
-    def __init__(self, *, max_failures: int) -> None:
-        self._max_failures = max_failures
+    def __init__(self, resources: Resources) -> None:
+        self._max_failures = resources.max_failures
+        self._watch = Watch(resources)
+        self._started_by: str | None = None
         self._job: Job | None = None
         self._number = 0
         self._last_error = NO_MESSAGE
         self._noted: Job | None = None
         self._members: dict[int, Member] = {}
-        self._beaten_at: float | None = None
         self._accepted: set[int] = set()
         self._excused: set[int] = set()
         self._outbox: asyncio.Queue[Event] = asyncio.Queue()
@@ -82,16 +95,40 @@ class Mailbox:
             self._number += 1
             self._job = Job(number=self._number, attempt=0, cell=cell)
             self._last_error = NO_MESSAGE
-            self._beaten_at = None
             self._accepted, self._excused = set(), set()
             self._outbox = asyncio.Queue()
+            if self._watch.phase not in BY_RAY_TRAIN:
+                self._watch.enter(Phase.TAKING)
             self._changed.notify_all()
+
+    async def starting(self, controller: str) -> None:
+        """Note that this actor of Ray Train starts a group; again and again, if that fails."""
+        self._started_by = controller
+        if self._watch.phase is not Phase.STARTING:
+            self._watch.enter(Phase.STARTING)
+
+    async def ending(self) -> None:
+        """Note that Ray Train ends a group; one that was never whole counts as one that still starts."""
+        if self._watch.phase not in BY_RAY_TRAIN:
+            self._watch.enter(Phase.ENDING)
+
+    async def started_by(self) -> str | None:
+        """Return which actor of Ray Train starts a group just now; None if none does."""
+        return self._started_by if self._watch.phase is Phase.STARTING else None
+
+    async def wait_for_resources(self) -> None:
+        """Do not count the time in which a group could not start for want of resources."""
+        self._watch.excuse()
 
     async def join(self, rank: int, member: Member) -> None:
         """Make a process known as this rank of the worker group."""
         async with self._changed:
             self._members[rank] = member
-            self._beaten_at = None
+            if self._watch.phase is not Phase.STARTING:
+                self._watch.enter(Phase.STARTING)
+            self._watch.hear(rank)
+            if not self._watch.unheard:
+                self._watch.enter(Phase.IDLE if self._job is None else Phase.TAKING)
             self._changed.notify_all()
 
     async def next_job(self, member: Member) -> Job | None:
@@ -108,7 +145,7 @@ class Mailbox:
                     if self._job.attempt in self._accepted:
                         self._outbox.put_nowait(Replaced(self._death_of(self._job)))
                     self._job = Job(self._job.number, self._job.attempt + 1, self._job.cell)
-                    self._beaten_at = None
+                    self._watch.hear(0)
                     return self._job
                 await self._changed.wait()
         return None
@@ -117,6 +154,7 @@ class Mailbox:
         """Count this attempt from now on: all ranks of the group have the cell, none died while they waited for it."""
         if job == self._job:
             self._accepted.add(job.attempt)
+            self._watch.enter(Phase.LOADING)
 
     async def post(self, job: Job, event: Event) -> bool:
         """Take an event of `job`; drop it and return False if that is not the cell in flight any more."""
@@ -124,8 +162,10 @@ class Mailbox:
             return False
         if isinstance(event, LastEvent):
             self._finish(event)
-        else:
-            self._outbox.put_nowait(event)
+            return True
+        if isinstance(event, Started):
+            self._watch.enter(Phase.TRAINING)
+        self._outbox.put_nowait(event)
         return True
 
     async def remark(self, text: str) -> None:
@@ -133,27 +173,27 @@ class Mailbox:
         if self._job is not None:
             self._outbox.put_nowait(Remark(text))
 
-    async def beat(self, job: Job) -> bool:
-        """Take a heartbeat of the group that trains `job`; return False if nobody waits for that any more."""
+    async def beat(self, job: Job, rank: int = 0) -> bool:
+        """Take a heartbeat of a rank that has `job`; return False if nobody waits for that any more."""
         if self._closed or job != self._job:
             return False
-        self._beaten_at = time.monotonic()
+        self._watch.hear(rank)
         return True
 
-    async def silent_s(self) -> float | None:
-        """Return how long ago the group that trains gave its last heartbeat; None while none trains."""
-        return None if self._job is None or self._beaten_at is None else time.monotonic() - self._beaten_at
-
-    async def give_up(self, reason: str) -> list[Member]:
-        """Remember `reason` for the attempt under way and return the processes to be ended, by rank."""
-        if self._job is not None:
+    async def silence(self) -> Silence | None:
+        """Return whose silence has been too long, which is then the reason for the end of the attempt under way."""
+        reason = self._watch.overdue()
+        if reason is None:
+            return None
+        if self._watch.phase in BY_RAY_TRAIN:
+            return Silence(reason, ())
+        assert self._job is not None
+        self._watch.enter(Phase.ENDING)
+        if self._job.attempt in self._accepted:
             await self.note_error(self._job, reason)
-        self._beaten_at = None
-        return [member for _, member in sorted(self._members.items())]
-
-    async def placement_group(self) -> PlacementGroup | None:
-        """Return what holds the resources of the group whose rank 0 joined last; None before one has."""
-        return self._members[0].placement_group if 0 in self._members else None
+        else:
+            self._outbox.put_nowait(Replaced(f"{reason}: the cell is not to blame"))
+        return Silence(reason, tuple(member for _, member in sorted(self._members.items())))
 
     async def excuse(self, job: Job) -> None:
         """Do not count this attempt: the group loses a process that is taken away, and not over the cell."""
@@ -193,4 +233,5 @@ class Mailbox:
 
     def _finish(self, event: LastEvent) -> None:
         self._job = None
+        self._watch.enter(Phase.IDLE)
         self._outbox.put_nowait(event)

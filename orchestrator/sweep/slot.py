@@ -4,36 +4,33 @@ A worker group takes ten seconds and more to start, a cell of a quick sweep take
 training of Ray Train: Tune reuses the trainable's actor for trial after trial (``reuse_actors``), and the actor runs
 one ``TorchTrainer`` in a thread until the sweep ends. Between the two is a `Mailbox`, an actor of its own: the slot
 submits the trial's cell, the workers take it, train it and post its events, and each step of the trial returns one.
+
+Who waits is watched by who started it: the workers, Ray Train and the mailbox by the slot, which ends the workers or
+itself; the slot by the driver (`orchestrator.sweep.slot_watch`). An actor takes those that it started with it.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import ray
-import ray.train
-import ray.train.torch
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.environment import set_for
 from orchestrator.records import EpochResult, Event, LastEvent
-from orchestrator.sweep.mailbox import Mailbox, Member
-from orchestrator.sweep.process_group import torch_config
+from orchestrator.sweep.group import make_trainer
+from orchestrator.sweep.mailbox import Mailbox, Silence
+from orchestrator.sweep.placement import waits_for_resources
+from orchestrator.sweep.processes import end_process
 from orchestrator.sweep.settings import SlotSettings
-from orchestrator.sweep.worker import work
 
 # How long a step waits for an event before it returns a heartbeat to Tune: bounds how long Ctrl-C waits.
 HEARTBEAT_S = 2.0
-# How long a closing slot waits for its workers to leave by themselves; Tune kills the actor after 10 s.
+# How long a closing slot waits for its workers to leave by themselves.
 EXIT_GRACE_S = 8.0
-# Restarts of a worker group before the slot itself is given up; the mailbox gives up a single cell much earlier.
-MAX_GROUP_RESTARTS = 100
 
 
 class Slot(tune.Trainable):  # type: ignore[misc]
@@ -57,74 +54,68 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         """Return the next event of the workers, or none as a heartbeat.
 
         Returns:
-            Tune's result: ``epoch``, the last one finished; ``event``; ``placement_group``, what holds the resources of
-            the workers, None before they are there; and ``done``, which ends the trial.
+            Tune's result: ``epoch``, the last one finished; ``event``; and ``done``, which ends the trial.
         """
         if self._thread is None:
             self._start()
         if not self._submitted:
-            ray.get(self._mailbox.submit.remote(self._cell))
+            self._ask("submit", self._cell)
             self._submitted = True
-        event: Event | None = ray.get(self._mailbox.receive.remote(HEARTBEAT_S))
+        event: Event | None = self._ask("receive", HEARTBEAT_S)
         if event is None:
-            if not self._thread_is_alive():
-                raise RuntimeError(f"the slot's worker group ended: {self._error}") from self._error
-            self._end_if_stalled()
+            self._look_after_the_workers()
         elif isinstance(event, EpochResult):
             self._epoch = event.epoch
-        return {
-            "epoch": self._epoch,
-            "event": event,
-            "placement_group": ray.get(self._mailbox.placement_group.remote()),
-            "done": isinstance(event, LastEvent),
-        }
+        return {"epoch": self._epoch, "event": event, "done": isinstance(event, LastEvent)}
 
     def cleanup(self) -> None:
         """Let the workers save what they train and leave their loop: then Ray Train frees its placement group."""
         if self._thread is not None:
-            with suppress(ray.exceptions.RayActorError):  # a mailbox that died lets them go, too
-                ray.get(self._mailbox.close.remote())
+            with suppress(ray.exceptions.RayError):  # a mailbox that died lets them go, too
+                ray.get(self._mailbox.close.remote(), timeout=HEARTBEAT_S)
             self._thread.join(EXIT_GRACE_S)
 
-    def _end_if_stalled(self) -> None:
-        """End a worker group that hangs, e.g. in a collective: Ray Train starts another."""
-        silent_s: float | None = ray.get(self._mailbox.silent_s.remote())
-        limit_s = self._settings.resources.stall_timeout_s
-        if silent_s is None or silent_s < limit_s:
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """Return the mailbox's answer.
+
+        Raises:
+            RuntimeError: It gives none.
+        """
+        resources = self._settings.resources
+        key = "stall_timeout_s" if self._submitted else "start_timeout_s"
+        limit_s: float = getattr(resources, key)
+        try:
+            return ray.get(getattr(self._mailbox, method).remote(*arguments), timeout=limit_s)
+        except ray.exceptions.GetTimeoutError:
+            reason = f"the mailbox of its workers gave no answer for {limit_s:g} s (resources.{key})"
+            raise RuntimeError(reason) from None
+
+    def _look_after_the_workers(self) -> None:
+        """End a worker group that hangs, e.g. in a collective, so that Ray Train starts another.
+
+        Raises:
+            RuntimeError: Ray Train has given up, or does not start or end a group in time.
+        """
+        if not self._thread_is_alive():
+            raise RuntimeError(f"the slot's worker group ended: {self._error}") from self._error
+        controller: str | None = self._ask("started_by")
+        if controller is not None and waits_for_resources(controller):
+            self._ask("wait_for_resources")
             return
-        reason = (
-            f"no sign of life for {silent_s:.0f} s (resources.stall_timeout_s = {limit_s:g}): the workers were ended"
-        )
-        members: list[Member] = ray.get(self._mailbox.give_up.remote(reason))
-        for member in members:
+        silence: Silence | None = self._ask("silence")
+        if silence is not None and not silence.members:
+            raise RuntimeError(silence.reason)
+        for member in () if silence is None else silence.members:
             placed = NodeAffinitySchedulingStrategy(member.node_id, soft=False)
-            end_worker.options(scheduling_strategy=placed).remote(member.pid)
+            end_process.options(scheduling_strategy=placed).remote(member.pid)
+        return
 
     def _start(self) -> None:
         # Tune does not pass it on from the driver.
         set_for("slot")
-        settings = self._settings
-        self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote(max_failures=settings.resources.max_failures)
-        resources = {"CPU": settings.resources.cpus_per_worker}
-        if settings.resources.gpus_per_worker:
-            resources["GPU"] = settings.resources.gpus_per_worker
-        trainer = _Trainer(
-            work,
-            train_loop_config={"mailbox": self._mailbox, "settings": settings},
-            torch_config=torch_config(
-                "nccl" if settings.resources.gpus_per_worker else "gloo", folder=settings.train_dir
-            ),
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=settings.resources.workers,
-                use_gpu=settings.resources.gpus_per_worker > 0,
-                resources_per_worker=resources,
-            ),
-            run_config=ray.train.RunConfig(
-                name=f"slot-{ray.get_runtime_context().get_actor_id()}",
-                storage_path=settings.train_dir,
-                failure_config=ray.train.FailureConfig(max_failures=MAX_GROUP_RESTARTS),
-            ),
-        )
+        self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote(self._settings.resources)
+        name = f"slot-{ray.get_runtime_context().get_actor_id()}"
+        trainer = make_trainer(name, self._mailbox, self._settings)
 
         def fit() -> None:
             try:
@@ -137,23 +128,3 @@ class Slot(tune.Trainable):  # type: ignore[misc]
 
     def _thread_is_alive(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
-
-
-class _Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]
-    """Ray Train's own without its actor for Ray Data, which is not used here and takes seconds to start, every time."""
-
-    def _create_default_callbacks(self) -> list[Any]:
-        # Not public. Should Ray stop calling it, the actor is there again, and idles.
-        callbacks = super()._create_default_callbacks()
-        return [callback for callback in callbacks if type(callback).__name__ != "DatasetsCallback"]
-
-
-@ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
-def end_worker(pid: int) -> None:
-    """End a worker of this node that may not answer any more."""
-    try:
-        title = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return  # it has ended, or this is no Linux, where Ray Train's own health check must do
-    if b"RayTrainWorker" in title:
-        os.kill(pid, signal.SIGKILL)

@@ -16,11 +16,10 @@ from typing import Any
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
-from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.environment import ray_address, set_for
-from orchestrator.experiment import Cell, Experiment
+from orchestrator.experiment import Cell, Experiment, Resources
 from orchestrator.records import (
     CellResult,
     Event,
@@ -39,6 +38,7 @@ from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.slot import Slot
+from orchestrator.sweep.slot_watch import SlotWatch
 from orchestrator.sweep.starting import Starting
 from orchestrator.tracking import Delivery
 from orchestrator.waiting import watched
@@ -95,7 +95,7 @@ def run_cells(
         preemptible=joined,
     )
     starting = Starting(len(cells), experiment.resources)
-    listener = _Listener(cells, delivery, progress, starting, max_failures=experiment.resources.max_failures)
+    listener = _Listener(cells, delivery, progress, starting, resources=experiment.resources)
     stopper = _StopOnRequest(interruption, progress)
     tuner = _tuner(cells, experiment.name, settings, slots=slots, listener=listener, stopper=stopper)
     try:
@@ -158,15 +158,10 @@ def _trial_name(trial: Trial) -> str:
     return f"cell_{trial.trial_id}"
 
 
-def _free_resources(trial: Trial) -> None:
-    """Free what the workers of a slot that died held: the next ones would wait for it.
-
-    A placement group lives as long as the driver, unless Ray Train's controller removes it, which may be what died. The
-    helper that Ray Train leaves for that case asks Ray's dashboard about the controller, and may itself be gone.
-    """
-    placement_group: PlacementGroup | None = trial.last_result.get("placement_group")
-    if placement_group is not None:
-        remove_placement_group(placement_group)
+def _death_of(trial: Trial) -> tuple[str, str]:
+    """Return why a trial's slot died: in a line, and in full."""
+    in_full = str(trial.get_pickled_error() or trial.get_error() or "unknown").strip()
+    return in_full.splitlines()[-1], in_full
 
 
 class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
@@ -204,9 +199,10 @@ class _Listener(tune.Callback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, cells: Sequence[Cell], delivery: Delivery, progress: Progress, starting: Starting, *, max_failures: int
+        self, cells: Sequence[Cell], delivery: Delivery, progress: Progress, starting: Starting, *, resources: Resources
     ) -> None:
-        self._max_failures, self._starting = max_failures, starting
+        self._max_failures, self._starting = resources.max_failures, starting
+        self._watch = SlotWatch(resources, progress.say)
         self._cells = {cell.key: cell for cell in cells}
         self._delivery, self._progress = delivery, progress
         self._open: dict[str, Cell] = {}
@@ -217,9 +213,14 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         # Tune writes its callbacks to disk for `Tuner.restore`, which is not used here: MLflow is the ledger.
         return {}
 
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Look after the slots, from the loop that waits for them."""
+        self._watch.look(trials)
+
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Open the cell's run, unless the trial was started before and this is another attempt."""
         cell = self._cell(trial)
+        self._watch.hear(trial, stepped=False)
         if cell.key not in self._open:
             self._open[cell.key] = cell
             self._take(cell, Opened(now_ms()))
@@ -228,25 +229,24 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """Pass an event of the workers on; a heartbeat has none."""
+        self._watch.hear(trial, stepped=True)
         event: Event | None = result["event"]
         if event is not None:
             self._take(self._cell(trial), event)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Say that the slot of a cell died and is made anew."""
-        _free_resources(trial)
-        reason = f"the slot died: failure {trial.num_failures} of {self._max_failures}"
-        self._take(self._cell(trial), Replaced(reason))
+        reason, _ = _death_of(trial)
+        count = f"failure {trial.num_failures} of {self._max_failures}"
+        self._take(self._cell(trial), Replaced(f"the slot died: {reason}: {count}"))
         self._starting.begin_anew(self._cell(trial).key)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Mark the cell of a slot that died too often."""
-        _free_resources(trial)
-        error = trial.get_pickled_error() or trial.get_error()
-        lines = str(error).strip().splitlines() or ["unknown"]
+        last_line, in_full = _death_of(trial)
         # A slot that dies while it is made has started no trial.
         self.on_trial_start(iteration, trials, trial)
-        reason = f"the slot died {self._max_failures} times: {lines[-1]}\n" + "\n".join(lines)
+        reason = f"the slot died {self._max_failures} times: {last_line}\n{in_full}"
         self._take(self._cell(trial), Failed(reason))
 
     def interrupt_the_rest(self) -> None:

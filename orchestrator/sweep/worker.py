@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import time
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
@@ -39,8 +40,12 @@ REMEDY_OUT_OF_MEMORY = (
 # The first optimizer of a process imports it, which takes seconds: not while images per second are counted. What the
 # first evaluation imports waits for it, so workers that replace others train at once.
 IMPORTED_BY_OPTIMIZERS = "torch._dynamo"
-# A worker may wait this long for the next cell; gloo's default of 30 minutes would end a slot that idles.
-CONTROL_TIMEOUT = timedelta(days=7)
+# What bounds the waits of the ranks for each other is the slot's watch, which knows who gives signs of life meanwhile.
+# This is for ranks that have outlived slot and raylet. It must be longer than a machine takes for the largest data set,
+# which the ranks of another wait for; gloo's default of 30 minutes is not.
+CONTROL_TIMEOUT = timedelta(hours=12)
+# How often a rank that loads images gives a sign of life.
+BEAT_EVERY_S = 1.0
 _Value = TypeVar("_Value")
 
 
@@ -76,8 +81,9 @@ class _Worker:
         self._control = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT))
         self._data: tuple[tuple[object, ...], Decoded, Feed] | None = None
         self._noticed_in: int | None = None
+        self._beaten_at = 0.0
         context = ray.get_runtime_context()
-        self._member = Member(context.get_node_id(), os.getpid(), ray.util.get_current_placement_group())
+        self._member = Member(context.get_node_id(), os.getpid())
         ray.get(mailbox.join.remote(self._rank, self._member))
         # Signals are the main thread's, and this function runs in another: the actor runs it there.
         ray.get(context.current_actor.execute.remote(preemption.watch))
@@ -86,6 +92,7 @@ class _Worker:
         """Wait for the next cell; the same on every rank."""
         job: Job | None = self._from_rank_0(lambda: ray.get(self._mailbox.next_job.remote(self._member)))
         if job is not None:
+            self._beat(job)
             # If a rank died while it waited, this raises, and the cell is not to blame.
             dist.barrier(group=self._control)
             self._from_rank_0(lambda: ray.get(self._mailbox.accept.remote(job)))
@@ -121,7 +128,7 @@ class _Worker:
 
     def _train(self, job: Job) -> None:
         cell = Cell.model_validate(job.cell)
-        dataset, feed = self._agree(lambda: self._load(cell))
+        dataset, feed = self._agree(lambda: self._load(cell, on_sign_of_life=lambda: self._beat(job)))
         try:
             backend = cell.augment.build(backend=self._settings.resources.backend).backend_on(self._device)
         except ValueError as error:
@@ -150,7 +157,7 @@ class _Worker:
         self._post(job, result)
 
     def _poll(self, job: Job) -> Request:
-        """Give a heartbeat, of rank 0, and return what is asked of this rank."""
+        """Give a heartbeat and return what is asked of this rank."""
         request = Request.GO_ON
         # All ranks ask, or none: the answer is agreed on.
         preempted = self._settings.preemptible and ray.train.get_preemption_info() is not None
@@ -159,11 +166,20 @@ class _Worker:
             self._noticed_in = job.number
             ray.get(self._mailbox.excuse.remote(job))
             request = Request.SAVE
-        if self._rank == 0 and not ray.get(self._mailbox.beat.remote(job)):
+        if self._rank > 0:
+            self._beat(job)
+        elif not ray.get(self._mailbox.beat.remote(job)):
             request = Request.STOP
         return Request.LEAVE if preemption.noticed() else request
 
-    def _load(self, cell: Cell) -> tuple[Dataset, Feed]:
+    def _beat(self, job: Job) -> None:
+        """Give a sign of life, if the last one is old, and wait for no answer: the mailbox may be gone."""
+        now = time.monotonic()
+        if now - self._beaten_at >= BEAT_EVERY_S:
+            self._beaten_at = now
+            self._mailbox.beat.remote(job, self._rank)
+
+    def _load(self, cell: Cell, *, on_sign_of_life: Callable[[], None]) -> tuple[Dataset, Feed]:
         """Return the cell's data. Images, also those on a GPU, are kept for the next cell: neighbours share them."""
         spec, settings = cell.dataset, self._settings
         if self._data is None or self._data[0] != spec.images_id:
@@ -178,6 +194,7 @@ class _Worker:
                     **spec.decode_options(),
                     cache=settings.cache,
                     on_progress=show,
+                    on_sign_of_life=on_sign_of_life,
                 )
             feed = make_feed(
                 decoded.images,

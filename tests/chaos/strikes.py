@@ -12,11 +12,16 @@ from random import Random
 import psutil
 from processes import send
 from report import Report
-from sweeps import CLEANER, CONTROLLER, GCS, MAILBOX, RAYLET, SLOT, Sweep
+from sweeps import CLEANER, CONTROLLER, GCS, MAILBOX, POLL_S, RAYLET, SLOT, Sweep
 
 # As long as an epoch of the cells and more: a fault may come at any of its moments.
 MOMENT_S = 0.5
+# The workers take the next cell in less.
+BETWEEN_S = 0.3
+# From the first of them that is there, workers start in about so long.
+START_S = 10.0
 
+Moment = Callable[[Sweep, Random], None]
 Fault = Callable[[Sweep, Random], None]
 Damage = Callable[[Path, Random], None]
 
@@ -56,6 +61,22 @@ def kill_controller_and_cleaner(sweep: Sweep, _: Random) -> None:
 def stop_worker(sweep: Sweep, random: Random) -> None:
     """SIGSTOP to one training process: it hangs, and the others wait for it."""
     _hit([random.choice(sweep.workers())], signal.SIGSTOP)
+
+
+def stop_slot(sweep: Sweep, _: Random) -> None:
+    """SIGSTOP to the actor of Tune's trial, which the driver waits for."""
+    _hit(sweep.actors(*SLOT), signal.SIGSTOP)
+
+
+def stop_mailbox(sweep: Sweep, _: Random) -> None:
+    """SIGSTOP to the actor between a slot and its workers, which both wait for."""
+    _hit(sweep.actors(MAILBOX), signal.SIGSTOP)
+
+
+def stop_controller(sweep: Sweep, random: Random) -> None:
+    """SIGSTOP to Ray Train's controller, and SIGKILL to a worker, which it is to replace."""
+    _hit(sweep.actors(CONTROLLER), signal.SIGSTOP)
+    kill_worker(sweep, random)
 
 
 def preempt_worker(sweep: Sweep, random: Random) -> None:
@@ -142,6 +163,9 @@ FAULTS: dict[str, Fault] = {
     "SIGKILL of Ray Train's controller": kill_controller,
     "SIGKILL of Ray Train's controller and its cleaner": kill_controller_and_cleaner,
     "SIGSTOP of a worker": stop_worker,
+    "SIGSTOP of the trial's actor": stop_slot,
+    "SIGSTOP of the mailbox": stop_mailbox,
+    "SIGSTOP of Ray Train's controller": stop_controller,
     "SIGTERM of a worker": preempt_worker,
     "SIGKILL of the driver": kill_driver,
     "SIGKILL of the local cluster": kill_cluster,
@@ -155,9 +179,39 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def strike(name: str, sweep: Sweep, random: Random, report: Report) -> None:
-    """Hit the sweep at some moment from now on, and wait until it has finished another epoch, or has ended."""
+def in_an_epoch(_: Sweep, random: Random) -> None:
+    """Wait for some moment of the next epoch, or the one after that."""
     time.sleep(random.uniform(0, MOMENT_S))
+
+
+def between_two_cells(sweep: Sweep, random: Random) -> None:
+    """Wait for a cell to end; for some moment if there is one cell left."""
+    finished = sweep.finished_cells()
+    if finished < len(sweep.keys) - 1:
+        sweep.until(lambda: sweep.finished_cells() > finished, "end of a cell", every_s=POLL_S / 10)
+        time.sleep(random.uniform(0, BETWEEN_S))
+    else:
+        in_an_epoch(sweep, random)
+
+
+def as_workers_start(sweep: Sweep, random: Random) -> None:
+    """End the workers, and wait for some moment in which others start."""
+    before = sweep.workers()
+    kill_all_workers(sweep, random)
+    sweep.until(lambda: not {*sweep.workers()} <= {*before}, "new worker")
+    time.sleep(random.uniform(0, START_S))
+
+
+MOMENTS: dict[str, Moment] = {
+    "in an epoch": in_an_epoch,
+    "between two cells": between_two_cells,
+    "as workers start": as_workers_start,
+}
+
+
+def strike(name: str, sweep: Sweep, random: Random, report: Report, *, moment: str = "in an epoch") -> None:
+    """Hit the sweep at some moment from now on, and wait until it has finished another epoch, or has ended."""
+    MOMENTS[moment](sweep, random)
     before, since = sweep.workers(), time.time()
     FAULTS[name](sweep, random)
     report.injected(name)

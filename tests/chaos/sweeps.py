@@ -149,6 +149,10 @@ class Sweep:
         """Return how many epochs the cells have finished, all together, by their checkpoints."""
         return sum(map(self._finished_epochs, self.keys))
 
+    def finished_cells(self) -> int:
+        """Return how many cells have left their best weights."""
+        return sum((self.cells_dir / key / BEST).exists() for key in self.keys)
+
     def workers(self) -> list[psutil.Process]:
         """Return its training processes."""
         return self.actors(WORKER)

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from processes import is_alive, send
 from report import Report
 from results import cell_runs
-from strikes import MOMENT_S, strike
+from strikes import MOMENT_S, MOMENTS, strike
 from sweeps import NAME, SAVES_OFTEN, TWO_CELLS, MakeSweep, Sweep
 from undisturbed import Undisturbed
 
@@ -22,6 +22,10 @@ PATIENT = "resources.max_failures=1000"
 STALL = "resources.stall_timeout_s=8"
 # After Ctrl-C, in seconds.
 EXIT_WITHIN_S = 20.0
+
+
+# For those that are stopped while they start: longer than workers take here.
+LATE = "resources.start_timeout_s=90"
 
 
 def hit_with(faults: list[str], sweep: Sweep, random: Random, report: Report) -> None:
@@ -52,6 +56,26 @@ def test_what_dies_beside_the_driver(
     hit_with(random.sample(faults, len(faults)), sweep, random, report)
     assert sweep.wait() == 0, sweep.output
     assert "new workers: " in sweep.output
+    undisturbed.assert_same(sweep, report, faults)
+
+
+STOPPED = ["SIGSTOP of a worker", "SIGSTOP of the trial's actor", "SIGSTOP of the mailbox"]
+STOPPED_CONTROLLER = "SIGSTOP of Ray Train's controller"
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_is_stopped_holds_nobody_up(
+    moment: str, make_sweep: MakeSweep, undisturbed: Undisturbed, random: Random, report: Report
+) -> None:
+    """Whoever waits for it has a clock; the one that was stopped is gone at the end."""
+    faults = [*random.sample(STOPPED, len(STOPPED)), STOPPED_CONTROLLER]
+    sweep = make_sweep((), PATIENT, SAVES_OFTEN, STALL, LATE)
+    sweep.start()
+    for number, fault in enumerate(faults):
+        sweep.until_epoch(2 + number * sweep.epochs)
+        strike(fault, sweep, random, report, moment=moment)
+    assert sweep.wait() == 0, sweep.output
+    assert "gave no" in sweep.output or "no sign of life" in sweep.output
     undisturbed.assert_same(sweep, report, faults)
 
 

@@ -1,4 +1,4 @@
-"""Fifty faults, drawn at random, over one sweep."""
+"""Fifty faults, drawn at random, over one sweep, and that five times."""
 
 from __future__ import annotations
 
@@ -19,24 +19,36 @@ WEIGHTS = {
     "SIGKILL of the trial's actor": 3,
     "SIGKILL of the mailbox": 3,
     "SIGSTOP of a worker": 3,
+    "SIGSTOP of the trial's actor": 1,
+    "SIGSTOP of the mailbox": 1,
+    "SIGSTOP of Ray Train's controller": 1,
     "SIGTERM of a worker": 3,
     "Ctrl-C": 1,
     "SIGKILL of the driver": 2,
 }
+# When: ending the workers first costs a start of theirs.
+MOMENTS = {"in an epoch": 6, "between two cells": 3, "as workers start": 1}
+# Limits that what is alive keeps.
+LIMITS = ("resources.max_failures=1000", "resources.stall_timeout_s=8", "resources.start_timeout_s=90")
+# The first has stopped a worker between two cells, and a sweep for good.
+SEEDS = (20261129, 1, 2, 3, 4)
 # No fault comes later: it would find nothing to hit.
 LAST_EPOCHS = 5
 
 
+@pytest.mark.parametrize("random", SEEDS, indirect=True)
 def test_fifty_faults_cost_nothing(
     make_sweep: MakeSweep, undisturbed: Undisturbed, random: Random, report: Report
 ) -> None:
-    sweep = make_sweep((), SAVES_OFTEN, "resources.max_failures=1000", "resources.stall_timeout_s=8")
+    """The seed is part of the test's name, which all is drawn from."""
+    sweep = make_sweep((), SAVES_OFTEN, *LIMITS)
     total = sweep.epochs * len(sweep.keys)
-    moments = sorted(random.sample(range(1, total - LAST_EPOCHS), NUM_FAULTS))
+    epochs = sorted(random.sample(range(1, total - LAST_EPOCHS), NUM_FAULTS))
     faults = random.choices([*WEIGHTS], [*WEIGHTS.values()], k=NUM_FAULTS)
+    moments = random.choices([*MOMENTS], [*MOMENTS.values()], k=NUM_FAULTS)
     sweep.start()
-    for moment, fault in zip(moments, faults, strict=True):
-        sweep.until_epoch(moment)
-        strike(fault, sweep, random, report)
+    for epoch, fault, moment in zip(epochs, faults, moments, strict=True):
+        sweep.until_epoch(epoch)
+        strike(fault, sweep, random, report, moment=moment)
     assert sweep.wait() == 0, sweep.output
     undisturbed.assert_same(sweep, report, faults)

@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from ray import PlacementGroupID
-from ray.util.placement_group import PlacementGroup
-
+from orchestrator.experiment import Resources
 from orchestrator.records import CellResult, EpochResult, Event, Failed, Remark, Replaced, Waiting
-from orchestrator.sweep.mailbox import EXCUSED, NO_MESSAGE, Job, Mailbox, Member
+from orchestrator.sweep.mailbox import EXCUSED, NO_MESSAGE, Job, Mailbox, Member, Silence
 
 T = TypeVar("T")
 CELL = {"seed": 0}
@@ -47,7 +45,7 @@ def test_events_come_back_in_order() -> None:
     events: list[Event] = [Waiting("no space"), EPOCH, RESULT]
 
     async def steps() -> list[Event | None]:
-        mailbox = Mailbox(max_failures=3)
+        mailbox = Mailbox(Resources(max_failures=3))
         await mailbox.submit(CELL)
         job = await handed_out(mailbox)
         assert job.cell == CELL
@@ -60,7 +58,7 @@ def test_events_come_back_in_order() -> None:
 
 def test_a_worker_that_waits_gets_the_next_cell() -> None:
     async def steps() -> Job | None:
-        mailbox = Mailbox(max_failures=3)
+        mailbox = Mailbox(Resources(max_failures=3))
         waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox)))
         await asyncio.sleep(0.01)
         await mailbox.submit(CELL)
@@ -75,7 +73,7 @@ def test_a_dead_group_that_waited_takes_nothing() -> None:
     """Its call is still pending in the actor when the next group joins."""
 
     async def steps() -> tuple[Job | None, Job | None]:
-        mailbox = Mailbox(max_failures=1)
+        mailbox = Mailbox(Resources(max_failures=1))
         dead = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=1)))
         await asyncio.sleep(0.01)
         waiting = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=2)))
@@ -93,7 +91,7 @@ def test_a_group_that_outlives_its_successors_start_takes_nothing() -> None:
     """Its node was given up for dead; told to stop, it asks for the next cell."""
 
     async def steps() -> None:
-        mailbox = Mailbox(max_failures=3)
+        mailbox = Mailbox(Resources(max_failures=3))
         await mailbox.submit(CELL)
         forgotten = Member("node", 1)
         old = await handed_out(mailbox, pid=1)
@@ -105,25 +103,11 @@ def test_a_group_that_outlives_its_successors_start_takes_nothing() -> None:
     run(steps())
 
 
-def test_what_holds_the_workers_resources_is_that_of_the_last_group() -> None:
-    async def steps() -> list[PlacementGroup | None]:
-        mailbox = Mailbox(max_failures=3)
-        seen = [await mailbox.placement_group()]
-        for number, held in enumerate(groups):
-            await mailbox.join(1, Member("other node", number, held))
-            await mailbox.join(0, Member("node", number, held))
-            seen.append(await mailbox.placement_group())
-        return seen
-
-    groups = [PlacementGroup(PlacementGroupID.from_random()) for _ in range(2)]
-    assert run(steps()) == [None, *groups]
-
-
 def test_a_group_that_died_while_it_waited_is_not_counted() -> None:
     """It is handed the cell before anybody has noticed; only the groups that accepted it have failed."""
 
     async def steps() -> str:
-        mailbox = Mailbox(max_failures=1)
+        mailbox = Mailbox(Resources(max_failures=1))
         dead = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=1)))
         await asyncio.sleep(0.01)
         await mailbox.submit(CELL)
@@ -142,7 +126,7 @@ def test_a_group_that_died_while_it_waited_is_not_counted() -> None:
 
 def test_a_restarted_group_gets_the_same_cell_and_the_dead_one_no_acknowledgement() -> None:
     async def steps() -> None:
-        mailbox = Mailbox(max_failures=3)
+        mailbox = Mailbox(Resources(max_failures=3))
         await mailbox.submit(CELL)
         first = await handed_out(mailbox, pid=1)
         second = await handed_out(mailbox, pid=2)
@@ -158,7 +142,7 @@ def test_a_restarted_group_gets_the_same_cell_and_the_dead_one_no_acknowledgemen
 
 def test_who_takes_a_cell_over_is_said_with_the_reason() -> None:
     async def steps() -> list[str]:
-        mailbox = Mailbox(max_failures=5)
+        mailbox = Mailbox(Resources(max_failures=5))
         await mailbox.submit(CELL)
         noted = await handed_out(mailbox, pid=1)
         await mailbox.note_error(noted, "RuntimeError on rank 1: no\nTraceback ...")
@@ -181,7 +165,7 @@ def test_who_takes_a_cell_over_is_said_with_the_reason() -> None:
 
 def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
     async def steps() -> str:
-        mailbox = Mailbox(max_failures=2)
+        mailbox = Mailbox(Resources(max_failures=2))
         await mailbox.submit(CELL)
         for _ in range(2):
             job = await handed_out(mailbox)
@@ -201,7 +185,7 @@ def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
 
 def test_a_new_cell_replaces_the_one_in_flight() -> None:
     async def steps() -> None:
-        mailbox = Mailbox(max_failures=3)
+        mailbox = Mailbox(Resources(max_failures=3))
         await mailbox.submit(CELL)
         stale = await handed_out(mailbox)
         await mailbox.submit({"seed": 1})
@@ -214,7 +198,7 @@ def test_a_new_cell_replaces_the_one_in_flight() -> None:
 
 def test_close_ends_the_wait_and_takes_nothing_more() -> None:
     async def steps() -> None:
-        mailbox = Mailbox(max_failures=3)
+        mailbox = Mailbox(Resources(max_failures=3))
         await mailbox.submit(CELL)
         job = await handed_out(mailbox)
         await mailbox.post(job, RESULT)
@@ -228,12 +212,12 @@ def test_close_ends_the_wait_and_takes_nothing_more() -> None:
 
 
 def test_receive_gives_up_after_its_timeout() -> None:
-    assert run(Mailbox(max_failures=1).receive(0.01)) is None
+    assert run(Mailbox(Resources(max_failures=1)).receive(0.01)) is None
 
 
 def test_the_first_rank_to_fail_gives_the_reason_and_none_is_kept_for_the_next_cell() -> None:
     async def steps() -> list[str]:
-        mailbox = Mailbox(max_failures=1)
+        mailbox = Mailbox(Resources(max_failures=1))
         reasons = []
         for notes in (["out of memory on rank 1", "connection closed on rank 0"], []):
             await mailbox.submit(CELL)
@@ -255,14 +239,109 @@ def test_what_a_worker_says_is_passed_on_and_is_no_sign_of_life() -> None:
     """Who hangs says what it waits for, too."""
 
     async def steps() -> None:
-        mailbox = Mailbox(max_failures=3)
+        mailbox = Mailbox(Resources(max_failures=3))
         await mailbox.remark("nobody's cell")
         await mailbox.submit(CELL)
         job = await handed_out(mailbox)
         await mailbox.remark("waiting for the other workers to load the images (0:00:08 so far)")
-        assert await mailbox.silent_s() is None
         assert await mailbox.receive(1) == Remark("waiting for the other workers to load the images (0:00:08 so far)")
         assert await mailbox.post(job, RESULT)
         assert await mailbox.receive(1) == RESULT
 
     run(steps())
+
+
+QUICK = Resources(workers=2, max_failures=5, start_timeout_s=5, stall_timeout_s=5)
+
+
+async def whole(mailbox: Mailbox, pid: int = 1) -> Member:
+    """Return rank 0 of a group of two that has joined."""
+    await mailbox.join(1, Member("other node", pid))
+    return await joined(mailbox, pid)
+
+
+def later(mailbox: Mailbox, seconds: float) -> None:
+    """Let the mailbox's clock go on."""
+    before = mailbox._watch._clock
+    mailbox._watch._clock = lambda: before() + seconds
+
+
+def test_a_group_that_does_not_start_is_not_replaced_by_ray_train() -> None:
+    async def steps() -> Silence | None:
+        mailbox = Mailbox(QUICK)
+        await mailbox.submit(CELL)
+        await mailbox.starting("controller")
+        assert await mailbox.started_by() == "controller"
+        await mailbox.join(1, Member("node", 2))
+        assert await mailbox.silence() is None
+        later(mailbox, 6)
+        return await mailbox.silence()
+
+    silence = run(steps())
+    assert silence is not None
+    assert silence.members == ()
+    assert "6 s while starting; rank 0 gave none at all (resources.start_timeout_s = 5)" in silence.reason
+
+
+def test_a_start_that_fails_again_and_again_is_one_start() -> None:
+    async def steps() -> bool:
+        mailbox = Mailbox(QUICK)
+        for _ in range(4):
+            await mailbox.starting("controller")
+            await mailbox.ending()
+            later(mailbox, 2)
+        return await mailbox.silence() is not None
+
+    assert run(steps())
+
+
+def test_a_group_that_takes_no_cell_is_replaced_and_the_cell_is_not_to_blame() -> None:
+    """Its rank 1 was stopped between two cells: the others wait for it before they accept the cell."""
+
+    async def steps() -> tuple[Silence | None, str, bool]:
+        mailbox = Mailbox(QUICK)
+        member = await whole(mailbox)
+        assert await mailbox.started_by() is None
+        later(mailbox, 60)
+        assert await mailbox.silence() is None, "nobody waits for it"
+        await mailbox.submit(CELL)
+        assert await mailbox.next_job(member) is not None
+        later(mailbox, 6)
+        silence = await mailbox.silence()
+        reason = (await received(mailbox, Replaced)).reason
+        assert await mailbox.silence() is None, "it is being ended"
+        later(mailbox, 6)
+        stuck = await mailbox.silence()
+        return silence, reason, stuck is not None and stuck.members == ()
+
+    silence, reason, is_stuck = run(steps())
+    assert silence is not None
+    assert [member.node_id for member in silence.members] == ["node", "other node"]
+    assert "while taking a cell; rank 1 gave none at all" in reason
+    assert reason.endswith("the cell is not to blame")
+    assert is_stuck
+
+
+def test_a_rank_that_loads_speaks_for_those_that_wait_for_it() -> None:
+    async def steps() -> list[Silence | None]:
+        mailbox = Mailbox(QUICK)
+        member = await whole(mailbox)
+        await mailbox.submit(CELL)
+        job = await mailbox.next_job(member)
+        assert job is not None
+        await mailbox.accept(job)
+        seen = []
+        for _ in range(4):
+            later(mailbox, 3)
+            await mailbox.beat(job, 1)
+            seen.append(await mailbox.silence())
+        later(mailbox, 6)
+        silence = await mailbox.silence()
+        assert silence is not None
+        assert "while loading images; rank 0 gave none at all" in silence.reason
+        # It was accepted: who takes it over says so, and counts.
+        await mailbox.next_job(await whole(mailbox, pid=2))
+        assert "failure 1 of 5" in (await received(mailbox, Replaced)).reason
+        return seen
+
+    assert run(steps()) == [None] * 4

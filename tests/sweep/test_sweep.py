@@ -442,10 +442,10 @@ def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() ->
     """E.g. on a node that lacks the package: Tune says that the trial failed, and never that it started."""
     (cell,) = make_cells(ERM, seeds=(0,))
     delivery, trial = Mock(spec=Delivery), Mock(spec=Trial)
-    trial.config, trial.last_result = {"job": {"key": cell.key}}, {}
-    trial.get_pickled_error.return_value = None
+    trial.trial_id, trial.config = "trial", {"job": {"key": cell.key}}
+    trial.pickled_error_file = None
     trial.get_error.return_value = "no module named orchestrator"
-    listener = _Listener([cell], delivery, Mock(spec=Progress), Starting(1, Resources()), max_failures=3)
+    listener = _Listener([cell], delivery, Mock(spec=Progress), Starting(1, Resources()), resources=Resources())
     listener.on_trial_error(0, [trial], trial)
     assert [type(call.args[1]) for call in delivery.tell.call_args_list] == [Opened, Failed]
     assert listener.failed == {cell.key}
