@@ -55,7 +55,7 @@ def examine(
         report.take(examine_disk(experiment, cells, runs, placed))
         labels = {cell.key: cell.label for cell in cells}
         if tracker:
-            ledger = Ledger(tracker.store)
+            ledger = Ledger(tracker.store, say=lambda line: report.take([line]))
             report.take(examine_runs(ledger, labels, at_work=at_work))
             report.take(examine_artifacts(tracker, ledger, cells, runs))
         if at_work:
@@ -64,7 +64,7 @@ def examine(
             if holder:
                 report.take([_dead_holder(holder, storage)])
             # Read anew: what was deleted above is not finished any more.
-            now = Ledger(tracker.store) if tracker else None
+            now = Ledger(tracker.store, say=lambda line: report.take([line])) if tracker else None
             tracked, finished = (now.keys, now.finished) if now else (frozenset(), frozenset())
             here = storage.stores() == [tracker.store.shown_uri] if tracker else False
             by_key = {cell.key: cell for cell in cells}

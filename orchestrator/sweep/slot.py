@@ -17,7 +17,6 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.environment import set_for
 from orchestrator.records import EpochResult, Event, LastEvent
@@ -106,9 +105,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         if silence is not None and not silence.members:
             raise RuntimeError(silence.reason)
         for member in () if silence is None else silence.members:
-            placed = NodeAffinitySchedulingStrategy(member.node_id, soft=False)
-            end_process.options(scheduling_strategy=placed).remote(member.pid)
-        return
+            end_process(member.node_id, member.pid)
 
     def _start(self) -> None:
         # Tune does not pass it on from the driver.

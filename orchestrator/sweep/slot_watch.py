@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import ray
 from ray._private.state import actors
 from ray.tune.experiment import Trial
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.experiment import Resources
 from orchestrator.sweep.placement import free_orphans
@@ -72,5 +71,4 @@ class SlotWatch:
                 what = f"{pending[name]['ActorClassName']} (process {pending[name]['Pid']})"
                 limit = "resources.start_timeout_s"
                 self._say(f"{what} gave no sign of life for {now - since:.0f} s while starting ({limit}): it is ended")
-                placed = NodeAffinitySchedulingStrategy(pending[name]["Address"]["NodeID"], soft=False)
-                end_process.options(scheduling_strategy=placed).remote(pending[name]["Pid"])
+                end_process(pending[name]["Address"]["NodeID"], pending[name]["Pid"])

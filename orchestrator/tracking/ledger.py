@@ -15,7 +15,6 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from orchestrator.errors import TrackingError
 from orchestrator.tracking.artifacts import shown
 from orchestrator.tracking.names import KEY, KIND, OWNER
-from orchestrator.tracking.ownership import is_leased
 from orchestrator.tracking.store import Store
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
@@ -97,7 +96,7 @@ class Ledger:
         TrackingError: The store does not answer any more.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, say: Callable[[str], None]) -> None:
         self._store, self._client = store, store.client
         self.shown_uri = store.shown_uri
         with store.answering():
@@ -109,7 +108,8 @@ class Ledger:
         self.finished = frozenset(
             entry.key for entry in self.entries if entry.key is not None and entry.status == "FINISHED"
         )
-        self.owners_at_work = frozenset(run.data.tags[OWNER] for run in active if is_leased(run.data.tags))
+        with store.answering():
+            self.owners_at_work = frozenset(store.drivers.at_work(say=say))
 
     def examine(self) -> Disorder:
         """Find what is wrong with the runs.

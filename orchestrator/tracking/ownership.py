@@ -1,8 +1,9 @@
 """Leases: which driver, the process that runs a sweep, works on which of MLflow's runs, so that no two do.
 
-A driver takes a lease on a run by writing its name into the tag `OWNER`, and keeps its leases by a heartbeat, the time
-in the tag `HEARTBEAT` of its sweep's run. A lease ends when the driver gives it up, when its process is gone, as far as
-that can be seen from here, or when its heartbeat is older than `STALE_S`.
+A driver takes a lease on a run by writing its name into the tag `OWNER`, and keeps its leases by a heartbeat, which
+changes the tag `HEARTBEAT` of its sweep's run. A lease ends when the driver gives it up, when its process is gone, as
+far as that can be seen from here, or when its heartbeat has not changed for `STALE_S` of another's looking
+(`orchestrator.tracking.drivers`). The driver itself makes sure of it again when half of that has passed.
 
 The lock of a storage folder keeps two drivers apart on one file system; a lease does for all that share a store.
 """
@@ -15,17 +16,15 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import psutil
 
-from orchestrator.tracking.names import HEARTBEAT, OWNER
-
 BEAT_EVERY_S = 20.0
-# A driver of another machine counts as dead so long after its last heartbeat.
+# A driver of another machine counts as dead when its heartbeat has not been seen to change for so long.
 STALE_S = 120.0
 
 logger = logging.getLogger(__name__)
@@ -41,23 +40,26 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{_place()}:{os.getpid()}:{_start_of(os.getpid()):08x}"
 
 
-def is_leased(tags: Mapping[str, str]) -> bool:
-    """Return whether a driver holds the lease on a sweep's run.
-
-    Args:
-        tags: Of the run.
-    """
-    owner = tags.get(OWNER, "")
-    if not owner:
-        return False
+def is_alive_here(owner: str) -> bool | None:
+    """Return whether an owner is a process of this machine that lives; None if that cannot be seen from here."""
     here = f"{socket.gethostname()}:{_place()}:"
-    if owner.startswith(here):
-        pid, start = owner.removeprefix(here).split(":")
-        found = _start_of(int(pid))
-        if found in (0, int(start, 16)):
-            return found != 0
-        # Another process with its id, or the machine's clock was set since.
-    return time.time() - int(tags.get(HEARTBEAT) or 0) / 1000 < STALE_S
+    if not owner.startswith(here):
+        return None
+    pid, start = owner.removeprefix(here).split(":")
+    found = _start_of(int(pid))
+    if found in (0, int(start, 16)):
+        return found != 0
+    return None  # another process with its id, or the machine's clock was set since
+
+
+def was_recent(heartbeat: str) -> bool:
+    """Return whether a heartbeat looks young. Only to show something: it comes from another machine's clock."""
+    return time.time() - int(heartbeat or 0) / 1000 < STALE_S
+
+
+def lasting_clock() -> float:
+    """Return seconds from some origin: never set, and on Linux counted while the machine sleeps, too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def described(owner: str) -> str:

@@ -20,6 +20,7 @@ from orchestrator.credentials import moved_to_environment, without_secrets
 from orchestrator.environment import TRACKING_URI, set_for
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.tracking.database import check_can_make, check_schema
+from orchestrator.tracking.drivers import Drivers
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.uris import IN_ADDRESSES, database_of, is_server, is_sqlite, names_itself
 from orchestrator.waiting import waiting_for
@@ -42,6 +43,7 @@ class Store:
         uri: Tracking URI; a database's may hold a password.
         client: MLflow's own. MLflow's functions that take no client use the same store, the one opened last.
         shown_uri: `uri` without credentials.
+        drivers: Those that are at work in it.
 
     Raises:
         UserError: Nobody answers at `uri`, within 30 s.
@@ -51,6 +53,7 @@ class Store:
         set_for("store")
         uri = moved_to_environment(uri)
         self.uri, self.shown_uri = uri, without_secrets(uri)
+        self.drivers = Drivers(self.search)
         _check_scheme(uri, origin)
         _check_sqlite(uri, origin)
         _set_uri(uri)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from mlflow.entities import LifecycleStage, Run
+from mlflow.entities import LifecycleStage, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
@@ -23,7 +23,7 @@ from orchestrator.tracking.ownership import (
     STALE_S,
     described,
     heartbeats,
-    is_leased,
+    lasting_clock,
     this_process,
 )
 from orchestrator.tracking.provenance import environment, git_tags
@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 # How long a driver waits for another that starts at the same time: whoever writes its name last has the lease.
 LEASE_SETTLES_S = 2.0
+# So long after its last heartbeat a driver makes sure that its runs are still its own before it writes: others take
+# them after twice that.
+HOLDS_S = STALE_S / 2
 
 
 class SweepRun:
@@ -55,7 +58,7 @@ class SweepRun:
         self._experiment_id: str | None = None
         self._run_id: str | None = None
         self._at_work = ExitStack()
-        self._beaten_at = time.time()
+        self._beaten_at = lasting_clock()
         self._lost = False
         self.num_silences = 0
 
@@ -71,12 +74,15 @@ class SweepRun:
         assert self._run_id is not None, "open comes first"
         return self._run_id
 
-    def open(self, experiment: Experiment, runs: Mapping[str, CellRun]) -> None:
+    def open(
+        self, experiment: Experiment, runs: Mapping[str, CellRun], *, say: Callable[[str], None] = logger.warning
+    ) -> None:
         """Open the run, the one of an earlier call if there is one, and take the lease on it.
 
         Args:
             experiment: The sweep.
             runs: The known runs of its cells.
+            say: Shows a line: another machine's driver may have to be looked at for a while.
 
         Raises:
             UserError: The MLflow experiment was deleted, or another sweep is at work on the same cells.
@@ -93,7 +99,7 @@ class SweepRun:
                     experiment.tracked_in, artifact_location=location, tags=EXPERIMENT_KIND
                 )
             run = self._earlier(experiment)
-            self._refuse_second_owner(run, runs)
+            self._refuse_second_owner(run, runs, say)
             if run is None:
                 tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | git_tags()
                 run = self._client.create_run(self.experiment_id, tags=tags)
@@ -113,8 +119,9 @@ class SweepRun:
         with self._store.answering():
             self._experiment_id = self._known_experiment(experiment)
             run = self._earlier(experiment) if self._experiment_id is not None else None
-            owner = self._second_owner(run, runs)
-            return described(owner) if owner is not None else None
+            # Who looks does not wait to see heartbeats change.
+            others = self._owners(run, runs) & self._store.drivers.seemingly_at_work()
+            return ", ".join(map(described, sorted(others))) or None
 
     def close(self, *, complete: bool) -> None:
         """End the run, if it was opened; if the store does not answer, say that it stays open."""
@@ -161,7 +168,8 @@ class SweepRun:
                 return
             self._experiment_id = known.experiment_id
             run = self._earlier(experiment)
-            if run is not None and run.info.status != "FINISHED" and not is_leased(run.data.tags):
+            owner = run.data.tags.get(OWNER) if run is not None else None
+            if run is not None and run.info.status != "FINISHED" and owner not in self._store.drivers.not_known_dead():
                 self._client.set_terminated(run.info.run_id, "FINISHED")
 
     def _known_experiment(self, experiment: Experiment) -> str | None:
@@ -182,20 +190,19 @@ class SweepRun:
         query = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'"
         return self._store.search(query, [self.experiment_id])
 
-    def _second_owner(self, run: Run | None, runs: Mapping[str, CellRun]) -> str | None:
-        """Return the other driver that has the lease on `run` or on the run of one of the cells; None if none has."""
-        others = owners_at_work(self._store) - {self.owner}
-        owner: str | None = run.data.tags.get(OWNER) if run is not None else None
-        if owner in others:
-            return owner
-        return next((run.owner for run in runs.values() if run.status == "running" and run.owner in others), None)
+    def _owners(self, run: Run | None, runs: Mapping[str, CellRun]) -> set[str]:
+        """Return the drivers, but this one, that took the lease on `run` or on the run of one of the cells last."""
+        owners = {run.owner for run in runs.values() if run.status in ("running", "interrupted")}
+        owners |= {run.data.tags.get(OWNER)} if run is not None else set()
+        return {owner for owner in owners if owner} - {self.owner}
 
-    def _refuse_second_owner(self, run: Run | None, runs: Mapping[str, CellRun]) -> None:
-        """Raise UserError if there is a second owner."""
-        owner = self._second_owner(run, runs)
-        if owner is not None:
+    def _refuse_second_owner(self, run: Run | None, runs: Mapping[str, CellRun], say: Callable[[str], None]) -> None:
+        """Raise UserError if another driver has the lease on `run` or on the run of one of the cells."""
+        others = self._store.drivers.at_work(among=self._owners(run, runs), say=say)
+        if others:
             raise UserError(
-                f"MLflow at {self._store.shown_uri}: a sweep of the same cells is at work: {described(owner)}",
+                f"MLflow at {self._store.shown_uri}: a sweep of the same cells is at work: "
+                f"{', '.join(map(described, sorted(others)))}",
                 remedy=f"wait for it, or end it; if its machine is gone, this clears within {STALE_S:.0f} s",
             )
 
@@ -205,13 +212,18 @@ class SweepRun:
         Raises:
             UserError: Another sweep has taken it, or that on a run of its own, at the same time.
         """
-        self._beaten_at = time.time()
-        self._beat()
-        self._client.set_tag(self.run_id, OWNER, self.owner)
+        self._beaten_at = lasting_clock()
+        tags = {OWNER: self.owner, HEARTBEAT: str(now_ms())}
+        self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         if self._store.database != Storage(experiment.storage).database:  # which has a lock
             time.sleep(LEASE_SETTLES_S)
         # Of one run the later owner stands; of several, which a first start at the same time made, the first run does.
-        found = [run for run in self._found(experiment) if is_leased(run.data.tags)]
+        at_work = self._store.drivers.not_known_dead()
+        found = [
+            run
+            for run in self._found(experiment)
+            if run.info.status == "RUNNING" and run.data.tags.get(OWNER) in at_work
+        ]
         first = min(found, key=lambda run: (run.info.start_time, run.info.run_id))
         owner = first.data.tags[OWNER]
         if owner == self.owner:
@@ -228,15 +240,13 @@ class SweepRun:
         return bool(self._client.get_run(self.run_id).data.tags.get(OWNER) == self.owner)
 
     def _was_silent(self) -> bool:
-        # The clock that goes on while a machine sleeps, as that of the others does.
-        return time.time() - self._beaten_at >= STALE_S
+        return lasting_clock() - self._beaten_at >= HOLDS_S
 
     def _beat(self) -> None:
         """Show that this sweep is at work, unless another has taken it over."""
-        began_at = time.time()
-        if self._was_silent():
-            self._lost = not self._is_ours()
-            self.num_silences += 1
+        began_at = lasting_clock()
+        self.num_silences += self._was_silent()
+        self._lost = self._lost or not self._is_ours()
         if not self._lost:
             self._client.set_tag(self.run_id, HEARTBEAT, str(now_ms()))
         self._beaten_at = began_at
@@ -251,9 +261,3 @@ class SweepRun:
             raise TrackingError(
                 f"MLflow at {self._store.shown_uri}: its artifacts cannot be written ({kind_and_message(error)})"
             ) from error
-
-
-def owners_at_work(store: Store) -> set[str]:
-    """Return the owners of all sweeps that are at work in `store`."""
-    sweeps = store.search(f"tags.`{KIND}` = 'sweep' and attributes.status = 'RUNNING'")
-    return {run.data.tags[OWNER] for run in sweeps if is_leased(run.data.tags)}

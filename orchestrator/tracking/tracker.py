@@ -42,7 +42,7 @@ from orchestrator.tracking.ownership import described
 from orchestrator.tracking.provenance import environment, git_tags
 from orchestrator.tracking.rows import Rows
 from orchestrator.tracking.store import Store
-from orchestrator.tracking.sweep_run import SweepRun, owners_at_work
+from orchestrator.tracking.sweep_run import SweepRun
 from orchestrator.train import read_figures
 
 
@@ -81,7 +81,7 @@ class Tracker:
         wanted = {cell.key: cell.train.epochs for cell in cells}
         found: dict[str, CellRun] = {}
         with self.store.answering():
-            alive, experiments = owners_at_work(self.store), self.store.experiments()
+            alive, experiments = self.store.drivers.seemingly_at_work(), self.store.experiments()
             for run in self.store.search(f"tags.`{KIND}` = 'cell'", list(experiments)):
                 key = run.data.tags.get(KEY, "")
                 if key in wanted and (key not in found or run.info.status == "FINISHED"):
@@ -230,7 +230,7 @@ class Tracker:
         # Before the run ends: a finished run has its model.
         self._client.set_tag(run_id, MODEL_URI, model.model_uri)
         self._client.set_terminated(run_id, "FINISHED", end_time=result.timestamp_ms)
-        others = owners_at_work(self.store) - {self.sweep.owner}
+        others = self.store.drivers.not_known_dead() - {self.sweep.owner}
         for twin in self._runs_of(cell):
             # Made by a request that was taken for lost, and answered later.
             if twin.info.run_id != run_id and twin.data.tags.get(OWNER) not in others:
@@ -302,7 +302,8 @@ class Tracker:
         owner = run.data.tags.get(OWNER, "")
         if run.info.status == "FINISHED":
             raise TrackingError(f"another sweep has finished it meanwhile: run {run.info.run_id}")
-        if run.info.status == "RUNNING" and owner != self.sweep.owner and owner in owners_at_work(self.store):
+        others = self.store.drivers.not_known_dead() - {self.sweep.owner}
+        if run.info.status == "RUNNING" and owner in others:
             raise TrackingError(f"another sweep trains it, too: {described(owner)}, run {run.info.run_id}")
 
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 # A cell is not to be given up, however often it is hit.
 PATIENT = "resources.max_failures=1000"
 # Longer than anything takes here that is alive.
-STALL = "resources.stall_timeout_s=8"
+STALL = "resources.stall_timeout_s=15"
 # After Ctrl-C, in seconds.
 EXIT_WITHIN_S = 20.0
 

@@ -29,7 +29,7 @@ WEIGHTS = {
 # When: ending the workers first costs a start of theirs.
 MOMENTS = {"in an epoch": 6, "between two cells": 3, "as workers start": 1}
 # Limits that what is alive keeps.
-LIMITS = ("resources.max_failures=1000", "resources.stall_timeout_s=8", "resources.start_timeout_s=90")
+LIMITS = ("resources.max_failures=1000", "resources.stall_timeout_s=15", "resources.start_timeout_s=90")
 # The first has stopped a worker between two cells, and a sweep for good.
 SEEDS = (20261129, 1, 2, 3, 4)
 # No fault comes later: it would find nothing to hit.

@@ -9,9 +9,19 @@ from mlflow.entities import ViewType
 from scene import Scene
 
 from orchestrator.doctor.report import Report
+from orchestrator.records import now_ms
 from orchestrator.tracking.names import HEARTBEAT, OWNER
+from orchestrator.tracking.ownership import heartbeats
 
 
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks for a sign of life of other machines' drivers for a second, not for two minutes."""
+    monkeypatch.setattr("orchestrator.tracking.drivers.STALE_S", 1.0)
+    monkeypatch.setattr("orchestrator.tracking.drivers.LOOK_EVERY_S", 0.1)
+
+
+@pytest.mark.usefixtures("_impatient")
 def test_open_runs_of_a_dead_driver_are_killed(scene: Scene) -> None:
     dead = {OWNER: "elsewhere:0badcafe:1:0123abcd", HEARTBEAT: str(int((time.time() - 600) * 1000))}
     cell = scene.add_run(scene.cells[0].key, status="RUNNING", epochs=(1,), **{OWNER: dead[OWNER]})
@@ -21,15 +31,20 @@ def test_open_runs_of_a_dead_driver_are_killed(scene: Scene) -> None:
     assert {scene.client.get_run(run_id).info.status for run_id in (cell, without_owner, parent)} == {"KILLED"}
 
 
-def test_runs_of_a_living_driver_are_left_alone(scene: Scene) -> None:
+def test_runs_of_a_living_driver_are_left_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clock is two hours behind."""
+    monkeypatch.setattr("orchestrator.tracking.ownership.BEAT_EVERY_S", 0.2)
+    monkeypatch.setattr("orchestrator.tracking.drivers.LOOK_EVERY_S", 0.2)
     alive = {OWNER: "elsewhere:0badcafe:1:0123abcd", HEARTBEAT: str(int(time.time() * 1000))}
-    scene.add_run("", status="RUNNING", epochs=(), **{"zetasweep.kind": "sweep"}, **alive)
+    sweep = scene.add_run("", status="RUNNING", epochs=(), **{"zetasweep.kind": "sweep"}, **alive)
     scene.add_run(scene.cells[0].key, status="RUNNING", epochs=(1,), **{OWNER: alive[OWNER]})
-    scene.assert_well()
-    # A second run of its cell cannot be judged before it has ended.
-    second = scene.add_run(scene.cells[0].key, status="KILLED", epochs=(1,))
-    answer = scene.doctor("--fix")
+    with heartbeats(lambda: scene.client.set_tag(sweep, HEARTBEAT, str(now_ms() - 7_200_000))):
+        scene.assert_well()
+        # A second run of its cell cannot be judged before it has ended.
+        second = scene.add_run(scene.cells[0].key, status="KILLED", epochs=(1,))
+        answer = scene.doctor("--fix")
     assert answer.code == 1
+    assert "looking for a sign of life" in answer.out
     assert "a sweep is at work in this store" in answer.out
     assert second in scene.active()
 

@@ -17,7 +17,9 @@ from tracked import epoch
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
-from orchestrator.tracking import ownership, sweep_run
+from orchestrator.records import now_ms
+from orchestrator.tracking import drivers, ownership, sweep_run
+from orchestrator.tracking.names import HEARTBEAT, OWNER
 from orchestrator.tracking.tracker import Tracker
 
 
@@ -108,7 +110,7 @@ def test_of_two_sweeps_that_start_at_once_one_goes_on(
             second.sweep.open(experiment, {})
         second.sweep.close(complete=False)
         (parent,) = first.sweep._found(experiment)
-        assert (parent.info.status, parent.data.tags[ownership.OWNER]) == ("RUNNING", first.sweep.owner)
+        assert (parent.info.status, parent.data.tags[OWNER]) == ("RUNNING", first.sweep.owner)
         other.kill()
 
 
@@ -157,7 +159,7 @@ def test_a_sweep_that_has_nothing_to_write_gives_heartbeats_until_it_is_closed(
         found = set()
         for _ in range(20):
             (parent,) = tracker.sweep._found(experiment)
-            found.add(parent.data.tags[ownership.HEARTBEAT])
+            found.add(parent.data.tags[HEARTBEAT])
             time.sleep(0.05)
         return len(found)
 
@@ -216,7 +218,73 @@ def test_a_driver_that_was_taken_for_dead_writes_nothing_more(
         first.sweep._beat()
         first.sweep.close(complete=False)
         (run,) = second.sweep._found(experiment)
-        assert (run.info.status, run.data.tags[ownership.OWNER]) == ("RUNNING", second.sweep.owner)
+        assert (run.info.status, run.data.tags[OWNER]) == ("RUNNING", second.sweep.owner)
+        second.sweep.close(complete=False)
+
+
+@pytest.mark.parametrize("off_s", [-7200, 7200])
+def test_a_driver_of_another_machine_is_told_whose_clock_is_off(
+    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off_s: int
+) -> None:
+    """Two hours, which NTP would mend; the second sees that the first is at work all the same."""
+    monkeypatch.setattr(ownership, "BEAT_EVERY_S", 0.1)
+    monkeypatch.setattr(drivers, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(sweep_run, "now_ms", lambda: now_ms() + 1000 * off_s)
+    first, second = Tracker(uri, artifacts=tmp_path / "artifacts"), Tracker(uri, artifacts=tmp_path / "artifacts")
+    first.sweep.owner = "elsewhere:0badcafe:1:0123abcd"
+    first.sweep.open(experiment, {})
+    said: list[str] = []
+    with pytest.raises(UserError, match="at work: process 1 on elsewhere"):
+        second.sweep.open(experiment, {}, say=said.append)
+    assert "looking for a sign of life" in said[0]
+    first.sweep.close(complete=False)
+    second.sweep.open(experiment, {}, say=pytest.fail)
+    second.sweep.close(complete=False)
+
+
+@pytest.mark.parametrize("off_s", [-7200, 7200])
+def test_a_driver_of_another_machine_that_died_is_replaced_whatever_its_clock_said(
+    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off_s: int
+) -> None:
+    monkeypatch.setattr(drivers, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(drivers, "STALE_S", 0.5)
+    monkeypatch.setattr(sweep_run, "now_ms", lambda: now_ms() + 1000 * off_s)
+    first, second = Tracker(uri, artifacts=tmp_path / "artifacts"), Tracker(uri, artifacts=tmp_path / "artifacts")
+    first.sweep.owner = "elsewhere:0badcafe:1:0123abcd"
+    first.sweep.open(experiment, {})
+    first.sweep._at_work.close()
+    second.sweep.open(experiment, {})
+    (run,) = second.sweep._found(experiment)
+    assert run.data.tags[OWNER] == second.sweep.owner
+    second.sweep.close(complete=False)
+
+
+def test_who_lost_its_runs_notices_with_its_next_heartbeat(
+    uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own clock it was never silent, e.g. in a machine that was paused from outside."""
+    with two_drivers(uri, tmp_path, monkeypatch) as (first, second):
+        first.sweep.open(experiment, {})
+        first.open_cell(cells[0], None, sweep="sample")
+        monkeypatch.setattr(second.sweep, "_refuse_second_owner", lambda *_: None)
+        second.sweep.open(experiment, {})
+        first.sweep._beat()
+        with pytest.raises(TrackingError, match="another sweep took over"):
+            first.log_epoch(cells[0], epoch(1))
+        second.sweep.close(complete=False)
+
+
+def test_who_is_silent_for_half_as_long_as_others_wait_looks_before_it_writes(
+    uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with two_drivers(uri, tmp_path, monkeypatch) as (first, second):
+        first.sweep.open(experiment, {})
+        first.open_cell(cells[0], None, sweep="sample")
+        first.sweep._beaten_at -= ownership.STALE_S / 2 + 1
+        monkeypatch.setattr(second.sweep, "_refuse_second_owner", lambda *_: None)
+        second.sweep.open(experiment, {})
+        with pytest.raises(TrackingError, match="another sweep took over"):
+            first.log_epoch(cells[0], epoch(1))
         second.sweep.close(complete=False)
 
 
