@@ -20,7 +20,7 @@ from commands import ROOT
 from mlflow import MlflowClient
 from PIL import Image
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 WORKER = "ray::RayTrainWorker"
 EXPERIMENT = """
 name: stopped
@@ -77,7 +77,7 @@ class Sweep:
                 continue
         return sorted(found, key=lambda process: process.create_time())
 
-    def until(self, condition: Callable[[], object], what: str, timeout_s: float = 400) -> None:
+    def until(self, condition: Callable[[], object], what: str, timeout_s: float = 900) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert self.process.poll() is None, f"it ended before {what}:\n{self.said}"
@@ -140,7 +140,7 @@ def test_a_worker_that_is_stopped_is_replaced(sweep: Sweep, moment: Callable[[Sw
     stop(stopped)
     # It starts within 180 s, or it is said.
     sweep.until(lambda: "no sign of life" in sweep.said, "word about it", timeout_s=300)
-    assert sweep.process.wait(600) == 0, sweep.said
+    assert sweep.process.wait(900) == 0, sweep.said
     assert not stopped.is_running()
     assert sweep.finished_cells() == 2
     client = MlflowClient(f"sqlite:///{sweep.storage / 'mlflow.db'}")
