@@ -14,8 +14,8 @@ from orchestrator.sweep.placement import free_orphans
 from orchestrator.sweep.processes import end_process
 
 LOOK_EVERY_S = 2.0
-# A slot bounds its own waits by the same limits; where it can still say which one was too long, it shall.
-MARGIN_S = 15.0
+# A slot bounds its own waits by the same limits, begun later: where it can still say which one was too long, it shall.
+PATIENCE = 1.5
 
 
 class SlotWatch:
@@ -51,9 +51,10 @@ class SlotWatch:
                 continue
             heard_at, stepped = self._heard.setdefault(trial.trial_id, (now, False))
             key = "stall_timeout_s" if stepped else "start_timeout_s"
-            if now - heard_at >= getattr(self._resources, key) + MARGIN_S:
+            limit_s: float = getattr(self._resources, key)
+            if now - heard_at >= PATIENCE * limit_s:
                 self._heard[trial.trial_id] = now, False
-                self._say(f"a slot gave no sign of life for {now - heard_at:.0f} s (resources.{key}): it is ended")
+                self._say_ended("a slot", now - heard_at, f"resources.{key} = {limit_s:g}")
                 ray.kill(slot)
 
     def _end_what_is_not_made(self, now: float) -> None:
@@ -64,11 +65,14 @@ class SlotWatch:
             for name, actor in actors(job_id=job_id, actor_state_name="PENDING_CREATION").items()
             if actor["Pid"]  # the others wait for resources
         }
+        limit_s = self._resources.start_timeout_s
         self._making = {name: self._making.get(name, now) for name in pending}
         for name, since in self._making.items():
-            if now - since >= self._resources.start_timeout_s + MARGIN_S:
+            if now - since >= limit_s:
                 self._making[name] = now
-                what = f"{pending[name]['ActorClassName']} (process {pending[name]['Pid']})"
-                limit = "resources.start_timeout_s"
-                self._say(f"{what} gave no sign of life for {now - since:.0f} s while starting ({limit}): it is ended")
+                what = f"{pending[name]['ActorClassName']} (process {pending[name]['Pid']}), which starts,"
+                self._say_ended(what, now - since, f"resources.start_timeout_s = {limit_s:g}")
                 end_process(pending[name]["Address"]["NodeID"], pending[name]["Pid"])
+
+    def _say_ended(self, what: str, silent_s: float, limit: str) -> None:
+        self._say(f"{what} gave no sign of life for {silent_s:.0f} s ({limit}): it is ended")

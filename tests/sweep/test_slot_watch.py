@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from orchestrator.sweep import slot_watch
 from orchestrator.sweep.placement import waits_for_resources
 from orchestrator.sweep.slot_watch import SlotWatch
 
-slot_watch.MARGIN_S, slot_watch.LOOK_EVERY_S = 1.0, 0.2
+slot_watch.LOOK_EVERY_S = 0.2
 DEADLINE = time.monotonic() + 400
 
 
@@ -129,5 +130,8 @@ def test_what_the_driver_looks_after(environment: dict[str, str], tmp_path: Path
     lines = finished.stdout.splitlines()[-1]
     assert '"freed while it lived": 0' in lines
     assert '"free, of 3, after it was given to the one that waited": 0' in lines
-    assert "a slot gave no sign of life for 6 s (resources.stall_timeout_s): it is ended" in lines
-    assert "Controller (process PID) gave no sign of life for 6 s while starting (resources.start_timeout_s)" in lines
+    assert re.search(r"a slot gave no sign of life for \d+ s \(resources.stall_timeout_s = 5\): it is ended", lines)
+    making = (
+        r"Controller \(process PID\), which starts, gave no sign of life for \d+ s \(resources.start_timeout_s = 5\)"
+    )
+    assert re.search(making, lines)
