@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Before the name of a class: its recall, for the test alone.
-RECALL = "recall/"
+# Sensitivity is the share of a class's images that a threshold finds, specificity the share of the others that it
+# leaves out; in percent, where the threshold is taken.
+OPERATING_POINTS = (80, 90, 95)
+# Before the name of a metric of the test: it is of whole groups, such as lesions, in place of their images.
+GROUP = "group/"
+RECALL = "recall"
+# Of more classes, each class has its recall alone as a metric, and all of them in the table: every metric of every run
+# is read whenever a sweep is looked at, which with 100 more for each of 1,000 runs takes 5 s more.
+CLASS_METRICS_UP_TO = 10
+
+_ONE_OF_TWO = "one class against the rest, mean over those that occur; of two classes the second's"
 
 
 @dataclass(frozen=True)
@@ -16,11 +25,38 @@ class MetricInfo:
         higher_is_better: The direction in which a model improves.
         is_fraction: It lies in [0, 1], so a table may show it in percent.
         what: What it measures.
+        each_epoch: MLflow gets it of every epoch; else of the tested epoch alone, since an epoch's row costs as much
+            as any.
     """
 
     higher_is_better: bool
     is_fraction: bool
     what: str
+    each_epoch: bool = True
+
+
+def sensitivity_name(percent: int) -> str:
+    """The metric's name: sensitivity where the specificity is at least so many percent."""
+    return f"sensitivity_at_specificity_{percent}"
+
+
+def specificity_name(percent: int) -> str:
+    """The metric's name: specificity where the sensitivity is at least so many percent."""
+    return f"specificity_at_sensitivity_{percent}"
+
+
+def _operating_points() -> dict[str, MetricInfo]:
+    ways = ((sensitivity_name, "sensitivity", "specificity"), (specificity_name, "specificity", "sensitivity"))
+    return {
+        name(percent): MetricInfo(
+            higher_is_better=True,
+            is_fraction=True,
+            what=f"highest {best} at a {bound} of at least {percent} %, {_ONE_OF_TWO}",
+            each_epoch=False,
+        )
+        for name, best, bound in ways
+        for percent in OPERATING_POINTS
+    }
 
 
 METRICS: dict[str, MetricInfo] = {
@@ -46,4 +82,15 @@ METRICS: dict[str, MetricInfo] = {
         what="area under the ROC curve, one class against the rest, mean over those that occur",
     ),
     "ece": MetricInfo(higher_is_better=False, is_fraction=True, what="expected calibration error, in 15 bins"),
+    "average_precision": MetricInfo(
+        higher_is_better=True,
+        is_fraction=True,
+        what=f"average precision, {_ONE_OF_TWO}",
+    ),
+    **_operating_points(),
+}
+# What each class has of its own, one against the rest.
+CLASS_METRICS: dict[str, MetricInfo] = {
+    RECALL: MetricInfo(higher_is_better=True, is_fraction=True, what="share of the class's images that is recognised"),
+    **{name: METRICS[name] for name in ("auroc", "average_precision", *_operating_points())},
 }

@@ -32,6 +32,7 @@ class DatasetFacts:
         std: Likewise the standard deviation.
         groups: In a line, which images are known to belong together; None in a journal of an earlier version.
         unreadable: The ids of images that have been left out since they cannot be read.
+        unmeasured: In a line, which metrics do not exist with them, and why; empty if all do; None as above.
     """
 
     name: str
@@ -46,6 +47,7 @@ class DatasetFacts:
     std: tuple[float, ...]
     groups: str | None = None
     unreadable: tuple[str, ...] = ()
+    unmeasured: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,8 @@ class CellResult:
     """What a finished cell leaves.
 
     Attributes:
-        metrics: ``test/<metric>`` of the weights that were best on validation, ``best/<metric>`` their validation
-            metrics and ``best/epoch``.
+        metrics: ``test/<metric>`` of the weights that were best on validation, also of classes and groups
+            (``orchestrator.metric_names``), ``best/<metric>`` their validation metrics and ``best/epoch``.
         timestamp_ms: When the test ended, Unix milliseconds.
         first_step_ms: When the process that finished the training began its first step, Unix milliseconds; None if no
             step was left to do, only the test.

@@ -25,6 +25,7 @@ FACTS = CellFacts(
         mean=(0.3,),
         std=(0.4,),
         groups="none",
+        unmeasured="no test image of 7",
     ),
 )
 RESULT = CellResult(

@@ -19,6 +19,7 @@ from orchestrator.data.loading import (
     root_of,
     split_dataset,
 )
+from orchestrator.data.measurable import unmeasured
 from orchestrator.data.partition import describe_splits, hash_of_parts, split_samples
 from orchestrator.data.sets import DATASETS
 
@@ -52,4 +53,5 @@ __all__ = [
     "split_dataset",
     "split_samples",
     "torn_groups",
+    "unmeasured",
 ]

@@ -54,6 +54,9 @@ class Dataset:
         split_hash: SHA-256 (hex) over which samples, with which labels, are in which split.
         groups: In a line, which images are known to belong together, and by what.
         unreadable: The ids of images that have been left out since they cannot be read.
+        test_groups: int64 [len(test)], on the CPU: the group of each test image, numbered from 0; None if it is not
+            known, or a group has more than one label.
+        unmeasured: Which metrics do not exist with these images, and why; a line each.
     """
 
     name: str
@@ -67,6 +70,8 @@ class Dataset:
     split_hash: str
     groups: str
     unreadable: tuple[str, ...] = ()
+    test_groups: Tensor | None = None
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:

@@ -16,6 +16,7 @@ from orchestrator.data.entry import Images
 from orchestrator.data.groups import describe_groups
 from orchestrator.data.image_files import refuse_dangling
 from orchestrator.data.live_lock import OnSignOfLife
+from orchestrator.data.measurable import groups_of_test, unmeasured
 from orchestrator.data.partition import hash_of_parts, split_samples
 from orchestrator.data.sets import DATASETS
 from orchestrator.errors import DataError
@@ -172,6 +173,8 @@ def split_dataset(
         split_hash=hash_of_parts(name, parts, unreadable=decoded.unreadable),
         groups=describe_groups(decoded.source),
         unreadable=tuple(decoded.unreadable),
+        test_groups=groups_of_test(parts),
+        unmeasured=unmeasured(parts, decoded.source.class_names),
     )
 
 

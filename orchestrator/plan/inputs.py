@@ -22,6 +22,7 @@ from orchestrator.data import (
     shape_of,
     split_samples,
     torn_groups,
+    unmeasured,
 )
 from orchestrator.environment import ray_address
 from orchestrator.errors import CellError, UserError
@@ -43,12 +44,14 @@ class DataFound:
         groups: In a line, which images are known to belong together.
         splits: In a line, how large the splits are, and which the set does not ship.
         torn: The groups that stand in two splits or more.
+        unmeasured: Which metrics do not exist with these images, and why; a line each.
     """
 
     split_hash: str | None
     groups: str
     splits: str = ""
     torn: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
 
 @waiting_for("the files of the data sets to be looked at")
@@ -114,6 +117,7 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Shap
         groups=describe_groups(source),
         splits=describe_splits(source, parts, folds=spec.folds, fold=spec.fold or 0, unreadable=unreadable),
         torn=tuple(torn_groups(parts)),
+        unmeasured=unmeasured(parts, source.class_names),
     )
     return found, shape
 

@@ -52,7 +52,9 @@ def _warnings(plan: Plan, experiment: Experiment) -> Iterator[str]:
 
 
 def data_lines(data: Mapping[DatasetSpec, DataFound]) -> list[str]:
-    """Return how the data sets are split, which images are known to belong together, and where a split tears them."""
+    """Return how the data sets are split, which images are known to belong together, where a split tears them, and
+    what cannot be measured with its images.
+    """
     of_groups: dict[str, dict[str, None]] = {}
     for spec, found in data.items():
         of_groups.setdefault(found.groups, {})[spec.label] = None
@@ -67,6 +69,10 @@ def data_lines(data: Mapping[DatasetSpec, DataFound]) -> list[str]:
         for spec, found in data.items()
         if found.torn
     ]
+    # Of a set in folds all may say the same.
+    lines += dict.fromkeys(
+        f"warning:   {spec.label}: {line}" for spec, found in data.items() for line in found.unmeasured
+    )
     return lines
 
 

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.experiment import Cell, Replicate
-from orchestrator.metric_names import RECALL
 from orchestrator.records import CellRun
-from orchestrator.results.metric import Metric, resolve_metric
+from orchestrator.results.metric import Metric, classes_tracked, resolve_metric
 from orchestrator.results.statistics import Contrast, contrast, mean_and_std
 
 BASELINE = "erm"
@@ -94,15 +93,14 @@ def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str =
     Args:
         cells: The planned cells, in the experiment's order.
         runs: The tracked runs by cell key; runs of other cells are ignored.
-        metric: ``error`` means ``test/error``; ``val/error``, ``best/error``, ``train/loss`` and ``test/recall/CLASS``
-            work, too.
+        metric: ``error`` means ``test/error``; ``val/error``, ``best/error``, ``train/loss``, ``test/recall/CLASS`` and
+            ``test/group/error`` work, too.
 
     Raises:
         UserError: No such metric.
         ValueError: Two cells share augmentation, data set, model and seed.
     """
-    recalls = {name for run in runs.values() for name in run.metrics if name.startswith(f"test/{RECALL}")}
-    chosen = resolve_metric(metric, recalls=recalls)
+    chosen = resolve_metric(metric, tracked=classes_tracked(name for run in runs.values() for name in run.metrics))
     rows = tuple(dict.fromkeys(cell.augment.label for cell in cells))
     columns = tuple(dict.fromkeys(_column(cell) for cell in cells))
     grouped: dict[tuple[str, Column], list[Cell]] = {(row, column): [] for column in columns for row in rows}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from orchestrator.errors import UserError, nearest
-from orchestrator.metric_names import METRICS, RECALL
+from orchestrator.metric_names import CLASS_METRICS, GROUP, METRICS, OPERATING_POINTS, MetricInfo
+
+# What is before a metric's name: of which images, and of which epoch, it is.
+_STAGES = ("train", "val", "best", "test")
 
 
 @dataclass(frozen=True)
@@ -29,28 +33,61 @@ class Metric:
         return self.stage != "train"
 
 
-def resolve_metric(name: str, *, default_stage: str = "test", recalls: Collection[str] = ()) -> Metric:
+def resolve_metric(name: str, *, default_stage: str = "test", tracked: Collection[str] = ()) -> Metric:
     """The metric meant by `name`: ``stage/metric``, or a metric alone for `default_stage`.
 
     Args:
         name: What the user wrote.
         default_stage: ``test``, ``best`` or ``val``.
-        recalls: The ``test/recall/CLASS`` that the runs hold; without any, every class is taken.
+        tracked: The ``test/METRIC/CLASS`` and ``test/group/METRIC/CLASS`` that the runs hold; without any, every class
+            is taken.
 
     Raises:
         UserError: Unknown; names the nearest.
     """
-    known = {f"{stage}/{base}": base for stage in ("test", "best", "val") for base in METRICS} | {"train/loss": "loss"}
-    key = name if "/" in name and not name.startswith(RECALL) else f"{default_stage}/{name}"
-    if key.startswith(f"test/{RECALL}") and (key in recalls or (not recalls and key != f"test/{RECALL}")):
-        return Metric("test", key.removeprefix("test/"), higher_is_better=True, is_fraction=True)
-    if key not in known:
-        classes = sorted(recalls) or [f"test/{RECALL}CLASS"]
-        meant = nearest(name, (*METRICS, *known, *classes), cutoff=0.5)
-        hint = f" Did you mean {meant}?" if meant else ""
-        raise UserError(
-            f"metric={name} is not tracked.{hint} Known: {', '.join(METRICS)}; with test/, best/ (validation at the "
-            f"tested epoch) or val/ (validation at the last epoch) before them, train/loss, {', '.join(classes)}."
-        )
-    info = METRICS[known[key]]
-    return Metric(key.partition("/")[0], known[key], info.higher_is_better, info.is_fraction)
+    key = name if name.partition("/")[0] in _STAGES else f"{default_stage}/{name}"
+    info = _known().get(key) or (_of_class(key) if key in tracked or not tracked else None)
+    if info is None:
+        raise UserError(_unknown(name, tracked))
+    stage, _, base = key.partition("/")
+    return Metric(stage, base, info.higher_is_better, info.is_fraction)
+
+
+def classes_tracked(metrics: Iterable[str]) -> set[str]:
+    """Those of `metrics` that are of one class."""
+    return {key for key in metrics if _of_class(key) is not None}
+
+
+def _known() -> dict[str, MetricInfo]:
+    """The metrics that every run may have, by key."""
+    found = {f"{stage}/{name}": info for stage in ("test", "best") for name, info in METRICS.items()}
+    found |= {f"val/{name}": info for name, info in METRICS.items() if info.each_epoch}
+    found |= {f"test/{GROUP}{name}": info for name, info in METRICS.items()}
+    return found | {"train/loss": METRICS["loss"]}
+
+
+def _of_class(key: str) -> MetricInfo | None:
+    """How to read ``test/METRIC/CLASS`` or ``test/group/METRIC/CLASS``; None for anything else."""
+    stage, _, rest = key.partition("/")
+    name, _, class_name = rest.removeprefix(GROUP).partition("/")
+    return CLASS_METRICS.get(name) if stage == "test" and class_name else None
+
+
+def _unknown(name: str, tracked: Collection[str]) -> str:
+    """What is wrong with `name`, which is none of ours, and which are."""
+    of_classes = sorted(tracked) or [f"test/{metric}/CLASS" for metric in CLASS_METRICS]
+    meant = nearest(name, (*METRICS, *_known(), *of_classes), cutoff=0.5)
+    hint = f" Did you mean {meant}?" if meant else ""
+    bases = sorted({key.split("/")[-2] for key in of_classes})
+    classes = sorted({key.rpartition("/")[2] for key in tracked})
+    shown = f"CLASS: {', '.join(classes)}; " if classes else ""
+    percent = ", ".join(map(str, OPERATING_POINTS))
+    return (
+        f"metric={name} is not tracked.{hint} Known: {_listed(METRICS)} (N: {percent}); with test/, best/ (validation "
+        "at the tested epoch), val/ (validation at the last epoch; none with N) or test/group/ (lesions and the like, "
+        f"where they are known) before them; train/loss; test/METRIC/CLASS ({shown}METRIC: {_listed(bases)})."
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(re.sub(r"_\d+$", "_N", name) for name in names))

@@ -74,6 +74,11 @@ class CellFolder:
         """The folder with what the augmentation made of the first batch, until MLflow has it."""
         return self.path / "audit"
 
+    @property
+    def test(self) -> Path:
+        """The folder with the tables of the test, until MLflow has them."""
+        return self.path / "test"
+
     def point(self, point: Point) -> Path:
         """The file of the checkpoint at `point`."""
         return self.path / point.file_name
@@ -94,7 +99,7 @@ class CellFolder:
 
     def needless(self) -> list[Path]:
         """Return what is there and a finished cell that MLflow has does without: all but the best weights."""
-        known = {*map(self.point, self.points()), self.result, self.journal, self.audit}
+        known = {*map(self.point, self.points()), self.result, self.journal, self.audit, self.test}
         return [path for path in below(self.path) if path in known]
 
     def foreign(self) -> list[Path]:
@@ -108,7 +113,8 @@ class CellFolder:
         self.result.unlink(missing_ok=True)
         for point in self.points():
             self.point(point).unlink(missing_ok=True)
-        shutil.rmtree(self.audit, ignore_errors=True)
+        for folder in (self.audit, self.test):
+            shutil.rmtree(folder, ignore_errors=True)
         self.journal.unlink(missing_ok=True)
         with suppress(OSError):  # it is not empty, or not there
             self.path.rmdir()

@@ -225,6 +225,7 @@ class _Worker:
                 std=tuple(dataset.std),
                 groups=dataset.groups,
                 unreadable=dataset.unreadable,
+                unmeasured="; ".join(dataset.unmeasured),
             ),
         )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 KIND, SWEEP, OWNER, HEARTBEAT = (f"zetasweep.{name}" for name in ("kind", "sweep", "owner", "heartbeat_ms"))
 KEY, REASON, MODEL_URI = (f"zetasweep.{name}" for name in ("cell", "reason", "model_uri"))
-SPLIT_HASH, GROUPS, UNREADABLE = (f"zetasweep.{name}" for name in ("split_hash", "groups", "unreadable"))
+SPLIT_HASH, GROUPS = (f"zetasweep.{name}" for name in ("split_hash", "groups"))
+UNREADABLE, UNMEASURED = (f"zetasweep.{name}" for name in ("unreadable", "unmeasured"))
 LINKED_RUN = "zetasweep.linked_run"
 BELOW_GAMMA_MIN, FIRST_STEP_MS = "zetasweep.below_gamma_min", "zetasweep.first_step_ms"
 DEVICE, WORLD_SIZE, BACKEND, FEED = (f"zetasweep.{name}" for name in ("device", "world_size", "backend", "feed"))
@@ -40,6 +41,7 @@ CELL_TAGS: dict[str, str] = {
     SPLIT_HASH: "SHA-256 over which images, with which labels, are in which split",
     GROUPS: "which images are known to belong together, and by what; missing in runs of earlier versions",
     UNREADABLE: "how many images were left out since they could not be read; missing if none",
+    UNMEASURED: "which metrics do not exist with these images, and why; missing where all do",
     FIRST_STEP_MS: "when the process that finished the training began its first step, Unix milliseconds",
     MODEL_URI: "the logged model of a finished cell",
     GIT_COMMIT: "the commit of the folder that the sweep was started in; missing outside a checkout",
@@ -59,11 +61,13 @@ EPOCH_METRICS: dict[str, str] = {
     "train/lr": "the learning rate of its first step",
     "train/loss": "mean loss of the mixed training images, with mixed labels: not comparable between augmentations",
     "train/images_per_s": "training images per second, of all workers together",
-    "val/METRIC": "each metric over the validation split",
+    "val/METRIC": "over the validation split; the others of `best/METRIC` are of the tested epoch alone",
 }
 FINAL_METRICS: dict[str, str] = {
     "test/METRIC": "each metric over the test split, with the weights that were best on validation by `train.best_by`",
-    "test/recall/CLASS": "the share of a class's test images that is recognised",
+    "test/METRIC/CLASS": "of one class against the rest; of more than 10 classes `test/recall/CLASS` alone",
+    "test/group/METRIC": "over whole groups, such as lesions, with the mean of the probabilities over their images",
+    "test/group/METRIC/CLASS": "likewise, of one class",
     "best/METRIC": "each validation metric of the epoch that was tested",
     "best/epoch": "the number of that epoch",
     "audit/effective_num_samples": "1 / Σ w², mean over the first batch: how many images an output is made of",
@@ -79,5 +83,8 @@ CELL_ARTIFACTS: dict[str, str] = {
     "cell.json": "all that determines the result: what the key is the hash of",
     "environment.json": "Python, platform, cores and the versions of the packages",
     "audit/": "the first batch: its figures, and a panel of images with their soft labels",
+    "test/per_class.csv": "the metrics of each class over the test split, and how many images it has",
+    "test/confusion_matrix.csv": "how many test images of each class (a row) were taken for which (a column)",
+    "test/group/": "the same two tables over whole groups, where groups are known",
     "failure.txt": "why the cell failed, as a whole, or why its results cannot be told to MLflow",
 }

@@ -8,10 +8,13 @@ from __future__ import annotations
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
+from orchestrator.metric_names import METRICS
 from orchestrator.records import EpochResult
 
 # The metrics that a run has one value of.
 ONCE = ("audit/", "test/", "best/")
+# What MLflow gets of the tested epoch alone, as `best/`.
+NOT_EACH_EPOCH = frozenset(f"val/{name}" for name, info in METRICS.items() if not info.each_epoch)
 # What `log_batch` takes at once: a data set of 1,000 classes has more metrics.
 BATCH_LIMIT = 1000
 
@@ -50,7 +53,8 @@ class Rows:
             if not self._has_numbers_of(result):
                 raise SupersededError
             return
-        self._log(result.metrics | {"epoch": float(result.epoch)}, step=result.epoch, timestamp_ms=result.timestamp_ms)
+        metrics = {name: value for name, value in result.metrics.items() if name not in NOT_EACH_EPOCH}
+        self._log(metrics | {"epoch": float(result.epoch)}, step=result.epoch, timestamp_ms=result.timestamp_ms)
         self._timestamps_ms[result.epoch] = result.timestamp_ms
 
     def log_once(self, metrics: dict[str, float], *, timestamp_ms: int) -> None:

@@ -35,6 +35,7 @@ from orchestrator.tracking.names import (
     REASON,
     SPLIT_HASH,
     SWEEP,
+    UNMEASURED,
     UNREADABLE,
     WORLD_SIZE,
 )
@@ -179,6 +180,8 @@ class Tracker:
             tags[GROUPS] = data.groups
         if data.unreadable:
             tags[UNREADABLE] = f"{counted(len(data.unreadable), 'image')} left out: {some(data.unreadable)}"
+        if data.unmeasured:
+            tags[UNMEASURED] = data.unmeasured
         self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         inputs = [
             DatasetInput(
@@ -215,7 +218,7 @@ class Tracker:
         self._own_rows(cell).log_epoch(result)
 
     def finish_cell(self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path) -> None:
-        """Log the test metrics and the best model, and end the run.
+        """Log the test metrics, their tables and the best model, and end the run.
 
         Raises:
             UntellableError: There is no such model in `checkpoint_dir`; says why.
@@ -224,6 +227,9 @@ class Tracker:
         rows.log_once(result.metrics, timestamp_ms=result.timestamp_ms)
         if result.first_step_ms is not None:
             self._client.set_tag(run_id, FIRST_STEP_MS, str(result.first_step_ms))
+        tables = CellFolder(checkpoint_dir).test
+        if tables.is_dir():  # earlier versions had none
+            self._client.log_artifacts(run_id, str(tables), tables.name)
         with saved_model(cell.model, facts.dataset, CellFolder(checkpoint_dir)) as path:
             model = self._log_model(cell, run_id, path)
         rows.log_of_model(result.metrics, model_id=model.model_id)

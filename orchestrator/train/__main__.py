@@ -23,6 +23,7 @@ import torch.distributed as dist
 
 from orchestrator.errors import CellError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
+from orchestrator.metric_names import GROUP, METRICS
 from orchestrator.records import EpochResult
 from orchestrator.short_paths import short_temporary_folders
 from orchestrator.train.cell import train_cell
@@ -104,9 +105,11 @@ def train(experiment: Path, cell: str | None, overrides: tuple[str, ...], checkp
         checkpoint_every_s=resources.checkpoint_every_s,
     )
     click.echo(f"tested with the weights of epoch {result.metrics['best/epoch']:.0f}, the best on validation:")
-    for name, value in result.metrics.items():
-        if name.startswith("test/"):
-            click.echo(f"  {name:<22} {value:.4f}")
+    for key in (f"test/{of}{name}" for of in ("", GROUP) for name in METRICS):
+        if key in result.metrics:
+            click.echo(f"  {key:<42} {result.metrics[key]:.4f}")
+    if prepared.folder.test.is_dir():
+        click.echo(f"of each class, and which was taken for which: {prepared.folder.test}")
     return DONE
 
 

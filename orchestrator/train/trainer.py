@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from augment import Backend
-from orchestrator.data import Dataset, Split
+from orchestrator.data import Dataset
 from orchestrator.errors import CellError
 from orchestrator.experiment import Cell
 from orchestrator.metric_names import METRICS
@@ -22,12 +22,13 @@ from orchestrator.train.batches import epoch_order
 from orchestrator.train.class_weights import balanced_class_weights
 from orchestrator.train.disk_full import PatientWriter
 from orchestrator.train.epoch_progress import EpochProgress, begin_epoch, resume_epoch
-from orchestrator.train.evaluation import evaluate
+from orchestrator.train.evaluation import Evaluator
 from orchestrator.train.feed import Feed
 from orchestrator.train.learner import Learner
 from orchestrator.train.ranks import Ranks
 from orchestrator.train.requests import Request, Requests, StoppedError
 from orchestrator.train.snapshot import BestWeights, Finished, Snapshot, State, from_state
+from orchestrator.train.tables import write_tables
 
 Report = Callable[[EpochResult], None]
 
@@ -82,6 +83,8 @@ class Trainer:
             backend=backend,
             steps_per_epoch=len(self._order(epoch=1)),
         )
+        batch_size = cell.train.batch_size_per_worker
+        self._evaluator = Evaluator(self._learner, feed, dataset, batch_size=batch_size, ranks=ranks)
         self._epoch = 0
         self._resumed: EpochProgress | None = None
         self._history: list[EpochResult] = []
@@ -150,7 +153,9 @@ class Trainer:
         metrics = self._training_metrics(epoch, progress, num_batches=len(order), num_images=order.numel())
         # All must judge the model that rank 0 saves.
         self._learner.settle_buffers()
-        validation = self._evaluate(self._dataset.val, save=lambda: self._save_in_epoch(progress))
+        validation = self._evaluator.validate(
+            after_batch=lambda: self._follow(self._requests.after_step(), lambda: self._save_in_epoch(progress))
+        )
         metrics |= {f"val/{name}": value for name, value in validation.items()}
         self._epoch = epoch
         self._history.append(self._ranks.from_rank_0(EpochResult(epoch=epoch, metrics=metrics, timestamp_ms=now_ms())))
@@ -203,8 +208,10 @@ class Trainer:
                 self._checkpoints.forget_points()
             raise BestLostError(f"{path} is gone, with the best weights")
         self._learner.load_weights(state["model"] if state is not None else None)
-        tested = self._evaluate(self._dataset.test, class_names=self._dataset.class_names)
-        metrics = {f"test/{name}": value for name, value in tested.items()}
+        class_names = self._dataset.class_names
+        # Nothing is to be saved between two batches: the best weights are on disk.
+        tested = self._evaluator.test(after_batch=lambda: self._follow(self._requests.after_step(), lambda: None))
+        metrics = {f"test/{name}": value for name, value in tested.metrics(class_names).items()}
         metrics |= {
             name.replace("val/", "best/"): value for name, value in best.metrics.items() if name.startswith("val/")
         }
@@ -212,25 +219,11 @@ class Trainer:
         result = self._ranks.from_rank_0(
             CellResult(metrics=metrics, timestamp_ms=now_ms(), first_step_ms=self._first_step_ms)
         )
+        self._disk.write(lambda: write_tables(self._folder.test, tested, class_names))
         kept = BestWeights(self._learner.module.state_dict(), best.epoch)
         finished = Finished(self._dataset.split_hash, self._history, result)
         self._disk.write(lambda: self._checkpoints.finish(kept.to_state(), finished.to_state()))
         return result
-
-    def _evaluate(
-        self, split: Split, *, class_names: tuple[str, ...] | None = None, save: Callable[[], None] = lambda: None
-    ) -> dict[str, float]:
-        """Evaluate `split`, and follow requests between two of its batches; `save` writes a checkpoint there."""
-        return evaluate(
-            self._learner,
-            self._feed,
-            split,
-            num_classes=self._dataset.num_classes,
-            batch_size=self._cell.train.batch_size_per_worker,
-            ranks=self._ranks,
-            after_batch=lambda: self._follow(self._requests.after_step(), save),
-            class_names=class_names,
-        )
 
     def _follow(self, request: Request, save: Callable[[], None]) -> None:
         """Do what is requested.
@@ -301,8 +294,8 @@ def best_epoch(history: Sequence[EpochResult], *, by: str) -> EpochResult:
         return history[-1]
 
     def rank(entry: EpochResult) -> tuple[float, float]:
-        value = entry.metrics[f"val/{by}"]
-        if math.isnan(value):  # e.g. AUROC of a single class
+        value = entry.metrics.get(f"val/{by}", math.nan)
+        if math.isnan(value):  # e.g. AUROC of a single class, which earlier versions wrote down as NaN
             return math.inf, entry.metrics["val/loss"]
         return -value if METRICS[by].higher_is_better else value, entry.metrics["val/loss"]
 

@@ -86,10 +86,11 @@ def test_a_finished_cell_keeps_its_best_weights_only(scene: Scene) -> None:
     best = scene.add_file(key, "best.pt")
     for name in (Point(2).file_name, Point(1, 7).file_name, "result.pt"):
         scene.add_file(key, name)
-    (best.parent / "audit").mkdir()
-    (best.parent / "audit" / "audit.json").write_text("{}")
+    for name in ("audit/audit.json", "test/per_class.csv"):
+        (best.parent / name).parent.mkdir()
+        (best.parent / name).write_text("{}")
     (best.parent / "delivery.jsonl").write_text('{"kind": "start", "body": {}}\n')
-    scene.assert_mended(Point(2).file_name, Point(1, 7).file_name, "result.pt", "audit", "delivery.jsonl")
+    scene.assert_mended(Point(2).file_name, Point(1, 7).file_name, "result.pt", "audit", "test", "delivery.jsonl")
     assert [path.name for path in best.parent.iterdir()] == ["best.pt"]
 
 

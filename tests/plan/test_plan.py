@@ -162,7 +162,11 @@ def test_what_is_known_of_splits_and_groups_is_said_in_a_line(tmp_path: Path) ->
     specs = [DatasetSpec(name=name) for name in ("mnist", "isic2018", "digits")]
     none = check_inputs(make_experiment(tmp_path))[DIGITS]
     lesions = DataFound(
-        "0" * 64, "42 groups of 84 images, by lesion_id in lesions.csv", "as shipped", torn=("HAM_1", "HAM_7")
+        "0" * 64,
+        "42 groups of 84 images, by lesion_id in lesions.csv",
+        "as shipped",
+        torn=("HAM_1", "HAM_7"),
+        unmeasured=("no test image of df",),
     )
     assert data_lines(dict(zip(specs, (none, lesions, none), strict=True))) == [
         f"splits:    mnist: {OF_DIGITS}",
@@ -171,4 +175,5 @@ def test_what_is_known_of_splits_and_groups_is_said_in_a_line(tmp_path: Path) ->
         "groups:    mnist, digits: none known: each image counts as a thing of its own",
         "groups:    isic2018: 42 groups of 84 images, by lesion_id in lesions.csv",
         "warning:   2 groups of isic2018 stand in two splits, e.g. HAM_1: zetasweep data check lists them",
+        "warning:   isic2018: no test image of df",
     ]

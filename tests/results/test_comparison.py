@@ -184,6 +184,14 @@ def test_the_same_cell_twice_is_refused() -> None:
         ("val/loss", "val/loss", False, False),
         ("best/auroc", "best/auroc", True, True),
         ("train/loss", "train/loss", False, False),
+        ("average_precision", "test/average_precision", True, True),
+        ("best/sensitivity_at_specificity_95", "best/sensitivity_at_specificity_95", True, True),
+        ("recall/mel", "test/recall/mel", True, True),
+        ("test/auroc/mel", "test/auroc/mel", True, True),
+        ("specificity_at_sensitivity_80/mel", "test/specificity_at_sensitivity_80/mel", True, True),
+        ("group/error", "test/group/error", False, True),
+        ("test/group/loss", "test/group/loss", False, False),
+        ("test/group/average_precision/mel", "test/group/average_precision/mel", True, True),
     ],
 )
 def test_metric_names(name: str, key: str, higher_is_better: bool, is_fraction: bool) -> None:
@@ -205,6 +213,12 @@ def test_metric_names(name: str, key: str, higher_is_better: bool, is_fraction: 
         ("", None),
         ("/error", "error"),
         ("test/val/error", None),
+        ("val/sensitivity_at_specificity_95", None),
+        ("sensitivity_at_95_specificity", "sensitivity_at_specificity_95"),
+        ("test/auroc/", "test/auroc/CLASS"),
+        ("test/error/mel", None),
+        ("group/auroc/", "test/group/auroc"),
+        ("best/group/error", "test/group/error"),
     ],
 )
 def test_an_unknown_metric_names_the_nearest(name: str, nearest: str | None) -> None:
@@ -224,6 +238,8 @@ def test_an_unknown_metric_names_the_nearest(name: str, nearest: str | None) -> 
         ("test/recall/NEVUS", "test/recall/nevus"),
         ("best/recall/nevus", "test/recall/nevus"),
         ("test/recall/wasp", None),
+        ("test/auroc/mel", None),
+        ("group/recall/mel", "test/recall/mel"),
     ],
 )
 def test_an_unknown_class_names_the_nearest_that_the_runs_have(name: str, nearest: str | None) -> None:
@@ -232,7 +248,7 @@ def test_an_unknown_class_names_the_nearest_that_the_runs_have(name: str, neares
     assert entry(compare(cells, runs, metric="recall/mel"), "erm").mean == 0.5
     with pytest.raises(UserError) as caught:
         compare(cells, runs, metric=name)
-    assert "test/recall/mel, test/recall/nevus." in str(caught.value)
+    assert "test/METRIC/CLASS (CLASS: mel, nevus; METRIC: recall)." in str(caught.value)
     if nearest is not None:
         assert f"Did you mean {nearest}?" in str(caught.value)
 

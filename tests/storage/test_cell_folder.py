@@ -15,8 +15,10 @@ CHECKPOINTS = ("00002-00000000.pt", "00001-00000007.pt")
 def cell(tmp_path: Path) -> CellFolder:
     """A folder with all that there can be in it."""
     folder = CellFolder(tmp_path / "0123456789abcdef")
-    (folder.path / "audit").mkdir(parents=True)
-    for name in ("best.pt", "result.pt", "delivery.jsonl", "audit/audit.json", "last.pt", *CHECKPOINTS):
+    for name in ("audit", "test"):
+        (folder.path / name).mkdir(parents=True)
+    files = ("best.pt", "result.pt", "delivery.jsonl", "audit/audit.json", "test/per_class.csv", "last.pt")
+    for name in (*files, *CHECKPOINTS):
         (folder.path / name).touch()
     return folder
 
@@ -26,8 +28,8 @@ def names(paths: list[Path]) -> list[str]:
 
 
 def test_the_names_are_those_of_earlier_versions(cell: CellFolder) -> None:
-    paths = (cell.best, cell.result, cell.journal, cell.audit, cell.point(Point(12, 345)))
-    assert names(list(paths)) == ["best.pt", "result.pt", "delivery.jsonl", "audit", "00012-00000345.pt"]
+    paths = (cell.best, cell.result, cell.journal, cell.audit, cell.test, cell.point(Point(12, 345)))
+    assert names(list(paths)) == ["best.pt", "result.pt", "delivery.jsonl", "audit", "test", "00012-00000345.pt"]
     assert is_key(cell.key)
     assert not is_key("0123456789ABCDEF")
 
@@ -39,7 +41,7 @@ def test_points_are_read_from_the_names_newest_first(cell: CellFolder) -> None:
 
 
 def test_a_finished_cell_keeps_its_best_weights(cell: CellFolder) -> None:
-    assert names(cell.needless()) == [*sorted(CHECKPOINTS), "audit", "delivery.jsonl", "result.pt"]
+    assert names(cell.needless()) == [*sorted(CHECKPOINTS), "audit", "delivery.jsonl", "result.pt", "test"]
     cell.shrink()
     assert sorted(names(list(cell.path.iterdir()))) == ["best.pt", "last.pt"]
     assert cell.needless() == cell.undelivered == []

@@ -21,7 +21,7 @@ LINES = [
     '{"kind": "facts", "body": {"device": "cpu", "world_size": 1, "backend": "torch", "feed": "resident", "dataset": '
     '{"name": "digits", "split_hash": "' + "0" * 64 + '", "num_train": 10, "num_val": 2, "num_test": 3, '
     '"num_channels": 1, "image_size": 8, "class_names": ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], '
-    '"mean": [0.3], "std": [0.4], "groups": "none"}}}',
+    '"mean": [0.3], "std": [0.4], "groups": "none", "unreadable": [], "unmeasured": "no test image of 7"}}}',
     '{"kind": "epoch", "body": {"epoch": 1, "metrics": {"val/error": 0.5}, "timestamp_ms": 1000}}',
     '{"kind": "failed", "body": {"reason": "out of memory"}}',
     '{"kind": "interrupted", "body": {}}',
@@ -52,12 +52,13 @@ def test_a_start_of_an_earlier_version_has_no_time(tmp_path: Path) -> None:
 
 
 def test_facts_of_an_earlier_version_have_no_groups(tmp_path: Path) -> None:
-    line = LINES[1].replace(', "groups": "none"', "")
+    line = LINES[1].replace(', "groups": "none", "unreadable": [], "unmeasured": "no test image of 7"', "")
     assert line != LINES[1]
     CellFolder(tmp_path).journal.write_text(line + "\n")
     (started,) = journal.read(tmp_path)
     assert isinstance(started, Started)
     assert started.facts.dataset.groups is None
+    assert started.facts.dataset.unmeasured is None
 
 
 def test_a_line_that_a_killed_writer_left_is_left_out(tmp_path: Path) -> None:

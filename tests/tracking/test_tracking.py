@@ -44,7 +44,8 @@ def test_a_finished_cell_is_done_with_its_metrics_and_model(
     tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
     run = tracker.cell_runs(cells)[cell.key]
     assert (run.status, run.epoch, run.metrics["test/error"], run.split_hash) == ("done", 2, 0.25, "0" * 64)
-    assert tracker.store.client.get_run(run.run_id).data.tags["zetasweep.groups"] == "none"
+    tags = tracker.store.client.get_run(run.run_id).data.tags
+    assert (tags["zetasweep.groups"], tags["zetasweep.unmeasured"]) == ("none", "no test image of 7")
     assert run.model_uri is not None
     model = mlflow.pytorch.load_model(run.model_uri)
     # The batch is free, the pixels are not normalised yet.
@@ -70,6 +71,41 @@ def test_telling_everything_twice_leaves_it_once(tracker: Tracker, uri: str, cel
     assert [row.step for row in client.get_metric_history(run.run_id, "val/error")] == [1, 2]
     assert len(client.get_metric_history(run.run_id, "test/error")) == 1
     assert len(client.get_run(run.run_id).inputs.dataset_inputs) == 3
+
+
+def test_the_tables_of_the_test_are_artifacts(tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path) -> None:
+    """A cell that an earlier version tested has none, and is finished like the others."""
+    client = MlflowClient(uri)
+    for cell, names in ((cells[0], set()), (cells[1], {"per_class.csv", "group"})):
+        folder = tmp_path / cell.key
+        save_weights(folder)
+        for name in names:
+            (folder / "test" / "group").mkdir(parents=True, exist_ok=True)
+            (folder / "test" / name / "confusion_matrix.csv" if name == "group" else folder / "test" / name).touch()
+        tracker.open_cell(cell, None, sweep="sample")
+        tracker.log_started(cell, FACTS, data_dir=tmp_path)
+        # Told again after a lost answer.
+        for _ in range(2):
+            tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=folder)
+        run = tracker.cell_runs(cells)[cell.key]
+        assert run.status == "done"
+        assert {item.path for item in client.list_artifacts(run.run_id, "test")} == {f"test/{name}" for name in names}
+        found = {item.path for item in client.list_artifacts(run.run_id, "test/group")}
+        assert found == ({"test/group/confusion_matrix.csv"} if names else set())
+
+
+def test_operating_points_of_validation_are_of_the_tested_epoch_alone(
+    tracker: Tracker, cells: list[Cell], tmp_path: Path
+) -> None:
+    name = "sensitivity_at_specificity_95"
+    tracker.open_cell(cells[0], None, sweep="sample")
+    tracker.log_epoch(cells[0], EpochResult(1, {"val/auroc": 0.5, f"val/{name}": 0.25}, timestamp_ms=1))
+    save_weights(tmp_path)
+    tracker.log_started(cells[0], FACTS, data_dir=tmp_path)
+    result = dataclasses.replace(RESULT, metrics={f"best/{name}": 0.25, f"test/{name}/mel": 0.5})
+    tracker.finish_cell(cells[0], result, FACTS, checkpoint_dir=tmp_path)
+    metrics = tracker.cell_runs(cells)[cells[0].key].metrics
+    assert metrics == {"epoch": 1, "val/auroc": 0.5, f"best/{name}": 0.25, f"test/{name}/mel": 0.5}
 
 
 def test_the_audit_is_logged_once(tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path) -> None:

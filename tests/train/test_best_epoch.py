@@ -48,6 +48,12 @@ def test_an_epoch_without_a_number_is_never_the_best_of_several() -> None:
     assert best_epoch(history(epochs[0]), by="auroc").epoch == 1
 
 
+def test_an_epoch_without_the_metric_is_never_the_best_of_several() -> None:
+    epochs = [{"loss": 0.1}, {"auroc": 0.4, "loss": 0.5}, {"loss": 0.2}]
+    assert best_epoch(history(*epochs), by="auroc").epoch == 2
+    assert best_epoch(history(epochs[0], epochs[2]), by="auroc").epoch == 1
+
+
 @pytest.mark.parametrize("by", ["error", "loss", "auroc", "last"])
 def test_a_training_tests_that_epoch_and_goes_on_to_the_same(by: str, few_digits: Dataset, tmp_path: Path) -> None:
     # So fast that it does not get better with every epoch.

@@ -10,12 +10,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from rank_processes import run_ranks
 from torch import Tensor
 
 from orchestrator.errors import CellError
 from orchestrator.metric_names import METRICS
-from orchestrator.train.metrics import compute_metrics, recall_names
+from orchestrator.train.metrics import class_labels, compute_metrics, judge_test
+
+RANKED = {name for name in METRICS if name == "auroc" or name.startswith(("average_precision", "sens", "spec"))}
 
 
 def predictions(num: int, num_classes: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -35,7 +38,10 @@ def truth(logits: Tensor, labels: Tensor, num_classes: int) -> dict[str, float]:
     probabilities, target = logits.double().softmax(dim=1).numpy(), labels.numpy()
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     classes = list(range(num_classes))
-    one_against_rest = [sklearn.metrics.roc_auc_score(target == k, probabilities[:, k]) for k in set(target.tolist())]
+    by_class = {k: one_against_rest(probabilities[:, k], target == k) for k in sorted(set(target.tolist()))}
+    # One class against the rest has no area without the other; of two classes the second is the one that is looked for.
+    chosen = [by_class[1]] if num_classes == 2 else list(by_class.values())
+    averages = {name: float(np.mean([of_class[name] for of_class in chosen])) for name in chosen[0]}
     ece = 0.0
     for lower in np.arange(15) / 15:
         inside = (confidence > lower) & (confidence <= lower + 1 / 15)
@@ -49,9 +55,28 @@ def truth(logits: Tensor, labels: Tensor, num_classes: int) -> dict[str, float]:
         "f1_micro": sklearn.metrics.f1_score(target, predicted, average="micro"),
         "f1_macro": sklearn.metrics.f1_score(target, predicted, average="macro"),
         "balanced_accuracy": sklearn.metrics.balanced_accuracy_score(target, predicted),
-        "auroc": float(np.mean(one_against_rest)),
+        **averages,
         "ece": float(ece),
     }
+
+
+def one_against_rest(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> dict[str, float]:
+    """scikit-learn's values of one class; the best of all points that it draws."""
+    import sklearn.metrics
+
+    false_alarms, found, _ = sklearn.metrics.roc_curve(positive, scores, drop_intermediate=False)
+    # The shares that scikit-learn divides are whole numbers of samples.
+    num, num_others = int(positive.sum()), int((~positive).sum())
+    hits, left_out = np.rint(found * num).astype(int), num_others - np.rint(false_alarms * num_others).astype(int)
+    values = {
+        "auroc": float(sklearn.metrics.roc_auc_score(positive, scores)),
+        "average_precision": float(sklearn.metrics.average_precision_score(positive, scores)),
+    }
+    for percent in (80, 90, 95):
+        specific, sensitive = 100 * left_out >= percent * num_others, 100 * hits >= percent * num
+        values[f"sensitivity_at_specificity_{percent}"] = hits[specific].max() / num
+        values[f"specificity_at_sensitivity_{percent}"] = left_out[sensitive].max() / num_others
+    return values
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
@@ -72,11 +97,13 @@ def test_classes_that_do_not_occur_are_left_out() -> None:
     assert compute_metrics(logits, labels, num_classes=6) == pytest.approx(truth(logits, labels, 6), abs=2e-6)
 
 
-def test_a_single_class_has_no_area_under_the_curve() -> None:
-    logits, _ = predictions(20, 3)
-    values = compute_metrics(logits, torch.zeros(20, dtype=torch.int64), num_classes=3)
-    assert math.isnan(values.pop("auroc"))
-    assert all(math.isfinite(value) for value in values.values())
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_single_class_is_told_apart_from_nothing(num_classes: int) -> None:
+    logits, _ = predictions(20, num_classes)
+    judged = judge_test(logits, torch.ones(20, dtype=torch.int64), num_classes=num_classes).images
+    assert judged.metrics.keys() == METRICS.keys() - RANKED
+    assert all(math.isfinite(value) for value in judged.metrics.values())
+    assert judged.by_class.keys() == {"recall"}
 
 
 @pytest.mark.parametrize("scale", [1, 12, 30])
@@ -114,15 +141,18 @@ def test_certainty_is_in_the_uppermost_bin() -> None:
 def test_shares_are_as_exact_as_floats_are() -> None:
     logits = torch.nn.functional.one_hot(torch.tensor([0] * 200 + [1] * 179), 3).float()
     labels = torch.tensor([0] * 111 + [1] * 268)
-    values = compute_metrics(logits, labels, num_classes=3, class_names=["a", "b", "c"])
+    values = judge_test(logits, labels, num_classes=3).metrics(["a", "b", "c"])
     assert (values["error"], values["accuracy"], values["f1_micro"]) == (89 / 379, 290 / 379, 290 / 379)
     assert (values["recall/a"], values["recall/b"]) == (1.0, 179 / 268)
     assert values["balanced_accuracy"] == (1 + 179 / 268) / 2
 
 
-def test_no_two_recalls_have_the_same_name() -> None:
-    assert recall_names(["a", "b+", "b*", "c"]) == ["recall/a", "recall/b__1", "recall/b__2", "recall/c"]
-    assert len(set(recall_names(["c+", "c*", "c__0"]))) == 3
+def test_no_two_classes_have_the_same_name() -> None:
+    assert class_labels(["a", "b+", "b*", "c"]) == ["a", "b__1", "b__2", "c"]
+    assert len(set(class_labels(["c+", "c*", "c__0"]))) == 3
+    longest = class_labels(["x" * 255, "x" * 254])
+    assert len(set(longest)) == 2
+    assert all(len(f"test/group/sensitivity_at_specificity_95/{name}") <= 250 for name in longest)
 
 
 def test_a_perfect_model() -> None:
@@ -184,6 +214,9 @@ def evaluate_shards(rank: int, folder: Path) -> None:
     logits, labels = predictions(101, 5)
     own = slice(0, 60) if rank == 0 else slice(60, None)
     unequal = compute_metrics(logits[own], labels[own], num_classes=5)
+    # A group with images on both ranks.
+    groups = (4 * labels + torch.arange(101) % 4).unique(return_inverse=True)[1]
+    grouped = judge_test(logits[own], labels[own], num_classes=5, groups=groups[own]).metrics(list("abcde"))
     own = slice(0, None) if rank == 0 else slice(0, 0)
     empty = compute_metrics(logits[own], labels[own], num_classes=5)
     if rank == 1:
@@ -194,7 +227,8 @@ def evaluate_shards(rank: int, folder: Path) -> None:
         failure = ""
     except CellError as error:
         failure = str(error)
-    (folder / f"{rank}.json").write_text(json.dumps({"unequal": unequal, "empty": empty, "failure": failure}))
+    found = {"unequal": unequal, "grouped": grouped, "empty": empty, "failure": failure}
+    (folder / f"{rank}.json").write_text(json.dumps(found))
 
 
 def test_two_ranks_report_the_values_of_all_samples(tmp_path: Path) -> None:
@@ -204,4 +238,7 @@ def test_two_ranks_report_the_values_of_all_samples(tmp_path: Path) -> None:
     logits, labels = predictions(101, 5)
     assert first["unequal"] == first["empty"] == compute_metrics(logits, labels, num_classes=5)
     assert first["unequal"] == pytest.approx(truth(logits, labels, 5), abs=2e-6)
+    groups = (4 * labels + torch.arange(101) % 4).unique(return_inverse=True)[1]
+    assert first["grouped"] == judge_test(logits, labels, num_classes=5, groups=groups).metrics(list("abcde"))
+    assert "group/auroc/e" in first["grouped"]
     assert "not finite" in first["failure"]

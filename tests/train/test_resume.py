@@ -167,7 +167,7 @@ class DieAt:
 def test_keeps_the_newest_two_and_the_best_while_it_trains(
     few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = iter([0.5, 0.1, 0.3, 0.4, 0.2, 9.9])
+    losses = iter([0.5, 0.1, 0.3, 0.4, 0.2])
     monkeypatch.setattr(COMPUTE_METRICS, lambda *_, **__: {"error": 0.1, "loss": next(losses)})
     kept: list[list[Point]] = []
     cell = make_cell(num_train=FEW, epochs=5)
@@ -180,7 +180,7 @@ def test_keeps_the_newest_two_and_the_best_while_it_trains(
     )
     assert [[point.epoch for point in points] for points in kept] == [[1], [2, 1], [3, 2], [4, 3, 2], [5, 4, 2]]
     assert not CellFolder(tmp_path).points()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit", "best.pt", "result.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit", "best.pt", "result.pt", "test"]
 
 
 def best_at_first(*args: Any, **options: Any) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from trainings import FEW
 
+from orchestrator.metric_names import METRICS
 from orchestrator.records import CellResult
 from orchestrator.storage import CellFolder
 from orchestrator.storage import checkpoints as checkpoint
@@ -67,8 +68,10 @@ def test_torchrun_trains_a_cell(experiment: Path, tmp_path: Path, environment: d
         assert line.startswith(f"epoch {number}/2: training loss {entry['metrics']['train/loss']:.4f}, ")
         assert f"validation error {100 * entry['metrics']['val/error']:.2f} %" in line
     assert lines[2].startswith(f"tested with the weights of epoch {state['result']['metrics']['best/epoch']:.0f}")
-    metrics = {name: value for name, value in state["result"]["metrics"].items() if name.startswith("test/")}
-    assert [line.split() for line in lines[3:]] == [[name, f"{value:.4f}"] for name, value in metrics.items()]
+    metrics = {name: state["result"]["metrics"][name] for name in map("test/{}".format, METRICS)}
+    assert [line.split() for line in lines[3:-1]] == [[name, f"{value:.4f}"] for name, value in metrics.items()]
+    assert lines[-1].endswith(f": {folder / 'test'}")
+    assert {path.name for path in (folder / "test").iterdir()} == {"per_class.csv", "confusion_matrix.csv"}
 
 
 def test_one_process_trains_goes_on_and_repeats(
@@ -81,7 +84,7 @@ def test_one_process_trains_goes_on_and_repeats(
     first = capsys.readouterr().out
     assert first.count("\nepoch ") == 2
     left = sorted(file.name for file in (tmp_path / "mine" / key).iterdir())
-    assert left == ["audit", "best.pt", "result.pt"]
+    assert left == ["audit", "best.pt", "result.pt", "test"]
     assert call(*chosen) == 0
     head, said, *shown = capsys.readouterr().out.splitlines()
     assert [head, *shown] == first.splitlines(), "what is finished is shown again and not trained again"

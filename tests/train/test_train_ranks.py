@@ -17,6 +17,7 @@ from trainings import (
     COMPUTE_METRICS,
     CPU,
     FEW,
+    JUDGE_TEST,
     PollUntil,
     Trained,
     evaluate,
@@ -31,7 +32,7 @@ from orchestrator.data import Dataset
 from orchestrator.errors import CellError, UserError
 from orchestrator.storage.cell_folder import CellFolder, Point
 from orchestrator.train import requests
-from orchestrator.train.metrics import compute_metrics
+from orchestrator.train.metrics import JudgedTest, compute_metrics, judge_test
 from orchestrator.train.ranks import Ranks
 from orchestrator.train.requests import StoppedError
 
@@ -78,6 +79,10 @@ def train_on_rank(rank: int, folder: Path) -> None:
         # The first epoch is the best, so that what is tested is not what the ranks hold at the end.
         return {**metrics, "error": 10 - metrics["loss"]}
 
+    def counting_test(logits: Tensor, labels: Tensor, **options: Any) -> JudgedTest:
+        num_evaluated.append(len(labels))
+        return judge_test(logits, labels, **options)
+
     losses: list[float] = []
     cross_entropy = F.cross_entropy
 
@@ -89,6 +94,7 @@ def train_on_rank(rank: int, folder: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(COMPUTE_METRICS, counting)
+        patch.setattr(JUDGE_TEST, counting_test)
         patch.setattr(F, "cross_entropy", remembering)
         whole = run(RANKS_CELL, dataset, folder / f"whole-{rank}")
         interrupt(RANKS_CELL, dataset, folder / f"resumed-{rank}", after=1)

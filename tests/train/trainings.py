@@ -27,7 +27,7 @@ from orchestrator.train.seeds import MODEL, derive_seed
 
 CPU = torch.device("cpu")
 # Imported by the first evaluation: patched here, it is patched there.
-COMPUTE_METRICS = "orchestrator.train.metrics.compute_metrics"
+COMPUTE_METRICS, JUDGE_TEST = (f"orchestrator.train.metrics.{name}" for name in ("compute_metrics", "judge_test"))
 EPOCHS = 3
 REQUIRED = {
     "zeta_mixup": {"gamma": 2.8, "num_mixed": 4},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from orchestrator.environment import MOMENTS, SETTINGS, VARIABLES
 from orchestrator.exit_codes import MEANINGS
-from orchestrator.metric_names import METRICS, RECALL
+from orchestrator.metric_names import CLASS_METRICS, CLASS_METRICS_UP_TO, GROUP, METRICS, RECALL
 from orchestrator.tracking import names
 from tools.reference.markdown import item, items, paragraph, table
 from tools.reference.yaml_keys import param_names
@@ -27,17 +29,46 @@ def metrics_page() -> str:
     return (
         "# Metrics\n\n"
         + paragraph(
-            "`val/METRIC` is of each epoch, `best/METRIC` of the epoch with the lowest error on validation (then the "
-            "lowest loss), `test/METRIC` of the test images with the weights of that epoch. "
-            "`compare --metric` takes any of them and `train/loss`; `select --metric` takes METRIC alone, and "
-            "reads it on validation."
+            "`val/METRIC` is of each epoch, `best/METRIC` of the epoch that is best on validation by `train.best_by` "
+            "(then by the loss), `test/METRIC` of the test images with the weights of that epoch. `compare --metric` "
+            "takes any of them and `train/loss`; `select --metric` takes METRIC alone, and reads it on validation."
         )
         + table(("METRIC", "what it is", "better", "range"), rows)
         + paragraph(
-            f"Beside them the test has `{RECALL}CLASS` for each class that occurs: the share of its images that is "
-            "recognised. What else a run has is in [MLflow](mlflow.md)."
+            "Nothing is interpolated: a sensitivity or specificity is one that a threshold on the model's probability "
+            "of the class reaches, equal probabilities on the same side. MLflow has these of the test and of the "
+            "tested epoch, not of each epoch."
+        )
+        + "## Of each class\n\n"
+        + paragraph(
+            "The test has `test/METRIC/CLASS`, of one class against the rest, for each class that occurs. METRIC is "
+            f"`{RECALL}`, the share of the class's images that is recognised, {_listed(set(CLASS_METRICS) - {RECALL})}."
+        )
+        + paragraph(
+            f"Of more than {CLASS_METRICS_UP_TO} classes MLflow has `test/{RECALL}/CLASS` alone as metrics. The "
+            "artifact `test/per_class.csv` of each run has all of them, whatever the number of classes, and "
+            "`test/confusion_matrix.csv` how many images of each class (a row) were taken for which (a column)."
+        )
+        + "## Of groups\n\n"
+        + paragraph(
+            "Where it is known which test images show the same thing, such as a lesion, all of this is there once "
+            f"more, as `test/{GROUP}METRIC`, `test/{GROUP}METRIC/CLASS` and tables in `test/{GROUP}`: a group counts "
+            "once, with the mean of the probabilities over its images, and with their label."
+        )
+        + "## What does not exist\n\n"
+        + paragraph(
+            "A metric that does not exist is left out, and never 0: a class without images has none; with all images "
+            "of one class there is no `auroc`, `average_precision`, sensitivity or specificity; groups with more than "
+            "one label have no metrics. `plan`, `run` and the tag `zetasweep.unmeasured` say so. Runs of earlier "
+            "versions lack what these did not have: tables show it as missing. What else a run has is in "
+            "[MLflow](mlflow.md)."
         )
     ).rstrip() + "\n"
+
+
+def _listed(names: Collection[str]) -> str:
+    ordered = [f"`{name}`" for name in METRICS if name in names]
+    return f"{', '.join(ordered[:-1])} or {ordered[-1]}"
 
 
 def mlflow_page() -> str:

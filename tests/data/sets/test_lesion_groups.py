@@ -375,3 +375,8 @@ def test_the_lesions_come_out_of_the_cache_as_they_went_in(tmp_path: Path) -> No
     write_ham10000(tmp_path / "ham10000")
     first, again = (load_dataset("ham10000", tmp_path, image_size=8) for _ in range(2))
     assert first.groups == again.groups == "42 groups of 84 images, by lesion_id in HAM10000_metadata.csv"
+    assert first.test_groups is not None
+    assert again.test_groups is not None
+    assert first.test_groups.tolist() == again.test_groups.tolist()
+    # Two images of each lesion, which no split tears apart.
+    assert set(first.test_groups.bincount().tolist()) == {2}
