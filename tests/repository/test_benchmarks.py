@@ -112,3 +112,19 @@ def test_the_mixing_benchmark_times_every_contestant(environment: dict[str, str]
     for spread in [*floats.values(), *pixels.values()]:
         assert 0 < spread["low"] <= spread["median"] <= spread["high"]
     assert len(result["bars"]) == 6
+
+
+@pytest.mark.slow
+def test_the_metrics_benchmark_times_every_contestant_and_they_agree(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "metrics.json"
+    command = (BENCHMARKS / "metrics_cost.py", "--classes", "2", "5", "--images", "600", "--rounds", "2", "--json", out)
+    done = run(environment, sys.executable, *map(str, command))
+    assert done.returncode == 0, done.stderr
+    result = json.loads(out.read_text())
+    for table in result["cpu_s"].values():
+        assert table.keys() == {"test", "images alone", "curves", "curves, scikit-learn", "curves, torchmetrics"}
+        assert all(spread["count"] == 2 for spread in table.values())
+    for differences in result["largest_difference"].values():
+        assert max(differences.values()) < 1e-6
