@@ -14,8 +14,6 @@ RECALL = "recall"
 # is read whenever a sweep is looked at, which with 100 more for each of 1,000 runs takes 5 s more.
 CLASS_METRICS_UP_TO = 10
 
-_ONE_OF_TWO = "one class against the rest, mean over those that occur; of two classes the second's"
-
 
 @dataclass(frozen=True)
 class MetricInfo:
@@ -51,7 +49,7 @@ def _operating_points() -> dict[str, MetricInfo]:
         name(percent): MetricInfo(
             higher_is_better=True,
             is_fraction=True,
-            what=f"highest {best} at a {bound} of at least {percent} %, {_ONE_OF_TWO}",
+            what=f"highest {best} at a {bound} of at least {percent} %",
             each_epoch=False,
         )
         for name, best, bound in ways
@@ -85,7 +83,7 @@ METRICS: dict[str, MetricInfo] = {
     "average_precision": MetricInfo(
         higher_is_better=True,
         is_fraction=True,
-        what=f"average precision, {_ONE_OF_TWO}",
+        what="average precision, one class against the rest",
     ),
     **_operating_points(),
 }

@@ -35,9 +35,10 @@ def metrics_page() -> str:
         )
         + table(("METRIC", "what it is", "better", "range"), rows)
         + paragraph(
-            "Nothing is interpolated: a sensitivity or specificity is one that a threshold on the model's probability "
-            "of the class reaches, equal probabilities on the same side. MLflow has these of the test and of the "
-            "tested epoch, not of each epoch."
+            "`average_precision` and what follows are of one class against the rest, the mean over those that occur; "
+            "of two classes they are those of the second. Nothing is interpolated: a sensitivity or specificity is "
+            "one that a threshold on the model's probability of the class reaches, equal probabilities on the same "
+            "side. MLflow has those of the test and of the tested epoch, not of each epoch, of which it has the others."
         )
         + "## Of each class\n\n"
         + paragraph(
