@@ -36,6 +36,8 @@ def with_stored(cells: Sequence[Cell], storage: Storage, runs: Mapping[str, Cell
 
 def _stored(cell: Cell, folder: CellFolder, tracked: CellRun | None) -> CellRun | None:
     """Return a cell as its folder has it; None if there is no more in it than MLflow knows."""
+    if tracked is not None and tracked.status == "failed" and folder.journal.exists():
+        return None  # its result was tried, and cannot be told to MLflow, which has the reason
     begun = replace(
         tracked or CellRun(key=cell.key, status="interrupted", run_id=None, epochs=cell.train.epochs),
         status="interrupted",

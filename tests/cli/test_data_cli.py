@@ -132,7 +132,7 @@ def test_plan_counts_one_thing_as_one(root: Path, call: Call) -> None:
 def test_unknown_options_name_those_of_the_data_set(root: Path, call: Call) -> None:
     answer = call("plan", experiment(root), "-o", "dataset.image_folder.fodler=mine")
     assert answer.code == 2
-    assert "one of the keys: folder, image_size," in answer.err
+    assert "one of the keys: folder, name, csv," in answer.err
     assert "Did you mean folder?" in answer.err
     answer = call("plan", experiment(root), "-o", "dataset.image_folder.file=mine")
     assert "Remove it: image_folder has the option folder." in answer.err
