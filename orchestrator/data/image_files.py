@@ -204,7 +204,7 @@ def bits_per_channel(image: Image.Image) -> int:
     # By place: before Pillow 11 a tile is a plain tuple.
     raws = [args if isinstance(args, tuple) else (args,) for _, _, _, args in getattr(image, "tile", [])]
     # Of PNM files, the largest value, unless it is 255 or 65,535.
-    largest = [value for raw in raws for value in raw if isinstance(value, int)] if image.format == "PPM" else []
+    largest = [raw[1] for raw in raws if len(raw) == 2 and isinstance(raw[1], int)] if image.format == "PPM" else []
     if largest:
         return max(8, max(largest).bit_length())
     return 16 if image.mode == "I" or any(str(raw[0]).endswith(";16B") for raw in raws) else 8

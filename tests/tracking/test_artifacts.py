@@ -52,8 +52,8 @@ def location_of(client: MlflowClient, name: str = "small") -> str:
 
 def started(experiment: Opened) -> tuple[Tracker, list[str]]:
     """A sweep that was begun and ended, and what it says of its artifacts."""
-    tracker = tracker_of(experiment)
     experiment.storage.prepare()
+    tracker = tracker_of(experiment)
     tracker.sweep.open(experiment.experiment, {})
     said = [line for line, _ in tracker.sweep.describe_artifacts(experiment.experiment)]
     tracker.sweep.close(complete=True)
