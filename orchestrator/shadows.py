@@ -42,9 +42,14 @@ class Shadow(NamedTuple):
 
 def shadows() -> Iterator[Shadow]:
     """Yield what hides a module that zetasweep imports, in the order of the path."""
-    meant = [str(PRODUCT), *_own_folders()]
+    owned = _own_folders()
+    meant = {str(PRODUCT), *owned}
     for number, folder in enumerate(sys.path):
-        if os.path.realpath(folder) in {os.path.realpath(path) for path in meant}:
+        place = Path(os.path.realpath(folder))
+        # Also what lies in a folder of installed packages: Ray brings copies of its own, which it puts first.
+        if place == Path(os.path.realpath(PRODUCT)) or any(
+            place.is_relative_to(os.path.realpath(own)) for own in owned
+        ):
             continue
         # What stands before it is found first anyway.
         rest = [path for path in sys.path[number + 1 :] if path in meant] + [str(PRODUCT)]

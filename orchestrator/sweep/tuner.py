@@ -7,7 +7,6 @@ MLflow has the results, and a sweep goes on from checkpoints of its own, not by 
 from __future__ import annotations
 
 import logging
-import pickle
 import shutil
 import signal
 from collections.abc import Sequence
@@ -16,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.exceptions import RayTaskError
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
 from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.environment import ray_address, set_for
-from orchestrator.errors import first_line
 from orchestrator.experiment import Cell, Experiment, Resources
 from orchestrator.records import (
     CellResult,
@@ -164,13 +161,13 @@ def _trial_name(trial: Trial) -> str:
 
 def _death_of(trial: Trial) -> tuple[str, str]:
     """Return why a trial's slot died: in a line, and in full."""
-    # Where `Trial.get_pickled_error` looks, Tune has not put it yet.
-    file = trial.pickled_error_file
-    error = pickle.loads(Path(file).read_bytes()) if file and Path(file).exists() else trial.get_error()
-    in_full = str(error or "unknown").strip()
-    # Of what a slot raised its own words; what Ray says of one that is gone ends with the cause.
-    line = first_line(error.cause) if isinstance(error, RayTaskError) else in_full.splitlines()[-1]
-    return line, in_full
+    # Where `Trial.get_error` looks, Tune has not put it yet. The text has all failures, one after the other.
+    file = trial.error_file
+    text = Path(file).read_text() if file and Path(file).exists() else str(trial.get_error() or "unknown")
+    in_full = text.rpartition("Failure # ")[2].strip()
+    # Both what a slot raised and what Ray says of one that is gone end with the cause.
+    last_line = in_full.splitlines()[-1]
+    return last_line.removeprefix("RuntimeError: "), in_full
 
 
 class _StopOnRequest(tune.Stopper):  # type: ignore[misc]

@@ -90,7 +90,7 @@ def test_a_link_is_made_once_and_is_no_run_of_the_cell(
     runs = again.cell_runs(cells)
     assert not again.lacks_links(renamed(experiment), cells, runs)
     assert [(run.run_id, run.experiment) for run in runs.values()] == [(run_id, "sample")]
-    found = Ledger(again.store).examine()
+    found = Ledger(again.store, say=print).examine()
     assert (found.left_open, found.doubled) == ([], [])
     # At home there is nothing to link.
     assert not again.lacks_links(experiment, cells, runs)

@@ -26,6 +26,7 @@ from orchestrator.experiment.settings import Experiment
 from orchestrator.records import EpochResult
 from orchestrator.tracking import ownership
 from orchestrator.tracking.errors import message_of
+from orchestrator.tracking.names import OWNER
 from orchestrator.tracking.registry import register_model
 from orchestrator.tracking.rows import SupersededError
 from orchestrator.tracking.tracker import Tracker
@@ -271,7 +272,7 @@ def test_a_twin_goes_when_the_cell_is_finished(
     tracker.open_cell(cells[0], None, sweep="sample")
     client = MlflowClient(uri)
     own = client.get_run(tracker.cell_runs(cells)[cells[0].key].run_id)
-    tags = dict(own.data.tags) | ({ownership.OWNER: owner} if owner else {})
+    tags = dict(own.data.tags) | ({OWNER: owner} if owner else {})
     twin = client.create_run(own.info.experiment_id, tags=tags)
     save_weights(tmp_path)
     tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
