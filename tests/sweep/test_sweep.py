@@ -443,7 +443,7 @@ def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() ->
     (cell,) = make_cells(ERM, seeds=(0,))
     delivery, trial = Mock(spec=Delivery), Mock(spec=Trial)
     trial.trial_id, trial.config = "trial", {"job": {"key": cell.key}}
-    trial.pickled_error_file = None
+    trial.error_file = None
     trial.get_error.return_value = "no module named orchestrator"
     listener = _Listener([cell], delivery, Mock(spec=Progress), Starting(1, Resources()), resources=Resources())
     listener.on_trial_error(0, [trial], trial)
