@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
-import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +13,6 @@ from concurrent import futures
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +24,7 @@ from orchestrator.data.dataset import ArraySamples, Decoded, PackedSamples, Samp
 from orchestrator.data.image_files import CANNOT_BE_USED, FileSamples
 from orchestrator.errors import DataError
 from orchestrator.machine import free_memory_bytes, num_cores
+from orchestrator.side_process import live_with_parent
 
 OnProgress = Callable[[int, int], None]
 """Is told how many images have been decoded so far, and of how many."""
@@ -254,15 +251,7 @@ _target: tuple[NDArray[np.uint8], Sequence[Samples], int | None]
 def _begin(path: Path, parts: Sequence[Samples], image_size: int | None) -> None:
     """Prepare a process that decodes: what it needs once, and that it ends when the one that started it does."""
     global _target
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started it gets Ctrl-C, too, and ends this one
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow(sentinel: int) -> None:
-        wait([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=follow, args=(parent.sentinel,), daemon=True).start()
+    live_with_parent()
     _target = np.lib.format.open_memmap(path, mode="r+"), parts, image_size
 
 

@@ -23,12 +23,10 @@ from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.started import StartedSweep, say_undelivered
 from orchestrator.sweep.tuner import run_cells
 from orchestrator.terminal import print_lines
+from orchestrator.tracking import INTERRUPTED_GRACE_S
 from orchestrator.train import with_stored
 
 logger = logging.getLogger(__name__)
-
-# An interrupted sweep does not wait for an MLflow that does not answer.
-INTERRUPTED_GRACE_S = 3.0
 
 
 def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], interruption: Interruption) -> Outcome:

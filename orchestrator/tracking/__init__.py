@@ -10,7 +10,7 @@ from orchestrator.tracking.database import (
     revision_of,
     state_of,
 )
-from orchestrator.tracking.delivery import Delivery
+from orchestrator.tracking.delivery import INTERRUPTED_GRACE_S, Delivery
 from orchestrator.tracking.errors import UntellableError
 from orchestrator.tracking.ledger import Entry, Epochs, Ledger
 from orchestrator.tracking.logged_model import restore_best, warm_up
@@ -20,6 +20,7 @@ from orchestrator.tracking.tellable import check_tellable
 from orchestrator.tracking.tracker import Tracker
 
 __all__ = [
+    "INTERRUPTED_GRACE_S",
     "NEWER_REMEDY",
     "Delivery",
     "Entry",

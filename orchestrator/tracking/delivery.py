@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -27,22 +25,19 @@ from orchestrator.records import (
     TrackedEvent,
 )
 from orchestrator.storage import Storage, journal
-from orchestrator.tracking.errors import UntellableError, can_pass, is_busy, message_of
+from orchestrator.tracking.errors import UntellableError, can_pass, has_no_room, is_busy, kind_and_message, message_of
 from orchestrator.tracking.outbox import Outbox
 from orchestrator.tracking.rows import SupersededError
 from orchestrator.tracking.tellable import facts_of
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.waiting import watched
 
-# Half the share of a worker on the same core, which Ray gives 15.
-NICENESS = 19
 # How long a write that failed is left alone: at first, and at most.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 # A write that fails so often although MLflow answers will not succeed.
 MAX_REFUSALS = 5
-NOT_TAKEN = "MLflow does not take results"
-# How long to wait at the end for an MLflow that does not answer.
-CLOSING_GRACE_S = 60.0
+# How long to wait at the end for an MLflow that does not answer; an interrupted sweep does not wait so long.
+CLOSING_GRACE_S, INTERRUPTED_GRACE_S = 60.0, 3.0
 
 logger = logging.getLogger(__name__)
 
@@ -105,8 +100,16 @@ class Delivery:
         self._gives_up_at = time.monotonic() + self.closing_grace_s
         self._closing.set()
         self._outbox.close()
-        with watched(self._what_is_left):
-            self._thread.join()
+        try:
+            with watched(self._what_is_left):
+                self._thread.join()
+        except BaseException:
+            # Whoever interrupts the delivery has only what is being written be waited for.
+            self._give_up_all("it was interrupted")
+            self._thread.join(INTERRUPTED_GRACE_S)
+            raise
+        for key in self._ended - self._handled:
+            self.undelivered.setdefault(key, "the delivery ended before it")
 
     def tell(self, cell: Cell, event: TrackedEvent) -> None:
         """Keep an event on disk and deliver it as soon as possible; `Opened` begins the cell's journal anew."""
@@ -133,16 +136,19 @@ class Delivery:
         return f"{text}, {timedelta(seconds=round(seconds))}" if seconds is not None else text
 
     def _run(self) -> None:
-        if sys.platform == "linux":
-            # Exporting a model takes seconds of a core that a worker may be training on; here a thread has its own
-            # priority, elsewhere it would be the whole driver's.
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         try:
             # While the workers start, and not while they train the second cell.
             self._warm_up()
         except BaseException:
             logger.exception("the warm-up failed; the first model will be logged more slowly, or show why it cannot")
+        try:
+            self._deliver_all()
+        except BaseException as error:
+            # Nobody else notices the end of a thread.
+            logger.exception("the delivery ended")
+            self._show(f"the delivery to MLflow has ended: {kind_and_message(error)}; the results wait on disk")
+
+    def _deliver_all(self) -> None:
         while (entry := self._outbox.next(self._pause_at_end)) is not None:
             cell, event = entry
             if self._given_up is not None:
@@ -151,7 +157,7 @@ class Delivery:
                 try:
                     self._deliver(cell, event)
                 except BaseException as error:
-                    # Without this thread everything would be lost without a word.
+                    # The other cells have no part in it.
                     logger.exception("the delivery of %s failed", cell.label)
                     ended = f"{type(error).__name__} ended its delivery"
                     self.undelivered[cell.key] = message_of(error) if isinstance(error, Exception) else ended
@@ -168,19 +174,17 @@ class Delivery:
             if not can_pass(problem):
                 self._give_up(cell, problem)
                 return
-            # A full disk and a lock are waited for as long as there is time: the database would answer who only reads.
-            if not is_busy(problem) and self._tracker.store.answers():
+            # A locked or full database is waited for as long as there is time: it would answer who only reads.
+            if has_no_room(problem) or (not is_busy(problem) and self._tracker.store.answers()):
                 self._hold_back(cell, event, problem)
                 return
             reason = message_of(problem)
             if time.monotonic() + pause_s > self._gives_up_at:
-                self._given_up = self.undelivered[cell.key] = reason
-                self._outbox.hasten(0.0)
+                self.undelivered[cell.key] = reason
+                self._give_up_all(reason)
                 return
             if not said:
-                # It may be the disk of the folder for temporary files, which MLflow has no part in.
-                what = "there is no room" if isinstance(problem, OSError) and is_busy(problem) else NOT_TAKEN
-                self._show(f"{what}: {reason}; training goes on, the results wait on disk")
+                self._show(f"MLflow does not take results: {reason}; training goes on, the results wait on disk")
                 said = True
             self._pause(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -188,14 +192,21 @@ class Delivery:
             self._show("MLflow takes results again")
 
     def _hold_back(self, cell: Cell, event: TrackedEvent, problem: Exception) -> None:
-        """Have a cell wait by itself until it is tried again, or give it up."""
+        """Have a cell wait by itself until it is tried again, or give it up; for room it waits until the end."""
         held = self._outbox.hold_back(cell, event)
         held.due_at = time.monotonic() + min(FIRST_PAUSE_S * 2 ** (held.refusals - 1), LONGEST_PAUSE_S)
-        if held.refusals > MAX_REFUSALS or held.due_at > self._gives_up_at:
+        if (held.refusals > MAX_REFUSALS and not has_no_room(problem)) or held.due_at > self._gives_up_at:
             self._give_up(cell, problem)
         elif held.refusals == 1:
-            what = f"MLflow does not take a result of cell {cell.key} ({cell.label}): {message_of(problem)}"
-            self._show(f"{what}; it is tried again, the other cells go on")
+            # The disk may be that of the folder for temporary files, which MLflow has no part in.
+            what = "there is no room for" if has_no_room(problem) else "MLflow does not take"
+            which = f"{what} a result of cell {cell.key} ({cell.label})"
+            self._show(f"{which}: {message_of(problem)}; it is tried again, the other cells go on")
+
+    def _give_up_all(self, reason: str) -> None:
+        """Leave for another day whatever is not written yet."""
+        self._given_up = reason
+        self._outbox.hasten(0.0)
 
     def _give_up(self, cell: Cell, problem: Exception) -> None:
         """Leave a cell for another day, and have MLflow say why."""

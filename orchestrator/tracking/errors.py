@@ -65,10 +65,15 @@ def can_pass(error: Exception) -> bool:
     return not isinstance(error, (*FINAL_ERRORS, UntellableError))
 
 
+def has_no_room(error: Exception) -> bool:
+    """Return whether this machine is short of disk, e.g. for temporary files, which a model needs, or of memory."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
+
+
 def is_busy(error: Exception) -> bool:
     """Return whether a database is locked or its disk is full, which whoever only reads does not notice."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if has_no_room(error):
+        return True
     said = getattr(error.__cause__, "orig", None)
     # The low byte is the kind of error.
     return isinstance(said, sqlite3.Error) and getattr(said, "sqlite_errorcode", 0) & 0xFF in BUSY_CODES

@@ -23,6 +23,7 @@ from torch import nn
 from orchestrator.amounts import bytes_text
 from orchestrator.errors import TrackingError
 from orchestrator.records import DatasetFacts
+from orchestrator.side_process import SideProcess
 from orchestrator.storage import CellFolder
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.tracking.errors import kind_and_message, own_side
@@ -33,6 +34,11 @@ NAME = "model"
 NETWORK = "1."
 # What a model needs on disk beside its weights, with room to spare: graph, example, requirements.
 BESIDE_WEIGHTS = 5_000_000
+
+
+# torch keeps something of each export for as long as a process lives, a quarter of a megabyte; an export fills a core
+# for a second; and torch ends the process where the disk becomes full under a model. No driver wants any of it.
+_side = SideProcess("exports models")
 
 
 @contextmanager
@@ -46,20 +52,37 @@ def saved_model(model: str, data: DatasetFacts, folder: CellFolder) -> Iterator[
 
     Raises:
         UntellableError: There is nothing that a model could be made of; says why.
+        OSError: There is no room for it, on disk or in memory.
     """
-    # It takes seconds to import, which the commands that only read would pay, too.
-    from torchvision.transforms import v2
-
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / NAME
         _check_room(Path(temporary), folder)
-        network = best_network(model, data, folder)
-        with own_side(f"{folder.best}: no model can be made of it", remedy=other_version(folder)):
-            graph = nn.Sequential(v2.Normalize(list(data.mean), list(data.std)), network).eval()
-            metadata = {"class_names": list(data.class_names), "input": "pixels in [0, 1]", "output": "logits"}
-            options = _options(graph, num_channels=data.num_channels, image_size=data.image_size)
-            mlflow.pytorch.save_model(graph, str(path), metadata=metadata, **options)
+        _side.call(_export, model, data, folder, path)
         yield path
+
+
+def warm_up() -> None:
+    """Have the process that exports models be there: the first model costs eight seconds of imports."""
+    _side.call(_export_nothing)
+
+
+def _export(model: str, data: DatasetFacts, folder: CellFolder, path: Path) -> None:
+    # It takes seconds to import, which the driver need not pay.
+    from torchvision.transforms import v2
+
+    network = best_network(model, data, folder)
+    with own_side(f"{folder.best}: no model can be made of it", remedy=other_version(folder)):
+        graph = nn.Sequential(v2.Normalize(list(data.mean), list(data.std)), network).eval()
+        metadata = {"class_names": list(data.class_names), "input": "pixels in [0, 1]", "output": "logits"}
+        options = _options(graph, num_channels=data.num_channels, image_size=data.image_size)
+        mlflow.pytorch.save_model(graph, str(path), metadata=metadata, **options)
+
+
+def _export_nothing() -> None:
+    torch.set_num_threads(1)
+    model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1), nn.Flatten()).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.pytorch.save_model(model, f"{folder}/{NAME}", **_options(model, num_channels=1, image_size=8))
 
 
 def restore_best(model_uri: str, folder: CellFolder, *, epoch: int) -> None:
@@ -87,7 +110,7 @@ def restore_best(model_uri: str, folder: CellFolder, *, epoch: int) -> None:
 
 
 def _check_room(temporary: Path, folder: CellFolder) -> None:
-    """Raise OSError if a model will not fit: torch ends the process where the disk becomes full under a model."""
+    """Raise OSError if a model will not fit: torch ends the process where the disk becomes full under one."""
     weights = folder.best.stat().st_size if folder.best.exists() else 0
     needed, free = 2 * weights + BESIDE_WEIGHTS, shutil.disk_usage(temporary).free
     if free < needed:
@@ -115,13 +138,6 @@ def send_model(client: MlflowClient, model: LoggedModel, path: Path, *, run: Run
     if model.model_id not in known:
         client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
     return model
-
-
-def warm_up() -> None:
-    """Save a tiny model to nowhere: the first one costs eight seconds of imports, every other less than one."""
-    model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1), nn.Flatten()).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        mlflow.pytorch.save_model(model, f"{folder}/model", **_options(model, num_channels=1, image_size=8))
 
 
 def _options(model: nn.Module, *, num_channels: int, image_size: int) -> dict[str, Any]:

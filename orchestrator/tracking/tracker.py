@@ -18,7 +18,7 @@ from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.records import CellFacts, CellResult, CellRun, CellStatus, EpochResult
 from orchestrator.storage import CellFolder
-from orchestrator.tracking.errors import UntellableError, message_of
+from orchestrator.tracking.errors import UntellableError, has_no_room, message_of
 from orchestrator.tracking.links import Links
 from orchestrator.tracking.logged_model import saved_model, send_model
 from orchestrator.tracking.names import (
@@ -272,7 +272,8 @@ class Tracker:
         if isinstance(problem, UntellableError):
             self.fail_cell(cell, problem.in_full)
         else:
-            self._client.set_tag(run_id, REASON, f"MLflow does not take its results: {message_of(problem)}")
+            what = "there is no room for its results" if has_no_room(problem) else "MLflow does not take its results"
+            self._client.set_tag(run_id, REASON, f"{what}: {message_of(problem)}")
             self._client.set_terminated(run_id, "KILLED")
 
     def interrupt_cell(self, cell: Cell) -> None:
