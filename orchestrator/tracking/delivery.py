@@ -82,7 +82,8 @@ class Delivery:
         self._written: dict[str, list[TrackedEvent]] = {}
         self._outbox = Outbox()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
-        self._closing = threading.Event()
+        # Not `Thread.join`: after Ctrl-C in one, a thread that runs counts as ended.
+        self._closing, self._at_end = threading.Event(), threading.Event()
         self._gives_up_at = float("inf")
         self._given_up: str | None = None
         self._ended: set[str] = set()
@@ -102,11 +103,11 @@ class Delivery:
         self._outbox.close()
         try:
             with watched(self._what_is_left):
-                self._thread.join()
+                self._at_end.wait()
         except BaseException:
             # Whoever interrupts the delivery has only what is being written be waited for.
             self._give_up_all("it was interrupted")
-            self._thread.join(INTERRUPTED_GRACE_S)
+            self._at_end.wait(INTERRUPTED_GRACE_S)
             raise
         for key in self._ended - self._handled:
             self.undelivered.setdefault(key, "the delivery ended before it")
@@ -147,6 +148,8 @@ class Delivery:
             # Nobody else notices the end of a thread.
             logger.exception("the delivery ended")
             self._show(f"the delivery to MLflow has ended: {kind_and_message(error)}; the results wait on disk")
+        finally:
+            self._at_end.set()
 
     def _deliver_all(self) -> None:
         while (entry := self._outbox.next(self._pause_at_end)) is not None:

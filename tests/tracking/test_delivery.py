@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +25,7 @@ from orchestrator.records import CellFacts, CellResult, CellRun, EpochResult, Op
 from orchestrator.storage import journal
 from orchestrator.storage.folder import Storage
 from orchestrator.tracking.delivery import MAX_REFUSALS, Delivery
+from orchestrator.tracking.outbox import Outbox
 from orchestrator.tracking.rows import SupersededError
 from orchestrator.tracking.tracker import Tracker
 
@@ -205,6 +209,65 @@ def test_a_full_disk_is_waited_for_although_the_database_answers(
         delivery.tell(cell, RESULT)
     assert tracker.written == [("opened", "erm"), ("started", "erm"), ("finish", "erm")]
     assert not delivery.undelivered
+
+
+def test_one_cell_without_room_holds_up_no_other(tmp_path: Path) -> None:
+    """Its model is large, and the folder for temporary files small."""
+    large, small = make_cells(ERM, MIXUP, seeds=(0,))
+
+    class RoomForSmallModels(FlakyTracker):
+        def finish_cell(self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path) -> None:
+            if cell == large:
+                raise OSError(errno.ENOSPC, "a model takes 200 MB")
+            super().finish_cell(cell, result, facts, checkpoint_dir=checkpoint_dir)
+
+    tracker = RoomForSmallModels(large)
+    lines: list[str] = []
+    with make_delivery(tracker, tmp_path, say=lines.append) as delivery:
+        for cell in (large, small):
+            for event in (Opened(1), Started(FACTS), RESULT):
+                delivery.tell(cell, event)
+        until(lambda: ("finish", "mixup") in tracker.written)
+        assert not delivery.undelivered
+        delivery.closing_grace_s = 0.1
+    assert [key for key, reason in delivery.undelivered.items() if "200 MB" in reason] == [large.key]
+    assert len(delivery.undelivered) == 1
+    assert lines[0].startswith("there is no room for a result of cell")
+
+
+def test_a_delivery_that_has_ended_has_delivered_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cell,) = make_cells(ERM, seeds=(0,))
+    lines: list[str] = []
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Outbox, "next", fail)
+    with make_delivery(FlakyTracker(cell), tmp_path, say=lines.append) as delivery:
+        for event in (Opened(1), Started(FACTS), RESULT):
+            delivery.tell(cell, event)
+    assert list(delivery.undelivered) == [cell.key]
+    assert lines == ["the delivery to MLflow has ended: MemoryError; the results wait on disk"]
+
+
+def test_an_interrupted_delivery_ends_with_what_is_being_written(tmp_path: Path) -> None:
+    cells, tracker = make_cells(ERM, seeds=range(3)), SlowTracker()
+    delivery = make_delivery(tracker, tmp_path)
+    for cell in cells:
+        for event in (Opened(1), Started(FACTS), RESULT):
+            delivery.tell(cell, event)
+
+    def interrupt() -> None:
+        until(lambda: len(tracker.written) == 2 and delivery._closing.is_set())
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        tracker.takes.release(3)
+
+    with ThreadPoolExecutor() as pool, pytest.raises(KeyboardInterrupt), delivery:
+        pool.submit(interrupt)
+    assert [kind for kind, _ in tracker.written] == ["opened", "started", "finish"]
+    assert list(delivery.undelivered) == [cell.key for cell in cells[1:]]
 
 
 def fail() -> None:
