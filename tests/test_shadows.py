@@ -65,10 +65,30 @@ def test_what_the_path_has_first_is_named_instead_of_a_traceback(folder: Path, e
     for name in ("random.py", "statistics.py", "queue.py"):
         (folder / name).unlink()
     done = python(ROOT, environment | {"PYTHONPATH": str(folder)}, "-m", "orchestrator", "plan", f"{folder}/mine.yaml")
-    assert done.returncode == 2
+    assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert f"  yaml: {folder / 'yaml.py'} hides " in done.stderr
     assert "  remedy:  rename it" in done.stderr
+
+
+FAULT_OF_OURS = """
+import sys
+from orchestrator.cli import main
+def fail(**_): raise KeyError("six hours into a sweep")
+main.cli.main = fail
+sys.argv = ["zetasweep"]
+main.main()
+"""
+
+
+def test_a_fault_of_ours_is_not_blamed_on_what_is_hidden(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Module systems set PYTHONPATH for everybody."""
+    (tmp_path / "yaml.py").touch()
+    done = python(ROOT, environment | {"PYTHONPATH": str(tmp_path)}, "-c", FAULT_OF_OURS)
+    assert done.returncode == 1
+    assert "KeyError: 'six hours into a sweep'" in done.stderr
+    assert "in fail" in done.stderr
+    assert done.stderr.index("Perhaps it is of a module") > done.stderr.index("KeyError")
 
 
 def test_only_what_would_be_imported_is_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

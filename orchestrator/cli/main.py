@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import traceback
 from functools import partial
 
 import click
@@ -13,7 +14,7 @@ from orchestrator.environment import prepare_program
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.exit_codes import INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.lasting_output import lasting_output
-from orchestrator.shadows import REMEDY, shadows
+from orchestrator.shadows import REMEDY, Shadow, shadows
 from orchestrator.short_paths import short_temporary_folders
 from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.signals import take_like_ctrl_c
@@ -82,12 +83,21 @@ def _run() -> int:
         code = INTERRUPTED
     except Exception as error:
         found = list(shadows())
-        if not found or "--debug" in sys.argv:
+        told = "\n".join([*(f"  {shadow}" for shadow in found), f"  remedy:  {REMEDY}"])
+        if "--debug" in sys.argv or not any(_is_of(error, shadow) for shadow in found):
+            if found:
+                error.add_note(f"Perhaps it is of a module that is found in place of another:\n{told}")
             raise
-        lines = [f"error: {type(error).__name__}: {error}", *(f"  {shadow}" for shadow in found)]
-        click.echo("\n".join([*lines, f"  remedy:  {REMEDY}"]), err=True)
+        click.echo(f"error: {type(error).__name__}: {error}\n{told}", err=True)
         code = WRONG_INPUT
     return code
+
+
+def _is_of(error: Exception, shadow: Shadow) -> bool:
+    """Return whether an error comes from a module that is found in place of another: from importing, or using it."""
+    files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+    importing = isinstance(error, ImportError) or any("importlib" in file for file in files)
+    return importing or shadow.found in files or getattr(getattr(error, "obj", None), "__name__", "") == shadow.name
 
 
 def _code_of(error: UserError | TrackingError | OSError) -> int:

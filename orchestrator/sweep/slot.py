@@ -53,7 +53,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         """Return the next event of the workers, or none as a heartbeat.
 
         Returns:
-            Tune's result: ``epoch``, the last one finished; ``event``; and ``done``, which ends the trial.
+            Tune's result: ``epoch``, the last one finished; ``event``; ``starting``, whether a group of workers is
+            being started; and ``done``, which ends the trial.
         """
         if self._thread is None:
             self._start()
@@ -61,11 +62,12 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             self._ask("submit", self._cell)
             self._submitted = True
         event: Event | None = self._ask("receive", HEARTBEAT_S)
+        starting = False
         if event is None:
-            self._look_after_the_workers()
+            starting = self._look_after_the_workers()
         elif isinstance(event, EpochResult):
             self._epoch = event.epoch
-        return {"epoch": self._epoch, "event": event, "done": isinstance(event, LastEvent)}
+        return {"epoch": self._epoch, "event": event, "starting": starting, "done": isinstance(event, LastEvent)}
 
     def cleanup(self) -> None:
         """Let the workers save what they train and leave their loop: then Ray Train frees its placement group."""
@@ -89,8 +91,11 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             reason = f"the mailbox of its workers gave no answer for {limit_s:g} s (resources.{key})"
             raise RuntimeError(reason) from None
 
-    def _look_after_the_workers(self) -> None:
+    def _look_after_the_workers(self) -> bool:
         """End a worker group that hangs, e.g. in a collective, so that Ray Train starts another.
+
+        Returns:
+            Whether it is starting one.
 
         Raises:
             RuntimeError: Ray Train has given up, or does not start or end a group in time.
@@ -100,12 +105,13 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         controller: str | None = self._ask("started_by")
         if controller is not None and waits_for_resources(controller):
             self._ask("wait_for_resources")
-            return
+            return True
         silence: Silence | None = self._ask("silence")
         if silence is not None and not silence.members:
             raise RuntimeError(silence.reason)
         for member in () if silence is None else silence.members:
             end_process(member.node_id, member.pid)
+        return controller is not None
 
     def _start(self) -> None:
         # Tune does not pass it on from the driver.

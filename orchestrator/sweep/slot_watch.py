@@ -12,6 +12,7 @@ from ray.tune.experiment import Trial
 from orchestrator.experiment import Resources
 from orchestrator.sweep.placement import free_orphans
 from orchestrator.sweep.processes import end_process
+from orchestrator.sweep.watch import gap_of
 
 LOOK_EVERY_S = 2.0
 # A slot bounds its own waits by the same limits, begun later: where it can still say which one was too long, it shall.
@@ -30,7 +31,7 @@ class SlotWatch:
         self._resources, self._say = resources, say
         self._heard: dict[str, tuple[float, bool]] = {}
         self._making: dict[str, float] = {}
-        self._looked_at = 0.0
+        self._looked_at = time.monotonic()
 
     def hear(self, trial: Trial, *, stepped: bool) -> None:
         """Take a sign of life of the slot that has this trial: its start, or that it has `stepped`."""
@@ -41,6 +42,9 @@ class SlotWatch:
         now = time.monotonic()
         if now - self._looked_at < LOOK_EVERY_S:
             return
+        uncounted = gap_of(now - self._looked_at)
+        self._heard = {trial_id: (at + uncounted, stepped) for trial_id, (at, stepped) in self._heard.items()}
+        self._making = {name: since + uncounted for name, since in self._making.items()}
         self._looked_at = now
         free_orphans()
         self._end_what_is_not_made(now)

@@ -35,7 +35,7 @@ class Starting:
             self._alive[key] = not isinstance(event, Opened)
 
     def begin_anew(self, key: str) -> None:
-        """Have the slot of a cell started again."""
+        """Have the slot of a cell, or its workers, started again."""
         self._alive[key] = False
 
     def going_on(self) -> str | None:

@@ -236,6 +236,8 @@ class _Listener(tune.Callback):  # type: ignore[misc]
     ) -> None:
         """Pass an event of the workers on; a heartbeat has none."""
         self._watch.hear(trial, stepped=True)
+        if result["starting"]:
+            self._starting.begin_anew(self._cell(trial).key)
         event: Event | None = result["event"]
         if event is not None:
             self._take(self._cell(trial), event)

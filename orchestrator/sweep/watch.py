@@ -20,8 +20,17 @@ class Phase(Enum):
     ENDING = "being ended"
 
 
+# Who looks does so every few seconds. What is longer was spent stopped, as by Ctrl-Z or with the whole machine, like
+# those that are looked at.
+LONGEST_GAP_S = 30.0
+
 # Ray Train makes and ends groups: nobody but the slot, by its own end, can end one that is not whole.
 BY_RAY_TRAIN = (Phase.STARTING, Phase.ENDING)
+
+
+def gap_of(seconds: float) -> float:
+    """Return how many of the seconds between two looks do not count."""
+    return max(0.0, seconds - LONGEST_GAP_S)
 
 
 class Watch:
@@ -51,9 +60,7 @@ class Watch:
 
     def excuse(self) -> None:
         """Do not count the time since the last look: nobody could start, for want of resources."""
-        now = self._clock()
-        self._since += now - self._looked_at
-        self._looked_at = now
+        self._look(uncounted=self._clock() - self._looked_at)
 
     @property
     def unheard(self) -> list[int]:
@@ -62,7 +69,7 @@ class Watch:
 
     def overdue(self) -> str | None:
         """Return what to say if the group has been silent for too long; None if it has not."""
-        now = self._looked_at = self._clock()
+        now = self._look(uncounted=gap_of(self._clock() - self._looked_at))
         silent_s = now - max([self._since, *self._heard.values()])
         key = "start_timeout_s" if self.phase in BY_RAY_TRAIN else "stall_timeout_s"
         limit_s: float = getattr(self._resources, key)
@@ -70,6 +77,13 @@ class Watch:
             return None
         limit = f"resources.{key} = {limit_s:g}"
         return f"no sign of life for {silent_s:.0f} s while {self.phase.value}{self._who()} ({limit})"
+
+    def _look(self, *, uncounted: float) -> float:
+        """Note that somebody looks, so many seconds of the time since the last look not counted; return the time."""
+        now = self._looked_at = self._clock()
+        self._since = min(now, self._since + uncounted)
+        self._heard = {rank: min(now, heard_at + uncounted) for rank, heard_at in self._heard.items()}
+        return now
 
     def _who(self) -> str:
         """Return in a few words which ranks the others wait for, as far as it is known."""

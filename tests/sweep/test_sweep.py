@@ -29,7 +29,7 @@ from orchestrator.data import load_dataset
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
 from orchestrator.experiment.settings import Resources
-from orchestrator.records import Failed, Opened
+from orchestrator.records import EpochResult, Failed, Opened
 from orchestrator.signals import NOTICES
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.starting import Starting
@@ -40,6 +40,7 @@ from tools.reference.yaml_keys import param_names
 
 QUICKSTART = ROOT / "experiments" / "quickstart.yaml"
 EPOCHS = 5
+EPOCH = EpochResult(epoch=1, metrics={}, timestamp_ms=1)
 SMALL = """
 name: small
 dataset: digits
@@ -451,3 +452,17 @@ def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() ->
     assert listener.failed == {cell.key}
     listener.interrupt_the_rest()
     assert len(delivery.method_calls) == 2
+
+
+def test_a_cell_whose_workers_start_anew_waits_for_them_as_at_first() -> None:
+    """E.g. their node is gone, and there is no room for others."""
+    (cell,) = make_cells(ERM, seeds=(0,))
+    starting, trial = Starting(1, Resources()), Mock(spec=Trial)
+    trial.trial_id, trial.config = "trial", {"job": {"key": cell.key}}
+    listener = _Listener([cell], Mock(spec=Delivery), Mock(spec=Progress), starting, resources=Resources())
+    listener.on_trial_start(0, [trial], trial)
+    said = []
+    for event, begins in ((EPOCH, False), (None, False), (None, True), (EPOCH, False)):
+        listener.on_trial_result(0, [trial], trial, {"event": event, "starting": begins})
+        said.append(starting._alive[cell.key])
+    assert said == [True, True, False, True]

@@ -30,6 +30,13 @@ def watch(clock: Clock) -> Watch:
     return Watch(RESOURCES, clock=clock)
 
 
+def wait(clock: Clock, watch: Watch, seconds: float) -> None:
+    """Let time pass in which somebody looks again and again."""
+    for _ in range(4):
+        clock.now += seconds / 4
+        watch.overdue()
+
+
 LIMITS = {
     **dict.fromkeys((Phase.TAKING, Phase.LOADING, Phase.TRAINING), 10.0),
     **dict.fromkeys((Phase.STARTING, Phase.ENDING), 100.0),
@@ -39,7 +46,7 @@ LIMITS = {
 @pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.IDLE])
 def test_every_phase_has_an_end_also_before_the_first_sign_of_life(clock: Clock, watch: Watch, phase: Phase) -> None:
     watch.enter(phase)
-    clock.now += LIMITS[phase] - 0.1
+    wait(clock, watch, LIMITS[phase] - 0.1)
     assert watch.overdue() is None
     clock.now += 0.2
     said = watch.overdue()
@@ -51,7 +58,7 @@ def test_every_phase_has_an_end_also_before_the_first_sign_of_life(clock: Clock,
 
 def test_it_runs_from_the_beginning(clock: Clock, watch: Watch) -> None:
     """Before anybody has joined or said anything."""
-    clock.now += 101
+    wait(clock, watch, 101)
     assert watch.overdue() == (
         "no sign of life for 101 s while starting; rank 0, 1 gave none at all (resources.start_timeout_s = 100)"
     )
@@ -82,9 +89,23 @@ def test_waiting_for_resources_is_not_counted(clock: Clock, watch: Watch) -> Non
     for _ in range(10):
         clock.now += 50
         watch.excuse()
-    clock.now += 60
+    wait(clock, watch, 60)
     assert watch.overdue() is None
     clock.now += 30
     watch.excuse()
-    clock.now += 41
+    wait(clock, watch, 41)
     assert "no sign of life for 101 s while starting" in (watch.overdue() or "")
+
+
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.TRAINING])
+def test_the_time_in_which_everything_stood_still_is_not_counted(clock: Clock, phase: Phase) -> None:
+    """Ctrl-Z and fg, a suspended job, a paused machine: who looks stood still, too."""
+    watch = Watch(RESOURCES.model_copy(update={"stall_timeout_s": 100.0}), clock=clock)
+    watch.enter(phase)
+    watch.hear(0)
+    clock.now += 7200
+    assert watch.overdue() is None
+    wait(clock, watch, 60)
+    assert watch.overdue() is None
+    wait(clock, watch, 20)
+    assert watch.overdue() is not None
