@@ -272,11 +272,12 @@ def test_a_window_of_strided_offsets() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for the interpreter")
-def test_fuzzed_shapes() -> None:
+@pytest.mark.parametrize("max_examples", [4, pytest.param(30, marks=pytest.mark.slow)])
+def test_fuzzed_shapes(max_examples: int) -> None:
     hypothesis = pytest.importorskip("hypothesis")
     strategies = hypothesis.strategies
 
-    @hypothesis.settings(deadline=None, max_examples=15)
+    @hypothesis.settings(deadline=None, max_examples=max_examples)
     @hypothesis.given(
         shape=strategies.tuples(
             strategies.integers(1, 40), strategies.just(3), strategies.integers(1, 20), strategies.integers(1, 20)

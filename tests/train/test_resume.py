@@ -85,7 +85,7 @@ def _looks_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_looks_after_every_step")
-@pytest.mark.parametrize("wanted", [Request.STOP, Request.LEAVE])
+@pytest.mark.parametrize("wanted", [pytest.param(Request.STOP, marks=pytest.mark.slow), Request.LEAVE])
 def test_stopped_anywhere_it_ends_the_same(
     few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Request
 ) -> None:
