@@ -89,10 +89,11 @@ class Cell(BaseModel):
         return _digest(content)
 
     def params(self) -> dict[str, str]:
-        """Return flat parameters under the names of the experiment file; those that do not apply are left out."""
+        """Return flat parameters under the names of the experiment file; those that do not apply are left out.
+
+        The same for equal keys: MLflow keeps a parameter for ever, while a cell may be continued under another name.
+        """
         dataset = self.dataset.model_dump(exclude={"name", SHOWN_AS}, exclude_none=True)
-        if self.dataset.shown_as is not None:
-            dataset["name"] = self.dataset.shown_as
         train = self.train.model_dump(exclude_none=True)
         if self.train.schedule != "multistep":
             del train["milestones"], train["lr_decay"]

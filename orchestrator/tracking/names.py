@@ -4,7 +4,7 @@ from __future__ import annotations
 
 KIND, SWEEP, OWNER, HEARTBEAT = (f"zetasweep.{name}" for name in ("kind", "sweep", "owner", "heartbeat_ms"))
 KEY, REASON, MODEL_URI = (f"zetasweep.{name}" for name in ("cell", "reason", "model_uri"))
-SPLIT_HASH, GROUPS = (f"zetasweep.{name}" for name in ("split_hash", "groups"))
+DATASET_NAME, SPLIT_HASH, GROUPS = (f"zetasweep.{name}" for name in ("dataset_name", "split_hash", "groups"))
 UNREADABLE, UNMEASURED = (f"zetasweep.{name}" for name in ("unreadable", "unmeasured"))
 LINKED_RUN = "zetasweep.linked_run"
 BELOW_GAMMA_MIN, FIRST_STEP_MS = "zetasweep.below_gamma_min", "zetasweep.first_step_ms"
@@ -33,6 +33,7 @@ CELL_TAGS: dict[str, str] = {
     SWEEP: "the `name` of the experiment that ran it first",
     OWNER: "the driver that opened the run last",
     REASON: "the first line of why the cell failed, or why its results are not in MLflow; empty if neither is so",
+    DATASET_NAME: "the data set as tables name it when the run is opened: by its `name`, or by its options",
     BELOW_GAMMA_MIN: "where there is a γ: `true` if it is so small that the first sample does not outweigh the others",
     DEVICE: "`cpu`, or the name of the GPU",
     WORLD_SIZE: "the number of workers",
@@ -45,7 +46,7 @@ CELL_TAGS: dict[str, str] = {
     FIRST_STEP_MS: "when the process that finished the training began its first step, Unix milliseconds",
     MODEL_URI: "the logged model of a finished cell",
     GIT_COMMIT: "the commit of the folder that the sweep was started in; missing outside a checkout",
-    "mlflow.runName": "augmentation, seed, data set and model",
+    "mlflow.runName": "augmentation, seed, fold if there is one, data set and model, as when the run is opened",
     "mlflow.parentRunId": "the run of the sweep that ran it first",
 }
 LINK_TAGS: dict[str, str] = {

@@ -24,6 +24,7 @@ from orchestrator.tracking.logged_model import saved_model, send_model
 from orchestrator.tracking.names import (
     BACKEND,
     BELOW_GAMMA_MIN,
+    DATASET_NAME,
     DEVICE,
     FEED,
     FIRST_STEP_MS,
@@ -132,6 +133,8 @@ class Tracker:
             if known is not None and known.run_id
             else next(self._runs_of(cell), None)
         )
+        # What differs most comes first: MLflow's lists cut names.
+        name = f"{cell.augment.label} {cell.replicate.label} {cell.dataset.label} {cell.model}"
         if run is not None:
             self._refuse_taken_run(run)
         if run is None:
@@ -141,21 +144,20 @@ class Tracker:
                 SWEEP: sweep,
                 OWNER: self.sweep.owner,
                 MLFLOW_PARENT_RUN_ID: self.sweep.run_id,
-                # What differs most comes first: MLflow's lists cut names.
-                MLFLOW_RUN_NAME: f"{cell.augment.label} seed={cell.seed} {cell.dataset.label} {cell.model}",
+                MLFLOW_RUN_NAME: name,
             } | git_tags()
             run_id = self._client.create_run(self.sweep.experiment_id, start_time=timestamp_ms, tags=tags).info.run_id
             rows = Rows(self._client, run_id)
         else:
             run_id = run.info.run_id
-            self._client.update_run(run_id, status="RUNNING")
+            self._client.update_run(run_id, status="RUNNING", name=name)
             rows = Rows(self._client, run_id)
             rows.read()
         self._run_ids[cell.key], self._rows[cell.key] = run_id, rows
         self._confirmed[cell.key] = self.sweep.num_silences
         # Also for a run that is known: its driver may have died right after making it.
         params = [Param(name, value) for name, value in cell.params().items()]
-        marks = [RunTag(REASON, ""), RunTag(OWNER, self.sweep.owner)]
+        marks = [RunTag(REASON, ""), RunTag(OWNER, self.sweep.owner), RunTag(DATASET_NAME, cell.dataset.label)]
         if cell.augment.is_below_gamma_min is not None:
             marks.append(RunTag(BELOW_GAMMA_MIN, str(cell.augment.is_below_gamma_min).lower()))
         self._client.log_batch(run_id, params=params, tags=marks)

@@ -220,6 +220,38 @@ def test_what_the_database_says_is_said(tracker: Tracker, uri: str, cells: list[
     assert message_of(refusal.value) == "no such table: metrics"
 
 
+def named(cell: Cell, **options: object) -> Cell:
+    return cell.model_copy(update={"dataset": cell.dataset.model_copy(update=options)})
+
+
+def test_a_cell_is_continued_under_another_name_of_its_data_set(tracker: Tracker, uri: str, cells: list[Cell]) -> None:
+    """Also one whose run was made by an earlier version, which has the name as a param."""
+    client = MlflowClient(uri)
+    for number, cell in enumerate(cells):
+        before, after = named(cell, shown_as="moles"), named(cell, shown_as="naevi")
+        tracker.open_cell(before, None, sweep="sample")
+        tracker.log_epoch(before, epoch(1))
+        first = tracker.cell_runs([before])[before.key]
+        if number:
+            client.log_param(first.run_id, "dataset.name", "moles")
+        tracker.interrupt_cell(before)
+        tracker.open_cell(after, first, sweep="sample")
+        tracker.log_epoch(after, epoch(2))
+        run = client.get_run(first.run_id)
+        assert run.data.tags["zetasweep.dataset_name"] == "naevi"
+        assert run.info.run_name == run.data.tags["mlflow.runName"]
+        assert " naevi " in run.info.run_name
+        assert tracker.cell_runs([after])[after.key].epoch == 2
+
+
+def test_the_name_of_a_run_tells_folds_apart(tracker: Tracker, cells: list[Cell]) -> None:
+    for fold in (0, 1):
+        tracker.open_cell(named(cells[0], folds=3, fold=fold), None, sweep="sample")
+    known = tracker.store.experiments()
+    found = tracker.store.search("tags.`zetasweep.kind` = 'cell'", list(known))
+    assert {" ".join(run.info.run_name.split()[1:3]) for run in found} == {"seed=0 fold=0", "seed=0 fold=1"}
+
+
 def test_an_old_reason_does_not_survive_a_new_start(tracker: Tracker, cells: list[Cell]) -> None:
     tracker.open_cell(cells[0], None, sweep="sample")
     tracker.fail_cell(cells[0], "out of memory")

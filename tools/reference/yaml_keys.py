@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from augment import AUGMENTATIONS, Augmentation, ParameterError, check_parameter, parameters
 from orchestrator.data import DATASETS
-from orchestrator.experiment.dataset_spec import DatasetSpec, written
+from orchestrator.experiment.dataset_spec import SHOWN_AS, DatasetSpec, written
 from orchestrator.experiment.settings import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
 from tools.reference.cell_key import in_key
 from tools.reference.fields import default, kind, properties
@@ -63,8 +63,8 @@ def param_names() -> dict[str, str]:
     for augmentation, make in AUGMENTATIONS.items():
         for parameter in parameters(make):
             names[parameter] = f"{names[parameter]}, {augmentation}" if parameter in names else f"of {augmentation}"
-    options = [name for name in DatasetSpec.model_fields if name != "name"]
-    names |= {f"dataset.{written(name)}": _title(DatasetSpec, name) for name in options}
+    options = [name for name in DatasetSpec.model_fields if name not in ("name", SHOWN_AS)]
+    names |= {f"dataset.{name}": _title(DatasetSpec, name) for name in options}
     return names | {f"train.{name}": _title(TrainSettings, name) for name in TrainSettings.model_fields}
 
 
