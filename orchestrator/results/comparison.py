@@ -108,11 +108,12 @@ def compare(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, metric: str =
         grouped[cell.augment.label, _column(cell)].append(cell)
     entries = {place: _entry(members, runs, chosen) for place, members in grouped.items()}
     baseline = next((cell.augment.label for cell in cells if cell.augment.name == BASELINE), None)
+    folds = {_column(cell): cell.dataset.folds for cell in cells}
     contrasts: dict[Column, tuple[Contrast, ...]] = {}
     for column in columns:
         in_column = {row: entries[row, column] for row in rows}
         ranked = _ranked(in_column, chosen) if chosen.is_comparable else []
-        contrasts[column] = _contrasts(in_column, ranked, baseline, chosen)
+        contrasts[column] = _contrasts(in_column, ranked, baseline, chosen, folds=folds[column])
         for row in ranked:
             entries[row, column] = replace(in_column[row], best=in_column[row].mean == in_column[ranked[0]].mean)
     without_value = [cell for cell in cells if value_of(cell, runs, chosen) is None]
@@ -160,7 +161,7 @@ def _ranked(entries: Mapping[str, Entry], metric: Metric) -> list[str]:
 
 
 def _contrasts(
-    entries: Mapping[str, Entry], ranked: Sequence[str], baseline: str | None, metric: Metric
+    entries: Mapping[str, Entry], ranked: Sequence[str], baseline: str | None, metric: Metric, *, folds: int | None
 ) -> tuple[Contrast, ...]:
     if not ranked:
         return ()
@@ -172,6 +173,7 @@ def _contrasts(
             best_values=entries[ranked[0]].values,
             other_values=entries[other].values,
             higher_is_better=metric.higher_is_better,
+            folds=folds,
         )
         for other in dict.fromkeys(others)
         if other != ranked[0]

@@ -36,6 +36,11 @@ class Contrast:
     interval: tuple[float, float] | None
     verdict: Verdict
 
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """The folds of the pairs, each once; empty where the data set is not cut into folds."""
+        return tuple(dict.fromkeys(seed.fold for seed in self.seeds if seed.fold is not None))
+
 
 def contrast(
     best: str,
@@ -44,9 +49,12 @@ def contrast(
     best_values: Mapping[Replicate, float],
     other_values: Mapping[Replicate, float],
     higher_is_better: bool,
+    folds: int | None = None,
 ) -> Contrast:
     """Return the contrast of two configurations from their values by seed, and by fold where there are some; pairs that
     are not finite do not count.
+
+    `folds` is how many the data set is cut into, whether or not each has values; None if it is not.
 
     They are paired because a seed fixes the initial weights and the order of the samples of both, and a fold the images
     that both are tested on.
@@ -59,27 +67,29 @@ def contrast(
     }
     seeds = tuple(margins)
     margin = mean_and_std(margins.values())[0] if margins else None
-    interval = interval_of(margins)
+    interval = interval_of(margins, folds=folds)
     if interval is None:
         return Contrast(best, other, seeds, margin, None, "cannot tell")
     excludes_zero = interval[0] > 0 or interval[1] < 0
     return Contrast(best, other, seeds, margin, interval, "separated" if excludes_zero else "not separated")
 
 
-def interval_of(margins: Mapping[Replicate, float]) -> tuple[float, float] | None:
+def interval_of(margins: Mapping[Replicate, float], *, folds: int | None) -> tuple[float, float] | None:
     """Return the 95 % interval of the mean of differences, by seed or by fold; None if they do not allow one.
 
     The folds of a data set are trained on the same images for the most part, so their differences are alike, and the
     plain t interval too narrow. Source: Nadeau and Bengio, "Inference for the generalization error", Machine Learning
-    52 (2003): the variance of the mean is s² (1/n + n_test/n_train). The seeds of a fold are averaged first.
+    52 (2003): the variance of the mean is s² (1/n + n_test/n_train). A fold is tested on 1/folds of the images and
+    trained on the others, whether n is all of the folds or some. The seeds of a fold are averaged first; those of one
+    fold alone are seeds like any others.
     """
     by_fold: dict[int | None, list[float]] = {}
     for replicate, margin in margins.items():
         by_fold.setdefault(replicate.fold, []).append(margin)
-    if None in by_fold:
+    if len(by_fold) < 2:
         return t_interval(list(margins.values()))
-    means = [statistics.fmean(values) for values in by_fold.values()]
-    return t_interval(means, shared=1 / (max(len(means), 2) - 1))
+    assert folds is not None, "the data set is cut into folds"
+    return t_interval([statistics.fmean(values) for values in by_fold.values()], shared=1 / (folds - 1))
 
 
 def t_interval(values: Sequence[float], *, shared: float = 0.0) -> tuple[float, float] | None:

@@ -41,8 +41,8 @@ def title(comparison: Comparison, *, best: str) -> str:
 
 
 def _in_folds(comparison: Comparison) -> bool:
-    planned = (replicate for entry in comparison.entries.values() for replicate in entry.planned)
-    return any(replicate.fold is not None for replicate in planned)
+    planned = ({replicate.fold for replicate in entry.planned} for entry in comparison.entries.values())
+    return any(len(folds) > 1 for folds in planned)
 
 
 class Shown(NamedTuple):
@@ -71,16 +71,19 @@ def remarks(comparison: Comparison) -> list[str]:
     if comparison.metric.is_comparable:
         lines = [f"{column.label}: {sentence}" for column in columns for sentence in _verdicts(comparison, column)]
     lines += [f"{column.label}: {MIXED_DATA}" for column in comparison.mixed_data]
-    if any(contrast.interval for contrasts in comparison.contrasts.values() for contrast in contrasts):
+    with_interval = [contrast for found in comparison.contrasts.values() for contrast in found if contrast.interval]
+    if with_interval:
         lines.append(
             "In brackets: 95 % interval of the difference (Student's t, paired over seeds). The best row was picked "
             "by these same numbers, and nothing is corrected for that."
         )
-        if _in_folds(comparison):
+        if any(len(contrast.folds) > 1 for contrast in with_interval):
             lines.append(
                 "Folds are trained on the same images for the most part: each counts once, with the mean of its seeds, "
                 "and the interval is widened for what they share (Nadeau and Bengio 2003)."
             )
+        if any(len(contrast.folds) == 1 for contrast in with_interval):
+            lines.append("Of one fold alone the interval is over its seeds, and says nothing of the other folds.")
     if comparison.num_untracked:
         lines.append(
             f"Not in MLflow yet: {comparison.num_untracked} of {counted(comparison.num_cells, 'cell')}, whose results "
@@ -123,8 +126,10 @@ def _sentence(contrast: Contrast, metric: Metric) -> str:
         margin = f"{contrast.best} and {contrast.other} have equal means"
     if len(contrast.seeds) < 2:
         return f"{margin} (n=1): one seed cannot tell."
+    pairs = f"{len(contrast.folds)} folds" if len(contrast.folds) > 1 else f"{len(contrast.seeds)} seeds"
     if contrast.interval is None:
-        return f"{margin} with each of {len(contrast.seeds)} seeds: differences without any spread cannot tell."
+        return f"{margin} with each of {pairs}: differences without any spread cannot tell."
     low, high = (number(math.copysign(1, contrast.margin) * bound, metric) for bound in contrast.interval)
     low, high = (high, low) if contrast.margin < 0 else (low, high)
-    return f"{margin} ({low} to {high}, n={len(contrast.seeds)}): {contrast.verdict}."
+    alone = f", fold {contrast.folds[0]} alone" if len(contrast.folds) == 1 else ""
+    return f"{margin} ({low} to {high}, n={len(contrast.seeds)}{alone}): {contrast.verdict}."

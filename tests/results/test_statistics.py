@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from orchestrator.experiment import Replicate
-from orchestrator.results.statistics import contrast, mean_and_std, t_interval
+from orchestrator.results.statistics import contrast, interval_of, mean_and_std, t_interval
 
 
 def by_seed(*values: float) -> dict[Replicate, float]:
@@ -123,10 +123,22 @@ def test_folds_count_once_each_and_their_interval_is_widened_for_what_they_share
         {Replicate(seed, fold): float(table[fold, seed]) for fold in range(5) for seed in range(3)}
         for table in (best, other)
     ]
-    result = contrast("a", "b", best_values=values[0], other_values=values[1], higher_is_better=False)
+    result = contrast("a", "b", best_values=values[0], other_values=values[1], higher_is_better=False, folds=5)
     margins = (other - best).mean(axis=1)
     half = stats.t.ppf(0.975, 4) * margins.std(ddof=1) * math.sqrt(1 / 5 + 1 / 4)
     assert result.interval == pytest.approx((margins.mean() - half, margins.mean() + half))
     plain = stats.ttest_1samp(margins, 0).confidence_interval(0.95)
     assert result.interval[0] < plain.low
     assert result.interval[1] > plain.high
+
+
+@pytest.mark.parametrize("present", [(0,), (3,), (0, 1), (0, 2, 4), (0, 1, 2, 3, 4)])
+def test_some_folds_share_as_much_as_all_of_them_and_one_has_its_seeds(present: tuple[int, ...]) -> None:
+    """A fold is trained on the same share of the images, however many of the folds there are values of."""
+    margins = np.random.default_rng(2).normal(0.01, 0.004, (5, 3))
+    values = {Replicate(seed, fold): float(margins[fold, seed]) for fold in present for seed in range(3)}
+    interval = interval_of(values, folds=5)
+    each = margins[list(present)].mean(axis=1) if len(present) > 1 else margins[present[0]]
+    shared = 1 / 4 if len(present) > 1 else 0.0
+    half = stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) * math.sqrt(1 / len(each) + shared)
+    assert interval == pytest.approx((each.mean() - half, each.mean() + half))

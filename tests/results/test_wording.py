@@ -6,8 +6,9 @@ import math
 import re
 
 from shown import sample, text_of, words
-from sweep_samples import ERM, MIXUP, ZETA, make_cells, runs_with
+from sweep_samples import ERM, MIXUP, ZETA, make_cells, make_run, runs_with
 
+from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.results import compare, render
 
 
@@ -35,6 +36,27 @@ def test_remarks_with_equal_differences() -> None:
     cells = make_cells(ERM, MIXUP, seeds=(0, 1))
     text = words(text_of(render(compare(cells, runs_with(cells, {ERM: (0.2, 0.3), MIXUP: (0.1, 0.2)})), "table")))
     assert "10.00 points better than erm with each of 2 seeds: differences without any spread cannot tell." in text
+
+
+def test_remarks_of_one_fold_and_of_several() -> None:
+    folds = [DatasetSpec.model_validate({"name": "digits", "folds": 3, "fold": fold}) for fold in range(3)]
+    values = {ERM: (0.2, 0.3), MIXUP: (0.1, 0.21)}
+    one, several = (make_cells(ERM, MIXUP, seeds=(0, 1), datasets=folds[:number]) for number in (1, 2))
+    text = words(text_of(render(compare(one, runs_with(one, values)), "table")))
+    assert "points better than erm (3.15 to 15.85, n=2, fold 0 alone): separated." in text
+    assert "Of one fold alone the interval is over its seeds, and says nothing of the other folds." in text
+    assert "standard deviation over seeds (" in text
+    assert "each counts once" not in text
+    runs = runs_with(several, values)
+    equal = words(text_of(render(compare(several, runs), "table")))
+    assert "with each of 2 folds: differences without any spread cannot tell." in equal
+    worse = next(cell for cell in several if (cell.augment, cell.replicate) == (ERM, (0, 1)))
+    runs[worse.key] = make_run(worse, {"test/error": 0.25})
+    text = words(text_of(render(compare(several, runs), "table")))
+    assert re.search(r"n=4\): (not )?separated", text)
+    assert "each counts once" in text
+    assert "standard deviation over seeds and folds (" in text
+    assert "alone" not in text
 
 
 def test_remarks_with_equal_means() -> None:
