@@ -105,11 +105,12 @@ class Tracker:
 
         Returns:
             How many links were made.
+
+        Raises:
+            TrackingError: Another process has taken the sweep over, or MLflow does not answer.
         """
         with self.store.answering():
-            return self._links(experiment, cells, runs).make(
-                sweep=experiment.name, parent_id=self.sweep.run_id, owner=self.sweep.owner
-            )
+            return self._links(experiment, cells, runs).make(experiment.name, self.sweep)
 
     def _links(self, experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Links:
         return Links(self.store, home=experiment.tracked_in, keys=[cell.key for cell in cells], runs=runs)

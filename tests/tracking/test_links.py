@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import FACTS, RESULT, epoch, save_weights
 
+from orchestrator.errors import TrackingError
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
 from orchestrator.tracking import Ledger
@@ -127,3 +129,63 @@ def test_links_of_other_cells_stay(uri: str, cells: list[Cell], experiment: Expe
     assert link_into(uri, renamed(experiment), cells) == 2
     assert link_into(uri, renamed(experiment), cells[:1]) == 0
     assert len(links_in(uri, "renamed")) == 2
+
+
+def test_of_two_good_links_one_stays(tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment) -> None:
+    """As two drivers may have made them at the same time."""
+    finish(tracker, cells[0])
+    assert link_into(uri, renamed(experiment), cells) == 1
+    client = MlflowClient(uri)
+    (first,) = links_in(uri, "renamed")
+    client.delete_run(first.info.run_id)
+    assert link_into(uri, renamed(experiment), cells) == 1
+    client.restore_run(first.info.run_id)
+    assert len(links_in(uri, "renamed")) == 2
+    later = Tracker(uri)
+    assert later.lacks_links(renamed(experiment), cells, later.cell_runs(cells))
+    assert link_into(uri, renamed(experiment), cells) == 0
+    assert len(links_in(uri, "renamed")) == 1
+    assert not later.lacks_links(renamed(experiment), cells, later.cell_runs(cells))
+
+
+# What a driver writes for a needless link and a missing one.
+WRITES = ("delete_run", "create_run", "log_batch", "set_terminated")
+
+
+@pytest.mark.parametrize("lost_before", range(len(WRITES)), ids=WRITES)
+def test_who_lost_the_sweep_writes_no_more(
+    tracker: Tracker,
+    uri: str,
+    cells: list[Cell],
+    experiment: Experiment,
+    monkeypatch: pytest.MonkeyPatch,
+    lost_before: int,
+) -> None:
+    """Whichever write comes next: with each of them minutes may pass."""
+    finish(tracker, cells[0])
+    assert link_into(uri, renamed(experiment), cells) == 1
+    (half_made,) = links_in(uri, "renamed")
+    tracker.store.client.update_run(half_made.info.run_id, status="RUNNING")
+    driver = Tracker(uri, artifacts=experiment.storage / "artifacts")
+    runs = driver.cell_runs(cells)
+    driver.sweep.open(renamed(experiment), runs)
+    written: list[str] = []
+
+    def noting(name: str, write: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any, **options: Any) -> Any:
+            written.append(name)
+            done = write(*arguments, **options)
+            driver.sweep._lost = name == WRITES[lost_before - 1]
+            return done
+
+        return noted
+
+    driver.sweep._lost = lost_before == 0
+    for name in WRITES:
+        monkeypatch.setattr(driver.store.client, name, noting(name, getattr(driver.store.client, name)))
+    with pytest.raises(TrackingError, match="another sweep took over"):
+        driver.link(renamed(experiment), cells, runs)
+    assert [name for name in WRITES if name in written] == list(WRITES[:lost_before])
+    monkeypatch.undo()
+    driver.sweep._lost = False
+    driver.sweep.close(complete=False)
