@@ -51,27 +51,31 @@ def free_below_limits(proc: Path = _PROC) -> Iterator[int]:
 
 
 def _groups(controller: str, proc: Path) -> Iterator[Path]:
-    """Yield the folders of the control groups of this process that may limit this, from the innermost to the root."""
-    mounted = dict(_mounts(proc))
+    """Yield the folders of the control groups of this process that may limit this, from the innermost to the root.
+
+    A hierarchy may be mounted more than once, and a part of it that is another's, too: what shows this process counts.
+    """
+    mounted = list(_mounts(proc))
     for line in _lines(proc / "cgroup"):
         _, controllers, path = line.split(":", 2)
         # Version 2 has one line, without controllers.
         name = controller if controller in controllers.split(",") else controllers
-        if name in (controller, "") and name in mounted:
-            root, mount = mounted[name]
+        if name in (controller, ""):
+            mounts = [(root, mount) for named, root, mount in mounted if named == name]
             # In a container the path may be the host's, while what is mounted begins at its own group.
-            inside = Path(path).relative_to(root) if Path(path).is_relative_to(root) else Path()
-            folder = mount / inside
-            yield from (folder, *(parent for parent in folder.parents if parent.is_relative_to(mount)))
+            showing = [(root, mount) for root, mount in mounts if Path(path).is_relative_to(root)]
+            folders = [(mount / Path(path).relative_to(root), mount) for root, mount in showing]
+            for folder, mount in folders or [(mount, mount) for _, mount in mounts]:
+                yield from (folder, *(parent for parent in folder.parents if parent.is_relative_to(mount)))
 
 
-def _mounts(proc: Path) -> Iterator[tuple[str, tuple[Path, Path]]]:
-    """Yield the controllers of each mounted hierarchy, none for version 2, and which group is mounted where."""
+def _mounts(proc: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Yield a controller of each mounted hierarchy, none for version 2, and which group is mounted where."""
     for line in _lines(proc / "mountinfo"):
         about, _, kind = line.partition(" - ")
         fields, (filesystem, _, options, *_) = about.split(), [*kind.split(), "", "", ""]
         names = {"cgroup": options.split(","), "cgroup2": [""]}.get(filesystem, [])
-        yield from ((name, (Path(fields[3]), Path(fields[4]))) for name in names)
+        yield from ((name, Path(fields[3]), Path(fields[4])) for name in names)
 
 
 def _words(file: Path) -> list[str]:

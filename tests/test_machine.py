@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -86,6 +86,32 @@ def test_in_a_container_the_path_may_be_the_hosts(version: object, tmp_path: Pat
     assert list(cpu_quotas(tmp_path)) == [3.0]
     version(tmp_path / "other", root="/", path="/docker/1f3a")
     assert list(cpu_quotas(tmp_path / "other")) == []
+
+
+@pytest.mark.parametrize("version", [version_1, version_2])
+@pytest.mark.parametrize("root", ["/job/other", "/../..", "/"], ids=["another", "above", "the host"])
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_another_mount_of_a_hierarchy_hides_no_limit(
+    version: Callable[..., Path], root: str, *, first: bool, tmp_path: Path
+) -> None:
+    """As of docker run -v /sys/fs/cgroup:/host/cgroup, or of one group alone."""
+    mount = version(tmp_path, root="/job", path="/job/own")
+    own, other = (mount / "cpu,cpuacct" if version is version_1 else mount), tmp_path / "other"
+    write(own / "own", cpu__max="300000 100000")
+    write(other, cpu__max="100000 100000")
+    write(other / "job" / "own", cpu__max="200000 100000")
+    kind = "cgroup cgroup rw,cpu,cpuacct" if version is version_1 else "cgroup2 cgroup2 rw"
+    mounts = [(tmp_path / "mountinfo").read_text().rstrip(), f"50 30 0:40 {root} {other} rw - {kind}"]
+    write(tmp_path, mountinfo="\n".join(reversed(mounts) if first else mounts))
+    assert sorted(cpu_quotas(tmp_path)) == ([1.0, 2.0, 3.0] if root == "/" else [3.0])
+
+
+def test_where_no_mount_shows_the_group_each_may_limit_it(tmp_path: Path) -> None:
+    mounts = [f"{number} 23 0:26 /{number} {tmp_path}/{number} rw - cgroup2 cgroup2 rw" for number in (1, 2)]
+    write(tmp_path, cgroup="0::/elsewhere", mountinfo="\n".join(mounts))
+    for number in (1, 2):
+        write(tmp_path / str(number), cpu__max=f"{number}00000 100000")
+    assert sorted(cpu_quotas(tmp_path)) == [1.0, 2.0]
 
 
 def test_where_there_are_no_control_groups_nothing_is_limited(tmp_path: Path) -> None:
