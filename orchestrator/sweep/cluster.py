@@ -98,12 +98,13 @@ def _start(resources: Resources) -> Layout:
 def _join(address: str, resources: Resources) -> Layout:
     import ray
 
-    check_address(address)
-    try:
-        with waiting_for(f"the Ray cluster at {address} to be joined"), product_alone() as job_config:
-            ray.init(address=address, log_to_driver=False, job_config=job_config)
-    except Exception as error:
-        raise not_joined(address, error) from error
+    with waiting_for(f"the Ray cluster at {address} to be joined"):
+        check_address(address)
+        try:
+            with product_alone() as job_config:
+                ray.init(address=address, log_to_driver=False, job_config=job_config)
+        except Exception as error:
+            raise not_joined(address, error) from error
     totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     placed = layout(resources, [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals])
     return placed if asks_for_token() else replace(placed, warning=NO_TOKEN)

@@ -25,7 +25,7 @@ def check_address(address: str) -> None:
     host = host.strip("[]")
     try:
         _check_answer(address, host, int(port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise _refused(address, str(error), _remedy_for(error)) from error
     if not _is_loopback(host):
         return
@@ -81,8 +81,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _remedy_for(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
+def _remedy_for(error: OSError | UnicodeError) -> str:
+    # A label that is empty, or longer than 63 letters, is no name to ask for.
+    if isinstance(error, (socket.gaierror, UnicodeError)):
         return "mend the name of the host"
     if isinstance(error, ConnectionRefusedError):
         return "start the cluster, or mend the port"

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from commands import ROOT
+from commands import ROOT, until
 from surroundings import answer
 
 from orchestrator.errors import UserError
+from orchestrator.experiment import Resources
+from orchestrator.sweep import cluster
 from orchestrator.sweep.joining import check_address, not_joined
 
 # What a server of gRPC says first.
@@ -54,8 +56,23 @@ def test_nobody_listens() -> None:
     assert "start the cluster, or mend the port" in refusal(f"127.0.0.1:{port}")
 
 
-def test_no_such_host() -> None:
-    assert "mend the name of the host" in refusal("no-such-host.invalid:6379")
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", f"{'l' * 64}.org", ".b", "a\udcff"])
+def test_no_such_host(host: str) -> None:
+    assert "mend the name of the host" in refusal(f"{host}:6379")
+
+
+def test_waiting_for_an_answer_is_said(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = UserError("nobody answers", remedy="none")
+
+    def wait(_: str) -> None:
+        until(lambda: bool(said))
+        raise refused
+
+    monkeypatch.setattr(cluster, "check_address", wait)
+    with pytest.raises(UserError) as raised:
+        cluster._join("10.0.0.1:6379", Resources())
+    assert raised.value is refused
+    assert said[0].startswith("waiting for the Ray cluster at 10.0.0.1:6379 to be joined")
 
 
 @pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"SSH-2.0-x\r\n"])
