@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
 import socket
@@ -44,8 +43,7 @@ def obstacles() -> list[str]:
 
 def not_started(error: Exception, folder: RayFolder) -> UserError:
     """Return what is to be said of a start that failed although nothing was found beforehand."""
-    # Where they stay: a short link to TMPDIR goes at the end.
-    logs = Path(os.path.realpath(folder.path), "session_latest", "logs")
+    logs = Path(folder.stays, "session_latest", "logs")
     said = str(error).strip() or type(error).__name__
     words = _last_words(logs)
     return UserError(
@@ -70,7 +68,7 @@ def _remedy(error: Exception, folder: RayFolder, logs: Path) -> str:
     if limit is not None:
         return limit
     if shutil.disk_usage(folder.path).free < NEEDED_BYTES:
-        return f"make room in {folder.path}, or set RAY_TMPDIR to a folder on another disk: the disk has become full"
+        return f"make room in {folder.stays}, or set RAY_TMPDIR to a folder on another disk: the disk has become full"
     return f"again, when the machine is less busy; what Ray's own programs said is in {logs}"
 
 

@@ -40,6 +40,11 @@ class RayFolder:
     objects: Path | None
     notes: tuple[str, ...]
 
+    @property
+    def stays(self) -> str:
+        """The folder as it is found afterwards, too: a short link to ``TMPDIR`` goes at the end."""
+        return os.path.realpath(self.path)
+
 
 def usable_ray_folder() -> RayFolder:
     """Return a folder that Ray can start in: its own, if that can be used.
@@ -54,11 +59,12 @@ def usable_ray_folder() -> RayFolder:
         except OSError as error:
             refused[path] = error
             continue
-        notes = [f"Ray keeps its files in {path}: {_told(refused)}"] if refused else []
+        place = os.path.realpath(path)
+        notes = [f"Ray keeps its files in {place}: {_told(refused)}"] if refused else []
         if _holds_objects():
             return RayFolder(path, None, tuple(notes))
         lacking = f"{SHARED_MEMORY} has no {bytes_text(OBJECT_STORE_BYTES)} for them"
-        return RayFolder(path, path, (*notes, f"Ray keeps its objects in {path}: {lacking}"))
+        return RayFolder(path, path, (*notes, f"Ray keeps its objects in {place}: {lacking}"))
     raise UserError(
         f"Ray cannot start on this machine, there is no folder for its sockets and logs: {_told(refused)}",
         remedy="\n".join(dict.fromkeys(_remedy(place, error) for place, error in refused.items())),
@@ -76,11 +82,14 @@ def _places() -> list[Path]:
 def _check(path: Path) -> None:
     """Make a folder if need be; raise OSError if it does not take logs and sockets."""
     own = f"ray-{os.getuid()}"
-    if path.parent.name == own:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    top = path.parents[1] if path.parent.name == own else path.parent
+    # What it names, since a short link to a folder that is not there yet would be in the way.
+    Path(os.path.realpath(top)).mkdir(parents=True, exist_ok=True)
+    if path.parent != top:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         if path.parent.is_symlink() or path.parent.stat().st_uid != os.getuid():
             raise PermissionError(errno.EPERM, "it is somebody else's")
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(exist_ok=True)
     with tempfile.TemporaryFile(dir=path) as file:
         if hasattr(os, "posix_fallocate"):  # it finds a quota, too
             os.posix_fallocate(file.fileno(), 0, NEEDED_BYTES)
@@ -103,7 +112,7 @@ def _holds_objects() -> bool:
 
 
 def _told(refused: dict[Path, OSError]) -> str:
-    return "; ".join(f"{place}: {_reason(error)}" for place, error in refused.items())
+    return "; ".join(f"{os.path.realpath(place)}: {_reason(error)}" for place, error in refused.items())
 
 
 def _reason(error: OSError) -> str:
@@ -113,5 +122,5 @@ def _reason(error: OSError) -> str:
 
 def _remedy(place: Path, error: OSError) -> str:
     if error.errno in _FULL:
-        return f"make room in {place.parent}, or set RAY_TMPDIR to a folder on another disk"
+        return f"make room in {os.path.realpath(place.parent)}, or set RAY_TMPDIR to a folder on another disk"
     return "set RAY_TMPDIR to a folder of yours, on a disk of this machine"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +15,11 @@ from typing import Any
 import pytest
 from commands import ROOT
 from surroundings import answer, foreign, unprivileged, with_disk, without_home, without_network
+
+from orchestrator.errors import UserError
+from orchestrator.short_paths import short_temporary_folders
+from orchestrator.sweep import local_start, ray_folder
+from orchestrator.sweep.ray_folder import usable_ray_folder
 
 LOOKS = """
 import json, os
@@ -55,6 +62,51 @@ def test_a_folder_that_can_be_used_is_taken_as_it_is(top: Path) -> None:
     assert len(token.read_text()) == 64
     assert token.stat().st_mode & 0o077 == 0
     assert token.parent.stat().st_mode & 0o077 == 0
+
+
+# So much of a path leaves no room for a socket's.
+LONG = "l" * 90
+
+
+@pytest.fixture
+def no_ray_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+
+
+@pytest.mark.usefixtures("no_ray_folder")
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_long_folder_that_is_missing_is_made(top: Path, monkeypatch: pytest.MonkeyPatch, *, taken: bool) -> None:
+    """Also where another user has Ray's usual place in it."""
+    missing = top / LONG / "not there"
+    monkeypatch.setenv("TMPDIR", str(missing))
+    with short_temporary_folders():
+        if taken:
+            missing.mkdir(parents=True)
+            (missing / "ray").touch()
+        folder = usable_ray_folder()
+        expected = missing / f"ray-{os.getuid()}" / "ray" if taken else missing / "ray"
+        assert (folder.stays, expected.is_dir()) == (str(expected), True)
+    assert list(folder.notes) == ([f"Ray keeps its files in {expected}: {missing}/ray: File exists"] if taken else [])
+
+
+@pytest.mark.usefixtures("no_ray_folder")
+@pytest.mark.parametrize("kind", [errno.EACCES, errno.ENOSPC])
+def test_messages_name_the_place_and_not_a_link_to_it(top: Path, kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise OSError(kind, os.strerror(kind))
+
+    monkeypatch.setenv("TMPDIR", str(top / LONG))
+    full = shutil.disk_usage("/")._replace(free=0)
+    with short_temporary_folders():
+        folder = usable_ray_folder()
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+        said = [local_start._remedy(OSError(), folder, Path("logs")), usable_ray_folder().notes[-1]]
+        monkeypatch.setattr(ray_folder, "_check", refuse)
+        with pytest.raises(UserError) as refused:
+            usable_ray_folder()
+        link = Path(os.environ["TMPDIR"])
+    said += [str(refused.value)] + ([refused.value.remedy] if kind == errno.ENOSPC else [])
+    assert [text for text in said if str(top / LONG) not in text or str(link.parent) in text] == []
 
 
 def test_a_folder_of_somebody_else_is_not_taken(top: Path) -> None:
