@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 RAY_ADDRESS, RAY_AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_MODE"
 RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+# What Ray reads whenever one of its processes starts, from the folder that it is started in.
+RAY_FILES = (RAY_AUTH_TOKEN_PATH, "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 DATA_DIR, CACHE_DIR = "ZETASWEEP_DATA", "ZETASWEEP_CACHE"
 PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
@@ -115,6 +118,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("MLFLOW_TRACKING_PASSWORD", "read by MLflow; set from the password in MLFLOW_TRACKING_URI"),
     Variable("MLFLOW_TRACKING_TOKEN", "read by MLflow: a token in place of user and password"),
     Variable(RAY_AUTH_TOKEN, "read by Ray: the cluster's token; or RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token"),
+    *(Variable(name, "read by Ray: a file; a relative path starts at the folder of the command") for name in RAY_FILES),
     Variable("RAY_TMPDIR", "where Ray keeps sockets and logs, if it can; or TMPDIR, or /tmp"),
     Variable("WORLD_SIZE", "set by torchrun: `python -m orchestrator.train` joins a process group"),
     Variable("LOCAL_RANK", "set by torchrun: which GPU of this machine `python -m orchestrator.train` takes"),
@@ -161,3 +165,13 @@ def prepare_program() -> None:
     elif has_ray_token():
         set_for("joined")
     set_for("program")
+    _make_absolute()
+
+
+def _make_absolute() -> None:
+    """Have the files that Ray is told of be found from every folder: it is started in another one than the user's."""
+    for name in RAY_FILES:
+        path = os.environ.get(name)
+        if path:
+            with suppress(OSError):  # the user's folder was deleted: nothing is found from it
+                os.environ[name] = str(Path(path).absolute())

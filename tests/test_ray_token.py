@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from orchestrator.environment import RAY_AUTH_MODE, asks_for_token, prepare_program
+from orchestrator.environment import RAY_AUTH_MODE, RAY_FILES, asks_for_token, prepare_program
+from orchestrator.sweep.import_path import product_alone
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +60,17 @@ def test_a_token_file_that_is_not_there_is_none(home: Path, monkeypatch: pytest.
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(home / "nowhere"))
     prepare_program()
     assert not asks_for_token()
+
+
+@pytest.mark.parametrize("name", RAY_FILES)
+def test_a_file_is_found_from_the_folder_that_ray_is_started_in(
+    name: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "mine").mkdir()
+    monkeypatch.chdir(home / "mine")
+    for given, meant in (("../token", home / "token"), (str(home / "token"), home / "token"), ("", None)):
+        monkeypatch.setenv(name, given)
+        prepare_program()
+        with product_alone():
+            found = os.environ[name]
+            assert (Path(found).resolve() if found else None) == meant

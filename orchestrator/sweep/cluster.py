@@ -6,6 +6,7 @@ Ray takes seconds to import, which a plan for this machine need not pay: hence t
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -74,6 +75,7 @@ def _start(resources: Resources) -> Layout:
     (node,) = placed.nodes
     folder = ready_to_start()
     notes = [placed.warning, *folder.notes, give_token()]
+    began_at_s = time.time()
     try:
         # A closed terminal or a batch system sends notices to the cluster, too, which must last until all is saved.
         with waiting_for("Ray to start on this machine"), unheard_by_children(), product_alone() as job_config:
@@ -91,7 +93,7 @@ def _start(resources: Resources) -> Layout:
                 _plasma_directory=str(folder.objects) if folder.objects else None,
             )
     except Exception as error:
-        raise not_started(error, folder) from error
+        raise not_started(error, folder, began_at_s=began_at_s) from error
     return replace(placed, warning="\n".join(filter(None, notes)))
 
 

@@ -8,6 +8,7 @@ import socket
 from contextlib import suppress
 
 from orchestrator.errors import UserError
+from orchestrator.sweep.ray_token import is_about_token
 
 ANSWER_TIMEOUT_S = 10.0
 DEFAULT_PORT = 6379
@@ -46,10 +47,9 @@ def check_address(address: str) -> None:
 def not_joined(address: str, error: Exception) -> UserError:
     """Return what is to be said of a cluster that answers and is not joined: all that Ray says, and a remedy."""
     said = str(error).strip() or type(error).__name__
-    lower = said.lower()
-    if "token" in lower or "authenticat" in lower:
+    if is_about_token(said):
         remedy = "put the cluster's token into ~/.ray/auth_token or RAY_AUTH_TOKEN"
-    elif "version mismatch" in lower:
+    elif "version mismatch" in said.lower():
         remedy = "install the same Ray and Python here as there"
     elif isinstance(error, ValueError):
         remedy = "write HOST:PORT, as ray start --head says it; http://... is for ray job submit"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.errors import UserError
 from orchestrator.sweep.ray_folder import NEEDED_BYTES, RayFolder, usable_ray_folder
-from orchestrator.sweep.ray_token import token_note
+from orchestrator.sweep.ray_token import TOKEN_REMEDY, is_about_token, token_note
 
 _LIMITS = {
     errno.EAGAIN: "raise the number of processes that you may have, see ulimit -u, or the pids limit of the container",
@@ -41,11 +42,17 @@ def obstacles() -> list[str]:
     return [*ready_to_start().notes, *filter(None, [token_note()])]
 
 
-def not_started(error: Exception, folder: RayFolder) -> UserError:
-    """Return what is to be said of a start that failed although nothing was found beforehand."""
-    logs = Path(folder.stays, "session_latest", "logs")
+def not_started(error: Exception, folder: RayFolder, *, began_at_s: float) -> UserError:
+    """Return what is to be said of a start that failed although nothing was found beforehand.
+
+    Args:
+        error: What Ray raised.
+        folder: What it was given.
+        began_at_s: When it was started, Unix seconds: what was logged by earlier ones says nothing of it.
+    """
+    logs = _logs_since(began_at_s, folder)
     said = str(error).strip() or type(error).__name__
-    words = _last_words(logs)
+    words = _last_words(logs) if logs is not None else []
     return UserError(
         f"Ray does not start on this machine: {said}" + "".join(f"\n  {line}" for line in words),
         remedy=_remedy(error, folder, logs),
@@ -63,13 +70,25 @@ def _check_loopback() -> None:
         ) from error
 
 
-def _remedy(error: Exception, folder: RayFolder, logs: Path) -> str:
+def _remedy(error: Exception, folder: RayFolder, logs: Path | None) -> str:
     limit = _LIMITS.get(error.errno or 0) if isinstance(error, OSError) else None
     if limit is not None:
         return limit
+    if is_about_token(str(error)):
+        return TOKEN_REMEDY
     if shutil.disk_usage(folder.path).free < NEEDED_BYTES:
         return f"make room in {folder.stays}, or set RAY_TMPDIR to a folder on another disk: the disk has become full"
-    return f"again, when the machine is less busy; what Ray's own programs said is in {logs}"
+    said = f"; what Ray's own programs said is in {logs}" if logs is not None else ""
+    return f"again, when the machine is less busy{said}"
+
+
+def _logs_since(began_at_s: float, folder: RayFolder) -> Path | None:
+    """Return the logs of the session that was begun since then; None if Ray failed before it had one."""
+    session = Path(os.path.realpath(Path(folder.stays, "session_latest")))
+    try:
+        return session / "logs" if session.stat().st_mtime >= began_at_s else None
+    except OSError:
+        return None
 
 
 def _last_words(logs: Path) -> list[str]:

@@ -10,6 +10,16 @@ from pathlib import Path
 from orchestrator.environment import RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH
 from orchestrator.errors import UserError
 
+TOKEN_REMEDY = (
+    f"mend the token: Ray takes the first of {RAY_AUTH_TOKEN}, the file of {RAY_AUTH_TOKEN_PATH}, and "
+    "~/.ray/auth_token; where there is none, one is made"
+)
+
+
+def is_about_token(said: str) -> bool:
+    """Return whether Ray complains of a token."""
+    return any(word in said.lower() for word in ("token", "authenticat"))
+
 
 def home_token() -> Path:
     """Return the file where Ray looks for a token that no variable gives.

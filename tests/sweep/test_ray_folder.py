@@ -19,7 +19,7 @@ from surroundings import answer, foreign, unprivileged, with_disk, without_home,
 from orchestrator.errors import UserError
 from orchestrator.short_paths import short_temporary_folders
 from orchestrator.sweep import local_start, ray_folder
-from orchestrator.sweep.ray_folder import usable_ray_folder
+from orchestrator.sweep.ray_folder import RayFolder, usable_ray_folder
 
 LOOKS = """
 import json, os
@@ -100,7 +100,7 @@ def test_messages_name_the_place_and_not_a_link_to_it(top: Path, kind: int, monk
     with short_temporary_folders():
         folder = usable_ray_folder()
         monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-        said = [local_start._remedy(OSError(), folder, Path("logs")), usable_ray_folder().notes[-1]]
+        said = [local_start._remedy(OSError(), folder, None), usable_ray_folder().notes[-1]]
         monkeypatch.setattr(ray_folder, "_check", refuse)
         with pytest.raises(UserError) as refused:
             usable_ray_folder()
@@ -166,3 +166,31 @@ def test_a_token_needs_no_home(top: Path, why: str) -> None:
 def test_a_file_for_the_token_that_is_not_there_is_refused(top: Path) -> None:
     said = looks([], RAY_TMPDIR=top, HOME=top, RAY_AUTH_TOKEN_PATH=top / "none")
     assert "none: no token can be read there (No such file or directory)" in said["error"]
+
+
+def session(place: Path, name: str, *, made_at_s: float) -> Path:
+    """Have Ray's latest session be one whose raylet died at once."""
+    logs = place / name / "logs"
+    logs.mkdir(parents=True)
+    (logs / "raylet.err").write_text(f"[E] (raylet) node.cc:1: Check failed: x.ok() of {name}\n")
+    os.utime(place / name, (made_at_s, made_at_s))
+    (place / "session_latest").unlink(missing_ok=True)
+    (place / "session_latest").symlink_to(name)
+    return logs
+
+
+def test_only_what_this_start_logged_is_said_of_it(top: Path) -> None:
+    folder = RayFolder(top, None, ())
+    nothing = str(local_start.not_started(RuntimeError("no"), folder, began_at_s=100.0))
+    session(top, "session_1", made_at_s=99.0)
+    assert str(local_start.not_started(RuntimeError("no"), folder, began_at_s=100.0)) == nothing
+    logs = session(top, "session_2", made_at_s=101.0)
+    said = str(local_start.not_started(RuntimeError("no"), folder, began_at_s=100.0))
+    assert "raylet.err: Check failed: x.ok() of session_2" in said
+    assert f"what Ray's own programs said is in {logs}" in said
+
+
+def test_a_token_that_ray_does_not_take_has_its_own_remedy(top: Path) -> None:
+    error = RuntimeError("AuthenticationError: RAY_AUTH_TOKEN is whitespace")
+    refused = local_start.not_started(error, RayFolder(top, None, ()), began_at_s=0.0)
+    assert refused.remedy.startswith("mend the token: Ray takes the first of RAY_AUTH_TOKEN, ")
