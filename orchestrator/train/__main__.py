@@ -15,20 +15,17 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import click
-import torch
-import torch.distributed as dist
 
 from orchestrator.errors import CellError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
-from orchestrator.metric_names import GROUP, METRICS
-from orchestrator.records import EpochResult
+from orchestrator.lasting_output import lasting_output
 from orchestrator.short_paths import short_temporary_folders
-from orchestrator.train.cell import train_cell
-from orchestrator.train.preparation import Choice, prepare
-from orchestrator.train.ranks import Ranks
+from orchestrator.shown_warnings import warnings_shown_by
+from orchestrator.signals import take_like_ctrl_c
 from orchestrator.waiting import hush, waiting_for
 
 PROGRAM = "python -m orchestrator.train"
@@ -41,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line; None takes them from ``sys.argv``.
     """
     # Each rank is started with the same words: rank 0 says what is wrong with them, and none waits for the others.
-    is_first = os.environ.get("RANK", "0") == "0"
+    is_first = _is_first()
     if not is_first:
         hush()
     try:
@@ -51,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort as abort:
         if isinstance(abort.__cause__, EOFError):
             raise abort.__cause__ from None  # nobody was asked anything: it is an error of the training
+        if is_first:
+            click.echo("interrupted", err=True)
         return INTERRUPTED
     except (UserError, CellError, click.UsageError) as error:
         code = INCOMPLETE if isinstance(error, CellError) else WRONG_INPUT
@@ -58,10 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             error.show()
         elif is_first:
             click.echo(f"error: {error}", err=True)
-    if dist.is_initialized():
-        # torchrun ends the others as soon as one exits: not before rank 0 has spoken.
-        dist.barrier()
-        dist.destroy_process_group()
+    _leave_group()
     return code
 
 
@@ -83,46 +79,34 @@ def train(experiment: Path, cell: str | None, overrides: tuple[str, ...], checkp
 
     EXPERIMENT is a YAML file, see experiments/.
     """
-    if "WORLD_SIZE" in os.environ:
-        # gloo carries what is no tensor of a GPU, so the ranks can agree on an error before they touch one.
-        with waiting_for(f"all {os.environ['WORLD_SIZE']} processes to come together"):
-            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    choice, ranks = Choice(experiment, overrides, cell, checkpoint_dir), Ranks(torch.device("cpu"))
-    prepared = ranks.agreed(lambda: prepare(choice, ranks))
-    chosen, feed, resources, folder = prepared.cell, prepared.feed, prepared.resources, prepared.folder.path
-    placed = f"{chosen.workers} x {feed.device.type}"
-    click.echo(f"{chosen.key} {chosen.label}: {placed}, {chosen.train.precision}, in {folder}")
-    if prepared.folder.result.exists():
-        click.echo("there is a result: it is shown again, and nothing is trained unless it is damaged")
-    result = train_cell(
-        chosen,
-        prepared.dataset,
-        checkpoint_dir=folder,
-        device=feed.device,
-        report=lambda result: click.echo(_epoch_line(result, epochs=chosen.train.epochs)),
-        feed=feed,
-        backend=resources.backend,
-        checkpoint_every_s=resources.checkpoint_every_s,
-    )
-    click.echo(f"tested with the weights of epoch {result.metrics['best/epoch']:.0f}, the best on validation:")
-    for key in (f"test/{of}{name}" for of in ("", GROUP) for name in METRICS):
-        if key in result.metrics:
-            click.echo(f"  {key:<42} {result.metrics[key]:.4f}")
-    if prepared.folder.test.is_dir():
-        click.echo(f"of each class, and which was taken for which: {prepared.folder.test}")
+    if _is_first() and "torch" not in sys.modules:
+        # A sign of life. On stderr, as of the other commands.
+        click.echo(f"{PROGRAM}: loading PyTorch, which takes some seconds", err=True)
+    with waiting_for("PyTorch to be loaded"):
+        # Help and a wrong option need not pay for it.
+        from orchestrator.train.preparation import Choice
+        from orchestrator.train.printed import train_printed
+    train_printed(Choice(experiment, overrides, cell, checkpoint_dir))
     return DONE
 
 
-def _epoch_line(result: EpochResult, *, epochs: int) -> str:
-    values = result.metrics
-    return (
-        f"epoch {result.epoch}/{epochs}: training loss {values['train/loss']:.4f}, "
-        f"validation error {100 * values['val/error']:.2f} %, loss {values['val/loss']:.4f}, "
-        f"{values['train/images_per_s']:.0f} images/s"
-    )
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _leave_group() -> None:
+    if "torch" not in sys.modules:
+        return
+    import torch.distributed as dist  # there it is loaded, and costs nothing
+
+    if dist.is_initialized():
+        # torchrun ends the others as soon as one exits: not before rank 0 has spoken.
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    with short_temporary_folders():
+    take_like_ctrl_c()
+    with lasting_output(), warnings_shown_by(partial(click.echo, err=True)), short_temporary_folders():
         code = main()
     sys.exit(code)

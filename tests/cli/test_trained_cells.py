@@ -11,6 +11,7 @@ from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
 from orchestrator.storage import CellFolder
 from orchestrator.train import __main__ as train_cli
+from orchestrator.train import printed
 
 EXPERIMENT = """
 name: by-hand
@@ -40,7 +41,7 @@ def cells(file: Path) -> list[Cell]:
 
     with pytest.MonkeyPatch.context() as patched:
         # An epoch is told once its checkpoint is on disk.
-        patched.setattr(train_cli, "_epoch_line", pull_the_plug)
+        patched.setattr(printed, "_epoch_line", pull_the_plug)
         assert train_cli.main([str(file), "--cell", cells[1].key]) == 130
     return cells
 

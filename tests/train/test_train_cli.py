@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 from trainings import FEW
 
+import orchestrator.train
+from orchestrator import waiting
 from orchestrator.metric_names import METRICS
 from orchestrator.records import CellResult
 from orchestrator.storage import CellFolder
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.train import __main__ as train_cli
-from orchestrator.train import feed
+from orchestrator.train import feed, printed
 from orchestrator.train.cell import train_cell
 from orchestrator.train.feed import StreamingFeed
 
@@ -137,6 +140,88 @@ def test_wrong_input_is_said_without_a_traceback(
     assert captured.out == ""
 
 
+PROGRAM = [sys.executable, "-m", "orchestrator.train"]
+
+
+def test_a_training_whose_reader_has_gone_is_finished(
+    experiment: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """As after ``| head -1``: the pipe is closed with the first line read."""
+    with subprocess.Popen(
+        [*PROGRAM, experiment, "-o", "augment=erm"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert " digits" in process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=280) == 0
+    (folder,) = (tmp_path / "runs" / "cells").iterdir()
+    assert (folder / "result.pt").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
+def test_a_training_that_is_asked_to_end_is_interrupted(
+    number: signal.Signals, experiment: Path, environment: dict[str, str]
+) -> None:
+    with subprocess.Popen(
+        [*PROGRAM, experiment, "-o", "augment=erm", "-o", "train.epochs=100000"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("epoch 2/"):
+            assert process.poll() is None
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in said
+
+
+# Ends with the first line: nobody waits for what would come after it.
+FIRST_LINE = """
+import io, os, sys
+class Stderr(io.StringIO):
+    def write(self, text):
+        if not super().write(text):
+            return 0
+        os.write(1, f"{sorted(sys.modules.keys() & {'torch', 'pydantic', 'scipy', 'torchvision'})} {text}".encode())
+        os._exit(0)
+sys.stderr = Stderr()
+from orchestrator.train.__main__ import main
+main(["experiments/quickstart.yaml"])
+"""
+
+
+def test_a_first_line_comes_before_anything_heavy_is_imported(environment: dict[str, str]) -> None:
+    kept = {name: value for name, value in environment.items() if name not in ("RANK", "WORLD_SIZE")}
+    ask = [sys.executable, "-c", FIRST_LINE]
+    answer = subprocess.run(ask, cwd=ROOT, env=kept, check=True, timeout=60, capture_output=True, text=True)
+    assert answer.stdout.rstrip() == "[] python -m orchestrator.train: loading PyTorch, which takes some seconds"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_all_ranks_one_says_it(
+    rank: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(printed, "train_printed", lambda _: None)
+    disabled = waiting.logger.disabled
+    assert call("x.yaml") == 0
+    waiting.logger.disabled = disabled
+    assert capsys.readouterr().err.count("loading PyTorch") == (rank == 0)
+
+
+def test_what_the_package_exports_is_there() -> None:
+    names = {name: getattr(orchestrator.train, name) for name in orchestrator.train.__all__}
+    assert names["train_cell"] is train_cell
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = orchestrator.train.nothing  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("arguments", [[], ["--nothing"], ["a.yaml", "b.yaml"]], ids=["empty", "option", "too many"])
 def test_wrong_usage_exits_with_2(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -175,7 +260,7 @@ def test_resources_of_the_experiment_count(experiment: Path, monkeypatch: pytest
 
     resources = {"feed": "streaming", "checkpoint_every_s": "7.5", "backend": "torch"}
     words = [word for key, value in resources.items() for word in ("-o", f"resources.{key}={value}")]
-    monkeypatch.setattr(train_cli, "train_cell", remembering)
+    monkeypatch.setattr(printed, "train_cell", remembering)
     assert call(experiment, "-o", "augment=erm", *words) == 0
     assert isinstance(seen["feed"], StreamingFeed)
     assert (seen["checkpoint_every_s"], seen["backend"]) == (7.5, "torch")
