@@ -22,6 +22,7 @@ from orchestrator.data.loading import (
 from orchestrator.data.measurable import unmeasured
 from orchestrator.data.partition import describe_splits, hash_of_parts, split_samples
 from orchestrator.data.sets import DATASETS
+from orchestrator.data.table import plain_name
 
 __all__ = [
     "DATASETS",
@@ -48,6 +49,7 @@ __all__ = [
     "load_dataset",
     "num_classes_of",
     "open_dataset",
+    "plain_name",
     "root_of",
     "shape_of",
     "split_dataset",

@@ -125,6 +125,11 @@ def image_key(name: str) -> str:
     return stem if f"{dot}{ending}" in IMAGE_ENDINGS else base
 
 
+def plain_name(name: str) -> str:
+    """Return what names have in common that mean the same: capitals and forms of accents do not count."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def is_table(name: str) -> bool:
     """Return whether a file of this name is a table; one without an ending may be anything."""
     return name.lower().endswith(tuple(filter(None, TABLE_ENDINGS)))

@@ -8,15 +8,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from orchestrator.data import DATASETS
-from orchestrator.experiment.dataset_spec import SHOWN_AS, DatasetSpec
+from orchestrator.experiment.dataset_spec import MAX_FOLDS, SHOWN_AS, DatasetSpec
 from orchestrator.experiment.problems import NOT_GIVEN, Problems, show, suggest
 from orchestrator.models import is_model, model_names
 
 _Value = TypeVar("_Value", bound=Hashable)
 # torch and NumPy both take any seed of 32 bits.
 _MAX_SEED = 2**32 - 1
-# More are of no use, and the list would be long.
-_MAX_FOLDS = 1000
 
 
 def read_datasets(problems: Problems, raw: object) -> tuple[DatasetSpec, ...]:
@@ -51,7 +49,7 @@ def _folds(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     folds, fold = options.get("folds"), options.get("fold")
     if isinstance(fold, list) and fold:
         return [{"fold": one} for one in fold]
-    if fold is None and isinstance(folds, int) and not isinstance(folds, bool) and 2 <= folds <= _MAX_FOLDS:
+    if fold is None and isinstance(folds, int) and not isinstance(folds, bool) and 2 <= folds <= MAX_FOLDS:
         return [{"fold": one} for one in range(folds)]
     return [{}]
 

@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from augment import ColorJitter, RandomResizedCrop, TrainTransform
-from orchestrator.data import DATASETS
+from orchestrator.data import DATASETS, plain_name
 from orchestrator.experiment.field_types import TEXT_PATTERN, Bool, Count, Frozen, Integer, Real, Text, call_of, refuse
 
 VAL_FRACTION = 0.1
+# More are of no use, and the list of cells would be long.
+MAX_FOLDS = 1000
 # The field of what an experiment file calls ``name``: that of the field is the data set's in the registry.
 SHOWN_AS = "shown_as"
 
@@ -84,6 +86,16 @@ class SplitNames(Frozen):
     val: _PathInside | None = Field(title="validation", default=None, description="a name")
     test: _PathInside | None = Field(title="test", default=None, description="a name")
 
+    @field_validator("val", "test")
+    @classmethod
+    def _no_other_splits(cls, name: str | None, info: ValidationInfo) -> str | None:
+        # What is not named: train is there all the same, another whose usual name is taken is not.
+        others = {"train": "train"} | {split: said for split, said in info.data.items() if said is not None}
+        for split, other in others.items():
+            if name is not None and plain_name(name) == plain_name(other):
+                raise refuse(f"another name than that of {split}, {other}", "One folder cannot be two splits.")
+        return name
+
 
 class ColumnNames(Frozen):
     """What the columns of a table of images of your own are called."""
@@ -141,10 +153,10 @@ class DatasetSpec(Frozen):
         default=None,
         description="refuse or skip",
     )
-    folds: Annotated[int, Field(strict=True, ge=2)] | None = Field(
+    folds: Annotated[int, Field(strict=True, ge=2, le=MAX_FOLDS)] | None = Field(
         title="into how many folds all images are dealt, whatever splits the set has",
         default=None,
-        description="an integer, at least 2, or null for the splits of the set",
+        description=f"an integer from 2 to {MAX_FOLDS}, or null for the splits of the set",
     )
     fold: Annotated[int, Field(strict=True, ge=0)] | None = Field(
         title="the fold that is tested on, or a list; all if left out",

@@ -161,7 +161,9 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
             "one of the keys: name, on_unreadable",
         ),
         ({"dataset": "{digits: {csv: x.csv}}"}, "dataset.digits.csv", "x.csv", "for image_folder only"),
-        ({"dataset": "{digits: {folds: 1}}"}, "dataset.digits.folds", "1", "an integer, at least 2"),
+        ({"dataset": "{digits: {folds: 1}}"}, "dataset.digits.folds", "1", "an integer from 2 to 1000"),
+        ({"dataset": "{digits: {folds: 1500}}"}, "dataset.digits.folds", "1500", "an integer from 2 to 1000"),
+        ({"dataset": "{digits: {folds: 1500, fold: 0}}"}, "dataset.digits.folds", "1500", "an integer from 2 to 1000"),
         ({"dataset": "{digits: {folds: 3, fold: 3}}"}, "dataset.digits.fold", "3", "an integer from 0 to 2"),
         ({"dataset": "{digits: {fold: 0}}"}, "dataset.digits.fold", "0", "null without folds"),
         ({"dataset": "{digits: {folds: 3, fold: [1, 1]}}"}, "dataset.digits", "digits(folds=3)", "each cell once"),
@@ -177,6 +179,20 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
             "dataset.image_folder.splits.valid",
             "y",
             "Did you mean val?",
+        ),
+        *(
+            (
+                {"dataset": f"{{image_folder: {{folder: x, splits: {splits}}}}}"},
+                f"dataset.image_folder.splits.{key}",
+                value,
+                "another name than that of",
+            )
+            for splits, key, value in (
+                ("{train: a, test: a}", "test", "a"),
+                ("{val: a/b, test: ./A/b}", "test", "./A/b"),
+                ("{val: train}", "val", "train"),
+                ("{train: e\u0301, test: \u00e9}", "test", "\u00e9"),
+            )
         ),
         (
             {"dataset": "[{digits: {name: x}}, {digits: {name: x, num_train: 500}}]"},

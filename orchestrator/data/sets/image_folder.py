@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.amounts import counted, some
 from orchestrator.data.dataset import Source
-from orchestrator.data.image_files import FileSamples, refuse_dangling, visible
+from orchestrator.data.image_files import FileSamples, refuse_dangling
 from orchestrator.data.sets.class_folders import list_classes, require_same_classes, samples_of
 from orchestrator.data.sets.held_out import HELD_OUT, held_out_fifth
 from orchestrator.data.sets.image_table import ImageTable
-from orchestrator.data.table import is_table
+from orchestrator.data.sets.split_folders import LAYOUT, split_folders, unread
 from orchestrator.errors import DataError
-
-SPLITS = ("train", "test", "val")
-# What people call the folders of splits: never taken for classes, nor passed over.
-_SPLIT_WORDS = {
-    *("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation", "holdout")
-}
-_LAYOUT = (
-    "Images are expected as ROOT/{train,test[,val]}/CLASS/FILE or ROOT/CLASS/FILE, or named by a table (csv), with "
-    "ROOT = dataset.folder below data_dir."
-)
 
 
 def open_image_folder(
@@ -49,7 +38,8 @@ def open_image_folder(
 
     Args:
         root: The folder.
-        splits: What the folders of the splits, or the splits in the table, are called: e.g. ``{"val": "valid"}``.
+        splits: What the folders of the splits, or the splits in the table, are called: e.g. ``{"val": "valid"}``; see
+            `names_of_splits`.
         csv: The table, below ``root``.
         columns: What the columns ``image``, ``label``, ``split`` and ``group`` of the table are called, where they are
             not called as usual.
@@ -91,12 +81,11 @@ def _listed(
     root: Path, splits: Mapping[str, str], csv: str | None
 ) -> tuple[tuple[str, ...], dict[str, FileSamples], str]:
     """Return classes, samples by split, and what is not read, by the folders."""
-    found = visible(root, remedy=_LAYOUT)
-    folders = _split_folders(root, [entry.name for entry in found], splits)
+    folders = split_folders(root, splits)
     listing, errors = {}, []
     for split, folder in folders.items() or [("train", "")]:
         try:
-            listing[split] = list_classes(root, folder, remedy=_LAYOUT, besides=[csv] if csv else [])
+            listing[split] = list_classes(root, folder, remedy=LAYOUT, besides=[csv] if csv else [])
         except DataError as error:
             errors.append(error)
     if errors:
@@ -106,46 +95,11 @@ def _listed(
         raise DataError(
             f"{root / folders.get('train', '')} holds {counted(len(class_names), 'class folder')}: classification "
             "needs two or more.",
-            remedy="" if class_names else _LAYOUT,
+            remedy="" if class_names else LAYOUT,
         )
     for split in listing:
         names = folders.get("train", ""), folders.get(split, "")
         require_same_classes(root, *names, of_train=listing["train"], other=listing[split])
     reference = next(iter(listing["train"].values()))[0]
     samples = {split: samples_of(root, files_of_class, reference) for split, files_of_class in listing.items()}
-    others = [
-        entry.name
-        for entry in found
-        if folders and entry.name not in folders.values() and entry.name != csv and _could_be_read(entry)
-    ]
-    return class_names, samples, some(others)
-
-
-def _could_be_read(entry: os.DirEntry[str]) -> bool:
-    """Return whether somebody may expect that this is read: a folder, or a table."""
-    return entry.is_dir() or is_table(entry.name)
-
-
-def _split_folders(root: Path, names: Iterable[str], splits: Mapping[str, str]) -> dict[str, str]:
-    """Return the folder of each split that is there, in the order of `SPLITS`; none if classes lie in `root` itself.
-
-    Raises:
-        DataError: A folder that was named is missing, train is, or a folder is called like a split and would be passed
-            over or taken for a class.
-    """
-    for split, folder in splits.items():
-        if not os.path.lexists(root / folder):
-            raise DataError(f"{root / folder} is missing: splits names it for {split}.", remedy=_LAYOUT)
-    # Also where one is a link to a disk that is not there: a part of train instead would be another experiment.
-    folders = {split: splits.get(split, split) for split in SPLITS}
-    folders = {split: folder for split, folder in folders.items() if os.path.lexists(root / folder)}
-    alike = sorted(name for name in names if name.lower() in _SPLIT_WORDS and name not in folders.values())
-    if alike:
-        split = next((known for known in ("test", "train") if alike[0].lower().startswith(known)), "val")
-        raise DataError(
-            f"{root / alike[0]} is not read: the folders of the splits are called {', '.join(SPLITS)}.",
-            remedy=f"Rename it, or write splits: {{{split}: {alike[0]}}} below image_folder.",
-        )
-    if folders and "train" not in folders:
-        raise DataError(f"{root / 'train'} is missing.", remedy=_LAYOUT)
-    return folders
+    return class_names, samples, some(unread(root, folders, csv)) if folders else ""

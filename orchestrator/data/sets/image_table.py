@@ -13,7 +13,8 @@ import numpy as np
 
 from orchestrator.amounts import counted, some
 from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, visible
-from orchestrator.data.table import Table, is_missing, read_table
+from orchestrator.data.sets.split_folders import SPLITS, names_of_splits
+from orchestrator.data.table import Table, is_missing, plain_name, read_table
 from orchestrator.errors import DataError
 
 USUAL_COLUMNS = {
@@ -26,8 +27,6 @@ USUAL_COLUMNS = {
     "group": ("group", "group_id", "patient", "patient_id", "subject", "subject_id", "lesion", "lesion_id", "case_id"),
 }
 """What the columns of such tables are called; spaces, hyphens and capitals do not count."""
-
-SPLITS = ("train", "test", "val")
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class ImageTable:
         """Return the classes, the samples of each split, and what of the files is not read.
 
         Args:
-            splits: What the splits are called in the table, where not ``train``, ``val`` and ``test``.
+            splits: What the splits are called in the table, see `names_of_splits`.
 
         Raises:
             DataError: A row has no file, no label or no split, two rows have the same file, or a split lacks a class.
@@ -154,14 +153,15 @@ class ImageTable:
         return [f"{name} alone" if is_missing(group) else group for name, group in zip(ids, groups, strict=True)]
 
     def _split(self, value: str, splits: Mapping[str, str]) -> str:
-        known = {splits.get(split, split).casefold(): split for split in SPLITS}
-        if value.casefold() not in known:
+        names = names_of_splits(splits)
+        known = {plain_name(name): split for split, name in names.items()}
+        if plain_name(value) not in known:
             raise DataError(
                 f"{self.path}: {self.columns['split']} = {value!r} is no split.",
-                allowed=", ".join(splits.get(split, split) for split in SPLITS),
+                allowed=", ".join(names.values()),
                 remedy=f"Write splits: {{val: {value}}} below image_folder if it is one.",
             )
-        return known[value.casefold()]
+        return known[plain_name(value)]
 
     def _rows(self, *kinds: str, refuse_lost: bool = True) -> dict[str, list[str]]:
         """Return what the rows say of each file."""

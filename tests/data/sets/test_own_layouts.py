@@ -100,6 +100,69 @@ def test_splits_of_other_names_are_read_when_they_are_named(tmp_path: Path) -> N
     refused(root, r"holdout is missing: splits names it for test", splits={"val": "valid", "test": "holdout"})
 
 
+@pytest.mark.parametrize(
+    ("there", "splits", "read", "told"),
+    [
+        (("train", "val"), {"test": "val"}, {"train": "train", "test": "val"}, "val is a stratified part of train"),
+        (("train", "test"), {"val": "test"}, {"train": "train", "test": "train", "val": "test"}, "test is a strat"),
+        (("test", "val"), {"train": "test"}, {"train": "test", "test": "test", "val": "val"}, "test is a strat"),
+        (("train", "VAL"), {"test": "VAL"}, {"train": "train", "test": "VAL"}, "val is a stratified part of train"),
+        (("d/train", "d/test"), {"train": "d/train", "test": "d/test"}, {"train": "d/train", "test": "d/test"}, "val"),
+        (("d/train", "d/test"), {"train": "d/train"}, {"train": "d/train", "test": "d/test"}, "val is a strat"),
+        (("train/x", "test/x"), {"train": "train/x", "test": "test/x"}, {"train": "train/x", "test": "test/x"}, "val"),
+    ],
+)
+def test_no_folder_is_two_splits_and_usual_names_are_found_beside_named_ones(
+    tmp_path: Path, there: tuple[str, ...], splits: dict[str, str], read: dict[str, str], told: str
+) -> None:
+    root = write_image_folder(tmp_path / "mine", splits=there)
+    source = opened(root, splits=splits)
+    assert {split: {name.rsplit("/", 2)[0] for name in part.ids} for split, part in source.parts.items()} == {
+        split: {folder} for split, folder in read.items()
+    }
+    parts = split_samples(source, val_fraction=0.1, num_train=None)
+    ids = [samples.ids[index] for samples, indices in parts.values() for index in indices]
+    assert len(ids) == len(set(ids)) == 40
+    assert told in line(source)
+    assert "not read" not in line(source)
+
+
+@pytest.mark.parametrize(
+    ("there", "splits", "words"),
+    [
+        (("train", "test", "val"), {"test": "val"}, r"mine/test is not read.*\n.*Rename it or move it away\.$"),
+        (("train", "test"), {"val": "train"}, r"train is missing"),
+        (("d/train", "d/test", "test"), {"train": "d/train"}, r"/test and .*d/test may both be test"),
+        (("d/train", "d/valid"), {"train": "d/train"}, r"d/valid is not read.*\n.*splits: \{val: d/valid\}"),
+    ],
+)
+def test_splits_that_are_not_clear_are_refused(
+    tmp_path: Path, there: tuple[str, ...], splits: dict[str, str], words: str
+) -> None:
+    refused(write_image_folder(tmp_path / "mine", splits=there), words, splits=splits)
+
+
+def test_a_link_to_another_split_is_no_split(tmp_path: Path) -> None:
+    root = write_image_folder(tmp_path / "mine", splits=("train", "test"))
+    (root / "val").symlink_to("test")
+    refused(root, "are one folder: test and val would have the same images")
+
+
+def test_what_lies_beside_a_named_split_and_is_not_read_is_said(tmp_path: Path) -> None:
+    root = write_image_folder(tmp_path / "mine", splits=("d/train", "d/masks"))
+    assert line(opened(root, splits={"train": "d/train"})).endswith("not read: d/masks")
+
+
+@pytest.mark.parametrize(("splits", "names"), [({"test": "val"}, "train, val"), ({"val": "TEST"}, "train, TEST")])
+def test_no_value_of_a_table_is_two_splits(flat: Path, splits: dict[str, str], names: str) -> None:
+    rows = rows_of("file", "label", "split")
+    write_table(flat, "file,label,split", rows)
+    refused(flat, f"is no split\\.\n  allowed: {names}", csv="labels.csv", splits=splits)
+    write_table(flat, "file,label,split", [row.replace("test", "val") for row in rows])
+    source = opened(flat, csv="labels.csv", splits={"test": "val"})
+    assert (len(source.train.labels), source.val, len(source.test.labels)) == (24, None, 16)
+
+
 @pytest.mark.parametrize("names", [("Training", "Testing"), ("TRAIN", "TEST")])
 def test_folders_called_like_splits_are_not_taken_for_classes(tmp_path: Path, names: tuple[str, str]) -> None:
     root = write_image_folder(tmp_path / "mine", splits=names)
