@@ -21,6 +21,7 @@ from orchestrator.data.loading import (
 )
 from orchestrator.data.measurable import unmeasured
 from orchestrator.data.partition import describe_splits, hash_of_parts, split_samples
+from orchestrator.data.readable import without
 from orchestrator.data.sets import DATASETS
 from orchestrator.data.table import plain_name
 
@@ -56,4 +57,5 @@ __all__ = [
     "split_samples",
     "torn_groups",
     "unmeasured",
+    "without",
 ]

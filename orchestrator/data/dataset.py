@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -188,6 +188,10 @@ class Source:
         """The samples by split, in the order in which they are decoded."""
         parts = {"train": self.train, "val": self.val, "test": self.test}
         return {name: samples for name, samples in parts.items() if samples is not None}
+
+    def with_parts(self, parts: Mapping[str, Samples]) -> Source:
+        """Return the same data set with other samples, by split."""
+        return replace(self, train=parts["train"], val=parts.get("val"), test=parts["test"])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from orchestrator.amounts import bytes_text
 from orchestrator.data.dataset import ArraySamples, Decoded, PackedSamples, Samples, Shape, Source
-from orchestrator.data.image_files import CANNOT_BE_USED, FileSamples
+from orchestrator.data.image_files import CANNOT_BE_USED, FileSamples, UnreadableError
 from orchestrator.errors import DataError
 from orchestrator.machine import free_memory_bytes, num_cores
 from orchestrator.side_process import live_with_parent
@@ -56,7 +56,7 @@ class Decoding:
 
     Attributes:
         pixel_sums: int64 [N, C, 2]: the sum of the pixels of each channel and that of their squares.
-        unreadable: The rows of the files that cannot be read, and why; what is in the array there means nothing.
+        unreadable: The rows of the files that cannot be used, and why; what is in the array there means nothing.
     """
 
     pixel_sums: NDArray[np.int64]
@@ -78,12 +78,12 @@ def decode_into(
         path: A ``.npy`` file, uint8 [N, C, S, S], in the order of ``source.parts``.
         source: What to decode.
         image_size: What to resize to; None keeps the size.
-        skip_unreadable: Whether files that cannot be read are no error.
+        skip_unreadable: Whether files that cannot be read are no error; other ones that cannot be used are.
         on_progress: See `OnProgress`.
         processes: How many; None: one until it shows that it would take long, then all cores.
 
     Raises:
-        DataError: Images cannot be read; all are decoded, and it names all that cannot.
+        DataError: Images cannot be used; all are decoded, and it names all that cannot.
         OSError: There is no room beside `path` to unpack an archive.
     """
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="unpacked-") as folder:
@@ -92,8 +92,9 @@ def decode_into(
             for samples in source.parts.values()
         ]
         decoding = _decode_parts(path, parts, image_size, on_progress=on_progress, processes=processes)
-    if decoding.unreadable and not skip_unreadable:
-        raise DataError.all_in_one([error for _, error in sorted(decoding.unreadable.items())], what=CANNOT_BE_USED)
+    errors = [error for _, error in sorted(decoding.unreadable.items())]
+    if refused := [error for error in errors if not (skip_unreadable and isinstance(error, UnreadableError))]:
+        raise DataError.all_in_one(refused, what=CANNOT_BE_USED)
     return decoding
 
 
@@ -153,8 +154,7 @@ def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
     samples = [ArraySamples(part.ids, part.labels, part.read(np.arange(len(part.labels)), image_size), part.groups)
                for part in source.parts.values()]  # fmt: skip
     images = torch.cat([part.images for part in samples])
-    parts = dict(zip(source.parts, samples, strict=True))
-    decoded = replace(source, train=parts["train"], val=parts.get("val"), test=parts["test"])
+    decoded = source.with_parts(dict(zip(source.parts, samples, strict=True)))
     return Decoded(source=decoded, images=images, pixel_sums=_pixel_sums(images.numpy()))
 
 

@@ -87,6 +87,10 @@ def refuse_dangling(path: str | os.PathLike[str]) -> None:
         )
 
 
+class UnreadableError(DataError):
+    """A file that cannot be read as an image: it is missing, damaged, or not one."""
+
+
 @dataclass(frozen=True)
 class FileSamples:
     """Samples in image files; see ``orchestrator.data.dataset.Samples``.
@@ -159,16 +163,14 @@ class FileSamples:
             raise DataError.all_in_one(errors, what=CANNOT_BE_USED)
         return torch.from_numpy(images)
 
+    def try_reference(self) -> None:
+        """Raise UnreadableError if the reference cannot be read."""
+        _opened(self.root / self.reference)
+
     def _decoded(self, name: str, image_size: int | None, expected_px: int) -> NDArray[np.uint8]:
         """uint8 [3, expected_px, expected_px]."""
         path = self.root / name
-        try:
-            with Image.open(path) as image:
-                bits = bits_per_channel(image)
-                if bits <= 8:
-                    rgb = image.convert("RGB")
-        except _FAILURES as error:
-            raise _unreadable(path, error) from error
+        bits, rgb = _opened(path)
         if bits > 8:
             raise DataError(
                 f"{path} has {bits} bits per channel; images of 8 bits are read.",
@@ -183,6 +185,20 @@ class FileSamples:
                 remedy="Set dataset.image_size to resize and crop all of them.",
             )
         return np.asarray(rgb).transpose(2, 0, 1)
+
+
+def _opened(path: Path) -> tuple[int, Image.Image]:
+    """Return the bits of each channel, and the image in RGB; as it is, where it has more than 8.
+
+    Raises:
+        UnreadableError: It cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            bits = bits_per_channel(image)
+            return bits, image.convert("RGB") if bits <= 8 else image
+    except _FAILURES as error:
+        raise _unreadable(path, error) from error
 
 
 def bits_per_channel(image: Image.Image) -> int:
@@ -225,6 +241,6 @@ def _resized(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def _unreadable(path: Path, error: BaseException) -> DataError:
+def _unreadable(path: Path, error: BaseException) -> UnreadableError:
     remedy = "Mend its permissions" if isinstance(error, PermissionError) else "Replace it or remove it"
-    return DataError(f"{path} cannot be read as an image: {error}.", remedy=f"{remedy}.")
+    return UnreadableError(f"{path} cannot be read as an image: {error}.", remedy=f"{remedy}.")

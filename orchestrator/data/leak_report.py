@@ -98,7 +98,8 @@ class SplitReport:
     Attributes:
         name: The data set's.
         class_names: In the order of the labels.
-        counts: The number of images of each class in each split, those included that cannot be read.
+        counts: The number of images of each class in each split, those included that cannot be read
+            and are not left out.
         unreadable: A message for each image that cannot be read.
         exact_across: Pictures with the same pixels in two splits.
         near_across: Pictures in two splits that are nearly the same, mirrored ones among them; the nearest first.

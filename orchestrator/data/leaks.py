@@ -9,23 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
 import torch
 
-from orchestrator.data.dataset import Samples
+from orchestrator.data.dataset import Samples, Source
 from orchestrator.data.duplicates import SIDE_PX, Fingerprints, fingerprints, near_pairs, one_thread
 from orchestrator.data.groups import NO_GROUPS, torn_groups
-from orchestrator.data.image_files import FileSamples
+from orchestrator.data.image_files import FileSamples, UnreadableError
 from orchestrator.data.leak_report import Duplicate, FingerprintTable, Kind, Place, SplitReport, TornGroup, lines
+from orchestrator.data.readable import with_readable_reference
 from orchestrator.data.splits import Indices
 from orchestrator.errors import DataError
 from orchestrator.machine import num_cores
 from orchestrator.waiting import waiting_for
 
-__all__ = ["Duplicate", "Parts", "SplitReport", "check_splits", "cross_duplicates", "lines"]
+__all__ = ["Duplicate", "Parts", "SplitReport", "check_splits", "cross_duplicates", "find_unreadable", "lines"]
 
 _MAX_THREADS = 8
 _IMAGES_PER_CHUNK = 64
@@ -47,6 +48,7 @@ def check_splits(
     *,
     image_size: int | None,
     groups: str = NO_GROUPS,
+    left_out: Sequence[str] = (),
     progress: Callable[[int], None] = _silent,
 ) -> SplitReport:
     """Reads every image of every split once, some at a time, and says what is wrong with them.
@@ -57,20 +59,22 @@ def check_splits(
         class_names: In the order of the labels.
         image_size: What the images are resized to, see ``Samples``; duplicates are looked for at this size.
         groups: Which images are known to belong together, see `describe_groups`.
+        left_out: A message for each image that is in no split, since it cannot be read.
         progress: Is told after each chunk how many images it had.
 
     Raises:
         DataError: ``image_size`` is None, and the images are not square or none can be read.
     """
     if image_size is None:
-        parts = _with_a_readable_reference(parts)
+        readable = with_readable_reference({split: samples for split, (samples, _) in parts.items()})
+        parts = {split: (readable[split], indices) for split, (_, indices) in parts.items()}
     table, unreadable = _fingerprinted(name, parts, class_names, image_size, progress)
     exact = _exact_duplicates(table)
     return SplitReport(
         name,
         tuple(class_names),
         counts={split: _counts(samples, indices, class_names) for split, (samples, indices) in parts.items()},
-        unreadable=tuple(unreadable),
+        unreadable=(*left_out, *unreadable),
         exact_across=tuple(duplicate for duplicate in exact if len(duplicate.splits) > 1),
         near_across=_near_duplicates(*(table.of_split(split) for split in parts)),
         exact_within=tuple(duplicate for duplicate in exact if len(duplicate.splits) == 1),
@@ -78,6 +82,23 @@ def check_splits(
         groups=groups,
         table=table,
     )
+
+
+@waiting_for("the files that cannot be read to be found")
+def find_unreadable(source: Source, image_size: int | None) -> dict[str, str]:
+    """Read every file of a data set, and return the ids of those that cannot be read, and why in a line.
+
+    Args:
+        source: The data set; its reference can be read.
+        image_size: See ``Samples``.
+    """
+    found: dict[str, str] = {}
+    for samples in source.parts.values():
+        if isinstance(samples, FileSamples):
+            for _, seen in _seen(samples, np.arange(len(samples.ids)), image_size):
+                found |= {name: _on_one_line(error) for name, error in seen.errors.items()
+                          if isinstance(error, UnreadableError)}  # fmt: skip
+    return found
 
 
 def cross_duplicates(left: FingerprintTable, right: FingerprintTable) -> tuple[Duplicate, ...]:
@@ -100,27 +121,6 @@ def _with_its_name(table: FingerprintTable) -> FingerprintTable:
     return replace(table, places=tuple(replace(place, split=f"{table.name} {place.split}") for place in table.places))
 
 
-def _with_a_readable_reference(parts: Parts) -> Parts:
-    """Replaces a reference file that is damaged, for with it every other file would look damaged, too."""
-    files = [samples for samples, _ in parts.values() if isinstance(samples, FileSamples)]
-    first_error = None
-    for samples in files:
-        for name in (samples.reference, *samples.ids):
-            try:
-                replace(samples, ids=[name]).read(np.zeros(1, dtype=np.int64), 1)
-            except DataError as error:
-                first_error = first_error or error
-                continue
-            replace(samples, reference=name).shape(None)  # raises if it is not square
-            return {
-                split: (replace(part, reference=name) if isinstance(part, FileSamples) else part, indices)
-                for split, (part, indices) in parts.items()
-            }
-    if first_error:
-        raise first_error
-    return parts
-
-
 def _fingerprinted(
     name: str, parts: Parts, class_names: Sequence[str], image_size: int | None, progress: Callable[[int], None]
 ) -> tuple[FingerprintTable, list[str]]:
@@ -133,7 +133,7 @@ def _fingerprinted(
             for num_images, seen in _seen(samples, indices, image_size):
                 places += _places(split, samples, seen.indices, class_names)
                 prints.append(seen.prints)
-                unreadable += seen.unreadable
+                unreadable += map(_on_one_line, seen.errors.values())
                 progress(num_images)
         except DataError as error:  # of the one file that holds all images of the split
             unreadable.append(_on_one_line(error))
@@ -142,11 +142,11 @@ def _fingerprinted(
 
 @dataclass(frozen=True)
 class _Seen:
-    """The fingerprints of the samples that can be read, and a message for each of the others."""
+    """The fingerprints of the samples that can be read, and by id what is wrong with the others."""
 
     indices: Indices
     prints: Fingerprints
-    unreadable: tuple[str, ...] = ()
+    errors: Mapping[str, DataError] = field(default_factory=dict)
 
 
 def _seen(samples: Samples, indices: Indices, image_size: int | None) -> Iterator[tuple[int, _Seen]]:
@@ -174,12 +174,12 @@ def _seen_at_once(samples: Samples, indices: Indices, image_size: int | None) ->
         if not isinstance(samples, FileSamples):
             raise
         if len(indices) == 1:
-            return _Seen(indices[:0], _NO_PRINTS, (_on_one_line(error),))
+            return _Seen(indices[:0], _NO_PRINTS, {samples.ids[indices[0]]: error})
     halves = [_seen_at_once(samples, half, image_size) for half in np.array_split(indices, 2)]
     return _Seen(
         np.concatenate([half.indices for half in halves]),
         Fingerprints.joined([half.prints for half in halves]),
-        halves[0].unreadable + halves[1].unreadable,
+        {**halves[0].errors, **halves[1].errors},
     )
 
 

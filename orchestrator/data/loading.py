@@ -18,6 +18,7 @@ from orchestrator.data.image_files import refuse_dangling
 from orchestrator.data.live_lock import OnSignOfLife
 from orchestrator.data.measurable import groups_of_test, unmeasured
 from orchestrator.data.partition import hash_of_parts, split_samples
+from orchestrator.data.readable import with_readable_reference
 from orchestrator.data.sets import DATASETS
 from orchestrator.errors import DataError
 from orchestrator.waiting import waiting_for
@@ -74,14 +75,28 @@ def num_classes_of(name: str, data_dir: Path, *, path: str | None = None, layout
     return info.num_classes or len(info.open(root_of(name, data_dir, path), **layout).class_names)
 
 
-def open_dataset(name: str, data_dir: Path, *, path: str | None = None, layout: Layout = AS_USUAL) -> Source:
-    """Finds a data set; decodes no image.
+def open_dataset(
+    name: str, data_dir: Path, *, path: str | None = None, layout: Layout = AS_USUAL, skip_unreadable: bool = False
+) -> Source:
+    """Finds a data set; decodes no image, or the first that can be read.
+
+    Args:
+        name: One of ``DATASETS``.
+        data_dir: See ``check_dataset``.
+        path: See ``check_dataset``.
+        layout: See ``check_dataset``.
+        skip_unreadable: Has the others compared with the first file that can be read, where all must have one size.
 
     Raises:
-        DataError: Something is missing, see `check_dataset`.
+        DataError: Something is missing, see `check_dataset`; or no file can be read.
     """
     check_dataset(name, data_dir, path=path, layout=layout)
-    return _info(name).open(root_of(name, data_dir, path), **layout)
+    return _opened(name, root_of(name, data_dir, path), layout, skip_unreadable=skip_unreadable)
+
+
+def _opened(name: str, root: Path, layout: Layout, *, skip_unreadable: bool) -> Source:
+    source = _info(name).open(root, **layout)
+    return source.with_parts(with_readable_reference(source.parts)) if skip_unreadable else source
 
 
 def decode_dataset(
@@ -121,7 +136,7 @@ def decode_dataset(
         return decode_in_memory(info.open(root), image_size)
     return (cache or Cache(default_cache_dir())).decoded(
         Images(name, root, image_size, layout, skip_unreadable),
-        open_source=lambda: info.open(root, **layout),
+        open_source=lambda: _opened(name, root, layout, skip_unreadable=skip_unreadable and image_size is None),
         on_progress=on_progress,
         on_sign_of_life=on_sign_of_life,
     )

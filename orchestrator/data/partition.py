@@ -13,6 +13,7 @@ from torch import Tensor
 
 from orchestrator.amounts import counted, some
 from orchestrator.data.dataset import Samples, Shape, Source
+from orchestrator.data.image_files import FileSamples
 from orchestrator.data.splits import Indices, fold_numbers, split_hash, training_indices, validation_indices
 
 Parts = Mapping[str, tuple[Samples, Indices]]
@@ -88,7 +89,7 @@ def split_samples(
     if folds is not None:
         if not 0 <= fold < folds:
             raise ValueError(f"fold={fold} is not in [0, {folds}).")
-        pooled = PooledSamples(tuple(source.parts.values()))
+        pooled = _pooled(tuple(source.parts.values()))
         numbers = fold_numbers(pooled.ids, pooled.labels, pooled.groups, names, folds=folds)
         pool = np.flatnonzero(numbers != fold)
         return {
@@ -101,6 +102,15 @@ def split_samples(
         return {**_train_and_val(source.train, everything, names, val_fraction, num_train), "test": test}
     chosen = training_indices(source.train.ids, source.train.labels, names, num_train=num_train)
     return {"train": (source.train, chosen), "val": (source.val, np.arange(len(source.val.labels))), "test": test}
+
+
+def _pooled(parts: tuple[Samples, ...]) -> Samples:
+    """Return the samples of all parts; files of one folder as such, so that each is read for itself."""
+    pooled = PooledSamples(parts)
+    files = [samples for samples in parts if isinstance(samples, FileSamples)]
+    if len(files) < len(parts) or len({samples.root for samples in files}) > 1:
+        return pooled
+    return FileSamples(files[0].root, pooled.ids, pooled.labels, files[0].reference, pooled.groups)
 
 
 def _train_and_val(

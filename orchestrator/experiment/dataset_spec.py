@@ -345,14 +345,19 @@ class DatasetSpec(Frozen):
         """The same without the fold: what the folds of a data set have in common."""
         return self if self.fold is None else self.model_copy(update={"fold": None})
 
+    def check_options(self) -> dict[str, Any]:
+        """What `orchestrator.data.check_dataset` needs beside the name."""
+        return {"path": self.path, "layout": self.layout}
+
     def open_options(self) -> dict[str, Any]:
         """What `orchestrator.data.open_dataset` needs beside the name."""
-        return {"path": self.path, "layout": self.layout}
+        skip = self.on_unreadable == "skip" and self.stored_size is None
+        return {**self.check_options(), "skip_unreadable": skip}
 
     def decode_options(self) -> dict[str, Any]:
         """What `orchestrator.data.decode_dataset` needs beside the name."""
         skip = self.on_unreadable == "skip"
-        return {**self.open_options(), "image_size": self.stored_size, "skip_unreadable": skip}
+        return {**self.check_options(), "image_size": self.stored_size, "skip_unreadable": skip}
 
     def split_options(self) -> dict[str, Any]:
         """What `orchestrator.data.split_dataset` needs beside the name."""

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
-from orchestrator.data import DATASETS, Images, describe_groups, open_dataset, root_of, shape_of, split_samples
-from orchestrator.data.leaks import SplitReport, check_splits
+from orchestrator.data import (
+    DATASETS,
+    Images,
+    Source,
+    check_dataset,
+    describe_groups,
+    open_dataset,
+    root_of,
+    shape_of,
+    split_samples,
+    without,
+)
+from orchestrator.data.leaks import SplitReport, check_splits, find_unreadable
 from orchestrator.errors import DataError
 from orchestrator.experiment import DatasetSpec, Experiment
 
@@ -69,6 +80,21 @@ def _entry_bytes(spec: DatasetSpec, experiment: Experiment) -> int:
     return count * math.prod(shape)
 
 
+def readable_source(spec: DatasetSpec, experiment: Experiment) -> tuple[Source, Mapping[str, str] | None]:
+    """Return a data set without what cannot be read, and the ids of that, and why; None where nobody has tried yet.
+
+    Raises:
+        DataError: It is not there.
+    """
+    if spec.on_unreadable == "skip":
+        decoded = experiment.cache.open().found(images_of(spec, experiment))
+        if decoded is not None:
+            check_dataset(spec.name, experiment.data_dir, **spec.check_options())
+            return decoded.source, decoded.unreadable
+    source = open_dataset(spec.name, experiment.data_dir, **spec.open_options())
+    return source, None if spec.on_unreadable == "skip" else {}
+
+
 def distinct_splits(specs: Iterable[DatasetSpec]) -> list[DatasetSpec]:
     """Return one of the data sets for each that has other images or other splits."""
     return list({(spec.images_id, *spec.split_options().values()): spec for spec in specs}.values())
@@ -85,7 +111,11 @@ def check_images(spec: DatasetSpec, experiment: Experiment, *, on_progress: Call
     Raises:
         DataError: It is not there, or its labels and images disagree; then the error has `details`.
     """
-    source = open_dataset(spec.name, experiment.data_dir, **spec.open_options())
+    source, left_out = readable_source(spec, experiment)
+    if left_out is None:
+        # Splits are made of what can be read, so that it is read twice.
+        left_out = find_unreadable(source, spec.stored_size)
+        source = without(source, left_out)
     parts = split_samples(source, **spec.split_options())
     total = sum(len(indices) for _, indices in parts.values())
     done = 0
@@ -102,5 +132,6 @@ def check_images(spec: DatasetSpec, experiment: Experiment, *, on_progress: Call
         source.class_names,
         image_size=spec.stored_size,
         groups=describe_groups(source),
+        left_out=tuple(left_out.values()),
         progress=advance,
     )

@@ -12,13 +12,10 @@ from orchestrator.amounts import counted
 from orchestrator.data import (
     DATASETS,
     Shape,
-    Source,
-    check_dataset,
     check_memory,
     describe_groups,
     describe_splits,
     hash_of_parts,
-    open_dataset,
     shape_of,
     split_samples,
     torn_groups,
@@ -28,7 +25,7 @@ from orchestrator.environment import ray_address
 from orchestrator.errors import CellError, UserError
 from orchestrator.experiment import VAL_FRACTION, Cell, DatasetSpec, Experiment
 from orchestrator.models import build_model
-from orchestrator.plan.images import check_cache, images_of
+from orchestrator.plan.images import check_cache, readable_source
 from orchestrator.records import CellRun
 from orchestrator.train import check_global_batch
 from orchestrator.waiting import waiting_for
@@ -95,7 +92,8 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Shap
         CellError: It does not fill a global batch.
         ValueError: Its images cannot be cropped as asked for, or an option has no effect on it.
     """
-    source, unreadable = _readable(spec, experiment)
+    source, left_out = readable_source(spec, experiment)
+    unreadable = None if left_out is None else tuple(left_out)
     if source.val is not None and spec.folds is None and spec.val_fraction != VAL_FRACTION:
         raise ValueError(
             f"val_fraction={spec.val_fraction} has no effect: the set has validation images of its own. Remove it."
@@ -120,17 +118,6 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Shap
         unmeasured=unmeasured(parts, source.class_names),
     )
     return found, shape
-
-
-def _readable(spec: DatasetSpec, experiment: Experiment) -> tuple[Source, Sequence[str] | None]:
-    """Return a data set without what cannot be read, and the ids of that; None where nobody has tried yet."""
-    if spec.on_unreadable == "skip":
-        decoded = experiment.cache.open().found(images_of(spec, experiment))
-        if decoded is not None:
-            check_dataset(spec.name, experiment.data_dir, **spec.open_options())
-            return decoded.source, tuple(decoded.unreadable)
-    source = open_dataset(spec.name, experiment.data_dir, **spec.open_options())
-    return source, None if spec.on_unreadable == "skip" else ()
 
 
 def other_data(

@@ -56,7 +56,7 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
     trained = [cell for cell in pending if cell.key in with_result]
     weights = {(cell.dataset, cell.model): 0 for cell in pending}
     for spec, model in weights:
-        num_classes = num_classes_of(spec.name, experiment.data_dir, **spec.open_options())
+        num_classes = num_classes_of(spec.name, experiment.data_dir, **spec.check_options())
         weights[spec, model] = _weight_bytes(model, num_classes)
     sizes = [weights[cell.dataset, cell.model] for cell in pending if cell.key not in with_result]
     kept = 2 * sum(sizes) + sum(weights[cell.dataset, cell.model] for cell in trained)

@@ -10,7 +10,9 @@ import pytest
 from commands import Call
 from PIL import Image
 
-from orchestrator.data import DATASETS
+from orchestrator.data import DATASETS, Cache, decode_dataset, open_dataset, split_dataset, split_samples, without
+from orchestrator.experiment import load_experiment
+from orchestrator.plan.images import check_images
 
 EXPERIMENT = """
 name: mine
@@ -159,6 +161,35 @@ def test_check_finds_what_leaks(root: Path, call: Call) -> None:
     for name in ("train/ant/5.png", "test/ant/copy.png", "train/bee/7.png", "test/bee/again.jpg", "train/bee/1.png"):
         assert name in answer.out
     assert "Traceback" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+@pytest.mark.parametrize("size", ["image_size: 32", "image_size: null"])
+@pytest.mark.parametrize("split", ["folds: 3", "num_train: 12", "val_fraction: 0.3"])
+def test_check_looks_at_the_splits_that_are_trained_on(
+    root: Path, call: Call, split: str, size: str, prepared: bool
+) -> None:
+    """Where files are left out, what is left is split otherwise."""
+    for name in ("train/ant/0.png", "train/bee/3.png", "test/ant/4.png"):
+        (root / name).write_bytes(b"not an image")
+    path = experiment(root, f"{size}, on_unreadable: skip, {split}")
+    spec = next(iter(load_experiment(path).dataset))
+    if prepared:
+        assert call("data", "prepare", path).code == 0
+    report = check_images(spec, load_experiment(path), on_progress=lambda *_: None)
+    cache = Cache(root.parents[1] / "elsewhere")
+    decoded = decode_dataset(spec.name, root.parent, cache=cache, **spec.decode_options())
+    dataset = split_dataset(spec.name, decoded, **spec.split_options())
+    trained = {part: getattr(dataset, part).labels.bincount().tolist() for part in ("train", "val", "test")}
+    assert {part: list(counts) for part, counts in report.counts.items()} == trained
+    seen = {part: {place.id for place in report.table.places if place.split == part} for part in trained}
+    assert sum(map(len, seen.values())) == sum(map(sum, trained.values()))
+    source = open_dataset(spec.name, root.parent, **spec.open_options())
+    left = without(source, dataset.unreadable)
+    parts = split_samples(left, **spec.split_options())
+    assert seen == {part: {samples.ids[row] for row in rows} for part, (samples, rows) in parts.items()}
+    assert len(report.unreadable) == len(dataset.unreadable) == 3
+    assert not report.ok
 
 
 def test_check_lists_labels_without_images(tmp_path: Path, call: Call) -> None:

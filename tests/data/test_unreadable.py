@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from small_sets import write_image_folder
 
 from orchestrator.data import Cache, Images, decode_dataset, load_dataset, split_dataset
 from orchestrator.data.decode import decode_into
+from orchestrator.data.image_files import UnreadableError
 from orchestrator.data.sets.image_folder import open_image_folder
 from orchestrator.errors import DataError
 
@@ -71,6 +73,38 @@ def test_a_class_that_would_lose_all_its_images_is_named(root: Path) -> None:
         path.write_bytes(b"not an image")
     with pytest.raises(DataError, match=r"class 'ant' of test has no image that can be read: .*test/ant/000\.png"):
         load_dataset("image_folder", root.parent, path="mine", image_size=8, skip_unreadable=True)
+
+
+@pytest.mark.parametrize("damaged", ["train/ant/000.png", "test/bee/004.png"])
+def test_the_size_of_all_is_that_of_a_file_that_can_be_read(root: Path, damaged: str) -> None:
+    (root / damaged).write_bytes(b"not an image")
+    dataset = load_dataset("image_folder", root.parent, path="mine", skip_unreadable=True)
+    assert set(dataset.unreadable) == {*VICTIMS, damaged}
+    assert dataset.stored_size == 12
+
+
+def test_a_set_without_a_readable_file_names_the_first(root: Path) -> None:
+    for path in root.rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(UnreadableError, match=r"train/ant/000\.png cannot be read"):
+        load_dataset("image_folder", root.parent, path="mine", skip_unreadable=True)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("image", "image_size", "words"),
+    [
+        (Image.new("RGB", (13, 12)), None, "13x12 pixels, .*\n.*Set dataset.image_size"),
+        (Image.new("I;16", (12, 12)), None, "16 bits per channel.*\n.*Convert it"),
+        (Image.new("I;16", (12, 12)), 8, "16 bits per channel.*\n.*Convert it"),
+    ],
+)
+def test_what_can_be_read_and_not_used_is_an_error_all_the_same(
+    root: Path, first: bool, image: Image.Image, image_size: int | None, words: str
+) -> None:
+    image.save(root / "train" / "ant" / ("000.png" if first else "004.png"))
+    with pytest.raises(DataError, match=words):
+        load_dataset("image_folder", root.parent, path="mine", image_size=image_size, skip_unreadable=True)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
