@@ -93,7 +93,8 @@ class Images:
             version("torch"),
         ]
         content += [dict(self.layout)] if self.layout else []
-        content += ["skip unreadable"] if self.skip_unreadable else []
+        # An entry that was made of "skip unreadable" may lack what could be read and not used.
+        content += ["skip what cannot be read"] if self.skip_unreadable else []
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
         return f"{self.dataset}-{f'{self.image_size}px' if self.image_size else 'stored'}-{digest}"
 

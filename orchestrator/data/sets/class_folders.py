@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,18 @@ import numpy as np
 from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, refuse_dangling, visible
 from orchestrator.data.table import is_table
 from orchestrator.errors import DataError
+
+ACCENTS = (
+    "but is not: an accent is part of its letter in one (NFC) and a character of its own in the other (NFD), as on a "
+    "Mac."
+)
+CONVERT = "Rename one, e.g. all by convmv -r -f utf8 -t utf8 --nfc --notest FOLDER."
+
+
+def look_alike(names: Iterable[str]) -> list[str]:
+    """Return what is written in two ways that look the same, in one of them."""
+    composed = Counter(unicodedata.normalize("NFC", name) for name in names)
+    return sorted(name for name, count in composed.items() if count > 1)
 
 
 def list_classes(root: Path, split: str, *, remedy: str, besides: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -36,6 +49,11 @@ def list_classes(root: Path, split: str, *, remedy: str, besides: Sequence[str] 
             files_of_class[folder.name] = _list_class(folder, split, remedy=remedy)
         except DataError as error:
             errors.append(error)
+    if alike := look_alike(files_of_class):
+        where = root / split
+        errors.append(
+            DataError(f"{where}: {', '.join(alike)} looks the same in two folders, {ACCENTS}", remedy=CONVERT)
+        )
     if errors:
         raise DataError.all_in_one(errors, what=f"things in {root / split} are not as they should be")
     return files_of_class
@@ -79,13 +97,9 @@ def require_same_classes(root: Path, train: str, split: str, *, of_train: Iterab
     differing = sorted(set(of_train) ^ set(other))
     if not differing:
         return
-    composed = [unicodedata.normalize("NFC", name) for name in differing]
-    if alike := {name for name in composed if composed.count(name) > 1}:
-        raise DataError(
-            f"{root}: {', '.join(sorted(alike))} looks the same in {train} and {split}, but is not: an accent is part "
-            "of its letter in one (NFC) and a character of its own in the other (NFD), as on a Mac.",
-            remedy="Rename one, e.g. all by convmv -r -f utf8 -t utf8 --nfc --notest FOLDER.",
-        )
+    if alike := look_alike(differing):
+        where = f"in {train} and {split}"
+        raise DataError(f"{root}: {', '.join(alike)} looks the same {where}, {ACCENTS}", remedy=CONVERT)
     raise DataError(
         f"{root}: the classes of {train} and {split} differ in {', '.join(differing)}.",
         remedy="Give every split the same class folders.",

@@ -13,6 +13,7 @@ import numpy as np
 
 from orchestrator.amounts import counted, some
 from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, visible
+from orchestrator.data.sets.class_folders import ACCENTS, look_alike
 from orchestrator.data.sets.split_folders import SPLITS, names_of_splits
 from orchestrator.data.table import Table, is_missing, plain_name, read_table
 from orchestrator.errors import DataError
@@ -116,6 +117,7 @@ class ImageTable:
                     details=lost,
                 )
         class_names = tuple(sorted({label for label, *_ in rows.values()}, key=_in_order))
+        self._refuse_alike(class_names)
         if not rows:
             raise DataError(f"{self.path} has no row below its header.", remedy="Fill it.")
         if len(class_names) < 2:
@@ -135,6 +137,21 @@ class ImageTable:
                 parts[split] = FileSamples(self.root, members, labels, reference)
         unnamed = sorted(set(self.files.names) - rows.keys())
         return class_names, parts, f"{counted(len(unnamed), 'image')} not in {self.path.name}" if unnamed else ""
+
+    def _refuse_alike(self, class_names: Sequence[str]) -> None:
+        """Raise DataError if two labels look the same, or differ in capitals alone: they would be two classes."""
+        if alike := look_alike(class_names):
+            raise DataError(
+                f"{self.path}: {', '.join(alike)} looks the same in two rows, {ACCENTS}",
+                remedy="Write it alike in all rows, e.g. the whole table by uconv -x nfc.",
+            )
+        first_of: dict[str, str] = {}
+        for name in class_names:
+            if (other := first_of.setdefault(plain_name(name), name)) != name:
+                raise DataError(
+                    f"{self.path}: the labels {other!r} and {name!r} differ in capitals alone.",
+                    remedy="Write them alike; if they are two classes, give one another name.",
+                )
 
     def groups_of(self, ids: Sequence[str]) -> list[str]:
         """Return the group of each file; one whose group is missing is alone.

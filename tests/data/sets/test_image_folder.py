@@ -210,6 +210,13 @@ def test_the_classes_of_the_splits_must_agree(root: Path) -> None:
         check(root)
 
 
+@pytest.mark.parametrize("splits", [("train", "test"), ("",)])
+def test_classes_that_look_the_same_are_refused(tmp_path: Path, splits: tuple[str, ...]) -> None:
+    root = write_image_folder(tmp_path / "mine", splits=splits, classes=("caf\u00e9", "cafe\u0301", "tea"))
+    with pytest.raises(DataError, match=r"caf\u00e9 looks the same in two folders, but is not: .*NFC.*\n.*convmv"):
+        check(root)
+
+
 def test_empty_and_single_classes_are_refused(tmp_path: Path, root: Path) -> None:
     (root / "train" / "wasp").mkdir()
     with pytest.raises(DataError, match="wasp holds no image"):

@@ -273,6 +273,14 @@ def test_an_image_of_another_folder_is_not_taken_for_one_that_is_missing(root: P
         (lambda rows: [*rows[:5], "IMG_05.png,,P2", *rows[6:]], r"1 image without a label: images/IMG_05\.png"),
         (lambda rows: [*rows[:5], "IMG_05.png,mole", *rows[6:]], r"labels\.csv:7 has 2 values in 3 columns"),
         (lambda rows: [row.replace("naevus", "mole") for row in rows], "all images are of class 'mole'"),
+        (
+            lambda rows: [*rows[:5], "IMG_05.png,Mole,P2", *rows[6:]],
+            r"labels 'Mole' and 'mole' differ in capitals alone",
+        ),
+        (
+            lambda rows: ["IMG_00.png,e\u0301,P0", "IMG_01.png,\u00e9,P0", *rows[2:]],
+            "labels.csv: \u00e9 looks the same in two rows, but is not: .*NFC.*\n.*uconv",
+        ),
         (lambda rows: rows[:0], r"labels\.csv has no row below its header"),
     ],
 )
