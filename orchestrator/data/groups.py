@@ -6,6 +6,7 @@ says that its group is not known is a group of its own, and where nothing says a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from orchestrator.amounts import counted
 from orchestrator.data.dataset import Samples, Source
 from orchestrator.data.splits import Indices
-from orchestrator.data.table import Table, image_key, is_missing
+from orchestrator.data.table import Table, image_key, is_missing, plain_name
 from orchestrator.errors import DataError
 
 NO_GROUPS = "none known: each image counts as a thing of its own"
@@ -54,6 +55,22 @@ class Grouping:
         return [self.group_of[key] for key in keys]
 
 
+def in_one_spelling(groups: Iterable[str]) -> dict[str, str]:
+    """Return what each group is called: where it is spelled in several ways, by the first of them in the alphabet.
+
+    Tables that were put together from several have ``P7`` and ``p7``, or ``7`` and, where a value was missing, ``7.0``.
+    """
+    names = sorted(set(groups))
+    first_of = {_plain_group(name): name for name in reversed(names)}
+    return {name: first_of[_plain_group(name)] for name in names}
+
+
+def _plain_group(name: str) -> str:
+    plain = plain_name(name.strip())
+    whole = re.fullmatch(r"(-?\d+)\.0*", plain)
+    return whole[1] if whole else plain
+
+
 def read_grouping(tables: Iterable[Table], column: str, id_columns: Sequence[str], ids: Iterable[str]) -> Grouping:
     """Read which images belong together.
 
@@ -76,7 +93,7 @@ def read_grouping(tables: Iterable[Table], column: str, id_columns: Sequence[str
             names.add(key)
             if is_missing(group):
                 unknown.add(key)
-            elif found.setdefault(key, (group, table.path))[0] != group:
+            elif _plain_group(found.setdefault(key, (group, table.path))[0]) != _plain_group(group):
                 other, path = found[key]
                 raise DataError(
                     f"{table.path}: {name} is of {column} {group!r}, but of {other!r} in {path}.",
@@ -85,7 +102,8 @@ def read_grouping(tables: Iterable[Table], column: str, id_columns: Sequence[str
         _require_some(table, names, known)
         read.append(table.path.name)
     unknown -= found.keys()
-    group_of = {key: group for key, (group, _) in found.items()} | {key: f"{key} alone" for key in unknown}
+    called = in_one_spelling(group for group, _ in found.values())
+    group_of = {key: called[group] for key, (group, _) in found.items()} | {key: f"{key} alone" for key in unknown}
     by = f"{column} in {' and '.join(read)}" if read else ""
     if num_unknown := len(unknown & known):
         by += f" ({counted(num_unknown, 'image')} without one: each alone)"

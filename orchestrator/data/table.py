@@ -19,7 +19,9 @@ from orchestrator.errors import DataError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", "")
 _DELIMITERS = ",;\t"
-_MISSING = {"", "-", "?", "n/a", "na", "nan", "none", "null"}
+_MISSING = {"", "-", "?", "#n/a", "<na>", "missing", "n/a", "na", "nan", "nat", "none", "null", "unknown"}
+# A class may be called none, NA or unknown.
+_NO_LABEL = {"", "nan"}
 _HEADER_BYTES = 65_536
 
 
@@ -138,6 +140,11 @@ def is_table(name: str) -> bool:
 def is_missing(value: str) -> bool:
     """Return whether a table says with this value that it does not know."""
     return value.strip().casefold() in _MISSING
+
+
+def is_no_label(value: str) -> bool:
+    """Return whether a table does not say the class with this value."""
+    return value.strip().casefold() in _NO_LABEL
 
 
 def _names(path: Path, column: str) -> bool:

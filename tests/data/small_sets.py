@@ -112,6 +112,12 @@ def write_medmnist(
     return path
 
 
+# What tables say of which group an image is, where it is not known.
+MISSING = ["", " ", "-", "?", "#N/A", "<NA>", "Missing", "N/A", "NA", "nan", "NaT", "None", "NULL", "unknown"]
+# Two spellings of one group.
+SPELLINGS = [("Q7", "q7"), ("7", "7.0"), ("caf\u00e9", "cafe\u0301"), ("-3.0", "-3")]
+
+
 def write_image_folder(
     root: Path, *, splits: Sequence[str] = ("train", "test"), classes: Sequence[str] = ("bee", "ant"), num: int = 10
 ) -> Path:

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from orchestrator.amounts import counted, some
+from orchestrator.data.groups import in_one_spelling
 from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, visible
 from orchestrator.data.sets.class_folders import ACCENTS, look_alike
 from orchestrator.data.sets.split_folders import SPLITS, names_of_splits
-from orchestrator.data.table import Table, is_missing, plain_name, read_table
+from orchestrator.data.table import Table, is_missing, is_no_label, plain_name, read_table
 from orchestrator.errors import DataError
 
 USUAL_COLUMNS = {
@@ -109,8 +110,9 @@ class ImageTable:
             DataError: A row has no file, no label or no split, two rows have the same file, or a split lacks a class.
         """
         rows = self._rows("label", "split")
-        for what, place in (("label", 0), *([("split", 1)] if self.has_splits else [])):
-            if lost := [name for name, said in rows.items() if is_missing(said[place])]:
+        unsaid = {"label": is_no_label, **({"split": is_missing} if self.has_splits else {})}
+        for place, (what, says_nothing) in enumerate(unsaid.items()):
+            if lost := [name for name, said in rows.items() if says_nothing(said[place])]:
                 raise DataError(
                     f"{self.path}: {counted(len(lost), 'image')} without a {what}: {some(lost)}.",
                     remedy="Fill them in, or remove the rows.",
@@ -166,8 +168,11 @@ class ImageTable:
                 remedy="Add them: without it, images of one thing could be trained on and tested on.",
                 details=lost,
             )
+        called = in_one_spelling(group for (group,) in rows.values())
         groups = [rows[name][0] for name in ids]
-        return [f"{name} alone" if is_missing(group) else group for name, group in zip(ids, groups, strict=True)]
+        return [
+            f"{name} alone" if is_missing(group) else called[group] for name, group in zip(ids, groups, strict=True)
+        ]
 
     def _split(self, value: str, splits: Mapping[str, str]) -> str:
         names = names_of_splits(splits)

@@ -21,6 +21,8 @@ from torch import Tensor
 
 from orchestrator.amounts import counted
 from orchestrator.data.dataset import ArraySamples, Shape, Source
+from orchestrator.data.groups import in_one_spelling
+from orchestrator.data.table import is_missing
 from orchestrator.errors import DataError
 
 _FAILURES = (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, struct.error)
@@ -66,6 +68,11 @@ def open_medmnist_npz(path: Path) -> Source:
                 f"in {', '.join(str(label) for label in differing[:_MAX_NAMED])}. Labels count from 0, and every split "
                 "needs images of every class."
             )
+    called = in_one_spelling(group for samples in (train, val, test) for group in samples.groups or ())
+    train, val, test = (
+        replace(samples, groups=[called[group] for group in samples.groups]) if samples.groups is not None else samples
+        for samples in (train, val, test)
+    )
     grouped = any(samples.groups is not None for samples in (train, val, test))
     return Source(
         tuple(str(label) for label in range(num_classes)),
@@ -185,7 +192,7 @@ def _groups(path: Path, split: str, num_images: int) -> list[str] | None:
         )
     with _member(path, array) as file:
         groups = npy.read_array(file).reshape(-1).tolist()
-    return [f"{split}/{index} alone" if group == "" else str(group) for index, group in enumerate(groups)]
+    return [f"{split}/{index} alone" if is_missing(str(group)) else str(group) for index, group in enumerate(groups)]
 
 
 def _labels(path: Path, array: str, num_images: int) -> NDArray[np.int64]:

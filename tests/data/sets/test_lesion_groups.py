@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from lesion_sets import ISIC2018, write_ham10000, write_isic2018
+from small_sets import MISSING
 
 from orchestrator.data import NO_GROUPS, describe_groups, load_dataset, split_samples, torn_groups
 from orchestrator.data.dataset import Source
@@ -204,7 +205,7 @@ def test_a_table_that_cannot_be_read_is_not_passed_over(name: str, tmp_path: Pat
         open_isic2018(tmp_path)
 
 
-@pytest.mark.parametrize("missing", ["", "NA", "nan", " "])
+@pytest.mark.parametrize("missing", MISSING)
 def test_an_image_whose_lesion_is_not_known_is_alone(tmp_path: Path, missing: str) -> None:
     """And not one of a group of all such images."""
     write_isic2018(tmp_path)
@@ -217,6 +218,19 @@ def test_an_image_whose_lesion_is_not_known_is_alone(tmp_path: Path, missing: st
     assert len(set(groups)) == 7 * 12 // 2 + 2
     said = "lesion_id in HAM10000_metadata.csv (4 images without one: each alone)"
     assert describe_groups(source) == f"44 groups of 84 images, by {said}"
+
+
+def test_a_lesion_that_is_spelled_in_two_ways_is_one(tmp_path: Path) -> None:
+    write_isic2018(tmp_path)
+    before = open_isic2018(tmp_path)
+    table = tmp_path / "HAM10000_metadata.csv"
+    header, *rows = table.read_text().splitlines()
+    rows[1::2] = [row.replace("HAM_", "ham_") for row in rows[1::2]]
+    table.write_text("\n".join([header, *rows]))
+    mixed = open_isic2018(tmp_path)
+    assert (mixed.train.groups, mixed.test.groups) == (before.train.groups, before.test.groups)
+    (tmp_path / "lesions.csv").write_text("image,lesion_id\nISIC_0000000,ham_0000000\n")
+    assert describe_groups(open_isic2018(tmp_path)).endswith("by lesion_id in HAM10000_metadata.csv and lesions.csv")
 
 
 def test_two_tables_that_agree_are_both_heeded_and_two_that_differ_are_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_sets import write_medmnist
+from small_sets import MISSING, SPELLINGS, write_medmnist
 
 from orchestrator.data import describe_groups, load_dataset, open_dataset, split_samples, torn_groups
 from orchestrator.data.decode import decode_into
@@ -240,3 +240,21 @@ def test_groups_that_are_wrong_are_named(array: str, content: np.ndarray, words:
     path = write_medmnist(tmp_path / "mine.npz", **{array: content})
     with pytest.raises(DataError, match=words):
         open_medmnist_npz(path)
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_an_image_whose_group_is_not_known_is_alone(tmp_path: Path, missing: str) -> None:
+    write_medmnist(tmp_path / "mine.npz", train_groups=np.array([missing] * 4 + ["P1"] * 26))
+    groups = open_medmnist_npz(tmp_path / "mine.npz").train.groups
+    assert groups is not None
+    assert (len(set(groups)), set(groups[4:])) == (5, {"P1"})
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_a_group_that_is_spelled_in_two_ways_is_one_in_all_splits(tmp_path: Path, one: str, other: str) -> None:
+    train = np.array([one, other] + [f"t{number}" for number in range(28)])
+    test = np.array([other] + [f"x{number}" for number in range(11)])
+    write_medmnist(tmp_path / "mine.npz", train_groups=train, test_groups=test)
+    source = open_medmnist_npz(tmp_path / "mine.npz")
+    parts = split_samples(source, val_fraction=0.1, num_train=None)
+    assert list(torn_groups(parts)) == [min(one, other)]

@@ -9,9 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from small_sets import write_image_folder
+from small_sets import MISSING, SPELLINGS, write_image_folder
 
-from orchestrator.data import Dataset, Source, describe_splits, load_dataset, open_dataset, split_samples, torn_groups
+from orchestrator.data import (
+    Dataset,
+    Source,
+    describe_groups,
+    describe_splits,
+    load_dataset,
+    open_dataset,
+    split_samples,
+    torn_groups,
+)
 from orchestrator.errors import DataError
 
 LABELS = {"a": "mole", "b": "naevus", "c": "mole"}
@@ -218,6 +227,44 @@ def test_a_group_of_several_classes_stays_together(flat: Path) -> None:
     parts = split_samples(source, val_fraction=0.2, num_train=None)
     assert torn_groups(parts) == {}
     assert [len(indices) for _, indices in parts.values()] == [28, 4, 8]
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_an_image_whose_group_is_not_known_is_alone(flat: Path, missing: str) -> None:
+    rows = rows_of("file", "label", "patient")
+    rows[:4] = [f"{row.rpartition(',')[0]},{missing}" for row in rows[:4]]
+    write_table(flat, "file,label,patient", rows)
+    assert describe_groups(opened(flat, csv="labels.csv")).startswith("22 groups of 40 images")
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_a_group_that_is_spelled_in_two_ways_is_one(flat: Path, one: str, other: str) -> None:
+    rows = rows_of("file", "label", "patient")
+    rows[:4] = [f"{row.rpartition(',')[0]},{(one, other)[place % 2]}" for place, row in enumerate(rows[:4])]
+    write_table(flat, "file,label,patient", rows)
+    source = opened(flat, csv="labels.csv")
+    assert describe_groups(source).startswith("19 groups of 40 images")
+    assert torn_groups(split_samples(source, val_fraction=0.1, num_train=None)) == {}
+
+
+def test_groups_that_are_spelled_in_one_way_are_called_so(flat: Path) -> None:
+    """Splits follow from their names."""
+    write_table(flat, "file,label,patient", [f"{row}.0" for row in rows_of("file", "label", "patient")])
+    groups = opened(flat, csv="labels.csv").train.groups
+    assert groups is not None
+    assert all(group.startswith("P") and group.endswith(".0") for group in groups)
+
+
+@pytest.mark.parametrize("name", [name for name in MISSING if name.strip() not in ("", "nan")])
+def test_a_class_may_be_called_as_what_is_missing_elsewhere(flat: Path, name: str) -> None:
+    write_table(flat, "file,label", [row.replace("naevus", name) for row in rows_of("file", "label")])
+    assert set(opened(flat, csv="labels.csv").class_names) == {"mole", name}
+
+
+@pytest.mark.parametrize("name", ["", " ", "nan", "NaN"])
+def test_a_label_that_is_missing_is_no_class(flat: Path, name: str) -> None:
+    write_table(flat, "file,label", [row.replace("naevus", name) for row in rows_of("file", "label")])
+    refused(flat, "20 images without a label", csv="labels.csv")
 
 
 def test_columns_of_other_names_are_named(flat: Path) -> None:
