@@ -13,8 +13,9 @@ from torch import Tensor
 
 from orchestrator.amounts import counted, some
 from orchestrator.data.dataset import Samples, Shape, Source
+from orchestrator.data.folds import fold_numbers
 from orchestrator.data.image_files import FileSamples
-from orchestrator.data.splits import Indices, fold_numbers, split_hash, training_indices, validation_indices
+from orchestrator.data.splits import Indices, split_hash, training_indices, validation_indices
 
 Parts = Mapping[str, tuple[Samples, Indices]]
 """The samples of each split, and which of them belong to it."""

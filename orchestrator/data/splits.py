@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.amounts import counted
 from orchestrator.errors import DataError
 
 Indices = NDArray[np.int64]
@@ -119,57 +118,6 @@ def _grouped_part(
             chosen.append(smallest)
             taken += counts[smallest]
     return np.sort(np.array([index for group in chosen for index in members[group]], dtype=np.int64))
-
-
-def fold_numbers(
-    ids: Sequence[str], labels: Indices, groups: Sequence[str] | None, class_names: Sequence[str], *, folds: int
-) -> Indices:
-    """The fold of each sample: stratified, and no group is torn apart.
-
-    The largest groups are dealt first, among equals in the order of their hashes, each to the fold that has least of
-    its classes so far.
-
-    Args:
-        ids: The samples' ids.
-        labels: int64 [n].
-        groups: The group of each sample; None: each is a group of its own.
-        class_names: In the order of the labels.
-        folds: How many, at least 2.
-
-    Returns:
-        int64 [n] in [0, folds); every fold has every class.
-
-    Raises:
-        DataError: A class has fewer groups than there are folds.
-    """
-    sizes = np.bincount(labels, minlength=len(class_names))
-    members, counts = _groups(labels, ids if groups is None else groups, len(class_names))
-    keys = {group: hashlib.sha256(f"folds/{group}".encode()).digest() for group in members}
-    fold_of = np.zeros(len(labels), dtype=np.int64)
-    held = np.zeros((folds, len(class_names)), dtype=np.int64)
-    for group in sorted(members, key=lambda group: (-len(members[group]), keys[group])):
-        own = np.flatnonzero(counts[group]).tolist()
-
-        def load(fold: int, own: list[int] = own, group: str = group) -> tuple[float, int]:
-            of_classes = sum(
-                int(held[fold, label]) * int(counts[group][label]) / int(sizes[label]) ** 2 for label in own
-            )
-            return of_classes, int(held[fold].sum())
-
-        fold = min(range(folds), key=load)
-        held[fold] += counts[group]
-        fold_of[members[group]] = fold
-    if held.min() == 0:
-        label = int(held.min(axis=0).argmin())
-        num_groups = sum(bool(of_group[label]) for of_group in counts.values())
-        things = (
-            counted(num_groups, "image") if groups is None else f"{counted(num_groups, 'group')} of images together"
-        )
-        raise DataError(
-            f"class {class_names[label]!r} has {things}: not every one of {folds} folds gets one.",
-            remedy="Lower dataset.folds, or add images.",
-        )
-    return fold_of
 
 
 def _groups(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +14,10 @@ from lesion_sets import write_isic2017
 from numpy.typing import NDArray
 
 from orchestrator.data import load_dataset, open_dataset
+from orchestrator.data.folds import _dealt, fold_numbers
 from orchestrator.data.loading import channel_statistics
 from orchestrator.data.partition import PooledSamples
-from orchestrator.data.splits import fold_numbers, group_holdout, split_hash, stratified_counts, stratified_part
+from orchestrator.data.splits import group_holdout, split_hash, stratified_counts, stratified_part
 from orchestrator.errors import DataError
 
 
@@ -126,6 +129,36 @@ def test_folds_deal_every_image_once_with_every_class_and_whole_groups(
     assert len(set(zip(groups, numbers.tolist(), strict=True))) == len(set(groups))
     for fold in range(folds):
         assert set(np.array(labels)[numbers == fold].tolist()) == set(range(num_classes))
+
+
+def drawn_set(seed: int) -> tuple[list[str], NDArray[np.int64], list[str] | None, list[str], int]:
+    """Ids, labels of unlike frequency, groups of unlike size or none, classes, and a number of folds."""
+    draw = random.Random(seed)
+    num_classes, num_groups = draw.randint(2, 12), draw.choice([0, 60, 300])
+    folds, num = draw.randint(2, 7), draw.randint(800, 1600)
+    labels = [min(int(draw.expovariate(0.5)), num_classes - 1) for _ in range(num)]
+    labels[: 7 * num_classes] = [*range(num_classes)] * 7
+    own_class = draw.random() < 0.5
+    groups = [f"p{int(draw.random() ** 2 * num_groups)}" + (f"c{label}" if own_class else "") for label in labels]
+    ids = [f"{draw.random()}.png" for _ in range(num)]
+    return ids, np.array(labels), groups if num_groups else None, [str(n) for n in range(num_classes)], folds
+
+
+def test_folds_never_change() -> None:
+    # Results of different versions can be compared only as long as this holds: do not adapt it.
+    digest = hashlib.sha256()
+    for seed in range(30):
+        ids, labels, groups, names, folds = drawn_set(seed)
+        digest.update(fold_numbers(ids, labels, groups, names, folds=folds).astype("<i8").tobytes())
+    assert digest.hexdigest() == "4dc373c8cbf6a3d1efa425b973ab637c7dd319755e0b95da03c9a99c9ba7c9d3"
+
+
+def test_folds_are_dealt_once_for_all_of_them() -> None:
+    ids, labels = [f"once {index}" for index in range(40)], np.arange(40) % 2
+    before = _dealt.cache_info().misses
+    numbers = [fold_numbers([*ids], labels.copy(), None, "ab", folds=4) for _ in range(4)]
+    assert all((found == numbers[0]).all() for found in numbers)
+    assert _dealt.cache_info().misses == before + 1
 
 
 def test_folds_of_single_images_differ_by_one_in_every_class() -> None:
