@@ -204,16 +204,21 @@ def listing(root: Path) -> list[tuple[str, int, int]]:
     if root.is_file():
         about = root.stat()
         return [(root.name, about.st_size, about.st_mtime_ns)]
-    return sorted(_files_below(root, ""))
+    return sorted(_files_below(root))
 
 
-def _files_below(folder: Path, prefix: str) -> Iterator[tuple[str, int, int]]:
+def _files_below(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[tuple[str, int, int]]:
+    real = os.path.realpath(folder)
+    if real in above:
+        return  # a link makes a circle: all of it is listed already
     with os.scandir(folder) as found:
         for entry in found:
             if is_litter(entry.name):
                 continue
+            if entry.is_symlink() and not os.path.exists(entry.path):
+                continue  # also one that leads to itself, which cannot be asked what it is
             if entry.is_dir():
-                yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
+                yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
             elif entry.is_file():
                 about = entry.stat()
                 yield f"{prefix}{entry.name}", about.st_size, about.st_mtime_ns

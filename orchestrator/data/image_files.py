@@ -26,8 +26,8 @@ IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif"
 # Of an image that is longer than this, the centre alone is resized.
 MAX_ASPECT = 16
 CANNOT_BE_USED = "images cannot be used"
-# Beside hidden files, which begin with a dot: what Windows leaves in folders of images.
-_LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
+# Beside hidden files, which begin with a dot: what Windows, a Mac's archives and Synology leave in folders of images.
+_LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
 _FAILURES = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """What Pillow raises for a file that is missing, not an image, or damaged."""
 

@@ -96,11 +96,20 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
             reader = csv.reader(file, delimiter=_delimiter(header))
             file.seek(0)
             rows = [(reader.line_num, row) for row in reader if any(value.strip() for value in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+    except OSError as error:
         raise DataError(
-            f"{path} cannot be read: {reason}. It comes with the images; put it there; docs/data-sets.md shows the "
-            "layout."
+            f"{path} cannot be read: {error.strerror}. It comes with the images; put it there; docs/data-sets.md shows "
+            "the layout."
+        ) from error
+    except UnicodeDecodeError as error:
+        encoding = "UTF-16" if error.object.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "CP1252"
+        raise DataError(
+            f"{path} cannot be read: it is not in UTF-8, but e.g. in {encoding}.",
+            remedy=f"Save it as UTF-8, e.g. by iconv -f {encoding} -t UTF-8 {path.name} > new.csv.",
+        ) from error
+    except csv.Error as error:
+        raise DataError(
+            f"{path} cannot be read: {error}.", remedy="Download it again; mend it if it is your own."
         ) from error
     if not rows:
         raise DataError(f"{path} is empty. Download it again.")

@@ -6,7 +6,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def list_classes(root: Path, split: str, *, remedy: str, besides: Sequence[str] 
         root: The data set's folder.
         split: The folder in it that holds the classes; empty: `root` itself.
         remedy: What is said to do if a folder cannot be listed.
-        besides: What may lie in `root` beside the classes.
+        besides: Files that may lie in `root` beside the classes, or in a folder of their own.
 
     Raises:
         DataError: Something else lies there; names all of it.
@@ -43,7 +43,7 @@ def list_classes(root: Path, split: str, *, remedy: str, besides: Sequence[str] 
     errors: list[DataError] = []
     files_of_class: dict[str, list[str]] = {}
     for folder in visible(root / split, remedy=remedy):
-        if split == "" and folder.name in besides:
+        if split == "" and _is_beside(folder, besides):
             continue
         try:
             files_of_class[folder.name] = _list_class(folder, split, remedy=remedy)
@@ -59,9 +59,20 @@ def list_classes(root: Path, split: str, *, remedy: str, besides: Sequence[str] 
     return files_of_class
 
 
+def _is_beside(entry: os.DirEntry[str], besides: Sequence[str]) -> bool:
+    """Return whether this is one of `besides`, or a folder without images that holds one."""
+    if entry.name not in {PurePosixPath(path).parts[0] for path in besides}:
+        return False
+    return not os.path.isdir(entry.path) or not any(map(_is_image, os.listdir(entry.path)))
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_ENDINGS)
+
+
 def _list_class(folder: os.DirEntry[str], split: str, *, remedy: str) -> list[str]:
+    refuse_dangling(folder.path)
     if not folder.is_dir():
-        refuse_dangling(folder.path)
         raise DataError(
             f"{folder.path} lies among the class folders{f' of {split}' if split else ''}.",
             remedy=f"Write csv: {folder.name} below image_folder if it says labels or groups; else move it away."
@@ -88,7 +99,7 @@ def _problems(entry: os.DirEntry[str]) -> Iterator[DataError]:
             f"{entry.path} is a folder where an image file is expected: ROOT/[{{train,test,val}}/]CLASS/FILE.",
             remedy=f"Move its images up into {os.path.dirname(entry.path)}, or move it away.",
         )
-    elif not entry.is_file() or not entry.name.lower().endswith(IMAGE_ENDINGS):
+    elif not entry.is_file() or not _is_image(entry.name):
         yield DataError(f"{entry.path} is not an image file ({', '.join(IMAGE_ENDINGS)}).", remedy="Move it away.")
 
 

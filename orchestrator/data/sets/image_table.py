@@ -13,7 +13,7 @@ import numpy as np
 
 from orchestrator.amounts import counted, some
 from orchestrator.data.groups import in_one_spelling
-from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, visible
+from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, refuse_dangling, visible
 from orchestrator.data.sets.class_folders import ACCENTS, look_alike
 from orchestrator.data.sets.split_folders import SPLITS, names_of_splits
 from orchestrator.data.table import Table, is_missing, is_no_label, plain_name, read_table
@@ -73,7 +73,7 @@ class ImageTable:
                 f"{table.path} has neither labels nor groups: its columns are {', '.join(table.columns)}.",
                 remedy="Write columns: {label: COLUMN} or {group: COLUMN} below image_folder.",
             )
-        return cls(root, table, known, _Files(_images_below(root, "")))
+        return cls(root, table, known, _Files(_images_below(root)))
 
     @property
     def path(self) -> Path:
@@ -240,11 +240,23 @@ def _steps(name: str) -> list[str]:
     return [step for step in (stem if ending in IMAGE_ENDINGS else plain).split("/") if step not in ("", ".")]
 
 
-def _images_below(folder: Path, prefix: str) -> list[str]:
+def _images_below(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> list[str]:
+    """Return the images below a folder; `above` are the real paths of the folders that it was reached through.
+
+    Raises:
+        DataError: A folder cannot be listed, or a symbolic link leads nowhere or to a folder above it.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        raise DataError(
+            f"{folder} leads back to {real}, which it lies in: a symbolic link makes a circle.", remedy="Remove it."
+        )
     names = []
     for entry in visible(folder, remedy="Images of your own lie in dataset.folder below data_dir."):
+        if entry.is_symlink():
+            refuse_dangling(entry.path)
         if entry.is_dir():
-            names += _images_below(Path(entry.path), f"{prefix}{entry.name}/")
+            names += _images_below(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
         elif entry.name.lower().endswith(IMAGE_ENDINGS):
             names.append(f"{prefix}{entry.name}")
     return names

@@ -25,7 +25,7 @@ from orchestrator.data.sets.lesion_images import (
     one_hot_labels,
     with_lesions,
 )
-from orchestrator.data.table import read_rows, tables_with
+from orchestrator.data.table import TABLE_ENDINGS, read_rows, read_table, tables_with
 from orchestrator.errors import DataError
 
 ISIC2016_CLASSES = ("benign", "malignant")
@@ -165,6 +165,7 @@ def open_ham10000(root: Path) -> Source:
     # Dataverse has a table of the official test images, too, which are not read here.
     tables = [table for table in tables if table.path.stem.lower().startswith("ham10000")] or tables
     if not tables:
+        _refuse_incomplete(root)
         raise DataError(
             f"{root / 'HAM10000_metadata.csv'} is missing: the table of HAM10000 with the columns lesion_id, image_id "
             f"and dx. It comes with the images; put it there, with any ending of a table; {LAYOUT}."
@@ -185,6 +186,20 @@ def open_ham10000(root: Path) -> Source:
     return with_lesions(
         [table], HAM10000_CLASSES, train=labelled_images(root, folders, labels, HAM10000_CLASSES, table.path)
     )
+
+
+def _refuse_incomplete(root: Path) -> None:
+    """Raise DataError if the table of HAM10000 is there and lacks a column, by which it would have been found."""
+    for path in sorted(root.iterdir()) if root.is_dir() else []:
+        if path.stem.lower() == "ham10000_metadata" and path.suffix.lower() in TABLE_ENDINGS and path.is_file():
+            table = read_table(path)
+            lacking = [column for column in (LESION, "dx") if not table.has(column)]
+            raise DataError(
+                f"{path} has no column {' and no column '.join(map(repr, lacking))}: its columns are "
+                f"{', '.join(map(repr, table.columns))}.",
+                remedy="Its first line names the columns lesion_id, image_id and dx, between commas, semicolons or "
+                "tabs: download it again, or mend it.",
+            )
 
 
 def _ham10000_folders(root: Path) -> list[str]:

@@ -69,7 +69,7 @@ def unread(root: Path, folders: Mapping[str, str], csv: str | None) -> list[str]
     return [
         path
         for path, entry in _around(root, folders)
-        if not _leads_to(path, read) and (entry.is_dir() or is_table(entry.name))
+        if not _leads_to(path, read) and (os.path.isdir(entry.path) or is_table(entry.name))
     ]
 
 

@@ -153,7 +153,8 @@ def test_the_centre_is_cut_out(root: Path) -> None:
 
 def test_hidden_files_and_folders_are_passed_over(root: Path) -> None:
     before = load(root).split_hash
-    (root / "train" / ".ipynb_checkpoints").mkdir()
+    for name in (".ipynb_checkpoints", "__MACOSX", "@eaDir"):
+        (root / "train" / name / "ant").mkdir(parents=True)
     (root / "train" / "ant" / ".DS_Store").write_bytes(b"x")
     assert load(root).split_hash == before
 

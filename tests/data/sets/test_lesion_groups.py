@@ -371,8 +371,18 @@ def test_what_is_wrong_with_ham10000_is_said(tmp_path: Path) -> None:
     table.write_text(right.replace(",df", ",wart", 1))
     with pytest.raises(DataError, match=r"ISIC_0000060 has the diagnosis 'wart'; known are mel, nv,"):
         open_ham10000(tmp_path)
-    table.write_text(right.replace("lesion_id,", "lesion,", 1))
-    with pytest.raises(DataError, match=r"HAM10000_metadata\.csv is missing|no column 'lesion_id'"):
+    for content, words in {
+        right.replace("lesion_id,", "lesion,", 1): "no column 'lesion_id': its columns are 'lesion',",
+        right.replace("lesion_id,", "LesionID,", 1): "no column 'lesion_id': its columns are 'LesionID',",
+        right.replace(",dx", ",diagnosis", 1): "no column 'dx': its columns are 'lesion_id', 'image_id', 'diagnosis'",
+        right.replace(",", "|"): r"no column 'lesion_id' and no column 'dx': its columns are 'lesion_id\|",
+        f"# downloaded\n{right}": r"no column 'lesion_id' and no column 'dx': its columns are '# downloaded'",
+    }.items():
+        table.write_text(content)
+        with pytest.raises(DataError, match=rf"HAM10000_metadata\.csv has {words}.*\n.*Its first line names"):
+            open_ham10000(tmp_path)
+    table.unlink()
+    with pytest.raises(DataError, match=r"HAM10000_metadata\.csv is missing"):
         open_ham10000(tmp_path)
     table.write_text(right)
     first = tmp_path / "HAM10000_images_part_1" / "ISIC_0000000.jpg"

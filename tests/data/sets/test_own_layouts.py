@@ -361,6 +361,55 @@ def test_a_table_of_groups_alone_groups_the_class_folders(root: Path) -> None:
     refused(root, r"covers .* images; it lacks bee/018\.png, bee/019\.png", csv="labels.csv")
 
 
+@pytest.mark.parametrize("name", ["groups.csv", "tables/groups.csv", "tables/v1/groups.csv"])
+def test_a_table_of_groups_may_lie_in_a_folder_beside_the_classes(root: Path, name: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    files = [f"{name}/{number:03}.png" for name in ("ant", "bee") for number in range(20)]
+    write_table(root, "file,patient", [f"{file},P{number // 2}" for number, file in enumerate(files)], name=name)
+    source = opened(root, csv=name)
+    assert source.class_names == ("ant", "bee")
+    assert describe_groups(source).startswith("20 groups of 40 images")
+
+
+def test_a_class_is_not_passed_over_for_a_table_in_it(root: Path) -> None:
+    write_table(root, "file,patient", ["ant/000.png,P1"], name="ant/groups.csv")
+    refused(root, r"ant/groups\.csv is not an image file", csv="ant/groups.csv")
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("latin-1", "CP1252"), ("utf-16", "UTF-16")])
+def test_a_table_of_another_encoding_is_refused_with_how_it_is_saved(flat: Path, encoding: str, name: str) -> None:
+    rows = [row.replace("mole", "m\u00f6le") for row in rows_of("file", "label")]
+    write_table(flat, "file,label", rows, encoding=encoding)
+    refused(
+        flat, f"not in UTF-8, but e.g. in {name}\\.\n.*Save it as UTF-8, e.g. by iconv -f {name} ", csv="labels.csv"
+    )
+
+
+@pytest.mark.parametrize(
+    ("links", "words"),
+    [
+        ({"images/again": "."}, "flat/images/again leads back to .*flat/images, which it lies in"),
+        ({"images/up": "../.."}, "leads back to .*flat, which it lies in|leads back to .*images"),
+        ({"a/x": "../b", "b/y": "../a"}, "leads back to"),
+        ({"itself": "itself"}, "itself is a symbolic link to itself"),
+    ],
+)
+def test_links_that_make_a_circle_are_named(flat: Path, links: dict[str, str], words: str) -> None:
+    write_table(flat, "file,label", rows_of("file", "label"))
+    for link, target in links.items():
+        (flat / link).parent.mkdir(exist_ok=True)
+        (flat / link).symlink_to(target)
+    refused(flat, words, csv="labels.csv")
+
+
+@pytest.mark.parametrize("target", ["..", "itself"])
+def test_links_that_make_a_circle_where_nothing_is_read_do_no_harm(tmp_path: Path, target: str) -> None:
+    root = write_image_folder(tmp_path / "mine")
+    (root / "masks").mkdir()
+    (root / "masks" / "itself").symlink_to(target)
+    assert len(loaded(root).images) == 40
+
+
 def test_classes_that_are_numbers_are_in_the_order_of_numbers(flat: Path) -> None:
     write_table(flat, "file,label", [f"IMG_{number:02}.png,{number % 11}" for number in range(33)])
     assert opened(flat, csv="labels.csv").class_names == tuple(map(str, range(11)))
