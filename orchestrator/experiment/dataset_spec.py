@@ -3,107 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from augment import ColorJitter, RandomResizedCrop, TrainTransform
-from orchestrator.data import DATASETS, plain_name
-from orchestrator.experiment.field_types import TEXT_PATTERN, Bool, Count, Frozen, Integer, Real, Text, call_of, refuse
+from orchestrator.data import DATASETS
+from orchestrator.experiment.field_types import Bool, Count, Frozen, Integer, Real, Text, call_of, refuse
+from orchestrator.experiment.layout_spec import ColumnNames, PathInside, SplitNames
+from orchestrator.experiment.transform_spec import ColorJitterSpec, ResizedCropSpec
 
 VAL_FRACTION = 0.1
 # More are of no use, and the list of cells would be long.
 MAX_FOLDS = 1000
 # The field of what an experiment file calls ``name``: that of the field is the data set's in the registry.
 SHOWN_AS = "shown_as"
+# In pixels: photographs of skin have up to 6,000.
+_LARGEST = 8192
+_Side = Annotated[int, Field(strict=True, ge=1, le=_LARGEST)]
 
 
 def written(field: str) -> str:
     """Return what an experiment file calls a field of `DatasetSpec`."""
     return "name" if field == SHOWN_AS else field
-
-
-def _inside(folder: str) -> str:
-    path = PurePosixPath(folder)
-    # A link below data_dir may lead anywhere: whoever can put one there can also put images there.
-    if path.is_absolute() or ".." in path.parts or folder.startswith("~"):
-        raise refuse("a path below data_dir, relative and without .. or ~", "Move the images or set data_dir.")
-    return str(path)
-
-
-# The same for editors, as a JSON schema says it.
-_INSIDE_PATTERN = r"^(?![/~])(?!(?:[\s\S]*/)?\.\.(?:/|$))" + TEXT_PATTERN.removeprefix("^")
-_PathInside = Annotated[Text, Field(json_schema_extra={"pattern": _INSIDE_PATTERN}), AfterValidator(_inside)]
-
-_Range = tuple[Real, Real]
-# In pixels: photographs of skin have up to 6,000.
-_LARGEST = 8192
-_Side = Annotated[int, Field(strict=True, ge=1, le=_LARGEST)]
-_Strength = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False, description="a finite number, at least 0")]
-
-
-class ResizedCropSpec(Frozen):
-    """What `augment.RandomResizedCrop` takes."""
-
-    scale: _Range = Field(
-        title="share of the area that a crop has",
-        default=(0.08, 1.0),
-        description="two shares of the area, above 0, at most 1, the smaller first",
-    )
-    ratio: _Range = Field(
-        title="width to height of a crop",
-        default=(3 / 4, 4 / 3),
-        description="two ratios of width to height, above 0, the smaller first",
-    )
-
-    @field_validator("scale", "ratio")
-    @classmethod
-    def _possible(cls, value: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
-        RandomResizedCrop(**{str(info.field_name): value})
-        return value
-
-
-class ColorJitterSpec(Frozen):
-    """What `augment.ColorJitter` takes."""
-
-    brightness: _Strength = Field(default=0.0, title="strength of the change of brightness")
-    contrast: _Strength = Field(default=0.0, title="strength of the change of contrast")
-    saturation: _Strength = Field(default=0.0, title="strength of the change of saturation")
-    hue: Real = Field(
-        title="largest shift of the hue, in turns of the colour circle",
-        default=0.0,
-        ge=0,
-        le=0.5,
-        description="a number from 0 to 0.5",
-    )
-
-
-class SplitNames(Frozen):
-    """What the splits of images of your own are called: their folders, or what a table says."""
-
-    train: _PathInside | None = Field(title="training", default=None, description="a name")
-    val: _PathInside | None = Field(title="validation", default=None, description="a name")
-    test: _PathInside | None = Field(title="test", default=None, description="a name")
-
-    @field_validator("val", "test")
-    @classmethod
-    def _no_other_splits(cls, name: str | None, info: ValidationInfo) -> str | None:
-        # What is not named: train is there all the same, another whose usual name is taken is not.
-        others = {"train": "train"} | {split: said for split, said in info.data.items() if said is not None}
-        for split, other in others.items():
-            if name is not None and plain_name(name) == plain_name(other):
-                raise refuse(f"another name than that of {split}, {other}", "One folder cannot be two splits.")
-        return name
-
-
-class ColumnNames(Frozen):
-    """What the columns of a table of images of your own are called."""
-
-    image: Text | None = Field(title="the file", default=None, description="the name of a column")
-    label: Text | None = Field(title="the class", default=None, description="the name of a column")
-    split: Text | None = Field(title="the split, see splits", default=None, description="the name of a column")
-    group: Text | None = Field(title="what belongs together", default=None, description="the name of a column")
 
 
 class DatasetSpec(Frozen):
@@ -118,13 +40,13 @@ class DatasetSpec(Frozen):
     """
 
     name: str = Field(title="which one", description="the name of a data set")
-    folder: _PathInside | None = Field(
+    folder: PathInside | None = Field(
         title="where images of your own lie",
         default=None,
         validate_default=True,
         description="a path below data_dir, for image_folder only",
     )
-    file: _PathInside | None = Field(
+    file: PathInside | None = Field(
         title="where a file of MedMNIST's format lies",
         default=None,
         validate_default=True,
@@ -133,7 +55,7 @@ class DatasetSpec(Frozen):
     shown_as: Text | None = Field(
         title="its name in tables, in place of all options", default=None, description="a name of your choice"
     )
-    csv: _PathInside | None = Field(
+    csv: PathInside | None = Field(
         title="a table below folder: a column for images, and their labels, splits and groups",
         default=None,
         description="a path below folder, for image_folder only",

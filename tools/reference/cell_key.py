@@ -9,14 +9,10 @@ from pydantic import BaseModel
 
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.cells import expand
-from orchestrator.experiment.dataset_spec import (
-    ColorJitterSpec,
-    ColumnNames,
-    DatasetSpec,
-    ResizedCropSpec,
-    SplitNames,
-)
+from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.layout_spec import ColumnNames, SplitNames
 from orchestrator.experiment.settings import CacheSettings, Experiment, TrainSettings
+from orchestrator.experiment.transform_spec import ColorJitterSpec, ResizedCropSpec
 
 # Nothing in it is without effect: milestones count, and padding, crop and jitter are there.
 BASE = Experiment(
