@@ -105,6 +105,7 @@ def test_mlflow_that_nobody_answers(call: Call, good: Path) -> None:
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow  # it waits as long as a user does
 def test_mlflow_server_that_never_responds(call: Call, good: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

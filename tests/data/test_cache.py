@@ -237,6 +237,7 @@ def build(root: Path, kept: Cache, mark: Path) -> None:
     kept.decoded(Images("image_folder", root, None), open_source=found)
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_builds(root: Path, kept: Cache, tmp_path: Path) -> None:
     mark = tmp_path / "builds"
     context = multiprocessing.get_context("spawn")

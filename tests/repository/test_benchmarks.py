@@ -25,6 +25,7 @@ def run(environment: dict[str, str], *command: str | Path) -> subprocess.Complet
     )
 
 
+@pytest.mark.slow
 def test_the_kernels_compile_for_a_gpu_and_spill_nothing(environment: dict[str, str], tmp_path: Path) -> None:
     """The interpreter accepts more than the compiler does."""
     pytest.importorskip("triton", reason="Triton has no wheel for this platform")

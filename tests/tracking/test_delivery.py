@@ -264,8 +264,12 @@ def test_an_interrupted_delivery_ends_with_what_is_being_written(tmp_path: Path)
         time.sleep(0.3)
         tracker.takes.release(3)
 
-    with ThreadPoolExecutor() as pool, pytest.raises(KeyboardInterrupt), delivery:
-        pool.submit(interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where a shell has it ignored
+    try:
+        with ThreadPoolExecutor() as pool, pytest.raises(KeyboardInterrupt), delivery:
+            pool.submit(interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert [kind for kind, _ in tracker.written] == ["opened", "started", "finish"]
     assert list(delivery.undelivered) == [cell.key for cell in cells[1:]]
 
