@@ -224,10 +224,9 @@ class Resources(Frozen):
         return backend
 
 
-# For editors, as a JSON schema says it: a SQLite file with an absolute path, and no password.
-_URI_PATTERN = (
-    r"^(?:sqlite:////|(?![Ss][Qq][Ll][Ii][Tt][Ee][+:]))(?!.*//[^/@\s]*:[^/@\s]+@)" + TEXT_PATTERN.removeprefix("^")
-)
+# For editors, as a JSON schema says it: no password, and of a store a SQLite file with an absolute path.
+_ADDRESS_PATTERN = r"^(?!.*//[^/@\s]*:[^/@\s]+@)" + TEXT_PATTERN.removeprefix("^")
+_URI_PATTERN = r"^(?:sqlite:////|(?![Ss][Qq][Ll][Ii][Tt][Ee][+:]))" + _ADDRESS_PATTERN.removeprefix("^")
 
 
 class Tracking(Frozen):
@@ -244,7 +243,7 @@ class Tracking(Frozen):
         max_length=500,
         description="a name of at most 500 characters, or null for that of the experiment",
     )
-    artifacts: Text | None = Field(
+    artifacts: Annotated[Text, Field(json_schema_extra={"pattern": _ADDRESS_PATTERN})] | None = Field(
         title="where a new MLflow experiment keeps its files; one that there is keeps its place",
         default=None,
         description="the path of a folder or an address without a password, e.g. s3://BUCKET/FOLDER; null leaves it to "
