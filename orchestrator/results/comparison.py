@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from orchestrator.experiment import Cell, Replicate
 from orchestrator.records import CellRun
+from orchestrator.results.contrasts import Contrast, contrast, mean_and_std
 from orchestrator.results.metric import Metric, classes_tracked, resolve_metric
-from orchestrator.results.statistics import Contrast, contrast, mean_and_std
 
 BASELINE = "erm"
 

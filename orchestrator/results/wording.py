@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from orchestrator.amounts import counted
 from orchestrator.results.comparison import Column, Comparison, Entry
+from orchestrator.results.contrasts import Contrast
 from orchestrator.results.metric import Metric
-from orchestrator.results.statistics import Contrast
 
 DELIVERS = "zetasweep run delivers them, without training"
 MIXED_DATA = (

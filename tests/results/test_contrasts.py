@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from orchestrator.experiment import Replicate
-from orchestrator.results.statistics import contrast, interval_of, mean_and_std, t_interval
+from orchestrator.results.contrasts import contrast, interval_of, mean_and_std, t_interval
 
 
 def by_seed(*values: float) -> dict[Replicate, float]:

@@ -1,0 +1,257 @@
+"""What may be said of the rows of a table over seeds: which differ from the baseline, and which may be the best.
+
+Each statement of a table is right at once with all others in at least 1 - alpha of all tables, also where the rows
+differ in their spread, and where cells are missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from orchestrator.results.statistics import power
+from orchestrator.results.statistics.dunnett import constants, probability
+from orchestrator.results.statistics.fit import Fit, Floats, fit
+from orchestrator.results.statistics.power import LEAST_DF
+
+ALPHA = 0.05
+# Values that differ by less are the same but for rounding: one image of a million is more.
+RESOLUTION = 1e-6
+# With fewer degrees of freedom what is said is rough.
+ROUGH_DF = 4
+Verdict = Literal["better", "worse", "not told apart", "equal within margin", "too few seeds"]
+
+
+@dataclass(frozen=True)
+class RowVerdict:
+    """A row against the baseline.
+
+    Attributes:
+        difference: What its mean is above the baseline's, in the metric's unit, seeds that one lacks allowed for; NaN
+            if no seeds connect them.
+        low: Of the interval that holds together with those of all other rows; NaN where there is none.
+        high: The other end.
+        p: Adjusted for all rows: the least alpha at which the interval would leave 0 out; NaN without an interval.
+        verdict: What may be said.
+        is_rough: The interval is there but leans on very few degrees of freedom.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    verdict: Verdict
+    is_rough: bool = False
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What may be said of a table.
+
+    Attributes:
+        rows: Each row with a value but the baseline, in the table's order; empty without a baseline.
+        means: Of each row with a value, over all seeds of the table.
+        may_be_best: The rows that are not shown to be worse than some other.
+        detectable: The difference from the baseline that this table tells apart four times out of five; None if it
+            tells nothing apart.
+        df: Degrees of freedom of the table.
+        variance: Of a value within a row, over all rows, as often too low as too high; NaN without degrees of freedom.
+        alpha: The error rate.
+        image_variance: What the test images add to the variance of a difference, of the pair in the middle; 0 where it
+            is about these images.
+    """
+
+    rows: Mapping[str, RowVerdict]
+    means: Mapping[str, float]
+    may_be_best: tuple[str, ...]
+    detectable: float | None
+    df: int
+    variance: float
+    alpha: float
+    image_variance: float = 0.0
+
+    def seeds_needed(self, difference: float) -> int | None:
+        """Return how many seeds each row needs for such a difference to be told apart four times out of five.
+
+        Returns:
+            None if this table says nothing of the spread, or a thousand would not do, e.g. for want of test images.
+        """
+        if self.df < LEAST_DF or len(self.means) < 2:
+            return None
+        return power.seeds_needed(
+            difference,
+            variance=self.variance,
+            num_rows=len(self.means),
+            alpha=self.alpha,
+            image_variance=self.image_variance,
+        )
+
+
+def analyse(
+    values: Mapping[str, Mapping[int, float]],
+    *,
+    baseline: str | None,
+    higher_is_better: bool,
+    margin: float | None = None,
+    image_variance: Mapping[tuple[str, str], float] | None = None,
+    alpha: float = ALPHA,
+    resolution: float = RESOLUTION,
+) -> Analysis:
+    """Return what may be said of a table, by the procedure of Dunnett and Hsu with a variance for each row.
+
+    Args:
+        values: A metric by row and seed; seeds may be missing, and what is not finite counts as missing.
+        baseline: The row that the others are compared with; None for none.
+        higher_is_better: Of the metric.
+        margin: Rows that differ by less than that are as good as equal; None if nobody has said so.
+        image_variance: What the test images add to the variance of the difference of two rows, for statements about
+            new images like these; of a pair that is not there nothing. None: about these images.
+        alpha: The probability that any of the statements is false.
+        resolution: The least step between two values, e.g. 1 / the number of images.
+
+    Raises:
+        ValueError: `baseline` is no row, `margin` is negative, or `alpha` is not between 0 and 1.
+    """
+    if baseline is not None and baseline not in values:
+        raise ValueError(f"baseline {baseline!r} is no row of {sorted(values)}")
+    if margin is not None and not margin >= 0:
+        raise ValueError(f"margin = {margin}: it is at least 0")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha = {alpha}: it is between 0 and 1")
+    labels, table = _table(values)
+    fitted = fit(table, resolution=resolution) if table.size else None
+    if fitted is None or len(labels) < 2:
+        return _without_spread(labels, table, baseline, alpha)
+    differences, variances, df = fitted.differences()
+    of_images = _of_images(labels, image_variance)
+    variances = variances + of_images
+    pairs = _Pairs(differences, np.sqrt(variances), df, fitted.parts[:, None] == fitted.parts[None, :])
+    sign = -1.0 if higher_is_better else 1.0
+    verdicts: dict[str, RowVerdict] = {}
+    seen: float | None = None
+    if baseline in labels:
+        place = labels.index(baseline)
+        others = [row for row in range(len(labels)) if row != place]
+        of_rows = _against(pairs, others, place, fitted.df, sign=sign, margin=margin, alpha=alpha)
+        verdicts = {labels[row]: verdict for row, verdict in zip(others, of_rows, strict=True)}
+        seen = _detectable(fitted, of_images, others, place, alpha)
+    kept = _not_worse(pairs, sign=sign, alpha=alpha) if fitted.df >= LEAST_DF else range(len(labels))
+    return Analysis(
+        rows=verdicts,
+        means=dict(zip(labels, fitted.means.tolist(), strict=True)),
+        may_be_best=tuple(labels[row] for row in kept),
+        detectable=seen,
+        df=fitted.df,
+        variance=power.usual_variance(fitted.pooled, fitted.df),
+        alpha=alpha,
+        image_variance=float(np.median(of_images[~np.eye(len(labels), dtype=bool)])),
+    )
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """What is known of each pair of rows, [rows, rows]: the first minus the second.
+
+    Attributes:
+        differences: Of their means.
+        errors: Standard errors of the differences.
+        df: Of the errors.
+        known: Whether seeds connect them.
+    """
+
+    differences: Floats
+    errors: Floats
+    df: Floats
+    known: np.ndarray[tuple[int, int], np.dtype[np.bool_]]
+
+
+def _table(values: Mapping[str, Mapping[int, float]]) -> tuple[list[str], Floats]:
+    """Return the rows that have a value, and the table [rows, seeds] of those and of the seeds that have one."""
+    finite = {row: {seed: v for seed, v in of_row.items() if math.isfinite(v)} for row, of_row in values.items()}
+    labels = [row for row, of_row in finite.items() if of_row]
+    seeds = sorted({seed for of_row in finite.values() for seed in of_row})
+    table = np.array([[finite[row].get(seed, math.nan) for seed in seeds] for row in labels], dtype=float)
+    return labels, table.reshape(len(labels), len(seeds))
+
+
+def _without_spread(labels: list[str], table: Floats, baseline: str | None, alpha: float) -> Analysis:
+    """Return what may be said of a table that has no degrees of freedom: the means, and nothing of the rest."""
+    means = dict(zip(labels, np.nanmean(table, axis=1).tolist(), strict=True)) if labels else {}
+    verdicts = {
+        row: RowVerdict(mean - means[baseline], math.nan, math.nan, math.nan, "too few seeds")
+        for row, mean in means.items()
+        if baseline in means and row != baseline
+    }
+    return Analysis(verdicts, means, tuple(labels), None, 0, math.nan, alpha)
+
+
+def _of_images(labels: list[str], image_variance: Mapping[tuple[str, str], float] | None) -> Floats:
+    if image_variance is None:
+        return np.zeros((len(labels), len(labels)))
+    found = [[max(image_variance.get((i, j), 0.0), image_variance.get((j, i), 0.0)) for j in labels] for i in labels]
+    return np.array(found, dtype=float)
+
+
+def _against(
+    pairs: _Pairs, others: list[int], place: int, df: int, *, sign: float, margin: float | None, alpha: float
+) -> list[RowVerdict]:
+    """Return the verdicts of rows against the baseline: simultaneous intervals of Dunnett's."""
+    difference, error, of_pair = (each[others, place] for each in (pairs.differences, pairs.errors, pairs.df))
+    m = len(others)
+    limits = constants(m, of_pair, two_sided=True, alpha=alpha)
+    p = np.clip(1 - probability(np.abs(difference) / error, m, of_pair, two_sided=True), 0.0, 1.0)
+    verdicts = []
+    for at, row in enumerate(others):
+        if not pairs.known[row, place]:
+            verdicts.append(RowVerdict(math.nan, math.nan, math.nan, math.nan, "too few seeds"))
+            continue
+        middle, half = float(difference[at]), float(limits[at] * error[at])
+        low, high = middle - half, middle + half
+        verdict = _verdict(sign * low, sign * high, margin) if df >= LEAST_DF else "too few seeds"
+        verdicts.append(RowVerdict(middle, low, high, float(p[at]), verdict, is_rough=bool(of_pair[at] < ROUGH_DF)))
+    return verdicts
+
+
+def _verdict(one: float, other: float, margin: float | None) -> Verdict:
+    """Return what an interval says, the ends of which are such that less is better."""
+    low, high = min(one, other), max(one, other)
+    if margin is not None and -margin <= low and high <= margin:
+        return "equal within margin"
+    if high < 0:
+        return "better"
+    return "worse" if low > 0 else "not told apart"
+
+
+def _not_worse(pairs: _Pairs, *, sign: float, alpha: float) -> list[int]:
+    """Return the rows that no other is better than, by Hsu's comparison with the best.
+
+    With two rows the constant is two-sided: one-sided, an exact tie would leave one of them in a tenth of the tables.
+    """
+    num_rows = len(pairs.df)
+    m, two_sided = num_rows - 1, num_rows == 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        behind = np.where(pairs.known, sign * pairs.differences / pairs.errors, -np.inf)
+    np.fill_diagonal(behind, -np.inf)
+    # No constant is less than that of infinitely many degrees of freedom, or more than that of the fewest.
+    certain, possible = constants(m, [pairs.df.min(), 1e9], two_sided=two_sided, alpha=alpha)
+    out = (behind > certain).any(axis=1)
+    unsure = np.argwhere((behind > possible) & ~out[:, None])
+    if len(unsure):
+        at = tuple(unsure.T)
+        beyond = probability(behind[at], m, pairs.df[at], two_sided=two_sided) > 1 - alpha
+        out[unsure[beyond, 0]] = True
+    return [row for row in range(num_rows) if not out[row]]
+
+
+def _detectable(fitted: Fit, of_images: Floats, others: list[int], place: int, alpha: float) -> float | None:
+    """Return the difference from the baseline that the table sees, of the row in the middle, if all spread alike."""
+    known = [row for row in others if fitted.parts[row] == fitted.parts[place]]
+    if fitted.df < LEAST_DF or not known:
+        return None
+    variances = power.usual_variance(fitted.pooled, fitted.df) * fitted.shares()[known, place] + of_images[known, place]
+    df = min(2 * float(np.median(fitted.weights)), fitted.df)
+    return power.detectable(math.sqrt(float(np.median(variances))), df, m=len(others), alpha=alpha)
