@@ -135,3 +135,19 @@ def test_the_metrics_benchmark_times_every_contestant_and_they_agree(
         assert all(spread["count"] == 2 for spread in table.values())
     for differences in result["largest_difference"].values():
         assert max(differences.values()) < 1e-6
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--tables", "1000", "--slack", "0.03", "--only", "^6 rows, 5 seeds$"],
+        pytest.param(["--tables", "8000"], marks=pytest.mark.slow),
+    ],
+    ids=["a few", "all"],
+)
+def test_what_is_said_of_a_table_is_as_sure_as_it_says(environment: dict[str, str], options: list[str]) -> None:
+    command = [sys.executable, BENCHMARKS / "verdicts.py", *options]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" met") >= 5

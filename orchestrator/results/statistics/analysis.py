@@ -128,6 +128,9 @@ def analyse(
         return _without_spread(labels, table, baseline, alpha)
     differences, variances, df = fitted.differences()
     of_images = _of_images(labels, image_variance)
+    # Satterthwaite's again: what the images add is known as if from very many values.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = np.where(variances > 0, df * ((variances + of_images) / variances) ** 2, df)
     variances = variances + of_images
     pairs = _Pairs(differences, np.sqrt(variances), df, fitted.parts[:, None] == fitted.parts[None, :])
     sign = -1.0 if higher_is_better else 1.0

@@ -30,6 +30,7 @@ _LAST_STEP = 1e-9
 # Between two of these values of 1 / df the constants are a polynomial of this degree, to ten digits.
 _KNOTS = (0.0, 0.025, 0.125, 1 / 3, 2 / 3, 1.0)
 _DEGREE = 12
+_AS_GOOD_AS_INFINITE = 1e7
 
 
 class _Grid:
@@ -75,12 +76,14 @@ def probability(limit: ArrayLike, m: int, df: ArrayLike, *, two_sided: bool) -> 
         [k], 0 to 1.
     """
     limits, dfs = np.broadcast_arrays(np.atleast_1d(np.asarray(limit, float)), np.atleast_1d(np.asarray(df, float)))
+    dfs = np.minimum(dfs, _AS_GOOD_AS_INFINITE)
     return _FINE.probability(limits, m, dfs, two_sided=two_sided)
 
 
 def scales(df: float) -> tuple[Floats, Floats]:
     """Return quantiles of the root of a chi-square variable divided by its degrees of freedom, and their weights."""
-    return _FINE.scales(np.array([df]))[0], _FINE.scale_weights
+    (points,) = _FINE.scales(np.array([df]))
+    return points, _FINE.scale_weights
 
 
 def constants(m: int, df: ArrayLike, *, two_sided: bool, alpha: float) -> Floats:
@@ -95,11 +98,12 @@ def constants(m: int, df: ArrayLike, *, two_sided: bool, alpha: float) -> Floats
     Returns:
         [k], right to nine digits.
     """
-    wanted = 1 / np.atleast_1d(np.asarray(df, float))
-    limits = np.empty_like(wanted)
+    wanted = 1 / np.minimum(np.atleast_1d(np.asarray(df, float)), _AS_GOOD_AS_INFINITE)
+    limits: Floats = np.empty_like(wanted)
     for (low, high), piece in zip(pairwise(_KNOTS), _pieces(m, two_sided, alpha), strict=True):
         here = (low <= wanted) & (wanted <= high)
-        limits[here] = piece(wanted[here])
+        if here.any():
+            limits[here] = piece(wanted[here])
     return limits
 
 
