@@ -11,6 +11,7 @@ from orchestrator.errors import UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE
 from orchestrator.experiment import Cell, Experiment, expand, load_experiment
 from orchestrator.records import CellRun
+from orchestrator.results import check_comparing
 from orchestrator.storage import Storage
 from orchestrator.uris import IN_ADDRESSES, database_of, names_itself
 
@@ -36,6 +37,7 @@ class Opened:
     def __init__(self, path: str, overrides: Sequence[str]) -> None:
         self.experiment: Experiment = load_experiment(Path(path), overrides)
         self.cells: list[Cell] = expand(self.experiment)
+        check_comparing(self.experiment.compare, self.cells, file=self.experiment.file)
         self.storage = Storage(self.experiment.storage)
         # What the file says goes first; MLflow's own variable may hold a password, and the file may not.
         self.origin = "tracking.uri" if self.experiment.tracking.uri else TRACKING_URI

@@ -14,7 +14,15 @@ from orchestrator.experiment.axes import read_datasets, read_models, read_seeds
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.overrides import Key, apply_overrides
 from orchestrator.experiment.problems import NOT_GIVEN, Problems
-from orchestrator.experiment.settings import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
+from orchestrator.experiment.settings import (
+    CacheSettings,
+    Comparing,
+    Experiment,
+    General,
+    Resources,
+    Tracking,
+    TrainSettings,
+)
 from orchestrator.experiment.yaml_reader import read_yaml
 
 _KEYS = [name for name in Experiment.model_fields if name != "file"]
@@ -46,6 +54,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         "resources": _section(problems, Resources, data.get("resources"), key="resources"),
         "tracking": _section(problems, Tracking, data.get("tracking"), key="tracking"),
         "cache": _section(problems, CacheSettings, data.get("cache"), key="cache"),
+        "compare": _section(problems, Comparing, data.get("compare"), key="compare"),
         "dataset": read_datasets(problems, data.get("dataset")),
         "model": read_models(problems, data.get("model")),
         "augment": read_augments(problems, data.get("augment"), batch_size=_batch_size(data.get("train"))),

@@ -293,6 +293,27 @@ class CacheSettings(Frozen):
         return Cache(self.dir, self.limit_gib)
 
 
+class Comparing(Frozen):
+    """How the rows of a table are compared."""
+
+    metric: Text = Field(
+        title="the metric that decides; what is said by any other is exploratory",
+        default="test/error",
+        description="a metric as zetasweep compare --metric takes it",
+    )
+    baseline: Text | None = Field(
+        title="the row that the others are compared with",
+        default=None,
+        description="a row as the table shows it, or an augmentation's name that one row has; null for erm",
+    )
+    margin: Real | None = Field(
+        title="differences of less are as good as none, and called so",
+        default=None,
+        ge=0,
+        description="a finite number, at least 0, in points for shares such as errors; or null",
+    )
+
+
 class General(Frozen):
     """The entries of an experiment file that are neither swept nor sections of their own."""
 
@@ -344,6 +365,7 @@ class Experiment(General):
     resources: Resources = Resources()
     tracking: Tracking = Tracking()
     cache: CacheSettings = Field(default_factory=CacheSettings)
+    compare: Comparing = Comparing()
     file: Path
 
     def place_of(self, spec: DatasetSpec) -> str:

@@ -1,6 +1,6 @@
 """Finished runs to tables, verdicts, plots: pure functions of records."""
 
-from orchestrator.results.comparison import compare
+from orchestrator.results.comparison import check_comparing, compare
 from orchestrator.results.metric import resolve_metric
 from orchestrator.results.selection import Selection, check_metric, select
 from orchestrator.results.selection_text import render_selection
@@ -11,6 +11,7 @@ from orchestrator.results.wording import remarks
 __all__ = [
     "Format",
     "Selection",
+    "check_comparing",
     "check_metric",
     "compare",
     "remarks",

@@ -7,13 +7,15 @@ import io
 from collections.abc import Callable, Iterator
 
 from orchestrator.results.comparison import Comparison
-from orchestrator.results.wording import remarks, shown, title
+from orchestrator.results.wording import MARKS, remarks, shown, title
+
+MARKED = "the best in bold, ≈ may be the best"
 
 
 def markdown(comparison: Comparison) -> str:
-    """A GitHub table with the best in bold, and the remarks as a list."""
+    """A GitHub table with the best in bold, what may be the best marked, and the remarks as a list."""
     lines = [
-        title(comparison, best="best in bold"),
+        title(comparison, marks=MARKED),
         "",
         _markdown_row(["augment", *(column.label for column in comparison.columns)]),
         "|---" * (len(comparison.columns) + 1) + "|",
@@ -25,10 +27,10 @@ def markdown(comparison: Comparison) -> str:
 
 
 def latex(comparison: Comparison) -> str:
-    """A booktabs table with the best in bold, and the remarks as comments."""
+    """A booktabs table with the best in bold, what may be the best marked, and the remarks as comments."""
     header = ["augment", *(_latex_escape(column.label) for column in comparison.columns)]
     lines = [
-        f"% {title(comparison, best='best in bold')}",
+        f"% {title(comparison, marks=MARKED)}",
         *(f"% {line}" for line in remarks(comparison)),
         r"% needs \usepackage{booktabs}",
         r"\begin{tabular}{" + "l" * len(header) + "}",
@@ -50,13 +52,13 @@ def long_csv(comparison: Comparison) -> str:
     ``seed/fold:value`` where the data set is in folds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["dataset", "model", "augment", "metric", "mean", "std", "n", "planned", "best", "values"])
+    writer.writerow(["dataset", "model", "augment", "metric", "mean", "std", "n", "planned", "standing", "values"])
     for (row, column), entry in comparison.entries.items():
         mean = repr(entry.mean) if entry.n else ""
         std = "" if entry.std is None else repr(entry.std)
         values = " ".join(f"{replicate.short}:{value!r}" for replicate, value in entry.values.items())
         place = [column.dataset, column.model, row, comparison.metric.key]
-        writer.writerow([*place, mean, std, entry.n, len(entry.planned), int(entry.best), values])
+        writer.writerow([*place, mean, std, entry.n, len(entry.planned), entry.standing, values])
     return text.getvalue()
 
 
@@ -67,7 +69,8 @@ def _body(comparison: Comparison, *, bold: Callable[[str], str], escape: Callabl
             entry = comparison.entries[row, column]
             mean, spread, seeds = shown(entry, comparison.metric)
             amount = escape(mean + spread)
-            texts.append(f"{bold(amount) if entry.best else amount} {seeds}".rstrip())
+            amount = bold(amount) if entry.standing == "best" else amount
+            texts.append(f"{escape(MARKS[entry.standing]).replace('*', '')} {amount} {seeds}".strip())
         yield texts
 
 
@@ -84,6 +87,7 @@ _LATEX_ESCAPES = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "±": r"$\pm$",
+        "≈": r"$\approx$",
     }
 )
 

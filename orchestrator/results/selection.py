@@ -10,8 +10,8 @@ from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Replicate
 from orchestrator.records import CellRun
 from orchestrator.results.comparison import saw_different_data, value_of
-from orchestrator.results.contrasts import mean_and_std
 from orchestrator.results.metric import Metric, resolve_metric
+from orchestrator.results.statistics import mean_and_std
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from orchestrator.results.comparison import Column, Comparison
 from orchestrator.results.export import latex, long_csv, markdown
-from orchestrator.results.wording import remarks, shown, title
+from orchestrator.results.wording import MARKS, against, remarks, shown, title
 from orchestrator.terminal import plain_table
 
 Format = Literal["table", "markdown", "csv", "latex"]
@@ -23,15 +24,20 @@ HEADER_WIDTH = 26
 GAP = 3
 
 
-def render(comparison: Comparison, format: Format) -> RenderableType:
+def render(comparison: Comparison, format: Format, *, differences: bool = False) -> RenderableType:
     """The comparison in one of the formats.
+
+    Args:
+        comparison: What is shown.
+        format: How.
+        differences: Whether the table has columns of the differences from the baseline, and their intervals.
 
     Returns:
         ``table``: a renderable that fits the console's width, with the columns in several tables if it must;
         otherwise a string (see `orchestrator.results.export`).
     """
     renderers: dict[Format, Callable[[Comparison], RenderableType]] = {
-        "table": ComparisonTable,
+        "table": partial(ComparisonTable, differences=differences),
         "markdown": markdown,
         "csv": long_csv,
         "latex": latex,
@@ -44,10 +50,11 @@ class ComparisonTable:
     """The comparison for a terminal of any width."""
 
     comparison: Comparison
+    differences: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the tables and the remarks."""
-        yield Text(title(self.comparison, best="* best"), style="bold")
+        yield Text(title(self.comparison, marks="* best, ≈ may be the best"), style="bold")
         for columns in self._blocks(options.max_width):
             yield ""
             yield self._table(columns, options.max_width)
@@ -99,12 +106,25 @@ class ComparisonTable:
             for row, part in parts.items()
         }
         width = max(map(len, amounts.values()))
+        beside = self._differences(column)
         return {
             row: Text(
-                f"{'*' if entry.best else ' '}{amounts[row]:<{width}} {parts[row].seeds}",
-                style="bold" if entry.best else "" if entry.complete else "yellow",
+                f"{MARKS[entry.standing]:1}{amounts[row]:<{width}} {parts[row].seeds}{beside.get(row, '')}",
+                style="bold" if entry.standing == "best" else "" if entry.complete else "yellow",
             )
             for row, entry in entries.items()
+        }
+
+    def _differences(self, column: Column) -> dict[str, str]:
+        """What stands behind each row's value: its difference from the baseline, and the interval of that."""
+        analysis = self.comparison.analyses.get(column)
+        if not self.differences or analysis is None:
+            return {}
+        found = {row: against(verdict, self.comparison.metric) for row, verdict in analysis.rows.items()}
+        width = max((len(difference) for difference, _ in found.values()), default=0)
+        return {
+            row: f"  {difference:>{width}} ({interval})" if interval else f"  {difference:>{width}}"
+            for row, (difference, interval) in found.items()
         }
 
 

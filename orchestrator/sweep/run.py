@@ -58,7 +58,7 @@ def run_missing(
             _link(StartedSweep(experiment, cells, storage, tracker, runs))
     # Whoever interrupts wants an end, also where MLflow does not answer.
     if outcome is not Outcome.INTERRUPTED:
-        _print_comparison(cells, with_stored(cells, storage, tracker.cell_runs(cells)), data)
+        _print_comparison(experiment, cells, with_stored(cells, storage, tracker.cell_runs(cells)), data)
     return outcome
 
 
@@ -137,8 +137,8 @@ def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]
 
 
 def _print_comparison(
-    cells: Sequence[Cell], runs: Mapping[str, CellRun], data: Mapping[DatasetSpec, DataFound]
+    experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun], data: Mapping[DatasetSpec, DataFound]
 ) -> None:
     console = new_console()
-    console.print(render(compare(cells, runs), "table"))
+    console.print(render(compare(cells, runs, comparing=experiment.compare), "table"))
     print_lines(console, (f"warning: {warning}" for warning in other_data(cells, runs, data)), style="yellow")

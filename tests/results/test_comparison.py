@@ -2,15 +2,16 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_with
+from sweep_samples import DIGITS, ERM, MIXUP, ZETA, ZETA_BATCH, make_cells, make_run, runs_with
 
 from orchestrator.errors import UserError
-from orchestrator.experiment import Replicate
+from orchestrator.experiment import Comparing, Replicate
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.records import CellStatus
-from orchestrator.results.comparison import Column, Comparison, Entry, compare
+from orchestrator.results.comparison import Column, Comparison, Entry, Standing, check_comparing, compare
 from orchestrator.results.metric import resolve_metric
 from orchestrator.results.wording import remarks
 
@@ -24,8 +25,8 @@ def entry(comparison: Comparison, label: str) -> Entry:
     return comparison.entries[label, COLUMN]
 
 
-def best_rows(comparison: Comparison, column: Column = COLUMN) -> list[str]:
-    return [row for row in comparison.rows if comparison.entries[row, column].best]
+def rows_that(standing: Standing, comparison: Comparison, column: Column = COLUMN) -> list[str]:
+    return [row for row in comparison.rows if comparison.entries[row, column].standing == standing]
 
 
 def test_rows_and_columns_stand_in_the_experiments_order() -> None:
@@ -44,7 +45,7 @@ def test_two_options_of_one_data_set_are_two_columns() -> None:
     assert len(compare(make_cells(ERM, datasets=[DIGITS, small]), {}).columns) == 2
 
 
-def test_mean_standard_deviation_and_best() -> None:
+def test_mean_and_standard_deviation() -> None:
     cells = make_cells(ERM, MIXUP, ZETA)
     comparison = compare(cells, runs_with(cells, ALL))
     erm = entry(comparison, "erm")
@@ -55,36 +56,49 @@ def test_mean_standard_deviation_and_best() -> None:
         SEEDS,
     )
     assert erm.values == {Replicate(0): 0.06, Replicate(1): 0.07, Replicate(2): 0.08}
-    assert best_rows(comparison) == [ZETA.label]
     assert comparison.without_value == {}
 
 
-def test_best_follows_the_metrics_direction() -> None:
+CLEAR = {ERM: (0.30, 0.31, 0.32), MIXUP: (0.20, 0.21, 0.22), ZETA: (0.041, 0.045, 0.04)}
+
+
+def test_a_single_row_that_is_not_ruled_out_is_the_best() -> None:
     cells = make_cells(ERM, MIXUP, ZETA)
-    runs = runs_with(cells, ALL, metric="test/accuracy")
-    assert best_rows(compare(cells, runs, metric="accuracy")) == ["erm"]
+    comparison = compare(cells, runs_with(cells, CLEAR))
+    assert rows_that("best", comparison) == [ZETA.label]
+    assert rows_that("ruled out", comparison) == ["erm", MIXUP.label]
+    turned = compare(cells, runs_with(cells, CLEAR, metric="test/accuracy"), metric="accuracy")
+    assert rows_that("best", turned) == ["erm"]
 
 
-def test_equal_means_are_all_best_in_whatever_order_their_values_come() -> None:
-    cells = make_cells(ERM, MIXUP)
-    comparison = compare(cells, runs_with(cells, {ERM: (0.1, 0.2, 0.3), MIXUP: (0.3, 0.1, 0.2)}))
-    assert best_rows(comparison) == ["erm", MIXUP.label]
-
-
-def test_a_row_that_lacks_a_seed_is_shown_but_never_best() -> None:
+def test_of_several_that_are_not_ruled_out_none_is_the_best() -> None:
     cells = make_cells(ERM, MIXUP, ZETA)
-    comparison = compare(cells, runs_with(cells, {**ALL, ZETA: (0.01, 0.01)}))
+    comparison = compare(cells, runs_with(cells, CLEAR | {MIXUP: (0.042, 0.043, 0.044)}))
+    assert rows_that("may be best", comparison) == [MIXUP.label, ZETA.label]
+    assert rows_that("best", comparison) == []
+
+
+def test_a_row_that_lacks_a_seed_is_judged_and_never_starred() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    comparison = compare(cells, runs_with(cells, {**CLEAR, ZETA: (0.01, 0.01)}))
     zeta = entry(comparison, ZETA.label)
     assert (zeta.n, zeta.complete, zeta.mean) == (2, False, pytest.approx(0.01))
-    assert best_rows(comparison) == [MIXUP.label]
+    assert rows_that("may be best", comparison) == [ZETA.label]
+    assert rows_that("best", comparison) == []
     assert comparison.without_value == {"missing": 1}
 
 
-def test_without_a_complete_row_none_is_best() -> None:
-    cells = make_cells(ERM, MIXUP)
-    comparison = compare(cells, runs_with(cells, {ERM: (0.1, 0.2), MIXUP: (0.1,)}))
-    assert best_rows(comparison) == []
-    assert comparison.contrasts[COLUMN] == ()
+def test_a_row_with_a_failed_training_is_shown_and_not_judged() -> None:
+    """Its best trainings are left, which flatter it."""
+    cells = make_cells(ERM, MIXUP, ZETA)
+    runs = runs_with(cells, {**CLEAR, ZETA: (0.01, 0.01)})
+    failed = cells[-1]
+    assert failed.augment == ZETA
+    runs[failed.key] = replace(make_run(failed, {}), status="failed")
+    comparison = compare(cells, runs)
+    assert (entry(comparison, ZETA.label).num_failed, entry(comparison, ZETA.label).n) == (1, 2)
+    assert rows_that("not judged", comparison) == [ZETA.label]
+    assert rows_that("best", comparison) == [MIXUP.label]
 
 
 def test_nothing_has_run() -> None:
@@ -101,8 +115,8 @@ def test_each_column_has_its_own_best() -> None:
         for cell in cells
     }
     comparison = compare(cells, runs)
-    assert best_rows(comparison, Column("digits", "convnet")) == ["erm"]
-    assert best_rows(comparison, Column("digits", "resnet18")) == [MIXUP.label]
+    assert rows_that("best", comparison, Column("digits", "convnet")) == ["erm"]
+    assert rows_that("best", comparison, Column("digits", "resnet18")) == [MIXUP.label]
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
@@ -127,40 +141,76 @@ def test_a_value_that_is_not_finite_is_kept_and_never_best() -> None:
     erm = entry(comparison, "erm")
     assert (erm.n, erm.complete) == (3, False)
     assert math.isnan(erm.mean)
-    assert best_rows(comparison) == [MIXUP.label]
+    assert erm.standing == "not judged"
 
 
-def test_best_is_contrasted_with_the_runner_up_and_with_erm() -> None:
+def test_every_row_is_compared_with_erm() -> None:
     cells = make_cells(ERM, MIXUP, ZETA)
-    (runner_up, erm) = compare(cells, runs_with(cells, ALL)).contrasts[COLUMN]
-    assert (runner_up.best, runner_up.other) == (ZETA.label, MIXUP.label)
-    assert (erm.best, erm.other, erm.seeds) == (ZETA.label, "erm", SEEDS)
-    assert erm.margin == pytest.approx(0.028)
-    assert erm.verdict == "separated"
-
-
-def test_erm_as_runner_up_or_best_is_contrasted_once() -> None:
-    cells = make_cells(ERM, MIXUP, ZETA)
-    as_second = compare(cells, runs_with(cells, {**ALL, MIXUP: (0.3, 0.3, 0.4)}))
-    assert [contrast.other for contrast in as_second.contrasts[COLUMN]] == ["erm"]
-    as_best = compare(cells, runs_with(cells, {**ALL, ERM: (0.01, 0.01, 0.01)}))
-    assert [(c.best, c.other) for c in as_best.contrasts[COLUMN]] == [("erm", ZETA.label)]
-
-
-def test_erm_is_contrasted_on_the_seeds_it_has() -> None:
-    cells = make_cells(ERM, MIXUP, ZETA)
-    contrasts = compare(cells, runs_with(cells, {**ALL, ERM: (0.06,)})).contrasts[COLUMN]
-    assert [(c.other, c.seeds) for c in contrasts] == [
-        (MIXUP.label, SEEDS),
-        ("erm", (Replicate(0),)),
+    comparison = compare(cells, runs_with(cells, CLEAR))
+    verdicts = comparison.analyses[COLUMN].rows
+    assert [(row, verdict.verdict) for row, verdict in verdicts.items()] == [
+        (MIXUP.label, "better"),
+        (ZETA.label, "better"),
     ]
-    assert contrasts[1].verdict == "cannot tell"
+    assert verdicts[MIXUP.label].difference == pytest.approx(-0.1)
 
 
-def test_one_seed_cannot_tell() -> None:
+@pytest.mark.parametrize("wanted", [MIXUP.label, "mixup"])
+def test_any_row_may_be_the_baseline(wanted: str) -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    comparison = compare(cells, runs_with(cells, CLEAR), baseline=wanted)
+    assert comparison.baseline == MIXUP.label
+    assert list(comparison.analyses[COLUMN].rows) == ["erm", ZETA.label]
+    assert comparison.analyses[COLUMN].rows["erm"].verdict == "worse"
+
+
+def test_an_unknown_baseline_names_the_rows() -> None:
+    with pytest.raises(UserError, match="baseline = cutmix: there is no such row") as caught:
+        compare(make_cells(ERM, MIXUP), {}, baseline="cutmix")
+    assert caught.value.allowed == f"one of the rows: erm, {MIXUP.label}"
+    with pytest.raises(UserError, match="2 rows are zeta_mixup"):
+        compare(make_cells(ZETA, ZETA_BATCH), {}, baseline="zeta_mixup")
+
+
+def test_a_margin_is_in_points_for_shares_and_in_the_metrics_unit_otherwise() -> None:
+    cells = make_cells(ERM, MIXUP)
+    runs = runs_with(cells, {ERM: (0.100, 0.101, 0.102), MIXUP: (0.1001, 0.1011, 0.1019)})
+    for margin, verdict in ((1.0, "equal within margin"), (0.01, "not told apart")):
+        comparison = compare(cells, runs, comparing=Comparing(margin=margin))
+        assert comparison.analyses[COLUMN].rows[MIXUP.label].verdict == verdict
+    losses = runs_with(cells, {ERM: (1.0, 1.01, 1.02), MIXUP: (1.001, 1.011, 1.019)}, metric="test/loss")
+    loss = compare(cells, losses, comparing=Comparing(metric="test/loss", margin=0.1))
+    assert loss.analyses[COLUMN].rows[MIXUP.label].verdict == "equal within margin"
+
+
+def test_a_margin_is_of_the_metric_that_decides_and_any_other_is_exploratory() -> None:
+    cells = make_cells(ERM, MIXUP)
+    runs = runs_with(cells, {ERM: (1.0, 1.01, 1.02), MIXUP: (1.001, 1.011, 1.019)}, metric="test/loss")
+    loss = compare(cells, runs, metric="loss", comparing=Comparing(margin=10))
+    assert (loss.is_exploratory, loss.margin) == (True, None)
+    assert not compare(cells, runs, metric="error").is_exploratory
+
+
+@pytest.mark.parametrize("comparing", [{"metric": "test/eror"}, {"baseline": "cutmix"}])
+def test_what_the_file_says_of_comparing_is_checked_before_anything_is_trained(comparing: dict[str, str]) -> None:
+    check_comparing(Comparing(), make_cells(ERM, MIXUP), file=Path("mine.yaml"))
+    with pytest.raises(UserError, match=rf"mine.yaml: compare.{next(iter(comparing))} ?= ?"):
+        check_comparing(Comparing.model_validate(comparing), make_cells(ERM, MIXUP), file=Path("mine.yaml"))
+
+
+def test_without_erm_there_is_no_baseline() -> None:
+    cells = make_cells(MIXUP, ZETA)
+    comparison = compare(cells, runs_with(cells, CLEAR))
+    assert comparison.baseline is None
+    assert comparison.analyses[COLUMN].rows == {}
+    assert rows_that("best", comparison) == [ZETA.label]
+
+
+def test_one_seed_tells_nothing() -> None:
     cells = make_cells(ERM, MIXUP, seeds=(7,))
     comparison = compare(cells, runs_with(cells, {ERM: (0.5,), MIXUP: (0.1,)}))
-    assert [contrast.verdict for contrast in comparison.contrasts[COLUMN]] == ["cannot tell"]
+    assert rows_that("not judged", comparison) == ["erm", MIXUP.label]
+    assert comparison.analyses[COLUMN].rows[MIXUP.label].verdict == "too few seeds"
     assert entry(comparison, "erm").std is None
 
 

@@ -3,94 +3,129 @@
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+import pytest
 from shown import sample, text_of, words
 from sweep_samples import ERM, MIXUP, ZETA, make_cells, make_run, runs_with
 
+from orchestrator.experiment import AugmentSpec, Cell, Comparing
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.results import compare, render
+from orchestrator.results.statistics import analyse
+
+
+def said(cells: list[Cell], values: Mapping[AugmentSpec, Sequence[float]], **options: Any) -> str:
+    return words(text_of(render(compare(cells, runs_with(cells, values), **options), "table"), 400))
+
+
+NEAR = {ERM: (0.10, 0.12, 0.11), MIXUP: (0.101, 0.109, 0.113), ZETA: (0.041, 0.045, 0.04)}
 
 
 def test_remarks_say_what_the_seeds_can_tell_and_what_is_missing() -> None:
-    text = words(text_of(render(sample(), "table")))
+    text = words(text_of(render(sample(), "table"), 400))
     zeta = "zeta_mixup(gamma=2.8, num_mixed=4)"
-    assert (
-        f"digits / convnet: {zeta} is 1.80 points better than mixup(alpha=1.0) (-0.23 to 3.83, n=3): not separated"
-        in text
+    assert "- digits / convnet: better than erm: mixup(alpha=1.0) by -5.00 points (-7.05 to -2.95), " in text
+    assert f"{zeta} by -6.80 points (-8.89 to -4.71)" in text
+    assert "zeta_mixup(gamma=2.8, num_mixed=64) would be the best, and lacks seeds." in text
+    assert "this table sees differences from 2.90 points on, four times out of five" in text
+    assert "0.50 points would need about 48 seeds." in text
+    assert "hold together for all rows of a column (Dunnett" in text
+    assert "Without a value: 2 of 12 cells (2 missing). Only rows with all their seeds are starred." in text
+
+
+def test_remarks_name_what_may_be_the_best() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    clear = said(cells, NEAR)
+    assert f"{ZETA.label} is the best: every other row is shown to be worse than some row." in clear
+    assert f"not told apart from erm: {MIXUP.label} by -0.23 points" in clear
+    close = said(cells, NEAR | {ZETA: (0.102, 0.108, 0.111)})
+    assert "any of the rows may be the best: none is ruled out." in close
+    two = said(cells, NEAR | {ERM: (0.3, 0.31, 0.32), MIXUP: (0.042, 0.043, 0.044)})
+    assert f"may be the best: {MIXUP.label}, {ZETA.label}; 1 row ruled out." in two
+
+
+def test_remarks_name_rows_that_are_worse_or_equal_within_the_margin() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    text = said(
+        cells,
+        {ERM: (0.100, 0.101, 0.102), MIXUP: (0.1001, 0.1011, 0.1019), ZETA: (0.2, 0.21, 0.22)},
+        comparing=Comparing(margin=3),
     )
-    assert f"digits / convnet: {zeta} is 6.80 points better than erm (4.11 to 9.49, n=3): separated" in text
-    assert "The best row was picked by these same numbers, and nothing is corrected for that" in text
-    assert "Without a value: 2 of 12 cells (2 missing). Only rows with all their seeds can be best." in text
+    assert f"worse than erm: {ZETA.label} by +10.90 points" in text
+    assert f"equal to erm within 3.00 points: {MIXUP.label} by 0.00 points" in text
 
 
-def test_remarks_with_one_seed() -> None:
-    cells = make_cells(ERM, MIXUP, seeds=(0,))
-    text = words(text_of(render(compare(cells, runs_with(cells, {ERM: (0.2,), MIXUP: (0.1,)})), "table")))
-    assert "mixup(alpha=1.0) is 10.00 points better than erm (n=1): one seed cannot tell." in text
-    assert "In brackets" not in text
-    assert "Without a value" not in text
+def test_remarks_with_too_few_seeds() -> None:
+    one = said(make_cells(ERM, MIXUP, seeds=(0,)), {ERM: (0.2,), MIXUP: (0.1,)})
+    assert "too few seeds to tell rows apart: mixup(alpha=1.0) has the best mean so far, which says little." in one
+    assert "In brackets" not in one
+    assert "Without a value" not in one
+    rough = said(make_cells(ERM, MIXUP, ZETA, seeds=(0, 1)), {ERM: (0.2, 0.3), MIXUP: (0.1, 0.22), ZETA: (0.1, 0.2)})
+    assert "the intervals are rough: they lean on very few seeds." in rough
 
 
-def test_remarks_with_equal_differences() -> None:
-    cells = make_cells(ERM, MIXUP, seeds=(0, 1))
-    text = words(text_of(render(compare(cells, runs_with(cells, {ERM: (0.2, 0.3), MIXUP: (0.1, 0.2)})), "table")))
-    assert "10.00 points better than erm with each of 2 seeds: differences without any spread cannot tell." in text
+def test_remarks_of_failed_trainings() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    runs = runs_with(cells, NEAR | {ZETA: (0.01, 0.01)})
+    runs[cells[-1].key] = replace(make_run(cells[-1], {}), status="failed")
+    text = words(text_of(render(compare(cells, runs), "table"), 400))
+    assert f"{ZETA.label}: 1 of 3 trainings failed (1 to 91 % of all would): not judged." in text
 
 
 def test_remarks_of_one_fold_and_of_several() -> None:
     folds = [DatasetSpec.model_validate({"name": "digits", "folds": 3, "fold": fold}) for fold in range(3)]
-    values = {ERM: (0.2, 0.3), MIXUP: (0.1, 0.21)}
-    one, several = (make_cells(ERM, MIXUP, seeds=(0, 1), datasets=folds[:number]) for number in (1, 2))
-    text = words(text_of(render(compare(one, runs_with(one, values)), "table")))
-    assert "points better than erm (3.15 to 15.85, n=2, fold 0 alone): separated." in text
-    assert "Of one fold alone the interval is over its seeds, and says nothing of the other folds." in text
-    assert "standard deviation over seeds (" in text
-    assert "each counts once" not in text
+    values = {ERM: (0.2, 0.3, 0.25), MIXUP: (0.1, 0.21, 0.14)}
+    one, several = (make_cells(ERM, MIXUP, seeds=(0, 1, 2), datasets=folds[:number]) for number in (1, 3))
+    alone = said(one, values)
+    assert "better than erm on fold 0 alone: mixup(alpha=1.0) by -10.00 points" in alone
+    assert "standard deviation over seeds (" in alone
+    assert "each counts once" not in alone
     runs = runs_with(several, values)
-    equal = words(text_of(render(compare(several, runs), "table")))
-    assert "with each of 2 folds: differences without any spread cannot tell." in equal
-    worse = next(cell for cell in several if (cell.augment, cell.replicate) == (ERM, (0, 1)))
-    runs[worse.key] = make_run(worse, {"test/error": 0.25})
-    text = words(text_of(render(compare(several, runs), "table")))
-    assert re.search(r"n=4\): (not )?separated", text)
+    for number, cell in enumerate(several):
+        runs[cell.key] = make_run(cell, {"test/error": runs[cell.key].metrics["test/error"] + number / 1000})
+    text = words(text_of(render(compare(several, runs), "table"), 400))
     assert "each counts once" in text
     assert "standard deviation over seeds and folds (" in text
     assert "alone" not in text
 
 
-def test_remarks_with_equal_means() -> None:
-    cells = make_cells(ERM, MIXUP)
-    values = {ERM: (0.10, 0.12, 0.14), MIXUP: (0.12, 0.10, 0.14)}
-    text = words(text_of(render(compare(cells, runs_with(cells, values)), "table")))
-    assert "erm and mixup(alpha=1.0) have equal means (-4.97 to 4.97, n=3): not separated." in text
-    equal = words(text_of(render(compare(cells, runs_with(cells, {ERM: (0.1,) * 3, MIXUP: (0.1,) * 3})), "table")))
-    assert "erm and mixup(alpha=1.0) are equal (n=3): cannot tell." in equal
-    assert "have the best mean" not in equal
-    three = make_cells(ERM, MIXUP, ZETA)
-    tie = dict.fromkeys((ERM, MIXUP, ZETA), (0.1,) * 3)
-    names = ", ".join(cell.augment.label for cell in three if cell.seed == 0)
-    assert f"3 rows have the best mean: {names}." in words(
-        text_of(render(compare(three, runs_with(three, tie)), "table"))
-    )
+def test_folds_widen_the_intervals_by_what_they_share() -> None:
+    """The variance is that of n folds, times 1 + n / (folds - 1)."""
+    folds = [DatasetSpec.model_validate({"name": "digits", "folds": 5, "fold": fold}) for fold in range(5)]
+    cells = make_cells(ERM, MIXUP, seeds=(0,), datasets=folds)
+    values = {cell.key: 0.1 + int(cell.key[:6], 16) / 16**6 / 20 for cell in cells}
+    runs = {cell.key: make_run(cell, {"test/error": values[cell.key]}) for cell in cells}
+    (analysis,) = compare(cells, runs).analyses.values()
+    table = {
+        augment.label: {cell.replicate.fold or 0: values[cell.key] for cell in cells if cell.augment == augment}
+        for augment in (ERM, MIXUP)
+    }
+    plain = analyse(table, baseline="erm", higher_is_better=False).rows[MIXUP.label]
+    widened = analysis.rows[MIXUP.label]
+    assert widened.difference == pytest.approx(plain.difference)
+    ratio = (widened.high - widened.low) / (plain.high - plain.low)
+    assert ratio == pytest.approx(math.sqrt(1 + 5 / 4))
 
 
-def test_remarks_where_the_best_is_worse_on_the_seeds_in_common() -> None:
-    cells = make_cells(ERM, MIXUP)
-    runs = runs_with(cells, {ERM: (0.10, 0.11), MIXUP: (0.15, 0.162, 0.01)})
-    text = words(text_of(render(compare(cells, runs), "table"), 200))
-    assert re.search(r"mixup\(alpha=1.0\) is 5.10 points worse than erm \(3.83 to 6.37, n=2\): separated", text)
-
-
-def test_remarks_without_a_complete_row_and_with_a_single_one() -> None:
+def test_remarks_where_there_is_nothing_to_compare() -> None:
     cells = make_cells(MIXUP, ZETA)
-    none = text_of(render(compare(cells, {}), "table"))
-    assert "digits / convnet: no row has all its seeds, so none is best." in none
-    undefined = {MIXUP: (0.1, math.nan, 0.2), ZETA: (math.nan,) * 3}
-    nan = text_of(render(compare(cells, runs_with(cells, undefined)), "table"))
-    assert "digits / convnet: no row has all its seeds with a finite value, so none is best." in nan
-    one = text_of(render(compare(cells, runs_with(cells, {ZETA: (0.1, 0.1, 0.2)})), "table"))
-    assert "digits / convnet: no other row is complete, so there is nothing to compare the best with." in one
+    nothing = "digits / convnet: fewer than two rows have values, so there is nothing to compare."
+    assert nothing in said(cells, {})
+    assert nothing in said(cells, {ZETA: (0.1, 0.1, 0.2)})
+    nan = said(cells, {MIXUP: (0.1, math.nan, 0.2), ZETA: (math.nan,) * 3})
+    assert f"{MIXUP.label}: a value is not finite: not judged." in nan
+    no_erm = said(make_cells(ERM, MIXUP, ZETA), {MIXUP: (0.1, 0.12, 0.11), ZETA: (0.1, 0.11, 0.13)})
+    assert "erm is the baseline and has no values here, so nothing is compared with it." in no_erm
+
+
+def test_many_rows_are_counted_and_not_all_named() -> None:
+    many = [AugmentSpec(name="mixup", params={"alpha": round(0.1 * number, 1)}) for number in range(1, 13)]
+    cells = make_cells(ERM, *many)
+    text = said(cells, {ERM: (0.1, 0.11, 0.12)} | dict.fromkeys(many, (0.1, 0.12, 0.11)))
+    assert "and 4 more, see --against." in text
 
 
 def test_loss_is_not_a_percentage() -> None:
@@ -99,8 +134,8 @@ def test_loss_is_not_a_percentage() -> None:
         cells, runs_with(cells, {ERM: (0.5, 0.6), MIXUP: (1.5, 1.7, 1.6)}, metric="test/loss"), metric="loss"
     )
     text = words(text_of(render(comparison, "table")))
-    assert "test/loss: mean" in text
-    assert "mixup(alpha=1.0) *1.6000 ± 0.1000 n=3" in text
+    assert "test/loss, exploratory: mean" in text
+    assert "mixup(alpha=1.0) 1.6000 ± 0.1000 n=3" in text
     assert "points" not in text
 
 
@@ -109,7 +144,7 @@ def test_nothing_is_best_by_the_loss_in_training() -> None:
     cells = make_cells(ERM, MIXUP)
     runs = runs_with(cells, {ERM: (0.1,) * 3, MIXUP: (1.5, 1.6, 1.7)}, metric="train/loss")
     comparison = compare(cells, runs, metric="train/loss")
-    assert not any(entry.best for entry in comparison.entries.values())
+    assert {entry.standing for entry in comparison.entries.values()} == {"not judged"}
     text = words(text_of(render(comparison, "table")))
     assert "the rows cannot be compared by it" in text
     assert "1.6000 ± 0.1000 n=3" in text

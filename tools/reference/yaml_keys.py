@@ -12,7 +12,15 @@ from pydantic import BaseModel
 from augment import AUGMENTATIONS, Augmentation, ParameterError, check_parameter, parameters
 from orchestrator.data import DATASETS
 from orchestrator.experiment.dataset_spec import SHOWN_AS, DatasetSpec, written
-from orchestrator.experiment.settings import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
+from orchestrator.experiment.settings import (
+    CacheSettings,
+    Comparing,
+    Experiment,
+    General,
+    Resources,
+    Tracking,
+    TrainSettings,
+)
 from tools.reference.cell_key import in_key
 from tools.reference.fields import default, kind, properties
 from tools.reference.markdown import paragraph, sentence, table
@@ -22,6 +30,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "resources": Resources,
     "tracking": Tracking,
     "cache": CacheSettings,
+    "compare": Comparing,
 }
 NUM_MIXED = "; at most the worker's batch, or `batch` for all of it, which tables show as its number"
 SWEPT = ("dataset", "model", "augment", "seed")

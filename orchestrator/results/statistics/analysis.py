@@ -9,86 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from orchestrator.results.statistics import power
 from orchestrator.results.statistics.dunnett import constants, probability
 from orchestrator.results.statistics.fit import Fit, Floats, fit
-from orchestrator.results.statistics.power import LEAST_DF
-
-ALPHA = 0.05
-# Values that differ by less are the same but for rounding: one image of a million is more.
-RESOLUTION = 1e-6
-# With fewer degrees of freedom what is said is rough.
-ROUGH_DF = 4
-Verdict = Literal["better", "worse", "not told apart", "equal within margin", "too few seeds"]
-
-
-@dataclass(frozen=True)
-class RowVerdict:
-    """A row against the baseline.
-
-    Attributes:
-        difference: What its mean is above the baseline's, in the metric's unit, seeds that one lacks allowed for; NaN
-            if no seeds connect them.
-        low: Of the interval that holds together with those of all other rows; NaN where there is none.
-        high: The other end.
-        p: Adjusted for all rows: the least alpha at which the interval would leave 0 out; NaN without an interval.
-        verdict: What may be said.
-        is_rough: The interval is there but leans on very few degrees of freedom.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p: float
-    verdict: Verdict
-    is_rough: bool = False
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What may be said of a table.
-
-    Attributes:
-        rows: Each row with a value but the baseline, in the table's order; empty without a baseline.
-        means: Of each row with a value, over all seeds of the table.
-        may_be_best: The rows that are not shown to be worse than some other.
-        detectable: The difference from the baseline that this table tells apart four times out of five; None if it
-            tells nothing apart.
-        df: Degrees of freedom of the table.
-        variance: Of a value within a row, over all rows, as often too low as too high; NaN without degrees of freedom.
-        alpha: The error rate.
-        image_variance: What the test images add to the variance of a difference, of the pair in the middle; 0 where it
-            is about these images.
-    """
-
-    rows: Mapping[str, RowVerdict]
-    means: Mapping[str, float]
-    may_be_best: tuple[str, ...]
-    detectable: float | None
-    df: int
-    variance: float
-    alpha: float
-    image_variance: float = 0.0
-
-    def seeds_needed(self, difference: float) -> int | None:
-        """Return how many seeds each row needs for such a difference to be told apart four times out of five.
-
-        Returns:
-            None if this table says nothing of the spread, or a thousand would not do, e.g. for want of test images.
-        """
-        if self.df < LEAST_DF or len(self.means) < 2:
-            return None
-        return power.seeds_needed(
-            difference,
-            variance=self.variance,
-            num_rows=len(self.means),
-            alpha=self.alpha,
-            image_variance=self.image_variance,
-        )
+from orchestrator.results.statistics.verdicts import (
+    ALPHA,
+    LEAST_DF,
+    RESOLUTION,
+    ROUGH_DF,
+    Analysis,
+    RowVerdict,
+    Verdict,
+)
 
 
 def analyse(
@@ -100,6 +35,7 @@ def analyse(
     image_variance: Mapping[tuple[str, str], float] | None = None,
     alpha: float = ALPHA,
     resolution: float = RESOLUTION,
+    overlap: float = 0.0,
 ) -> Analysis:
     """Return what may be said of a table, by the procedure of Dunnett and Hsu with a variance for each row.
 
@@ -112,6 +48,9 @@ def analyse(
             new images like these; of a pair that is not there nothing. None: about these images.
         alpha: The probability that any of the statements is false.
         resolution: The least step between two values, e.g. 1 / the number of images.
+        overlap: What the values of a row have in common, as a part of their variance. The folds of a data set are
+            trained on the same images for the most part: there it is the number of images of a fold over that of the
+            others. Source: Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52 (2003).
 
     Raises:
         ValueError: `baseline` is no row, `margin` is negative, or `alpha` is not between 0 and 1.
@@ -126,7 +65,7 @@ def analyse(
     fitted = fit(table, resolution=resolution) if table.size else None
     if fitted is None or len(labels) < 2:
         return _without_spread(labels, table, baseline, alpha)
-    differences, variances, df = fitted.differences()
+    differences, variances, df = fitted.differences(overlap=overlap)
     of_images = _of_images(labels, image_variance)
     # Satterthwaite's again: what the images add is known as if from very many values.
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -141,7 +80,7 @@ def analyse(
         others = [row for row in range(len(labels)) if row != place]
         of_rows = _against(pairs, others, place, fitted.df, sign=sign, margin=margin, alpha=alpha)
         verdicts = {labels[row]: verdict for row, verdict in zip(others, of_rows, strict=True)}
-        seen = _detectable(fitted, of_images, others, place, alpha)
+        seen = _detectable(fitted, of_images, others, place, alpha, overlap=overlap)
     kept = _not_worse(pairs, sign=sign, alpha=alpha) if fitted.df >= LEAST_DF else range(len(labels))
     return Analysis(
         rows=verdicts,
@@ -250,11 +189,16 @@ def _not_worse(pairs: _Pairs, *, sign: float, alpha: float) -> list[int]:
     return [row for row in range(num_rows) if not out[row]]
 
 
-def _detectable(fitted: Fit, of_images: Floats, others: list[int], place: int, alpha: float) -> float | None:
+def _detectable(
+    fitted: Fit, of_images: Floats, others: list[int], place: int, alpha: float, *, overlap: float
+) -> float | None:
     """Return the difference from the baseline that the table sees, of the row in the middle, if all spread alike."""
     known = [row for row in others if fitted.parts[row] == fitted.parts[place]]
     if fitted.df < LEAST_DF or not known:
         return None
-    variances = power.usual_variance(fitted.pooled, fitted.df) * fitted.shares()[known, place] + of_images[known, place]
+    variances = (
+        power.usual_variance(fitted.pooled, fitted.df) * fitted.shares(overlap=overlap)[known, place]
+        + of_images[known, place]
+    )
     df = min(2 * float(np.median(fitted.weights)), fitted.df)
     return power.detectable(math.sqrt(float(np.median(variances))), df, m=len(others), alpha=alpha)

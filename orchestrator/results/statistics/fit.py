@@ -43,21 +43,28 @@ class Fit:
     products: Floats
     parts: NDArray[np.int32]
 
-    def shares(self) -> Floats:
+    def shares(self, *, overlap: float) -> Floats:
         """Return what of a value's variance the difference of two rows has, if all rows have the same, [rows, rows]."""
         summed = self.products.sum(axis=2)
         own = np.diag(summed)
-        shares: Floats = own[:, None] + own[None, :] - 2 * summed
+        shares: Floats = own[:, None] + own[None, :] - 2 * summed + 2 * overlap
         return shares
 
-    def differences(self) -> tuple[Floats, Floats, Floats]:
+    def differences(self, *, overlap: float) -> tuple[Floats, Floats, Floats]:
         """Return what each row has more than each other one, the variance of that, and its degrees of freedom.
+
+        Args:
+            overlap: What the values of a row have in common, as a part of their variance: no more of them lessen it.
 
         Returns:
             Three times [rows, rows]. The degrees of freedom are Satterthwaite's, at most those of the pooled variance.
         """
         own = np.einsum("iir->ir", self.products)
-        counts = np.maximum(own[:, None] + own[None, :] - 2 * self.products, 0) * self.variances
+        counts = np.maximum(own[:, None] + own[None, :] - 2 * self.products, 0)
+        rows = np.arange(len(self.means))
+        counts[rows, :, rows] += overlap
+        counts[:, rows, rows] += overlap
+        counts *= self.variances
         total = counts.sum(axis=2)
         with np.errstate(divide="ignore", invalid="ignore"):
             satterthwaite = total**2 / (counts**2 / self.weights).sum(axis=2)

@@ -10,12 +10,11 @@ from scipy.optimize import brentq
 from scipy.special import gammaincinv, ndtr
 
 from orchestrator.results.statistics.dunnett import constants, scales
+from orchestrator.results.statistics.verdicts import LEAST_DF
 
 POWER = 0.8
 # More seeds than that nobody trains.
 _MOST_SEEDS = 1000
-# With fewer degrees of freedom nothing is said.
-LEAST_DF = 2
 
 
 def usual_variance(estimate: float, df: float) -> float:
