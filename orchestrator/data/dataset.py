@@ -53,6 +53,8 @@ class Dataset:
         std: Standard deviation of each channel of ``train``, likewise; 1 for a channel that is constant.
         split_hash: SHA-256 (hex) over which samples, with which labels, are in which split.
         groups: In a line, which images are known to belong together, and by what.
+        test_hash: SHA-256 (hex) over which images, with which labels, are tested, in their order: the same whatever is
+            trained on.
         unreadable: The ids of images that have been left out since they cannot be read.
         test_groups: int64 [len(test)], on the CPU: the group of each test image, numbered from 0; None if it is not
             known, or a group has more than one label.
@@ -69,6 +71,7 @@ class Dataset:
     std: tuple[float, ...]
     split_hash: str
     groups: str
+    test_hash: str
     unreadable: tuple[str, ...] = ()
     test_groups: Tensor | None = None
     unmeasured: tuple[str, ...] = ()

@@ -187,6 +187,7 @@ def split_dataset(
         std=std,
         split_hash=hash_of_parts(name, parts, unreadable=decoded.unreadable),
         groups=describe_groups(decoded.source),
+        test_hash=hash_of_parts(name, {"test": parts["test"]}),
         unreadable=tuple(decoded.unreadable),
         test_groups=groups_of_test(parts),
         unmeasured=unmeasured(parts, decoded.source.class_names),

@@ -51,8 +51,13 @@ class CellFolder:
 
     @property
     def best(self) -> Path:
-        """The weights of the best epoch, and the number of that epoch: all that a finished cell keeps."""
+        """The weights of the best epoch, and the number of that epoch: a finished cell keeps them."""
         return self.path / "best.pt"
+
+    @property
+    def predictions(self) -> Path:
+        """What the best weights say of each test image: kept beside them; cells of earlier versions have none."""
+        return self.path / "predictions.npz"
 
     @property
     def result(self) -> Path:
@@ -61,7 +66,7 @@ class CellFolder:
 
     @property
     def is_delivered(self) -> bool:
-        """Whether the cell is finished and MLflow has its result: of all that it wrote the best weights are left."""
+        """Whether the cell is finished and MLflow has its result: of all that it wrote only what it keeps is left."""
         return self.best.exists() and not self.undelivered and not self.points()
 
     @property
@@ -98,13 +103,13 @@ class CellFolder:
         return [path for path in (self.result, self.journal) if path.exists()]
 
     def needless(self) -> list[Path]:
-        """Return what is there and a finished cell that MLflow has does without: all but the best weights."""
+        """Return what is there and a finished cell that MLflow has does without; it keeps weights and predictions."""
         known = {*map(self.point, self.points()), self.result, self.journal, self.audit, self.test}
         return [path for path in below(self.path) if path in known]
 
     def foreign(self) -> list[Path]:
         """Return what is there and was not written by zetasweep."""
-        ours = {*self.needless(), self.best, self.path / _EARLIER}
+        ours = {*self.needless(), self.best, self.predictions, self.path / _EARLIER}
         return [path for path in below(self.path) if path not in ours and not is_temporary(path)]
 
     def shrink(self) -> None:
@@ -116,6 +121,8 @@ class CellFolder:
         for folder in (self.audit, self.test):
             shutil.rmtree(folder, ignore_errors=True)
         self.journal.unlink(missing_ok=True)
+        if not self.best.exists():
+            self.predictions.unlink(missing_ok=True)
         with suppress(OSError):  # it is not empty, or not there
             self.path.rmdir()
 

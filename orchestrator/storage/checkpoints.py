@@ -12,6 +12,8 @@ import logging
 import pickle
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -130,23 +132,35 @@ def load(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
+    with opened_sound(path) as file:
+        try:
+            # What no checksum covers, the table of contents, torch reads by itself, and more strictly.
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            # Not torch's words: they end with how to execute it all the same.
+            raise DamagedError(f"{path}: damaged (it holds more than tensors and plain values)") from error
+    return state
+
+
+@contextmanager
+def opened_sound(path: Path) -> Iterator[BinaryIO]:
+    """Yield a zip archive, open for reading, whose checksums say that it is whole.
+
+    Raises:
+        DamagedError: It is not; or what the block reads from it is not what it should be.
+    """
     with path.open("rb") as file:
         # Without it torch would take the file for one of its old format.
         if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-            raise DamagedError(f"{path}: damaged (no checkpoint)")
+            raise DamagedError(f"{path}: damaged (it does not begin as such a file does)")
         try:
             with zipfile.ZipFile(file) as archive:
                 damaged = archive.testzip()
             if damaged is not None:
                 raise DamagedError(f"{path}: damaged (checksum of {damaged})")
             file.seek(0)
-            # What no checksum covers, the table of contents, torch reads by itself, and more strictly.
-            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            # Not torch's words: they end with how to execute it all the same.
-            raise DamagedError(f"{path}: damaged (it holds more than tensors and plain values)") from error
+            yield file
         except _SIGNS_OF_DAMAGE as error:
             if _NO_MEMORY in str(error) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
                 raise
             raise DamagedError(f"{path}: damaged ({first_line(error)})") from error
-    return state

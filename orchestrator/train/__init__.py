@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.train.batches import check_global_batch
     from orchestrator.train.cell import train_cell
     from orchestrator.train.feed import Feed, make_feed
+    from orchestrator.train.repeated_test import predict_again
     from orchestrator.train.requests import Request, StoppedError
     from orchestrator.train.stored import with_stored
 else:
@@ -21,6 +22,7 @@ else:
         "train_cell": "cell",
         "Feed": "feed",
         "make_feed": "feed",
+        "predict_again": "repeated_test",
         "Request": "requests",
         "StoppedError": "requests",
         "with_stored": "stored",
@@ -38,6 +40,7 @@ __all__ = [
     "StoppedError",
     "check_global_batch",
     "make_feed",
+    "predict_again",
     "read_figures",
     "train_cell",
     "with_stored",

@@ -72,4 +72,15 @@ def shard_batches(num_samples: int, *, batch_size: int, rank: int, world_size: i
 
     A rank gets at least one batch, an empty one if there are fewer samples than ranks.
     """
-    yield from torch.split(torch.arange(num_samples)[rank::world_size], batch_size)
+    yield from torch.split(_shard(num_samples, rank, world_size), batch_size)
+
+
+def gathered_order(num_samples: int, *, world_size: int) -> Tensor:
+    """Return which samples the evaluation batches of all ranks are of, one rank after the other: int64
+    ``[num_samples]``.
+    """
+    return torch.cat([_shard(num_samples, rank, world_size) for rank in range(world_size)])
+
+
+def _shard(num_samples: int, rank: int, world_size: int) -> Tensor:
+    return torch.arange(num_samples)[rank::world_size]

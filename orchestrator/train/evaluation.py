@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -56,16 +56,30 @@ class Evaluator:
 
         return judge_test(logits, labels, num_classes=self._dataset.num_classes, groups=of_own)
 
-    @torch.inference_mode()
     def _predicted(self, split: Split, after_batch: Callable[[], None]) -> tuple[Tensor, Tensor]:
         """Return the logits of this rank's share of `split`, and which of its samples they are of."""
-        self._learner.module.eval()
         ranks, size = self._ranks, self._batch_size
         shard = list(shard_batches(len(split), batch_size=size, rank=ranks.rank, world_size=ranks.world_size))
         common = len(split) // ranks.world_size // size
         logits = []
-        for number, pixels in enumerate(self._feed.batches([split.rows[indices] for indices in shard]), start=1):
-            logits.append(self._learner.predict(pixels))
+        for number, of_batch in enumerate(predicted(self._learner, self._feed, split, shard), start=1):
+            logits.append(of_batch)
             if number <= common:
                 after_batch()
         return torch.cat(logits), torch.cat(shard)
+
+
+def predicted(learner: Learner, feed: Feed, split: Split, shard: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Yield the logits of each batch of a rank's share of `split`, float32 ``[n, num_classes]`` on the device.
+
+    Args:
+        learner: Whose model predicts.
+        feed: Of the images of the data set.
+        split: A part of it.
+        shard: Which samples of `split` are in each batch (`orchestrator.train.batches.shard_batches`).
+    """
+    learner.module.eval()
+    for pixels in feed.batches([split.rows[indices] for indices in shard]):
+        with torch.inference_mode():
+            logits = learner.predict(pixels)
+        yield logits

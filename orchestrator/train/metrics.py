@@ -53,10 +53,12 @@ class JudgedTest:
     Attributes:
         images: By image.
         groups: By group, with the mean of the probabilities over its images; None if no groups are known.
+        logits: float32 [n, num_classes] on the CPU: of all images, one rank's after the other's.
     """
 
     images: Judged
     groups: Judged | None
+    logits: Tensor
 
     def metrics(self, class_names: Sequence[str]) -> dict[str, float]:
         """Return all by name: ``NAME``, ``NAME/CLASS`` for each class, and after ``group/`` those of the groups.
@@ -134,12 +136,13 @@ def _judged(logits: Tensor, labels: Tensor, groups: Tensor | None, num_classes: 
     confidence, predicted = all_logits.softmax(dim=1).amax(dim=1), all_logits.argmax(dim=1)
     images = _judge(log_p, all_labels, predicted, confidence)
     if groups is None:
-        return JudgedTest(images, None)
+        return JudgedTest(images, None, all_logits)
     all_groups = _gathered(groups).cpu()
     pooled = _mean_by_group(log_p, all_groups)
     of_group = all_labels.new_empty(len(pooled)).scatter_(0, all_groups, all_labels)
     log_confidence, predicted = pooled.max(dim=1)
-    return JudgedTest(images, _judge(pooled, of_group, predicted, log_confidence.exp().float()))
+    of_groups = _judge(pooled, of_group, predicted, log_confidence.exp().float())
+    return JudgedTest(images, of_groups, all_logits)
 
 
 def _gathered(shard: Tensor) -> Tensor:

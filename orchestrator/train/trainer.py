@@ -25,6 +25,7 @@ from orchestrator.train.epoch_progress import EpochProgress, begin_epoch, resume
 from orchestrator.train.evaluation import Evaluator
 from orchestrator.train.feed import Feed
 from orchestrator.train.learner import Learner
+from orchestrator.train.predictions import predictions_of
 from orchestrator.train.ranks import Ranks
 from orchestrator.train.requests import Request, Requests, StoppedError
 from orchestrator.train.snapshot import BestWeights, Finished, Snapshot, State, from_state
@@ -220,6 +221,10 @@ class Trainer:
             CellResult(metrics=metrics, timestamp_ms=now_ms(), first_step_ms=self._first_step_ms)
         )
         self._disk.write(lambda: write_tables(self._folder.test, tested, class_names))
+        world_size = self._ranks.world_size
+        self._disk.write(
+            lambda: predictions_of(tested.logits, self._dataset, world_size=world_size).save(self._folder.predictions)
+        )
         kept = BestWeights(self._learner.module.state_dict(), best.epoch)
         finished = Finished(self._dataset.split_hash, self._history, result)
         self._disk.write(lambda: self._checkpoints.finish(kept.to_state(), finished.to_state()))

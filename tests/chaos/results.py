@@ -14,6 +14,8 @@ from mlflow.entities import Run
 # What a clock says differs from run to run.
 TIMINGS = ("train/images_per_s", "audit/ms_per_step")
 BEST = "best.pt"
+# What a finished cell keeps.
+KEPT = [BEST, "predictions.npz"]
 
 # Cell, metric and step.
 Place = tuple[str, str, int]

@@ -15,7 +15,7 @@ import psutil
 from commands import ROOT
 from mlflow import MlflowClient
 from processes import Family
-from results import BEST, Results, read_results, sweep_runs
+from results import BEST, KEPT, Results, read_results, sweep_runs
 
 from orchestrator.experiment.cells import expand
 from orchestrator.experiment.load import load_experiment
@@ -207,7 +207,7 @@ class Sweep:
         assert list(self.storage.glob("ray-*")) == []
         assert list(self.storage.rglob("*.tmp")) == []
         for key in self.keys:
-            assert [path.name for path in (self.cells_dir / key).iterdir()] == [BEST], key
+            assert sorted(path.name for path in (self.cells_dir / key).iterdir()) == KEPT, key
 
     def close(self) -> None:
         """End what is left of it."""

@@ -17,7 +17,8 @@ def cell(tmp_path: Path) -> CellFolder:
     folder = CellFolder(tmp_path / "0123456789abcdef")
     for name in ("audit", "test"):
         (folder.path / name).mkdir(parents=True)
-    files = ("best.pt", "result.pt", "delivery.jsonl", "audit/audit.json", "test/per_class.csv", "last.pt")
+    of_the_end = ("best.pt", "predictions.npz", "result.pt", "delivery.jsonl", "test/per_class.csv")
+    files = (*of_the_end, "audit/audit.json", "last.pt")
     for name in (*files, *CHECKPOINTS):
         (folder.path / name).touch()
     return folder
@@ -28,8 +29,9 @@ def names(paths: list[Path]) -> list[str]:
 
 
 def test_the_names_are_those_of_earlier_versions(cell: CellFolder) -> None:
-    paths = (cell.best, cell.result, cell.journal, cell.audit, cell.test, cell.point(Point(12, 345)))
-    assert names(list(paths)) == ["best.pt", "result.pt", "delivery.jsonl", "audit", "test", "00012-00000345.pt"]
+    paths = (cell.best, cell.predictions, cell.result, cell.journal, cell.audit, cell.test, cell.point(Point(12, 345)))
+    expected = ["best.pt", "predictions.npz", "result.pt", "delivery.jsonl", "audit", "test", "00012-00000345.pt"]
+    assert names(list(paths)) == expected
     assert is_key(cell.key)
     assert not is_key("0123456789ABCDEF")
 
@@ -40,11 +42,19 @@ def test_points_are_read_from_the_names_newest_first(cell: CellFolder) -> None:
     assert names(cell.checkpoints()) == ["best.pt", "result.pt", "100000-00000000.pt", *CHECKPOINTS]
 
 
-def test_a_finished_cell_keeps_its_best_weights(cell: CellFolder) -> None:
+def test_a_finished_cell_keeps_its_best_weights_and_predictions(cell: CellFolder) -> None:
     assert names(cell.needless()) == [*sorted(CHECKPOINTS), "audit", "delivery.jsonl", "result.pt", "test"]
     cell.shrink()
-    assert sorted(names(list(cell.path.iterdir()))) == ["best.pt", "last.pt"]
+    assert sorted(names(list(cell.path.iterdir()))) == ["best.pt", "last.pt", "predictions.npz"]
     assert cell.needless() == cell.undelivered == []
+
+
+def test_of_a_cell_that_was_finished_elsewhere_nothing_is_kept(cell: CellFolder) -> None:
+    """Its test was cut off here, between the predictions and the best weights."""
+    for name in ("best.pt", "last.pt"):
+        (cell.path / name).unlink()
+    cell.shrink()
+    assert not cell.path.exists()
 
 
 def test_what_zetasweep_did_not_write_is_told_apart(cell: CellFolder) -> None:

@@ -53,17 +53,17 @@ def test_another_process_is_refused_and_a_killed_holder_frees_the_lock(tmp_path:
     assert not storage.is_locked()
 
 
-def test_shrink_keeps_the_best_weights(tmp_path: Path) -> None:
+def test_shrink_keeps_the_best_weights_and_predictions(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     folder = storage.cell("key").path
     folder.mkdir(parents=True)
-    for name in ("00003-00000000.pt", "result.pt", "delivery.jsonl", "best.pt"):
+    for name in ("00003-00000000.pt", "result.pt", "delivery.jsonl", "best.pt", "predictions.npz"):
         (folder / name).touch()
     (folder / "audit").mkdir()
     (folder / "audit" / "audit.json").touch()
     storage.cell("key").shrink()
     storage.cell("another").shrink()
-    assert [path.name for path in folder.iterdir()] == ["best.pt"]
+    assert sorted(path.name for path in folder.iterdir()) == ["best.pt", "predictions.npz"]
 
 
 def test_scratch_of_killed_sweeps_goes_and_nothing_else(tmp_path: Path) -> None:

@@ -177,9 +177,10 @@ def test_logged_model_gives_the_logged_test_accuracy(storage: Path) -> None:
 
 
 @pytest.mark.usefixtures("quickstart")
-def test_finished_cells_keep_only_the_best_weights(storage: Path, cells: list[Cell]) -> None:
+def test_finished_cells_keep_only_best_weights_and_predictions(storage: Path, cells: list[Cell]) -> None:
     for cell in cells:
-        assert [path.name for path in (storage / "cells" / cell.key).iterdir()] == ["best.pt"]
+        kept = sorted(path.name for path in (storage / "cells" / cell.key).iterdir())
+        assert kept == ["best.pt", "predictions.npz"]
     assert not list(storage.glob("ray-*"))
 
 

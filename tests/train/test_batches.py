@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
 from orchestrator.errors import CellError
-from orchestrator.train.batches import epoch_order, shard_batches
+from orchestrator.train.batches import epoch_order, gathered_order, shard_batches
 from orchestrator.train.class_weights import balanced_class_weights
 from orchestrator.train.seeds import AUGMENT, MODEL, ORDER, derive_seed
 
@@ -82,6 +82,7 @@ def test_evaluation_shards_hold_every_sample_once(num_samples: int, batch_size: 
     assert all(ranks), "also a rank without samples has a batch, of none"
     batches = [batch for rank in ranks for batch in rank]
     assert sorted(torch.cat(batches).tolist()) == list(range(num_samples))
+    assert torch.equal(torch.cat(batches), gathered_order(num_samples, world_size=world_size))
     assert max(len(batch) for batch in batches) <= batch_size
     sizes = [sum(map(len, rank)) for rank in ranks]
     assert max(sizes) - min(sizes) <= 1

@@ -180,7 +180,8 @@ def test_keeps_the_newest_two_and_the_best_while_it_trains(
     )
     assert [[point.epoch for point in points] for points in kept] == [[1], [2, 1], [3, 2], [4, 3, 2], [5, 4, 2]]
     assert not CellFolder(tmp_path).points()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit", "best.pt", "result.pt", "test"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["audit", "best.pt", "predictions.npz", "result.pt", "test"]
 
 
 def best_at_first(*args: Any, **options: Any) -> dict[str, float]:

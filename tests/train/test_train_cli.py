@@ -87,7 +87,7 @@ def test_one_process_trains_goes_on_and_repeats(
     first = capsys.readouterr().out
     assert first.count("\nepoch ") == 2
     left = sorted(file.name for file in (tmp_path / "mine" / key).iterdir())
-    assert left == ["audit", "best.pt", "result.pt", "test"]
+    assert left == ["audit", "best.pt", "predictions.npz", "result.pt", "test"]
     assert call(*chosen) == 0
     head, said, *shown = capsys.readouterr().out.splitlines()
     assert [head, *shown] == first.splitlines(), "what is finished is shown again and not trained again"
@@ -110,7 +110,7 @@ def test_a_cell_whose_result_mlflow_has_is_not_trained_again(
         f"error: cell {path.name} is finished: {path} keeps its best weights, and MLflow has"
     )
     assert captured.out == ""
-    assert [file.name for file in path.iterdir()] == ["best.pt"]
+    assert sorted(file.name for file in path.iterdir()) == ["best.pt", "predictions.npz"]
     assert CellFolder(path).best.read_bytes() == kept
 
 

@@ -46,7 +46,7 @@ def dataset() -> Dataset:
     splits = [
         Split(places[first : first + num], labels[:num]) for first, num in ((0, NUM), (NUM, 40), (NUM + 40, NUM - 40))
     ]
-    return Dataset("image_folder", images, *splits, ("a", "b", "c"), (0.5,) * 3, (0.3,) * 3, "random", "none")
+    return Dataset("image_folder", images, *splits, ("a", "b", "c"), (0.5,) * 3, (0.3,) * 3, "random", "none", "random")
 
 
 def make_cell(options: dict[str, Any] | None = None, **settings: Any) -> Cell:

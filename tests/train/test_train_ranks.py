@@ -30,10 +30,12 @@ from trainings import (
 
 from orchestrator.data import Dataset
 from orchestrator.errors import CellError, UserError
+from orchestrator.storage import Predictions
 from orchestrator.storage.cell_folder import CellFolder, Point
 from orchestrator.train import requests
 from orchestrator.train.metrics import JudgedTest, compute_metrics, judge_test
 from orchestrator.train.ranks import Ranks
+from orchestrator.train.repeated_test import predict_again
 from orchestrator.train.requests import StoppedError
 
 # Three: with two, sums do not depend on their order, and no split here can be cut into three equal parts and two, too.
@@ -183,6 +185,20 @@ def test_ranks_evaluate_the_weights_that_are_saved(ranks: list[RankReport], few_
         expected = evaluate(weights, few_digits, split)
         del expected["error"]
         assert {name: metrics[f"{part}/{name}"] for name in expected} == pytest.approx(expected, rel=1e-4)
+
+
+def test_ranks_keep_the_predictions_that_one_process_computes(
+    ranks: list[RankReport], few_digits: Dataset, tmp_path: Path
+) -> None:
+    """To the byte: in the order of the split, each image in a batch of the same images."""
+    kept = [Predictions.load(CellFolder(trained.folder).predictions) for trained in (ranks[0].whole, ranks[0].resumed)]
+    again = predict_again(RANKS_CELL, few_digits, CellFolder(ranks[0].whole.folder))
+    again.save(tmp_path / "again.npz")
+    assert again.labels.tolist() == few_digits.test.labels.tolist()
+    for found in kept:
+        assert found is not None
+        found.save(tmp_path / "kept.npz")
+        assert (tmp_path / "kept.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
 
 
 def test_error_of_one_rank_is_raised_on_all(ranks: list[RankReport]) -> None:

@@ -153,6 +153,7 @@ def random_dataset(*, size: int = 8, num: int = 32) -> Dataset:
         std=(0.3,),
         split_hash="random",
         groups="none",
+        test_hash="random",
     )
 
 
