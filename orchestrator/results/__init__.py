@@ -2,6 +2,7 @@
 
 from orchestrator.results.comparison import check_comparing, compare
 from orchestrator.results.metric import resolve_metric
+from orchestrator.results.predictions import predictions_of_cell, read_predictions
 from orchestrator.results.selection import Selection, check_metric, select
 from orchestrator.results.selection_text import render_selection
 from orchestrator.results.status import render_status
@@ -14,6 +15,8 @@ __all__ = [
     "check_comparing",
     "check_metric",
     "compare",
+    "predictions_of_cell",
+    "read_predictions",
     "remarks",
     "render",
     "render_selection",

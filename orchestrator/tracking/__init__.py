@@ -15,6 +15,7 @@ from orchestrator.tracking.errors import UntellableError
 from orchestrator.tracking.ledger import Entry, Epochs, Ledger
 from orchestrator.tracking.logged_model import restore_best, warm_up
 from orchestrator.tracking.ownership import described
+from orchestrator.tracking.predictions import add_predictions, fetch_predictions, has_predictions
 from orchestrator.tracking.registry import register_model
 from orchestrator.tracking.tellable import check_tellable
 from orchestrator.tracking.tracker import Tracker
@@ -28,10 +29,13 @@ __all__ = [
     "Ledger",
     "Tracker",
     "UntellableError",
+    "add_predictions",
     "check_can_make",
     "check_place",
     "check_tellable",
     "described",
+    "fetch_predictions",
+    "has_predictions",
     "migrate",
     "missing_of_model",
     "missing_of_run",

@@ -87,5 +87,7 @@ CELL_ARTIFACTS: dict[str, str] = {
     "test/per_class.csv": "the metrics of each class over the test split, and how many images it has",
     "test/confusion_matrix.csv": "how many test images of each class (a row) were taken for which (a column)",
     "test/group/": "the same two tables over whole groups, where groups are known",
+    "test/predictions.npz": "of each test image its label, prediction, loss, confidence, logits (up to 100 "
+    "classes) and group: NumPy arrays in the order of the split",
     "failure.txt": "why the cell failed, as a whole, or why its results cannot be told to MLflow",
 }

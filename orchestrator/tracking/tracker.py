@@ -41,6 +41,7 @@ from orchestrator.tracking.names import (
     WORLD_SIZE,
 )
 from orchestrator.tracking.ownership import described
+from orchestrator.tracking.predictions import log_predictions
 from orchestrator.tracking.provenance import environment, git_tags
 from orchestrator.tracking.rows import Rows
 from orchestrator.tracking.store import Store
@@ -221,7 +222,7 @@ class Tracker:
         self._own_rows(cell).log_epoch(result)
 
     def finish_cell(self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path) -> None:
-        """Log the test metrics, their tables and the best model, and end the run.
+        """Log the test metrics, their tables, the predictions and the best model, and end the run.
 
         Raises:
             UntellableError: There is no such model in `checkpoint_dir`; says why.
@@ -230,10 +231,12 @@ class Tracker:
         rows.log_once(result.metrics, timestamp_ms=result.timestamp_ms)
         if result.first_step_ms is not None:
             self._client.set_tag(run_id, FIRST_STEP_MS, str(result.first_step_ms))
-        tables = CellFolder(checkpoint_dir).test
-        if tables.is_dir():  # earlier versions had none
-            self._client.log_artifacts(run_id, str(tables), tables.name)
-        with saved_model(cell.model, facts.dataset, CellFolder(checkpoint_dir)) as path:
+        folder = CellFolder(checkpoint_dir)
+        if folder.test.is_dir():  # earlier versions had none
+            self._client.log_artifacts(run_id, str(folder.test), folder.test.name)
+        if folder.predictions.exists():  # likewise
+            log_predictions(self._client, run_id, folder.predictions)
+        with saved_model(cell.model, facts.dataset, folder) as path:
             model = self._log_model(cell, run_id, path)
         rows.log_of_model(result.metrics, model_id=model.model_id)
         # Before the run ends: a finished run has its model.

@@ -24,7 +24,8 @@ from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
 from orchestrator.records import EpochResult
-from orchestrator.tracking import ownership
+from orchestrator.storage import CellFolder
+from orchestrator.tracking import add_predictions, fetch_predictions, has_predictions, ownership
 from orchestrator.tracking.errors import message_of
 from orchestrator.tracking.names import OWNER
 from orchestrator.tracking.registry import register_model
@@ -93,6 +94,30 @@ def test_the_tables_of_the_test_are_artifacts(tracker: Tracker, uri: str, cells:
         assert {item.path for item in client.list_artifacts(run.run_id, "test")} == {f"test/{name}" for name in names}
         found = {item.path for item in client.list_artifacts(run.run_id, "test/group")}
         assert found == ({"test/group/confusion_matrix.csv"} if names else set())
+
+
+def test_predictions_are_an_artifact(tracker: Tracker, cells: list[Cell], tmp_path: Path) -> None:
+    """A cell that an earlier version tested has none; another machine takes them from there."""
+    for cell, content in ((cells[0], None), (cells[1], b"of each image")):
+        folder = CellFolder(tmp_path / cell.key)
+        save_weights(folder.path)
+        if content is not None:
+            folder.predictions.write_bytes(content)
+        tracker.open_cell(cell, None, sweep="sample")
+        tracker.log_started(cell, FACTS, data_dir=tmp_path)
+        for _ in range(2):
+            tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=folder.path)
+        run_id = tracker.cell_runs(cells)[cell.key].run_id
+        assert run_id is not None
+        fetched = tmp_path / "fetched" / cell.key / "predictions.npz"
+        has_any = has_predictions(tracker.store, run_id)
+        assert has_any == fetch_predictions(tracker.store, run_id, fetched) == (content is not None)
+        if content is None:
+            assert not fetched.exists()
+            folder.predictions.write_bytes(b"computed later")
+            add_predictions(tracker.store, run_id, folder.predictions)
+            assert fetch_predictions(tracker.store, run_id, fetched)
+        assert fetched.read_bytes() == (content or b"computed later")
 
 
 def test_operating_points_of_validation_are_of_the_tested_epoch_alone(

@@ -1,0 +1,56 @@
+"""The predictions of finished cells for each test image: from their folders, or from MLflow."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.errors import UserError
+from orchestrator.storage import CellFolder, Predictions
+from orchestrator.storage.checkpoints import DamagedError
+
+Fetch = Callable[[Path], bool]
+"""Writes a cell's predictions, as MLflow has them, to a path; returns whether MLflow has any."""
+
+logger = logging.getLogger(__name__)
+
+
+def predictions_of_cell(
+    folder: CellFolder, *, order: str | None = None, fetch: Fetch | None = None
+) -> Predictions | None:
+    """Return the predictions of a finished cell; None, as of cells of earlier versions, if they are nowhere.
+
+    Args:
+        folder: Of the cell; it need not be there.
+        order: See `read_predictions`.
+        fetch: Where they are if they are not in `folder`; nothing is kept of what it writes. None: nothing is fetched.
+
+    Raises:
+        TrackingError: `fetch` cannot look.
+    """
+    found = read_predictions(folder.predictions, order=order)
+    if found is not None or fetch is None:
+        return found
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / folder.key / folder.predictions.name
+        return read_predictions(path, order=order) if fetch(path) else None
+
+
+def read_predictions(path: Path, *, order: str | None = None) -> Predictions | None:
+    """Return the predictions in a file; None if there is none, and with a warning if it cannot be used.
+
+    Args:
+        path: The file.
+        order: Of other predictions: those of other images, or of the same in another order, are left out.
+    """
+    try:
+        found = Predictions.load(path)
+    except (DamagedError, UserError, OSError) as error:
+        logger.warning("%s; it is left out", error)
+        return None
+    if found is not None and order not in (None, found.order):
+        logger.warning("%s is of other test images than the others, or of another order, and is left out", path)
+        return None
+    return found
