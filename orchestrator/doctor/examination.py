@@ -13,6 +13,7 @@ from orchestrator.doctor.environment import examine_access, examine_inputs, exam
 from orchestrator.doctor.files import examine_storage
 from orchestrator.doctor.finding import Finding, Line
 from orchestrator.doctor.machine import examine_gpus, examine_placement
+from orchestrator.doctor.predictions import examine_predictions
 from orchestrator.doctor.report import Report
 from orchestrator.doctor.runs import examine_runs
 from orchestrator.errors import UserError
@@ -70,7 +71,9 @@ def examine(
             by_key = {cell.key: cell for cell in cells}
             report.take(examine_storage(storage, by_key, tracked=tracked, finished=finished, only_store=here))
             if tracker:
-                report.take(examine_best_weights(storage, cells, tracker.cell_runs(cells)))
+                runs = tracker.cell_runs(cells)
+                report.take(examine_best_weights(storage, cells, runs))
+                report.take(examine_predictions(tracker, experiment, storage, cells, runs, fix=fix))
     report.close()
     return report.left
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from orchestrator.amounts import bytes_text
 from orchestrator.doctor.finding import Finding, Line
+from orchestrator.errors import UserError
 from orchestrator.experiment import Cell
 from orchestrator.records import CellResult
-from orchestrator.storage import CellFolder, Storage, below, is_key, journal
+from orchestrator.storage import CellFolder, Predictions, Storage, below, is_key, journal
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage.atomic import QUIET_S, is_abandoned, is_young, remove_whole
 from orchestrator.tracking import UntellableError, check_tellable
@@ -61,7 +62,7 @@ def _examine_cell(
         )
     elif needless:
         yield Finding(
-            what="a finished cell that keeps more than its best weights",
+            what="a finished cell that keeps more than best weights and predictions",
             where=f"{folder.path} ({label}): {', '.join(path.name for path in needless)}, {_size(needless)}",
             remedy="--fix removes what MLflow has",
             mend=folder.shrink,
@@ -76,6 +77,17 @@ def _examine_cell(
                 remedy="--fix removes it: a training goes on from the one before, a finished cell's model is in MLflow",
                 mend=path.unlink,
             )
+    yield from _examine_predictions(folder, label)
+
+
+def _examine_predictions(folder: CellFolder, label: str) -> Iterator[Line]:
+    try:
+        Predictions.load(folder.predictions)
+    except checkpoint.DamagedError as error:
+        remedy = "--fix removes them, and takes those of a finished cell from MLflow or computes them anew"
+        yield Finding("damaged predictions", f"{error} ({label})", remedy, mend=folder.predictions.unlink)
+    except UserError as error:
+        yield Finding("predictions of a later version", f"{error.args[0]} ({label})", error.remedy, severity="note")
 
 
 def _examine_waiting(folder: CellFolder, cell: Cell | None, label: str) -> Iterator[Line]:

@@ -19,7 +19,7 @@ class Finding:
         what: The same words for all of a kind.
         where: Which run, cell or path, and what is particular about this one.
         remedy: What ``--fix`` does about it, or what the user can do; empty if nothing has to be done.
-        severity: A ``note`` is no fault.
+        severity: A ``note`` is no fault, also where it cannot be mended.
         mend: Mends it; it may raise TrackingError, UserError or OSError, and then nothing is changed. None if only
             the user can.
     """

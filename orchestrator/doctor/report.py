@@ -53,7 +53,7 @@ class Report:
             try:
                 finding.mend()
             except (TrackingError, UserError, OSError) as error:
-                self.left += 1
+                self.left += finding.severity == "error"
                 return f": not mended: {error}"
             self.mended += 1
             return ": mended"
