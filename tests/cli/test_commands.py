@@ -25,7 +25,8 @@ FROZEN: dict[str, dict[str, str]] = {
         "-o --override": "text, each time one more",
     },
     "zetasweep": {"--version": "flag"},
-    "zetasweep compare": EXPERIMENT | {"--metric": "text = test/error", "--format": "table|markdown|csv|latex = table"},
+    "zetasweep compare": EXPERIMENT
+    | {"--metric": "text", "--against": "text", "--format": "table|markdown|csv|latex = table"},
     "zetasweep data": {},
     "zetasweep data check": EXPERIMENT,
     "zetasweep data clear": FOLDERS | {"--dataset": "text"},

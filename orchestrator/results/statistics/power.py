@@ -10,7 +10,6 @@ from scipy.optimize import brentq
 from scipy.special import gammaincinv, ndtr
 
 from orchestrator.results.statistics.dunnett import constants, scales
-from orchestrator.results.statistics.verdicts import LEAST_DF
 
 POWER = 0.8
 # More seeds than that nobody trains.
@@ -42,7 +41,7 @@ def detectable(standard_error: float, df: float, *, m: int, alpha: float) -> flo
 
 
 def seeds_needed(
-    difference: float, *, variance: float, num_rows: int, alpha: float, image_variance: float = 0.0
+    difference: float, *, variance: float, num_rows: int, alpha: float, image_variance: float = 0.0, least_df: int = 2
 ) -> int | None:
     """Return how many seeds each row needs for such a difference to be told apart in `POWER` of all tables.
 
@@ -52,6 +51,7 @@ def seeds_needed(
         num_rows: Of the table.
         alpha: The error rate of the table.
         image_variance: What the test images add to the variance of the difference, however many seeds there are.
+        least_df: With fewer degrees of freedom nothing is told apart.
 
     Returns:
         At least 2; None if more than a thousand would be needed.
@@ -60,7 +60,7 @@ def seeds_needed(
     def suffice(seeds: int) -> bool:
         # Of a whole table whose rows have one variance: the two of a difference have a weight of seeds + 1 each.
         df = min(2 * (seeds + 1), (num_rows - 1) * (seeds - 1))
-        if df < LEAST_DF:
+        if df < least_df:
             return False
         (limit,) = constants(num_rows - 1, df, two_sided=True, alpha=alpha)
         error = math.sqrt(2 * variance / seeds + image_variance)

@@ -84,4 +84,5 @@ class Analysis:
             num_rows=len(self.means),
             alpha=self.alpha,
             image_variance=self.image_variance,
+            least_df=LEAST_DF,
         )
