@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from augment.blend import Blend, BlendDraw
-from augment.contract import Augmentation, check_batch_size, check_num_mixed, check_positive, parameter
-from augment.weights import dirichlet_weights, p_series_weights, sample_indices
+from augment.contract import (
+    Augmentation,
+    check_batch_size,
+    check_num_mixed,
+    check_per,
+    check_positive,
+    parameter,
+)
+from augment.weights import dirichlet_weights, kept_p_series_weights, sample_indices
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,8 @@ class ErmDraw:
 @dataclass(frozen=True)
 class Erm(Augmentation):
     """Empirical risk minimisation: the samples as they are, their labels one-hot."""
+
+    mixes: ClassVar[bool] = False
 
     @property
     def min_batch_size(self) -> int:
@@ -45,9 +55,11 @@ class MixUp(Blend):
 
     Attributes:
         alpha: λ ~ Beta(alpha, alpha); finite and > 0.
+        per: What λ is drawn for: the ``batch``, as the authors do, or each ``sample`` of it.
     """
 
     alpha: float = parameter(check_positive, default=1.0)
+    per: Literal["batch", "sample"] = parameter(check_per, default="batch", later=True)
 
     @property
     def min_batch_size(self) -> int:
@@ -58,6 +70,8 @@ class MixUp(Blend):
         """Draw λ and the partners; see `Augmentation.draw`."""
         check_batch_size(self, shape[0])
         indices = sample_pairs(shape[0], generator=generator)
+        if self.per == "sample":
+            return BlendDraw(indices, dirichlet_weights(2, self.alpha, num_rows=shape[0], generator=generator))
         return BlendDraw(indices, dirichlet_weights(2, self.alpha, num_rows=1, generator=generator)[0])
 
 
@@ -83,7 +97,7 @@ class MixUpPSeries(Blend):
         """Draw the partners; see `Augmentation.draw`."""
         check_batch_size(self, shape[0])
         indices = sample_pairs(shape[0], generator=generator)
-        return BlendDraw(indices, p_series_weights(2, self.gamma, dtype=torch.float64, device=generator.device))
+        return BlendDraw(indices, kept_p_series_weights(2, self.gamma, generator.device))
 
 
 @dataclass(frozen=True)

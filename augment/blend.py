@@ -26,6 +26,12 @@ class BlendDraw:
     indices: Tensor
     weights: Tensor
 
+    def only_if(self, is_mixed: Tensor) -> BlendDraw:
+        """Return this where `is_mixed` (bool, a scalar on the device), else the draw that leaves the batch as it is."""
+        # Not by index: assigning a number to an element waits for the device.
+        themselves = torch.arange(self.weights.shape[-1], device=self.weights.device) == 0
+        return BlendDraw(self.indices, torch.where(is_mixed, self.weights, themselves.to(self.weights.dtype)))
+
 
 @dataclass(frozen=True)
 class Blend(Augmentation):

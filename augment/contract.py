@@ -6,7 +6,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -15,17 +15,23 @@ from augment.errors import ParameterError
 from augment.mixing import Backend, backend_on, check_backend_name, compute_dtype, prepare_pixels
 from augment.pixels import Normalization, Window
 
-_CHECK = "check"
+Per = Literal["batch", "sample"]
+PER: tuple[Per, ...] = ("batch", "sample")
+
+_CHECK, _LATER = "check", "later"
 
 
-def parameter(check: Callable[[str, Any], Any], *, default: Any = MISSING) -> Any:
+def parameter(check: Callable[[str, Any], Any], *, default: Any = MISSING, later: bool = False) -> Any:
     """Declare a field of an augmentation that an experiment sets, and sweeps.
 
     Args:
         check: Takes name and value; returns the value as it is kept, or raises ParameterError.
-        default: The value of an experiment that says nothing; without one it must say.
+        default: The value of an experiment that says nothing; without one it must say. Like any value it is a number, a
+            word, a truth value, None, or a tuple of these.
+        later: Whether there were trainings before there was the parameter: at its default nothing is said of it, so
+            that these keep their names.
     """
-    return field(default=default, metadata={_CHECK: check})
+    return field(default=default, metadata={_CHECK: check, _LATER: later})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +47,20 @@ class Augmentation(ABC):
     Attributes:
         backend: What is to do the arithmetic: ``torch``, ``triton`` (on a GPU), or ``auto``. It changes no more than
             the last bit and is no parameter of an experiment.
+        mixes: Whether it mixes samples at all: of a class whether its kind does, of an augmentation that is made of
+            others whether they do.
 
     Raises:
         ParameterError: A parameter is out of range, or there is no such backend.
     """
 
+    mixes: ClassVar[bool] = True
+
     backend: Backend = field(default="auto", repr=False)
 
     def __post_init__(self) -> None:
         check_backend_name(self.backend)
-        for name, entry in parameters(type(self)).items():
-            object.__setattr__(self, name, entry.metadata[_CHECK](name, getattr(self, name)))
+        keep_checked(self)
 
     def backend_on(self, device: torch.device) -> Literal["torch", "triton"]:
         """Return what does the arithmetic on `device`.
@@ -147,14 +156,32 @@ class Augmentation(ABC):
         return self.apply(images, one_hot(labels, num_classes), draw)
 
 
-def parameters(augmentation: type[Augmentation]) -> dict[str, Field[Any]]:
-    """Return the fields of an augmentation that an experiment sets, by name."""
+def parameters(augmentation: type[Any]) -> dict[str, Field[Any]]:
+    """Return the fields of an augmentation, of batches or of single images, that an experiment sets, by name."""
     return {entry.name: entry for entry in fields(augmentation) if _CHECK in entry.metadata}
 
 
-def check_parameter(augmentation: type[Augmentation], name: str, value: object) -> Any:
+def check_parameter(augmentation: type[Any], name: str, value: object) -> Any:
     """Return `value` as the augmentation keeps it; raise ParameterError if parameter `name` cannot be that."""
     return parameters(augmentation)[name].metadata[_CHECK](name, value)
+
+
+def can_be_held(value: object) -> bool:
+    """Return whether a parameter can be `value`: what names a training holds numbers, words and tuples of these."""
+    if isinstance(value, tuple):
+        return all(isinstance(each, bool | int | float | str) for each in value)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def is_unsaid(entry: Field[Any], value: object) -> bool:
+    """Return whether nothing is said of a parameter that is `value`: it came later, and is what was before it."""
+    return bool(entry.metadata[_LATER]) and value == entry.default
+
+
+def keep_checked(settings: Any) -> None:
+    """Bring the parameters of a frozen dataclass into the form in which they are kept; raise ParameterError."""
+    for name, entry in parameters(type(settings)).items():
+        object.__setattr__(settings, name, entry.metadata[_CHECK](name, getattr(settings, name)))
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:
@@ -212,6 +239,21 @@ def check_fraction(name: str, value: Any) -> float:
     if not _is_number(value) or not 0 < value < 1:
         raise ParameterError(name, value, "a number above 0 and below 1")
     return float(value)
+
+
+def check_probability(name: str, value: Any) -> float:
+    """Return `value` as a float; raise ParameterError unless it is a number above 0 and at most 1."""
+    if not _is_number(value) or not 0 < value <= 1:
+        raise ParameterError(name, value, "a number above 0 and at most 1")
+    return float(value)
+
+
+def check_per(name: str, value: Any) -> Per:
+    """Return `value`; raise ParameterError unless it is ``batch`` or ``sample``."""
+    if value not in PER:
+        raise ParameterError(name, value, "batch or sample")
+    found: Per = value
+    return found
 
 
 def check_num_mixed(name: str, value: Any) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from augment.contract import (
     check_batch_size,
     check_fraction,
     check_num_mixed,
+    check_per,
     check_positive,
     parameter,
 )
@@ -28,11 +31,16 @@ class CutMixDraw:
 
     Attributes:
         partner: int64 ``[B]``, a permutation.
-        box: int64 ``[4]``: top, bottom, left, right in pixels, clipped to the image; bottom and right are exclusive.
+        box: int64 ``[4]``, the same for all outputs, or ``[B, 4]``: top, bottom, left, right in pixels, clipped to the
+            image; bottom and right are exclusive.
     """
 
     partner: Tensor
     box: Tensor
+
+    def only_if(self, is_mixed: Tensor) -> CutMixDraw:
+        """Return this where `is_mixed` (bool, a scalar on the device), else the draw that leaves the batch as it is."""
+        return CutMixDraw(self.partner, torch.where(is_mixed, self.box, 0))
 
 
 @dataclass(frozen=True)
@@ -41,9 +49,11 @@ class CutMix(Augmentation):
 
     Attributes:
         alpha: λ ~ Beta(alpha, alpha), finite and > 0; the box has sides sqrt(1-λ) of the image's before it is clipped.
+        per: What the box is drawn for: the ``batch``, as in the paper, or each ``sample`` of it.
     """
 
     alpha: float = parameter(check_positive, default=1.0)
+    per: Literal["batch", "sample"] = parameter(check_per, default="batch", later=True)
 
     @property
     def min_batch_size(self) -> int:
@@ -54,24 +64,29 @@ class CutMix(Augmentation):
         """Draw the box and the partners; see `Augmentation.draw`."""
         batch_size, _, height, width = shape
         check_batch_size(self, batch_size)
-        lam = dirichlet_weights(2, self.alpha, num_rows=1, generator=generator)[0, 0]
+        num_boxes = batch_size if self.per == "sample" else 1
+        lam = dirichlet_weights(2, self.alpha, num_rows=num_boxes, generator=generator)[:, 0]
         half = (1 - lam).sqrt() / 2
-        return CutMixDraw(
-            partner=torch.randperm(batch_size, generator=generator, device=generator.device),
-            box=torch.cat([_sample_span(height, half, generator), _sample_span(width, half, generator)]),
-        )
+        partner = torch.randperm(batch_size, generator=generator, device=generator.device)
+        boxes = torch.cat([_sample_spans(height, half, generator), _sample_spans(width, half, generator)], dim=1)
+        return CutMixDraw(partner, boxes if self.per == "sample" else boxes[0])
 
     def apply(self, images: Tensor, targets: Tensor, draw: CutMixDraw) -> tuple[Tensor, Tensor]:
         """Paste the partner's box; the targets follow the area that is really pasted. See `Augmentation.apply`."""
         height, width = images.shape[-2:]
-        top, bottom, left, right = draw.box.unbind()
+        # Of all outputs, or of each: [] or [B, 1, 1].
+        top, bottom, left, right = (
+            side.view((-1, 1, 1) if draw.box.dim() == 2 else ()) for side in draw.box.unbind(-1)
+        )
         rows = torch.arange(height, device=images.device).unsqueeze(1)
         columns = torch.arange(width, device=images.device)
         # A slice would need the box on the host; a mask does not.
         inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
         lam = 1 - ((bottom - top) * (right - left)).double() / (height * width)
-        pasted = torch.lerp(targets[draw.partner], targets, lam.to(targets.dtype))
-        return torch.where(inside, images[draw.partner], images), pasted
+        pasted = torch.lerp(targets[draw.partner], targets, lam.to(targets.dtype).view(-1, 1))
+        # A mask without a dimension of channels leaves the order in memory to the images.
+        there, here = (each.movedim(0, -3) for each in (images[draw.partner], images))
+        return torch.where(inside, there, here).movedim(-3, 0), pasted
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +100,10 @@ class CutMixZetaMixupDraw:
 
     blend: BlendDraw
     cut: CutMixDraw
+
+    def only_if(self, is_mixed: Tensor) -> CutMixZetaMixupDraw:
+        """Return this where `is_mixed` (bool, a scalar on the device), else the draw that leaves the batch as it is."""
+        return CutMixZetaMixupDraw(self.blend.only_if(is_mixed), self.cut.only_if(is_mixed))
 
 
 @dataclass(frozen=True)
@@ -115,12 +134,7 @@ class CutMixZetaMixup(Augmentation):
         blend = self._zeta_mixup.draw(shape, generator=generator)
         cut = self._cutmix.draw(shape, generator=generator)
         is_cut = torch.rand((), generator=generator, device=generator.device) < self.cutmix_prob
-        # Not by index: assigning a number to an element waits for the device.
-        themselves = (torch.arange(self.num_mixed, device=generator.device) == 0).to(blend.weights.dtype)
-        return CutMixZetaMixupDraw(
-            blend=BlendDraw(blend.indices, torch.where(is_cut, themselves, blend.weights)),
-            cut=CutMixDraw(cut.partner, torch.where(is_cut, cut.box, 0)),
-        )
+        return CutMixZetaMixupDraw(blend.only_if(~is_cut), cut.only_if(is_cut))
 
     def apply(self, images: Tensor, targets: Tensor, draw: CutMixZetaMixupDraw) -> tuple[Tensor, Tensor]:
         """Mix, then paste; see `Augmentation.apply`."""
@@ -142,17 +156,24 @@ class CutMixZetaMixup(Augmentation):
         )
         return self._cutmix.apply(*mixed, draw.cut)
 
-    @property
+    # Once for all batches.
+    @cached_property
     def _zeta_mixup(self) -> ZetaMixup:
         return ZetaMixup(self.gamma, self.num_mixed, backend=self.backend)
 
-    @property
+    @cached_property
     def _cutmix(self) -> CutMix:
         return CutMix(self.alpha, backend=self.backend)
 
 
-def _sample_span(size: int, half: Tensor, generator: torch.Generator) -> Tensor:
-    """Return int64 ``[2]``: start and stop of 2·⌊half·size⌋ pixels around a uniform centre, clipped to 0..size."""
-    centre = torch.randint(size, (), generator=generator, device=generator.device)
+def _sample_spans(size: int, half: Tensor, generator: torch.Generator) -> Tensor:
+    """Return int64 ``[n, 2]``: start and stop of 2·⌊half·size⌋ pixels around uniform centres, clipped to 0..size.
+
+    Args:
+        size: Of the side, in pixels.
+        half: float64 ``[n]``, shares of the side.
+        generator: The only source of randomness.
+    """
+    centres = torch.randint(size, half.shape, generator=generator, device=generator.device)
     reach = (half * size).long()
-    return torch.stack([centre - reach, centre + reach]).clamp(0, size)
+    return torch.stack([centres - reach, centres + reach], dim=1).clamp(0, size)

@@ -131,10 +131,14 @@ class TrainTransform:
             uint8 ``[B, C, S, S]``.
         """
         side = pixels.shape[-1]
+        return center_crop(resize(pixels, self.evaluation_side(side)), self.image_size or side)
+
+    def evaluation_side(self, side: int) -> int:
+        """Return what `for_evaluation` resizes the side of images to, before it takes the centre."""
+        if self.random_resized_crop is None:
+            return side
         size = self.image_size or side
-        if self.random_resized_crop is not None:
-            pixels = resize(pixels, max(size, min(side, round(size / CENTER))))
-        return center_crop(pixels, size)
+        return max(size, min(side, round(size / CENTER)))
 
     def _draw_region(self, shape: Sequence[int], generator: torch.Generator) -> Region:
         batch_size, _, side, _ = shape

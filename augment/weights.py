@@ -7,6 +7,7 @@ Interpolant", J. Big Data 11:43 (2024), arXiv 2204.03323. Its T is ``num_mixed``
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -44,6 +45,19 @@ def p_series_weights(
     return (terms / terms.sum()).to(dtype)
 
 
+@lru_cache(maxsize=64)
+def kept_p_series_weights(num_mixed: int, gamma: float, device: torch.device) -> Tensor:
+    """Return `p_series_weights` in float64, the same tensor again and again: nobody changes it.
+
+    It is made once and kept, since for one γ and N the weights of all steps are the same: on a GPU each step would
+    launch six kernels for them.
+    """
+    # Else what is first asked for while a model is evaluated could not be used in training.
+    with torch.inference_mode(False):
+        return p_series_weights(num_mixed, gamma, dtype=torch.float64, device=device)
+
+
+@lru_cache(maxsize=4096)
 def gamma_min(num_mixed: int) -> float:
     """Return the γ at which the first of `num_mixed` p-series weights is 1/2, the sum of all others.
 

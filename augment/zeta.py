@@ -13,7 +13,7 @@ import torch
 from augment.blend import Blend, BlendDraw
 from augment.contract import check_num_mixed, check_positive, parameter
 from augment.errors import ParameterError
-from augment.weights import p_series_weights, sample_indices
+from augment.weights import kept_p_series_weights, p_series_weights, sample_indices
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ZetaMixup(Blend):
         """Draw the partners of every sample; see `Augmentation.draw`."""
         return BlendDraw(
             indices=sample_indices(shape[0], self.num_mixed, generator=generator),
-            weights=p_series_weights(self.num_mixed, self.gamma, dtype=torch.float64, device=generator.device),
+            weights=kept_p_series_weights(self.num_mixed, self.gamma, generator.device),
         )
 
 
