@@ -1,4 +1,4 @@
-"""The four lists that an experiment sweeps (dataset, model, augment, seed): from their YAML forms to checked values."""
+"""The lists that an experiment sweeps: how their entries are read; data sets and seeds."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from orchestrator.data import DATASETS
 from orchestrator.experiment.dataset_spec import MAX_FOLDS, SHOWN_AS, DatasetSpec
-from orchestrator.experiment.problems import NOT_GIVEN, Problems, show, suggest
-from orchestrator.models import is_model, model_names
+from orchestrator.experiment.problems import NOT_GIVEN, Problems, show, suggest_name
+from orchestrator.experiment.train_entries import Entry, Written, take_train
+from orchestrator.plugins import known_names
 
 _Value = TypeVar("_Value", bound=Hashable)
+SAME_CELLS = "The same cells come from {}: remove one of the two."
 # torch and NumPy both take any seed of 32 bits.
 _MAX_SEED = 2**32 - 1
 
 
-def read_datasets(problems: Problems, raw: object) -> tuple[DatasetSpec, ...]:
+def read_datasets(problems: Problems, raw: object) -> list[Entry[DatasetSpec]]:
     """Return the data sets of ``dataset: name``, ``{name: {options}}`` or a list of those."""
-    found = []
+    found: list[Entry[DatasetSpec]] = []
     for key, item in entries(problems, "dataset", raw, allowed="the name of a data set, or a list"):
-        named = split_entry(problems, key, item, known=sorted(DATASETS))
+        named = split_entry(problems, key, item, known=sorted(known_names("dataset")))
         if named is None:
             continue
         name, options = named
         inside = f"{key}.{name}"
+        options, train = take_train(problems, inside, options)
         key = inside if isinstance(item, dict) else key
-        known = DatasetSpec.options_of(name)
+        known = [*DatasetSpec.options_of(name), "train"]
         if SHOWN_AS in options:
             problems.add_unknown(
                 f"{inside}.{SHOWN_AS}", options[SHOWN_AS], word=SHOWN_AS, known=known, what="one of the keys"
@@ -35,13 +37,14 @@ def read_datasets(problems: Problems, raw: object) -> tuple[DatasetSpec, ...]:
         renamed = {SHOWN_AS if option == "name" else option: value for option, value in options.items()}
         for fold in _folds(options):
             try:
-                found.append((key, DatasetSpec.model_validate({**renamed, **fold, "name": name})))
+                spec = DatasetSpec.model_validate({**renamed, **fold, "name": name})
+                found.append(Entry(Written(key, spec.label), spec, train))
             except ValidationError as error:
                 problems.add_validation(error, DatasetSpec, prefix=inside, keys=known, written={SHOWN_AS: "name"})
     _refuse_shared_names(problems, found)
-    return without_repeats(
-        problems, [(key, spec.label, spec.model_copy(update={SHOWN_AS: None})) for key, spec in found]
-    ) and tuple(spec for _, spec in found)
+    plain = [(each.spec.model_copy(update={SHOWN_AS: None}), str(each.train)) for each in found]
+    without_repeats(problems, [(each.at.key, each.at.value, means) for each, means in zip(found, plain, strict=True)])
+    return found
 
 
 def _folds(options: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -54,29 +57,13 @@ def _folds(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{}]
 
 
-def _refuse_shared_names(problems: Problems, found: Sequence[tuple[str, DatasetSpec]]) -> None:
+def _refuse_shared_names(problems: Problems, found: Sequence[Entry[DatasetSpec]]) -> None:
     """Note a problem if two data sets would be one in a table."""
     first: dict[str, DatasetSpec] = {}
-    for key, spec in found:
+    for key, spec in ((each.at.key, each.spec) for each in found):
         other = first.setdefault(spec.label, spec.over_folds)
         if spec.shown_as is not None and other != spec.over_folds:
             problems.add(f"{key}.name", spec.shown_as, allowed="a name of its own", remedy="Another data set has it.")
-
-
-def read_models(problems: Problems, raw: object) -> tuple[str, ...]:
-    """Return the models of ``model: name`` or a list of names."""
-    found = []
-    for key, item in entries(problems, "model", raw, allowed="the name of a model, or a list"):
-        if isinstance(item, str) and is_model(item):
-            found.append((key, item, item))
-        else:
-            problems.add(
-                key,
-                item,
-                allowed="convnet, resnet18, resnet50 or another of torchvision's classification models",
-                remedy=suggest(str(item), model_names()),
-            )
-    return without_repeats(problems, found)
 
 
 def read_seeds(problems: Problems, raw: object) -> tuple[int, ...]:
@@ -86,7 +73,7 @@ def read_seeds(problems: Problems, raw: object) -> tuple[int, ...]:
         if isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= _MAX_SEED:
             found.append((key, item, item))
         else:
-            remedy = "Write a list for several: [0, 1, 2]." if isinstance(item, str) else "Change it."
+            remedy = "Write a list for several: [0, 1, 2]." if isinstance(item, str | dict) else "Change it."
             problems.add(key, item, allowed=f"an integer from 0 to {_MAX_SEED}", remedy=remedy)
     return without_repeats(problems, found)
 
@@ -106,6 +93,15 @@ def split_entry(
     problems: Problems, key: str, item: object, *, known: Sequence[str]
 ) -> tuple[str, dict[str, Any]] | None:
     """Return name and options of ``name`` or ``{name: {options}}``; None, and a problem, if it is neither."""
+    named = named_entry(problems, key, item)
+    if named is None or (isinstance(named[0], str) and named[0] in known):
+        return named
+    problems.add(key, item, allowed=f"one of: {', '.join(known)}", remedy=suggest_name(str(named[0]), known))
+    return None
+
+
+def named_entry(problems: Problems, key: str, item: object) -> tuple[Any, dict[str, Any]] | None:
+    """Return what `split_entry` does, whatever stands in place of the name."""
     if isinstance(item, dict) and len(item) > 1:
         problems.add(
             key,
@@ -115,9 +111,6 @@ def split_entry(
         )
         return None
     name, options = next(iter(item.items())) if isinstance(item, dict) and item else (item, None)
-    if not isinstance(name, str) or name not in known:
-        problems.add_unknown(key, item, word=str(name), known=known, what="one of")
-        return None
     if options is not None and not isinstance(options, dict):
         problems.add(
             f"{key}.{name}", options, allowed="options as a mapping", remedy=f"Write {name}: {{option: value}}."
@@ -131,10 +124,22 @@ def without_repeats(problems: Problems, found: Sequence[tuple[str, object, _Valu
 
     Cells are all combinations of the lists, so two cells are equal only if two entries of a list are.
     """
-    first: dict[_Value, str] = {}
+    first: dict[_Value, tuple[str, object]] = {}
     for key, written, value in found:
         if value in first:
-            remedy = f"The same cells come from {first[value]}: remove one of the two."
-            problems.add(key, written, allowed="each cell once", remedy=remedy)
-        first.setdefault(value, f"{key} = {show(written)}")
+            there, what = first[value]
+            problems.add(key, written, allowed="each cell once", remedy=SAME_CELLS.format(f"{there} = {show(what)}"))
+        first.setdefault(value, (key, written))
     return tuple(first)
+
+
+def fits(problems: Problems, num_cells: int, limit: int) -> bool:
+    """Return whether there may be so many cells; if not, it is a problem: a list too many multiplies."""
+    if num_cells > limit:
+        problems.add(
+            "max_cells",
+            limit,
+            allowed=f"at least {num_cells}: so many cells do the lists multiply to",
+            remedy=f"Shorten a list; or, if so many are meant: -o max_cells={num_cells}",
+        )
+    return num_cells <= limit

@@ -68,6 +68,7 @@ def refuse(allowed: str, remedy: str) -> PydanticCustomError:
 # Strict: `epochs: true` and `epochs: "5"` are mistakes and not 1 and 5.
 Integer = Annotated[int, Field(strict=True)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Beta = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, lt=1)]
 Bool = Annotated[bool, Field(strict=True)]
 Text = Annotated[
     str,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from orchestrator.credentials import NO_CREDENTIALS, PLACES, take_secrets
-from orchestrator.experiment.augments import read_augments
-from orchestrator.experiment.axes import read_datasets, read_models, read_seeds
+from orchestrator.experiment.axes import read_seeds
 from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.grid_in_file import Around, read_grid
 from orchestrator.experiment.overrides import Key, apply_overrides
-from orchestrator.experiment.problems import NOT_GIVEN, Problems
+from orchestrator.experiment.problems import NOT_GIVEN, Problems, read_section
+from orchestrator.experiment.search_checks import check_search
+from orchestrator.experiment.search_in_file import read_search
 from orchestrator.experiment.settings import (
     CacheSettings,
     Comparing,
@@ -21,12 +21,14 @@ from orchestrator.experiment.settings import (
     General,
     Resources,
     Tracking,
-    TrainSettings,
 )
 from orchestrator.experiment.yaml_reader import read_yaml
+from orchestrator.plugins import Kind, load_installed
 
 _KEYS = [name for name in Experiment.model_fields if name != "file"]
-_Section = TypeVar("_Section", bound=BaseModel)
+_SWEPT: tuple[Kind, ...] = ("dataset", "model", "augment")
+# What is refused with a sentence of its own.
+_CODE = ("plugin", "plugins")
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -39,30 +41,47 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
         ConfigError: Anything is wrong with file or overrides; holds all of it. Names are checked against the
             registries, values against their ranges; neither data nor cluster is looked at.
+        UserError: An installed package that has one of the names cannot be used.
     """
     path = Path(path)
     problems = Problems(str(path))
     data = apply_overrides(read_yaml(path, problems), overrides, problems, written_out=_with_dataset_name)
     for key in take_secrets(data):
         problems.add(key, NOT_GIVEN, allowed=NO_CREDENTIALS, remedy=PLACES)
-    for key in [key for key in data if key not in _KEYS]:
+    for key in [key for key in data if key in _CODE]:
+        remedy = "Name it on the command line, --plugin mine.py, or in ZETASWEEP_PLUGINS."
+        problems.add(key, data[key], allowed="no code: an experiment file is only data", remedy=remedy)
+    for key in [key for key in data if key not in (*_KEYS, *_CODE)]:
         problems.add_unknown(str(key), data[key], word=str(key), known=_KEYS, what="one of the keys")
+    for kind in _SWEPT:
+        load_installed(kind, _names_in(data.get(kind)))
     # Each part on its own: a mistake in one hides none in another.
-    general = _section(problems, General, {key: data[key] for key in General.model_fields if key in data})
+    general = read_section(problems, General, {key: data[key] for key in General.model_fields if key in data})
     parts: dict[str, Any] = {
-        "train": _section(problems, TrainSettings, data.get("train"), key="train"),
-        "resources": _section(problems, Resources, data.get("resources"), key="resources"),
-        "tracking": _section(problems, Tracking, data.get("tracking"), key="tracking"),
-        "cache": _section(problems, CacheSettings, data.get("cache"), key="cache"),
-        "compare": _section(problems, Comparing, data.get("compare"), key="compare"),
-        "dataset": read_datasets(problems, data.get("dataset")),
-        "model": read_models(problems, data.get("model")),
-        "augment": read_augments(problems, data.get("augment"), batch_size=_batch_size(data.get("train"))),
+        "resources": read_section(problems, Resources, data.get("resources"), key="resources"),
+        "tracking": read_section(problems, Tracking, data.get("tracking"), key="tracking"),
+        "cache": read_section(problems, CacheSettings, data.get("cache"), key="cache"),
+        "compare": read_section(problems, Comparing, data.get("compare"), key="compare"),
         "seed": read_seeds(problems, data.get("seed", 0)),
     }
+    search = read_search(problems, data.get("search"))
+    limit = general.max_cells if general is not None else General.model_fields["max_cells"].default
+    resources, names = parts["resources"] or Resources(), general.names if general is not None else {}
+    parts |= read_grid(problems, data, Around(resources, names, parts["seed"], limit), search)
     problems.raise_if_any()
     assert general is not None, "a section that could not be read has left a problem"
-    return Experiment(**general.model_dump(), **parts, file=path)
+    experiment = Experiment(**general.model_dump(), **parts, search=search, file=path)
+    check_search(problems, experiment)
+    problems.raise_if_any()
+    return experiment
+
+
+def _names_in(raw: object) -> list[str]:
+    """Return the names in ``name``, ``{name: {options}}`` or a list of those; nothing of what is neither."""
+    names: list[object] = []
+    for item in raw if isinstance(raw, list) else [raw]:
+        names += item if isinstance(item, dict) else [item]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _with_dataset_name(data: dict[str, Any], key: Key) -> Key:
@@ -72,29 +91,7 @@ def _with_dataset_name(data: dict[str, Any], key: Key) -> Key:
     if isinstance(dataset, list) and len(dataset) == 1:
         dataset, place = dataset[0], ["dataset", 0]
     names = [dataset] if isinstance(dataset, str) else list(dataset) if isinstance(dataset, dict) else []
-    if key[0] == "dataset" and len(key) > 1 and key[1] in DatasetSpec.model_fields and len(names) == 1:
+    options = {"train", *DatasetSpec.model_fields}
+    if key[0] == "dataset" and len(key) > 1 and key[1] in options and len(names) == 1:
         return [*place, names[0], *key[1:]]
     return key
-
-
-def _section(problems: Problems, model: type[_Section], raw: object, *, key: str = "") -> _Section | None:
-    """Return `raw` as a `model`, or None with the problems noted; an empty section means its defaults."""
-    if not isinstance(raw, dict | None):
-        allowed = f"a mapping with the keys {', '.join(model.model_fields)}"
-        problems.add(key, raw, allowed=allowed, remedy=f"Write {key}: {{key: value}}.")
-        return None
-    try:
-        return model.model_validate(raw or {})
-    except ValidationError as error:
-        problems.add_validation(error, model, prefix=key)
-        return None
-
-
-def _batch_size(raw_train: object) -> int | None:
-    """Return the batch size even of a ``train`` section that is invalid elsewhere; None if it is invalid itself."""
-    name = "batch_size_per_worker"
-    given = {name: raw_train[name]} if isinstance(raw_train, dict) and name in raw_train else {}
-    try:
-        return TrainSettings.model_validate(given).batch_size_per_worker
-    except ValidationError:
-        return None

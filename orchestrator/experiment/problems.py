@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -14,6 +14,7 @@ from augment import ParameterError
 from orchestrator.credentials import without_secrets
 from orchestrator.errors import ConfigError, Problem, nearest
 
+_Section = TypeVar("_Section", bound=BaseModel)
 COMMAND_LINE = "-o"
 NOT_GIVEN = object()
 _SHOWN_CHARACTERS = 100
@@ -29,13 +30,27 @@ class Problems:
         self.noted: list[Problem] = []
         self._overridden: list[str] = []
 
+    def another(self) -> Problems:
+        """Return an empty one of the same file and overrides, for what is only tried."""
+        other = Problems(self.file)
+        other._overridden = self._overridden
+        return other
+
     def attribute_to_command_line(self, key: str) -> None:
         """Say that what stands at and below `key` comes from an override and not from the file."""
         self._overridden.append(key)
 
+    def overrides(self, *keys: str) -> bool:
+        """Return whether the command line says anything at or below one of `keys`."""
+        return any(_is_below(overridden, key) for overridden in self._overridden for key in keys)
+
+    def stand_at(self, *keys: str) -> bool:
+        """Return whether anything is wrong at or below one of `keys`."""
+        return any(_is_below(problem.key, key) for problem in self.noted for key in keys)
+
     def add(self, key: str, value: object, *, allowed: str, remedy: str) -> None:
         """Note a problem, unless the very same is noted already; pass `NOT_GIVEN` where there is no value."""
-        overridden = any(re.match(rf"{re.escape(prefix)}(?![A-Za-z0-9_-])", key) for prefix in self._overridden)
+        overridden = any(_is_below(key, prefix) for prefix in self._overridden)
         problem = Problem(
             file=COMMAND_LINE if overridden else self.file, key=key, value=show(value), allowed=allowed, remedy=remedy
         )
@@ -54,6 +69,7 @@ class Problems:
         prefix: str = "",
         keys: Sequence[str] = (),
         written: Mapping[str, str] | None = None,
+        places: Mapping[str, str] | None = None,
     ) -> None:
         """Note what pydantic found in a section.
 
@@ -63,14 +79,18 @@ class Problems:
             prefix: The section's key.
             keys: What may stand in the section, if not all that the model has.
             written: What fields are called in the file, where otherwise.
+            places: The keys of fields that stand elsewhere than in the section.
         """
         seen = set()
         for item in error.errors(include_url=False):
             owner, (field, *rest) = model, item["loc"]
             key = f"{prefix}.{(written or {}).get(str(field), field)}" if prefix else str(field)
+            key = (places or {}).get(str(field), key)
             while rest and isinstance(rest[0], str) and (nested := _section_in(owner, str(field))):
                 owner, (field, *rest) = nested, rest
                 key += f".{field}"
+            if rest and field in owner.model_fields and get_origin(owner.model_fields[field].annotation) is dict:
+                key += f".{rest[0]}"
             # Of a union pydantic reports every branch; one problem for the value is enough.
             key += "".join(f"[{step}]" for step in rest if isinstance(step, int))
             if key in seen:
@@ -105,6 +125,23 @@ class Problems:
             raise ConfigError(self.noted)
 
 
+def read_section(problems: Problems, model: type[_Section], raw: object, *, key: str = "") -> _Section | None:
+    """Return `raw` as a `model`, or None with the problems noted; an empty section means its defaults."""
+    if not isinstance(raw, dict | None):
+        allowed = f"a mapping with the keys {', '.join(model.model_fields)}"
+        problems.add(key, raw, allowed=allowed, remedy=f"Write {key}: {{key: value}}.")
+        return None
+    try:
+        return model.model_validate(raw or {})
+    except ValidationError as error:
+        problems.add_validation(error, model, prefix=key)
+        return None
+
+
+def _is_below(key: str, prefix: str) -> bool:
+    return re.match(rf"{re.escape(prefix)}(?![A-Za-z0-9_-])", key) is not None
+
+
 def suggest(word: str, known: Sequence[str]) -> str:
     """Return the remedy for `word` that is none of the `known`."""
     if meant := nearest(word, known):
@@ -112,16 +149,28 @@ def suggest(word: str, known: Sequence[str]) -> str:
     return "Choose one of these." if known else "Remove it."
 
 
+def suggest_name(word: str, known: Sequence[str]) -> str:
+    """Return the remedy for the name of a model, augmentation or data set that is none of the `known`."""
+    if nearest(word, known):
+        return suggest(word, known)
+    return "Choose one of these; or, for one of your own, name its file: --plugin mine.py"
+
+
 def show(value: object) -> str:
     """Return `value` as YAML on one line, shortened if it is long, without the credentials in it."""
+    text = in_full(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 4]} ..."
+
+
+def in_full(value: object) -> str:
+    """Return what `show` does, however long it is: values that differ have texts that do."""
     if value is NOT_GIVEN:
         return ""
     try:
         text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True)
     except yaml.YAMLError:  # not plain data, e.g. a Path
         text = str(value)
-    text = without_secrets(" ".join(text.removesuffix("...\n").split()))
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 4]} ..."
+    return without_secrets(" ".join(text.removesuffix("...\n").split()))
 
 
 def _section_in(model: type[BaseModel], field: str) -> type[BaseModel] | None:

@@ -6,138 +6,45 @@ The description of a field is what a user is told is allowed there.
 from __future__ import annotations
 
 import os
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, InstanceOf, PrivateAttr, ValidationInfo, field_validator
 
 from augment import Backend
 from orchestrator.credentials import NO_CREDENTIALS, PLACES, has_password
 from orchestrator.data import Cache, default_cache_dir
 from orchestrator.environment import DATA_DIR, TRACKING_URI
+from orchestrator.experiment.arithmetic_spec import USUAL_TF32, ArithmeticSpec, Compile, Tf32, arithmetic_of
 from orchestrator.experiment.augment_spec import AugmentSpec
+from orchestrator.experiment.branch import TRAIN, DrawnColumn
+from orchestrator.experiment.code_spec import Name, check_still_in_use, plugins_of
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.field_types import (
     TEXT_PATTERN,
     AbsolutePath,
+    Bool,
     Count,
     Frozen,
-    Integer,
     Real,
     Text,
     absolute,
     is_address,
     refuse,
 )
+from orchestrator.experiment.model_spec import ModelSpec
+from orchestrator.experiment.search_settings import SearchSettings
+from orchestrator.experiment.train_settings import TrainSettings
+from orchestrator.plugins import Kind, Plugin
 from orchestrator.uris import is_sqlite
 
 
-class TrainSettings(Frozen):
-    """How every cell of an experiment is trained.
-
-    Attributes:
-        momentum: None where the optimizer has none (AdamW).
-        milestones: Epochs after which ``multistep`` multiplies the learning rate by `lr_decay`.
-        precision: ``auto`` is bf16 on a GPU and fp32 elsewhere; a cell holds what it stands for.
-        class_weights: ``balanced`` weighs the loss of class k by n / (K n_k), over the training split.
-        sampling: ``balanced`` draws images with replacement, so that each class is as frequent as any other.
-        best_by: None stands for ``error``, which a cell leaves out.
-    """
-
-    epochs: Count = Field(
-        title="passes over the training split", default=5, le=1_000_000, description="an integer from 1 to 1000000"
-    )
-    batch_size_per_worker: Count = Field(
-        title="images that one worker mixes and steps on at a time", default=64, description="an integer, at least 1"
-    )
-    optimizer: Literal["sgd", "adamw"] = Field(
-        title="what steps the weights", default="sgd", description="sgd or adamw"
-    )
-    lr: Real = Field(title="the learning rate after warm-up", default=0.1, gt=0, description="a finite number above 0")
-    momentum: Real | None = Field(
-        title="of SGD; AdamW has none", default=0.9, ge=0, lt=1, description="a number from 0 to below 1"
-    )
-    weight_decay: Real = Field(
-        title="the pull of the weights towards zero", default=5e-4, ge=0, description="a finite number, at least 0"
-    )
-    schedule: Literal["cosine", "multistep"] = Field(
-        title="how the learning rate falls after warm-up", default="cosine", description="cosine or multistep"
-    )
-    warmup_epochs: Integer = Field(
-        title="epochs in which the learning rate rises from near zero",
-        default=0,
-        ge=0,
-        description="an integer from 0 to train.epochs",
-    )
-    milestones: tuple[Count, ...] = Field(
-        title="epochs after which multistep multiplies the learning rate by lr_decay",
-        default=(),
-        validate_default=True,
-        description="a list of rising epochs, each at least 1 and below train.epochs",
-    )
-    lr_decay: Real = Field(
-        title="the factor at each milestone", default=0.1, gt=0, le=1, description="a number above 0, at most 1"
-    )
-    clip_grad_norm: Real | None = Field(
-        title="the largest norm of the gradient",
-        default=None,
-        gt=0,
-        description="a finite number above 0, or null for no clipping",
-    )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        title="the arithmetic of the forward pass; auto is bf16 on a GPU and fp32 elsewhere",
-        default="auto",
-        description="auto, fp32 or bf16",
-    )
-    class_weights: Literal["balanced"] | None = Field(
-        title="balanced weighs the loss of class k by n / (K n_k), over the training split",
-        default=None,
-        description="balanced, or null for equal weights",
-    )
-    sampling: Literal["balanced"] | None = Field(
-        title="balanced draws images with replacement, each class as often as any other",
-        default=None,
-        description="balanced, or null for each image once per epoch",
-    )
-    best_by: Literal["error", "loss", "balanced_accuracy", "f1_macro", "auroc", "last"] | None = Field(
-        title="the validation metric by which the tested epoch is chosen; last takes the last epoch",
-        default=None,
-        description="error, loss, balanced_accuracy, f1_macro, auroc or last; null is error",
-    )
-
-    @field_validator("momentum")
-    @classmethod
-    def _sgd_has_momentum(cls, momentum: float | None, info: ValidationInfo) -> float | None:
-        if momentum is None and info.data.get("optimizer") == "sgd":
-            raise refuse("a number from 0 to below 1", "Write 0 for SGD without momentum.")
-        return momentum
-
-    @field_validator("warmup_epochs")
-    @classmethod
-    def _warmup_ends(cls, warmup_epochs: int, info: ValidationInfo) -> int:
-        epochs = info.data.get("epochs", warmup_epochs)
-        if warmup_epochs > epochs:
-            raise refuse(f"0 to train.epochs={epochs}", "Shorten the warm-up or raise train.epochs.")
-        return warmup_epochs
-
-    @field_validator("milestones")
-    @classmethod
-    def _milestones_are_reached(cls, milestones: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        if info.data.get("schedule") == "multistep" and not milestones:
-            raise refuse("at least one epoch with train.schedule=multistep", "List the epochs or use cosine.")
-        for index, (before, epoch) in enumerate(pairwise(milestones), start=1):
-            if epoch <= before:
-                places = f"milestones[{index}] = {epoch} after milestones[{index - 1}] = {before}"
-                raise refuse(f"rising epochs, each once, instead of {places}", "Sort the list and remove repetitions.")
-        epochs = info.data.get("epochs")
-        if milestones and epochs is not None and milestones[-1] >= epochs:
-            raise refuse(f"epochs below train.epochs={epochs}", "Lower the last milestone or raise train.epochs.")
-        return milestones
-
-
 class Resources(Frozen):
-    """What one cell occupies and how many cells train at once; only `workers` changes a result."""
+    """What one cell occupies, how many train at once, and how fast; results change with `workers`, `deterministic`,
+    `tf32` and `compile` alone.
+    """
 
     workers: Count = Field(
         title="processes that train a cell together; they mix inside their own batches",
@@ -165,6 +72,28 @@ class Resources(Frozen):
         title="what mixes the batches",
         default="auto",
         description="what mixes the batches: auto, torch, or triton, which needs GPUs",
+    )
+    deterministic: Bool = Field(
+        title="whether a seed gives the same numbers again: else cuDNN tries its algorithms, and takes the fastest",
+        default=True,
+        description="true, or false for whatever is fastest at the moment",
+    )
+    tf32: Tf32 = Field(
+        title="what of float32 a GPU rounds to TensorFloat-32, which has 10 bits: convolutions, as torch does by "
+        "default, all, products of matrices too, or none; with bf16 little is left in float32",
+        default=USUAL_TF32,
+        description="convolutions, all or none",
+    )
+    compile: Compile = Field(
+        title="whether torch.compile makes kernels of the step, mixing included: once for each shape, kept from cell "
+        "to cell; max-autotune tries more of them",
+        default="off",
+        description="off, default, or max-autotune, which needs deterministic: false",
+    )
+    cuda_graphs: Bool = Field(
+        title="whether the compiled step is launched as one CUDA graph",
+        default=False,
+        description="true, with resources.compile and GPUs, or false",
     )
     feed: Literal["auto", "resident", "streaming"] = Field(
         title="how images get to the device",
@@ -216,6 +145,25 @@ class Resources(Frozen):
             )
         return value
 
+    @field_validator("compile")
+    @classmethod
+    def _tuning_is_no_repetition(cls, compile: Compile, info: ValidationInfo) -> Compile:
+        if compile == "max-autotune" and info.data.get("deterministic"):
+            raise refuse(
+                "off or default with resources.deterministic=true: max-autotune takes the kernels that were fastest",
+                "Set resources.deterministic to false, or take default.",
+            )
+        return compile
+
+    @field_validator("cuda_graphs")
+    @classmethod
+    def _graphs_are_compiled(cls, cuda_graphs: bool, info: ValidationInfo) -> bool:
+        if cuda_graphs and info.data.get("compile") == "off":
+            raise refuse("false with resources.compile=off", "Set resources.compile to default, or leave it out.")
+        if cuda_graphs and info.data.get("gpus_per_worker") == 0:
+            raise refuse("false with resources.gpus_per_worker=0", "Give the workers GPUs, or leave it out.")
+        return cuda_graphs
+
     @field_validator("backend")
     @classmethod
     def _triton_has_gpus(cls, backend: Backend, info: ValidationInfo) -> Backend:
@@ -223,14 +171,29 @@ class Resources(Frozen):
             raise refuse("auto or torch with resources.gpus_per_worker=0", "Give the workers GPUs, or remove it.")
         return backend
 
+    @property
+    def gpu_share(self) -> float:
+        """What of a GPU a worker has: below 1 where cells share one."""
+        return min(self.gpus_per_worker, 1.0) or 1.0
+
+    @property
+    def arithmetic(self) -> ArithmeticSpec | None:
+        """What of the arithmetic is not as usual: part of the keys of the cells."""
+        return arithmetic_of(
+            on_gpu=self.gpus_per_worker > 0, compile=self.compile, deterministic=self.deterministic, tf32=self.tf32
+        )
+
 
 # For editors, as a JSON schema says it: no password, and of a store a SQLite file with an absolute path.
 _ADDRESS_PATTERN = r"^(?!.*//[^/@\s]*:[^/@\s]+@)" + TEXT_PATTERN.removeprefix("^")
 _URI_PATTERN = r"^(?:sqlite:////|(?![Ss][Qq][Ll][Ii][Tt][Ee][+:]))" + _ADDRESS_PATTERN.removeprefix("^")
 
 
+Models = Literal["best", "all", "none"]
+
+
 class Tracking(Frozen):
-    """Where MLflow keeps the runs, and under which name; None means the experiment's."""
+    """Where MLflow keeps the runs, and under which name, and of which cells the model; None means the experiment's."""
 
     uri: Annotated[Text, Field(json_schema_extra={"pattern": _URI_PATTERN})] | None = Field(
         title="the MLflow store",
@@ -248,6 +211,11 @@ class Tracking(Frozen):
         default=None,
         description="the path of a folder or an address without a password, e.g. s3://BUCKET/FOLDER; null leaves it to "
         "a server, and to storage where there is none",
+    )
+    models: Models = Field(
+        title="of which cells MLflow keeps the model: of each row and column the best seed, all, or none",
+        default="best",
+        description="best, all or none; any other one is exported when select or predict is asked for it",
     )
 
     @field_validator("uri")
@@ -312,6 +280,11 @@ class Comparing(Frozen):
         ge=0,
         description="a finite number, at least 0, in points for shares such as errors; or null",
     )
+    family: Literal["column", "table"] = Field(
+        title="what is wrong at all in one of twenty tables at most: each column by itself, or all of them together",
+        default="column",
+        description="column or table",
+    )
 
 
 class General(Frozen):
@@ -334,6 +307,31 @@ class General(Frozen):
         validate_default=True,
         description="the path of the folder for checkpoints and results",
     )
+    max_cells: Count = Field(
+        title="how many cells the lists may multiply to; a list too many is said before anything starts",
+        default=10_000,
+        description="an integer, at least 1",
+    )
+    names: dict[str, Text] = Field(
+        title="what rows, augmentations, data sets and models are called in tables and reports",
+        default={},
+        description="{what it is called here: text}: a row as the table shows it, or the name of an augmentation, a "
+        "data set or a model",
+    )
+
+    @field_validator("names", mode="before")
+    @classmethod
+    def _empty_is_none(cls, names: object) -> object:
+        return {} if names is None else names
+
+
+class Configuration(NamedTuple):
+    """What the seeds of a cell share, as the file says it."""
+
+    dataset: DatasetSpec
+    model: ModelSpec
+    augment: AugmentSpec
+    train: TrainSettings
 
 
 class Experiment(General):
@@ -342,15 +340,21 @@ class Experiment(General):
     Attributes:
         data_dir: Absolute.
         storage: Absolute.
+        train: All that cells are trained with; one stands for a tuple of it.
+        configurations: Which combinations of the lists are trained, where it is not each. Of a search that draws, the
+            ends of its ranges: what they all have in common is what all that is drawn has.
+        search: None for all combinations to the end.
+        drawn: What a search draws from, for each data set and model; empty where nothing is drawn.
         file: Where it was read from.
     """
 
     dataset: tuple[DatasetSpec, ...] = Field(
         title="the data sets; a list is swept", description="a name, {name: {option: value}}, or a list of these"
     )
-    model: tuple[str, ...] = Field(
-        title="the networks, from scratch; ResNets have CIFAR's stem below 64 px; a list is swept",
-        description="convnet, resnet18, resnet50 or another of torchvision's classification models, or a list",
+    model: tuple[ModelSpec, ...] = Field(
+        title="the networks; ResNets from scratch have CIFAR's stem below 64 px; a list is swept, also one inside",
+        description="convnet, resnet18, resnet50, another of torchvision's classification models or, after timm/, "
+        "timm's, {name: {option: value or list}}, or a list of these",
     )
     augment: tuple[AugmentSpec, ...] = Field(
         title="the alternatives to compare; a list is swept, and so is a list inside one",
@@ -361,12 +365,46 @@ class Experiment(General):
         default=(0,),
         description="an integer from 0 to 4294967295, or a list",
     )
-    train: TrainSettings = TrainSettings()
+    train: tuple[TrainSettings, ...] = (TrainSettings(),)
+    configurations: tuple[Configuration, ...] = Field(default=(), exclude=True, repr=False)
     resources: Resources = Resources()
     tracking: Tracking = Tracking()
     cache: CacheSettings = Field(default_factory=CacheSettings)
     compare: Comparing = Comparing()
+    search: SearchSettings | None = None
+    drawn: tuple[InstanceOf[DrawnColumn], ...] = Field(default=(), exclude=True, repr=False)
     file: Path
+    _plugins: dict[Name, Plugin] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, _: object) -> None:
+        """Remember whose code its names mean."""
+        datasets, models, augments = self.dataset, self.model, self.augment
+        specs: dict[Kind, Iterable[DatasetSpec | ModelSpec | AugmentSpec]]
+        specs = {"dataset": datasets, "model": models, "augment": augments}
+        self._plugins = plugins_of((kind, each.name) for kind, found in specs.items() for each in found)
+
+    def check_plugins(self) -> None:
+        """Raise UserError if its names mean other code than when it was read: another call may use other plug-ins."""
+        check_still_in_use(self.file, self._plugins)
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _one_is_all(cls, train: object) -> object:
+        return (train,) if isinstance(train, TrainSettings | dict) else train
+
+    @property
+    def grid(self) -> Sequence[Configuration]:
+        """What is trained, or stands for it, the augmentation changing fastest, then the training."""
+        lists = (self.dataset, self.model, self.train, self.augment)
+        return self.configurations or [
+            Configuration(dataset, model, augment, train) for dataset, model, train, augment in product(*lists)
+        ]
+
+    @property
+    def drawn_settings(self) -> tuple[str, ...]:
+        """The settings that a search draws, as `Cell.settings` has them."""
+        axes = (axis for column in self.drawn for branch in column.branches for axis in branch.axes)
+        return tuple(dict.fromkeys(axis for axis in axes if axis.startswith(TRAIN)))
 
     def place_of(self, spec: DatasetSpec) -> str:
         """Return where a data set stands, as messages begin; by its label, since one entry may stand for several."""
