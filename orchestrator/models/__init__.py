@@ -1,5 +1,60 @@
-"""Networks by name."""
+"""Networks by name, and the weights that they may begin with."""
 
-from orchestrator.models.registry import MODELS, ModelBuilder, build_model, is_model, model_names
+from orchestrator.models.fit import Fit
+from orchestrator.models.heads import freeze_backbone, head_of, training_mode
+from orchestrator.models.names import is_timm, split_tag
+from orchestrator.models.options import (
+    REQUIRED,
+    TAKEN,
+    ModelOption,
+    describe_options,
+    read_options,
+    unknown_remedy,
+    without_off,
+)
+from orchestrator.models.pretrained import Images, pretrained_network, rebuilt_network
+from orchestrator.models.registry import (
+    MODELS,
+    ModelBuilder,
+    build_model,
+    is_model,
+    model_names,
+    model_options,
+    timm_names,
+)
+from orchestrator.models.source import BY_HASH, IMAGENET, Source
+from orchestrator.models.weights import fetch_weights, is_file, source_of, weight_names, weights_of_file
 
-__all__ = ["MODELS", "ModelBuilder", "build_model", "is_model", "model_names"]
+__all__ = [
+    "BY_HASH",
+    "IMAGENET",
+    "MODELS",
+    "REQUIRED",
+    "TAKEN",
+    "Fit",
+    "Images",
+    "ModelBuilder",
+    "ModelOption",
+    "Source",
+    "build_model",
+    "describe_options",
+    "fetch_weights",
+    "freeze_backbone",
+    "head_of",
+    "is_file",
+    "is_model",
+    "is_timm",
+    "model_names",
+    "model_options",
+    "pretrained_network",
+    "read_options",
+    "rebuilt_network",
+    "source_of",
+    "split_tag",
+    "timm_names",
+    "training_mode",
+    "unknown_remedy",
+    "weight_names",
+    "weights_of_file",
+    "without_off",
+]

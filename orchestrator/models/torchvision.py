@@ -6,12 +6,13 @@ import copy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 from torchvision.models import ResNet, get_model
 
 from augment import ParameterError
 from orchestrator.errors import first_line
+from orchestrator.models.grey import behind_grey
 from orchestrator.models.resnets import fit_stem
 
 # What takes images of any size and number of channels.
@@ -35,7 +36,7 @@ def build(name: str, *, num_classes: int, num_channels: int, image_size: int) ->
         raise ParameterError("num_channels", num_channels, f"1 or 3 for {name}", f"Use one of {_OURS}.")
     try:
         model = _torchvision_model(name, num_classes, image_size)
-        _try_on_meta(model, image_size)
+        try_on_meta(model, image_size)
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ParameterError(
             "image_size",
@@ -43,7 +44,7 @@ def build(name: str, *, num_classes: int, num_channels: int, image_size: int) ->
             f"a size that {name} takes (it says: {first_line(error).rstrip('.')})",
             f"Set dataset.image_size (224 suits all of torchvision's models) or use one of {_OURS}.",
         ) from error
-    return nn.Sequential(GreyToRgb(), model) if num_channels == 1 else model
+    return behind_grey(model) if num_channels == 1 else model
 
 
 def _torchvision_model(name: str, num_classes: int, image_size: int) -> nn.Module:
@@ -59,16 +60,8 @@ def _torchvision_model(name: str, num_classes: int, image_size: int) -> nn.Modul
     return fit_stem(model, 3, image_size) if isinstance(model, ResNet) else model
 
 
-def _try_on_meta(model: nn.Module, image_size: int) -> None:
+def try_on_meta(model: nn.Module, image_size: int) -> None:
     """Raises what the model raises for this size, without computing: shapes only, on a copy without storage."""
     shadow = copy.deepcopy(model).to("meta").eval()
     with torch.no_grad():
         shadow(torch.empty(2, 3, image_size, image_size, device="meta"))
-
-
-class GreyToRgb(nn.Module):
-    """Repeats the one channel of [B, 1, H, W] three times, without a copy."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[B, 1, H, W] to [B, 3, H, W], same dtype."""
-        return images.expand(-1, 3, -1, -1)
