@@ -9,6 +9,7 @@ from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decode
 from orchestrator.data.decode import OnProgress, check_memory, shape_of
 from orchestrator.data.entry import Images
 from orchestrator.data.groups import NO_GROUPS, describe_groups, torn_groups
+from orchestrator.data.image_files import IMAGE_ENDINGS, is_litter
 from orchestrator.data.loading import (
     check_dataset,
     decode_dataset,
@@ -22,11 +23,13 @@ from orchestrator.data.loading import (
 from orchestrator.data.measurable import unmeasured
 from orchestrator.data.partition import describe_splits, hash_of_parts, split_samples
 from orchestrator.data.readable import without
+from orchestrator.data.recognition import Recognised, recognise, some_sizes
 from orchestrator.data.sets import DATASETS
 from orchestrator.data.table import plain_name
 
 __all__ = [
     "DATASETS",
+    "IMAGE_ENDINGS",
     "NO_GROUPS",
     "ArraySamples",
     "Cache",
@@ -35,6 +38,7 @@ __all__ = [
     "Decoded",
     "Images",
     "OnProgress",
+    "Recognised",
     "Samples",
     "Shape",
     "Source",
@@ -47,12 +51,15 @@ __all__ = [
     "describe_splits",
     "download_dataset",
     "hash_of_parts",
+    "is_litter",
     "load_dataset",
     "num_classes_of",
     "open_dataset",
     "plain_name",
+    "recognise",
     "root_of",
     "shape_of",
+    "some_sizes",
     "split_dataset",
     "split_samples",
     "torn_groups",

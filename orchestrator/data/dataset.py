@@ -232,6 +232,8 @@ class DatasetInfo:
         embedded: It lies in no file of its own, so there is nothing to cache.
         check: Looks closer than ``files`` without decoding images; is called like ``open``; raises ``DataError``.
         download: Fetches the data set into a folder; None if it cannot be fetched.
+        code: Of a set that is not zetasweep's: what its function is kept apart by, see `orchestrator.plugins`; images
+            that other code has found are decoded anew.
     """
 
     open: Callable[..., Source]
@@ -246,3 +248,4 @@ class DatasetInfo:
     embedded: bool = False
     check: Callable[..., object] | None = None
     download: Callable[[Path], None] | None = None
+    code: str | None = None

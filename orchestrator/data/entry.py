@@ -72,6 +72,7 @@ class Images:
         image_size: What to resize to; None keeps the size.
         layout: How a set that is your own lies there.
         skip_unreadable: Whether files that cannot be read are left out, or an error.
+        code: Of a set that is not zetasweep's: what finds and reads its files.
     """
 
     dataset: str
@@ -79,6 +80,7 @@ class Images:
     image_size: int | None
     layout: Layout = field(default_factory=dict)
     skip_unreadable: bool = False
+    code: str | None = None
 
     @property
     def entry_name(self) -> str:
@@ -95,6 +97,7 @@ class Images:
         content += [dict(self.layout)] if self.layout else []
         # An entry that was made of "skip unreadable" may lack what could be read and not used.
         content += ["skip what cannot be read"] if self.skip_unreadable else []
+        content += [{"code": self.code}] if self.code is not None else []
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
         return f"{self.dataset}-{f'{self.image_size}px' if self.image_size else 'stored'}-{digest}"
 

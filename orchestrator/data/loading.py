@@ -135,7 +135,7 @@ def decode_dataset(
     if info.embedded:
         return decode_in_memory(info.open(root), image_size)
     return (cache or Cache(default_cache_dir())).decoded(
-        Images(name, root, image_size, layout, skip_unreadable),
+        Images(name, root, image_size, layout, skip_unreadable, info.code),
         open_source=lambda: _opened(name, root, layout, skip_unreadable=skip_unreadable and image_size is None),
         on_progress=on_progress,
         on_sign_of_life=on_sign_of_life,

@@ -14,7 +14,9 @@ from orchestrator.errors import DataError
 SPLITS = ("train", "test", "val")
 # What people call the folders of splits: never taken for classes, nor passed over.
 _SPLIT_WORDS = {
-    *("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation", "holdout")
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing", "holdout"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "eval", "evaluation"), "val"),
 }
 LAYOUT = (
     "Images are expected as ROOT/{train,test[,val]}/CLASS/FILE or ROOT/CLASS/FILE, or named by a table (csv), with "
@@ -29,6 +31,11 @@ def names_of_splits(splits: Mapping[str, str]) -> dict[str, str]:
     """
     taken = {plain_name(name) for name in splits.values()}
     return {split: splits.get(split, split) for split in SPLITS if split in splits or split not in taken}
+
+
+def split_meant(word: str) -> str | None:
+    """Return the split that people call so, whatever the capitals; None if it is none's name."""
+    return _SPLIT_WORDS.get(word.lower())
 
 
 def split_folders(root: Path, splits: Mapping[str, str]) -> dict[str, str]:
