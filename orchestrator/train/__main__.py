@@ -20,6 +20,7 @@ from pathlib import Path
 
 import click
 
+from orchestrator.environment import PLUGINS
 from orchestrator.errors import CellError, UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.lasting_output import lasting_output
@@ -69,12 +70,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @click.option("--cell", metavar="KEY", help="The cell's key or how it begins; not needed if there is one.")
 @click.option("-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the file.")
 @click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="FILE|MODULE",
+    envvar=PLUGINS,
+    type=click.Path(),  # so that the variable is split as PATH is
+    help="Python code of your own with MODELS, AUGMENTATIONS or DATASETS: see docs/own-code.md.",
+)
+@click.option(
     "--checkpoint-dir",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Where the cell's folder KEY lies or is made (default: cells in the experiment's storage).",
 )
-def train(experiment: Path, cell: str | None, overrides: tuple[str, ...], checkpoint_dir: Path | None) -> int:
+def train(
+    experiment: Path,
+    cell: str | None,
+    overrides: tuple[str, ...],
+    plugins: tuple[str, ...],
+    checkpoint_dir: Path | None,
+) -> int:
     """Train one cell of an experiment without Ray and MLflow; the same command again continues it.
 
     EXPERIMENT is a YAML file, see experiments/.
@@ -86,7 +102,7 @@ def train(experiment: Path, cell: str | None, overrides: tuple[str, ...], checkp
         # Help and a wrong option need not pay for it.
         from orchestrator.train.preparation import Choice
         from orchestrator.train.printed import train_printed
-    train_printed(Choice(experiment, overrides, cell, checkpoint_dir))
+    train_printed(Choice(experiment, overrides, cell, checkpoint_dir, plugins))
     return DONE
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,6 +38,9 @@ class Figures:
         soft_label_entropy: In nats, the mean over the batch: 0 for one-hot labels, log K for equal shares of K classes.
         ms_per_step: Median milliseconds to crop, mirror, normalise and mix the batch, on this worker.
         backend: What did it: ``torch`` or ``triton``.
+        mixed_epochs: How many epochs, from the first on, are mixed so; None, and not written: all of them.
+        schedules: What changes from epoch to epoch, by name: what it is in the first epoch, the second, …, as long as
+            it has an effect; None, and not written, if nothing does. The other figures are of the first epoch.
     """
 
     weights: list[float]
@@ -45,6 +48,8 @@ class Figures:
     soft_label_entropy: float
     ms_per_step: float
     backend: str
+    mixed_epochs: int | None = None
+    schedules: dict[str, list[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,14 @@ class Audit:
 
 
 def audit_batch(
-    make_batch: MakeBatch, labels: Tensor, *, num_classes: int, generator: torch.Generator, backend: str
+    make_batch: MakeBatch,
+    labels: Tensor,
+    *,
+    num_classes: int,
+    generator: torch.Generator,
+    backend: str,
+    mixed_epochs: int | None = None,
+    schedules: Sequence[Mapping[str, float]] = (),
 ) -> Audit:
     """Make the batch that comes next and look at it; `generator` stays where it is, so that it comes next.
 
@@ -72,6 +84,8 @@ def audit_batch(
         num_classes: K.
         generator: What the batch is going to be drawn from.
         backend: The name of what mixes.
+        mixed_epochs: In how many epochs it does, if not in all.
+        schedules: What changes, as it is in each epoch.
     """
     images, targets = make_batch(labels, num_classes, _twin(generator))
     # With a class of its own for each sample the targets are the weights.
@@ -85,6 +99,8 @@ def audit_batch(
         soft_label_entropy=float(torch.special.entr(targets.double()).sum(1).mean()),
         ms_per_step=_median_ms(lambda: make_batch(labels, num_classes, _twin(generator)), device=labels.device),
         backend=backend,
+        mixed_epochs=mixed_epochs,
+        schedules=_by_name(schedules),
     )
     return Audit(figures=figures, images=images, targets=targets)
 
@@ -102,9 +118,10 @@ def write_audit(folder: Path, audit: Audit, *, pixels: Tensor, class_names: Sequ
         {name: round(share, 4) for name, share in zip(class_names, row, strict=True) if share > 0}
         for row in audit.targets[:NUM_PANEL_IMAGES].tolist()
     ]
+    figures = {name: value for name, value in asdict(audit.figures).items() if value is not None}
     # Should another process be faster: its audit is of the same batch.
     with folder_written_whole(folder) as unfinished:
-        (unfinished / FIGURES).write_text(json.dumps(asdict(audit.figures), indent=2) + "\n", encoding="utf-8")
+        (unfinished / FIGURES).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         (unfinished / PANEL_TARGETS).write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
         draw_panel(unfinished / PANEL, pixels[:NUM_PANEL_IMAGES].cpu(), shown)
 
@@ -120,6 +137,11 @@ def read_figures(folder: Path) -> Figures | None:
     except (ValueError, TypeError) as error:
         logger.warning("%s is damaged and is left out: %s", folder / FIGURES, error)
         return None
+
+
+def _by_name(epochs: Sequence[Mapping[str, float]]) -> dict[str, list[float]] | None:
+    names = dict.fromkeys(name for epoch in epochs for name in epoch)
+    return {name: [epoch[name] for epoch in epochs if name in epoch] for name in names} or None
 
 
 def _twin(generator: torch.Generator) -> torch.Generator:

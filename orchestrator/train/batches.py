@@ -12,6 +12,7 @@ from torch import Tensor
 
 from orchestrator.amounts import counted
 from orchestrator.errors import CellError
+from orchestrator.train.accumulation import check_accumulate
 from orchestrator.train.seeds import ORDER, derive_seed
 
 
@@ -57,14 +58,17 @@ def epoch_order(
     return order.view(steps, world_size, batch_size_per_worker)[:, rank].contiguous()
 
 
-def check_global_batch(num_samples: int, *, batch_size_per_worker: int, world_size: int) -> None:
-    """Raise CellError if the training split is smaller than one global batch."""
+def check_global_batch(
+    num_samples: int, *, batch_size_per_worker: int, world_size: int, accumulate: int | None = None
+) -> None:
+    """Raise CellError if the training split is smaller than one global batch, or than those that make one step."""
     if num_samples < batch_size_per_worker * world_size:
         raise CellError(
             f"the training split has {counted(num_samples, 'image')}, fewer than one global batch of "
             f"{counted(world_size, 'worker')} x {batch_size_per_worker}",
             remedy="lower train.batch_size_per_worker or resources.workers",
         )
+    check_accumulate(num_samples // (batch_size_per_worker * world_size), accumulate)
 
 
 def shard_batches(num_samples: int, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:

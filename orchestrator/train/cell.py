@@ -21,7 +21,7 @@ from augment import Backend
 from orchestrator.data import Dataset
 from orchestrator.errors import CellError
 from orchestrator.experiment import Cell
-from orchestrator.records import CellResult
+from orchestrator.records import CellResult, Paused
 from orchestrator.storage import CellFolder
 from orchestrator.storage.checkpoints import Checkpoints
 from orchestrator.train.feed import Feed, make_feed
@@ -46,7 +46,10 @@ def train_cell(
     poll: Poll = lambda: Request.GO_ON,
     on_full_disk: Callable[[str], None] = logger.error,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-) -> CellResult:
+    weights: Path | None = None,
+    until_epoch: int | None = None,
+    cuda_graphs: bool = False,
+) -> CellResult | Paused:
     """Train, validate after every epoch and test once, from the weights that are best on validation by
     ``train.best_by``: of equal ones those of the lowest loss.
 
@@ -67,6 +70,13 @@ def train_cell(
             (`orchestrator.train.requests`).
         on_full_disk: Called on rank 0 with what is wrong, every few seconds while the training waits for space.
         checkpoint_every_s: An epoch that takes longer is saved so often.
+        weights: The file of those that the model begins with (`orchestrator.train.weights_file`); None from scratch.
+        until_epoch: Ends the training after this epoch, or where it is if it is further; None trains to the end. What
+            goes on later is as if nothing had been between: each epoch has the same numbers.
+        cuda_graphs: Whether a step that the cell says is compiled is launched as a CUDA graph.
+
+    Returns:
+        The result; of a training that ends before its last epoch how far it is, and nothing is tested.
 
     Raises:
         CellError: The loss is not finite, the model or the batch does not suit the data, the ranks have different data,
@@ -86,9 +96,11 @@ def train_cell(
             ranks=ranks,
             requests=Requests(ranks, poll=poll, checkpoint_every_s=checkpoint_every_s),
             on_full_disk=on_full_disk,
+            weights=weights,
+            cuda_graphs=cuda_graphs,
         )
         try:
-            return trainer.run(report)
+            return trainer.run(report, until_epoch=until_epoch)
         except BestLostError as error:
             logger.warning("%s: the cell is trained from the start", error)
             # Its model would stay on the GPU beside the next one's.

@@ -78,7 +78,7 @@ def predicted(learner: Learner, feed: Feed, split: Split, shard: Sequence[Tensor
         split: A part of it.
         shard: Which samples of `split` are in each batch (`orchestrator.train.batches.shard_batches`).
     """
-    learner.module.eval()
+    learner.evaluated.eval()
     for pixels in feed.batches([split.rows[indices] for indices in shard]):
         with torch.inference_mode():
             logits = learner.predict(pixels)

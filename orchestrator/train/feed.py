@@ -14,6 +14,7 @@ from torch import Tensor
 from orchestrator.amounts import bytes_text
 from orchestrator.errors import CellError
 from orchestrator.machine import free_memory_bytes
+from orchestrator.train.gpu_share import own_bytes
 
 Mode = Literal["resident", "streaming"]
 
@@ -126,7 +127,12 @@ class StreamingFeed:
 
 
 def make_feed(
-    images: Tensor, device: torch.device, *, mode: Literal["auto"] | Mode = "auto", resident_share: float = 0.5
+    images: Tensor,
+    device: torch.device,
+    *,
+    mode: Literal["auto"] | Mode = "auto",
+    resident_share: float = 0.5,
+    gpu_share: float = 1.0,
 ) -> Feed:
     """Return the feed of a data set.
 
@@ -135,23 +141,28 @@ def make_feed(
         device: Where it is trained.
         mode: ``auto``: resident if the images take at most `resident_share` of the memory that is free on the device.
         resident_share: Above 0, at most 1.
+        gpu_share: What of a GPU the training has, above 0 and at most 1: of its memory it has no more than that.
 
     Raises:
         CellError: ``resident`` is asked for, and the images do not fit into the memory that is free.
     """
-    needed, free = images.numel(), free_bytes_on(device)
+    needed, free = images.numel(), free_bytes_on(device, gpu_share=gpu_share)
     if mode == "auto":
         mode = "resident" if needed <= resident_share * free else "streaming"
     if mode == "streaming":
         return StreamingFeed(images, device)
     if needed > free:
+        of_share = "" if gpu_share == 1 else f" for a cell with resources.gpus_per_worker={gpu_share:g}"
         raise CellError(
-            f"the decoded images take {bytes_text(needed)}, and {bytes_text(free)} are free on {device}",
+            f"the decoded images take {bytes_text(needed)}, and {bytes_text(free)} are free on {device}{of_share}",
             remedy="set resources.feed to streaming or auto",
         )
     return ResidentFeed(images, device)
 
 
-def free_bytes_on(device: torch.device) -> int:
-    """Return what is free on a GPU, or what the machine can give without swapping."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory_bytes()
+def free_bytes_on(device: torch.device, *, gpu_share: float = 1.0) -> int:
+    """Return what is free on a GPU, for one that has such a share of it, or what the machine gives without swapping."""
+    if device.type != "cuda":
+        return free_memory_bytes()
+    free, total = torch.cuda.mem_get_info(device)
+    return free if gpu_share == 1 else min(free, own_bytes(total, gpu_share))

@@ -13,10 +13,13 @@ import torch
 from orchestrator.amounts import counted
 from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import UserError
-from orchestrator.experiment import Cell, Experiment, Resources, expand, load_experiment
+from orchestrator.experiment import Cell, Experiment, Resources, expand, known_from_start, load_experiment
+from orchestrator.plugins import use_plugins
 from orchestrator.storage import CellFolder, Storage
 from orchestrator.train.feed import Feed, make_feed
+from orchestrator.train.gpu_share import claim_share
 from orchestrator.train.ranks import Ranks
+from orchestrator.train.starting_weights import weights_file
 from orchestrator.waiting import counting
 
 
@@ -29,12 +32,14 @@ class Choice:
         overrides: ``KEY=VALUE`` for keys of the file.
         cell: How the cell's key begins; None if the experiment has one cell.
         checkpoint_dir: Where the cell's folder lies or is made; None for the experiment's storage.
+        plugins: Code of the user's own, see `orchestrator.plugins.use_plugins`.
     """
 
     experiment: Path
     overrides: Sequence[str]
     cell: str | None
     checkpoint_dir: Path | None
+    plugins: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Prepared:
         feed: Of the images of `dataset`, on this rank's device.
         folder: Of the cell.
         resources: Of the experiment.
+        weights: The file of those that the model begins with; None from scratch.
     """
 
     cell: Cell
@@ -54,18 +60,21 @@ class Prepared:
     feed: Feed
     folder: CellFolder
     resources: Resources
+    weights: Path | None = None
 
 
 def prepare(choice: Choice, ranks: Ranks) -> Prepared:
     """Read the experiment, find the cell, and load its data.
 
     Raises:
-        UserError: The experiment, the choice of the cell, the number of processes or the data is wrong.
+        UserError: A plug-in, the experiment, the choice of the cell, the number of processes or the data is wrong.
         CellError: The images do not fit where they are to be kept.
     """
+    use_plugins(choice.plugins)
     experiment = load_experiment(choice.experiment, choice.overrides)
-    cell = _chosen(expand(experiment), choice.cell)
+    cell = _chosen(expand(experiment, known_from_start(experiment)), choice.cell)
     _check_world_size(cell, choice, ranks.world_size)
+    weights = weights_file(cell.model, Storage(experiment.storage))
     device = _device(experiment)
     # As many as in a sweep: the number of threads decides in which order a CPU sums.
     torch.set_num_threads(max(1, int(experiment.resources.cpus_per_worker)))
@@ -76,9 +85,16 @@ def prepare(choice: Choice, ranks: Ranks) -> Prepared:
             spec.name, experiment.data_dir, **wanted, cache=experiment.cache.open(), on_progress=show
         )
     resources = experiment.resources
-    feed = make_feed(dataset.images, device, mode=resources.feed, resident_share=resources.resident_share)
+    claim_share(device, resources.gpu_share)
+    feed = make_feed(
+        dataset.images,
+        device,
+        mode=resources.feed,
+        resident_share=resources.resident_share,
+        gpu_share=resources.gpu_share,
+    )
     folder = _folder(cell, experiment, choice.checkpoint_dir, ranks)
-    return Prepared(cell, dataset, feed, folder, resources)
+    return Prepared(cell, dataset, feed, folder, resources, weights)
 
 
 def _chosen(cells: Sequence[Cell], key: str | None) -> Cell:
@@ -102,6 +118,7 @@ def _check_world_size(cell: Cell, choice: Choice, started: int) -> None:
         return
     command = ["torchrun", "--nproc-per-node", str(cell.workers), "-m", "orchestrator.train", str(choice.experiment)]
     command += [word for override in choice.overrides for word in ("-o", override)]
+    command += [word for plugin in choice.plugins for word in ("--plugin", plugin)]
     command += ["--checkpoint-dir", str(choice.checkpoint_dir)] if choice.checkpoint_dir else []
     raise UserError(
         f"cell {cell.key} has {counted(cell.workers, 'worker')}, but the number of processes started is {started}: it "

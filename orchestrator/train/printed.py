@@ -10,9 +10,11 @@ import torch.distributed as dist
 
 from orchestrator.metric_names import GROUP, METRICS
 from orchestrator.records import CellResult, EpochResult
+from orchestrator.train.average_reach import doubt_of_average
 from orchestrator.train.cell import train_cell
 from orchestrator.train.preparation import Choice, Prepared, prepare
 from orchestrator.train.ranks import Ranks
+from orchestrator.train.starting_weights import begins_with
 from orchestrator.waiting import waiting_for
 
 
@@ -32,6 +34,11 @@ def train_printed(choice: Choice) -> None:
     chosen, feed, resources, folder = prepared.cell, prepared.feed, prepared.resources, prepared.folder.path
     placed = f"{chosen.workers} x {feed.device.type}"
     click.echo(f"{chosen.key} {chosen.label}: {placed}, {chosen.train.precision}, in {folder}")
+    if line := begins_with(chosen, prepared.dataset, prepared.weights):
+        click.echo(f"begins with weights: {line}")
+    num_images = len(prepared.dataset.train)
+    if doubt := doubt_of_average(chosen.train, num_images=num_images, world_size=chosen.workers):
+        click.echo(f"warning: {doubt}")
     if prepared.folder.result.exists():
         click.echo("there is a result: it is shown again, and nothing is trained unless it is damaged")
     result = train_cell(
@@ -43,7 +50,10 @@ def train_printed(choice: Choice) -> None:
         feed=feed,
         backend=resources.backend,
         checkpoint_every_s=resources.checkpoint_every_s,
+        weights=prepared.weights,
+        cuda_graphs=resources.cuda_graphs and feed.device.type == "cuda",
     )
+    assert isinstance(result, CellResult), "it trains to the end"
     _print_test(result, prepared)
 
 

@@ -8,18 +8,14 @@ import torch
 from torch import Tensor
 
 from orchestrator.data import Dataset
-from orchestrator.errors import CellError, UserError, first_line
 from orchestrator.experiment import Cell
 from orchestrator.storage import CellFolder, Predictions
-from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.train.batches import shard_batches
 from orchestrator.train.evaluation import predicted
 from orchestrator.train.feed import make_feed
 from orchestrator.train.learner import Learner
 from orchestrator.train.predictions import predictions_of
-from orchestrator.train.ranks import Ranks
-
-CPU = torch.device("cpu")
+from orchestrator.train.trained_network import CPU, best_learner, explaining
 
 
 def predict_again(cell: Cell, dataset: Dataset, folder: CellFolder) -> Predictions:
@@ -37,21 +33,10 @@ def predict_again(cell: Cell, dataset: Dataset, folder: CellFolder) -> Predictio
         UserError: They are not there, are damaged, or are not those of such a network.
         OSError: They cannot be read.
     """
-    try:
-        state = checkpoint.load(folder.best)
-        if state is None:
-            raise UserError(f"{folder.best} is not there: nothing can predict without the best weights")
-        learner = Learner(cell, dataset, device=CPU, ranks=Ranks(CPU), backend="torch", steps_per_epoch=1)
-        learner.load_weights(state["model"])
+    with explaining(cell, folder):
+        learner = best_learner(cell, dataset, folder)
         logits = torch.cat(list(_logits(learner, cell, dataset)))
         return predictions_of(logits, dataset, world_size=cell.workers)
-    except checkpoint.DamagedError as error:
-        raise UserError(str(error)) from error
-    except (CellError, RuntimeError, KeyError, ValueError) as error:
-        raise UserError(
-            f"{folder.best}: no {cell.model} can predict with it ({first_line(error)})",
-            remedy="try with the versions it was trained with, which environment.json of its run in MLflow names",
-        ) from error
 
 
 def _logits(learner: Learner, cell: Cell, dataset: Dataset) -> Iterator[Tensor]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from orchestrator.records import CellResult, EpochResult
+from orchestrator.records import CellResult, DatasetFacts, EpochResult
 
 State = dict[str, Any]
 """What a file holds: tensors and plain values, by key."""
@@ -74,11 +74,12 @@ class Underway:
 
 @dataclass(frozen=True)
 class LearnerState:
-    """The state dictionaries of model, optimizer and learning rate schedule."""
+    """The state dictionaries of model, optimizer and learning rate schedule, and of the average of the weights."""
 
     model: State
     optimizer: State
     schedule: State
+    average: State | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Snapshot:
 
     def to_state(self) -> State:
         """Return the content of the checkpoint."""
+        average = self.learner.average
         return {
             "split_hash": self.split_hash,
             "history": [asdict(entry) for entry in self.history],
@@ -110,6 +112,7 @@ class Snapshot:
             "model": self.learner.model,
             "optimizer": self.learner.optimizer,
             "schedule": self.learner.schedule,
+            **({"average": average} if average is not None else {}),
         }
 
 
@@ -140,14 +143,16 @@ class BestWeights:
     Attributes:
         model: The state dictionary of the model after the best epoch.
         epoch: The number of that epoch.
+        data: What it was trained on, without which no model can be made of it.
     """
 
     model: State
     epoch: int
+    data: DatasetFacts
 
     def to_state(self) -> State:
         """Return the content of ``best.pt``."""
-        return {"model": self.model, "epoch": self.epoch}
+        return {"model": self.model, "epoch": self.epoch, "data": asdict(self.data)}
 
 
 def from_state(state: State) -> Snapshot | Finished:
@@ -156,5 +161,15 @@ def from_state(state: State) -> Snapshot | Finished:
     if state["result"] is not None:
         return Finished(state["split_hash"], history, CellResult(**state["result"]))
     underway = Underway.from_state(state["underway"]) if state["underway"] is not None else None
-    learner = LearnerState(state["model"], state["optimizer"], state["schedule"])
+    learner = LearnerState(state["model"], state["optimizer"], state["schedule"], state.get("average"))
     return Snapshot(state["split_hash"], history, state["epoch"], underway, learner)
+
+
+def evaluated_weights(state: State) -> State:
+    """Return the state dictionary in a checkpoint that its training is judged by: the average, where there is one."""
+    average: State | None = state.get("average")
+    if average is None:
+        weights: State = state["model"]
+        return weights
+    # torch's AveragedModel has beside the network the number of steps in it.
+    return {name.removeprefix("module."): value for name, value in average.items() if name.startswith("module.")}

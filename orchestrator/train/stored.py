@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from orchestrator.errors import first_line
 from orchestrator.experiment import Cell
-from orchestrator.records import CellRun
+from orchestrator.records import CellRun, EpochResult
 from orchestrator.storage import CellFolder, Storage
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.train.snapshot import Finished, from_state
@@ -32,6 +32,17 @@ def with_stored(cells: Sequence[Cell], storage: Storage, runs: Mapping[str, Cell
             if found is not None:
                 known[cell.key] = found
     return known
+
+
+def stored_epochs(folder: CellFolder) -> Sequence[EpochResult] | None:
+    """Return the epochs of a training that is finished and waits to be told to MLflow; None if there is none.
+
+    Raises:
+        DamagedError: Its result is damaged.
+    """
+    state = checkpoint.load(folder.result)
+    trained = from_state(state) if state is not None else None
+    return trained.history if isinstance(trained, Finished) else None
 
 
 def _stored(cell: Cell, folder: CellFolder, tracked: CellRun | None) -> CellRun | None:

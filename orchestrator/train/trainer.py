@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,24 +16,28 @@ from orchestrator.data import Dataset
 from orchestrator.errors import CellError
 from orchestrator.experiment import Cell
 from orchestrator.metric_names import METRICS
-from orchestrator.records import CellResult, EpochResult, now_ms
+from orchestrator.records import CellResult, EpochResult, Paused, now_ms
 from orchestrator.storage import Point
 from orchestrator.storage.checkpoints import Checkpoints
+from orchestrator.train.accumulation import parts_of_epoch
 from orchestrator.train.audit import audit_batch, write_audit
 from orchestrator.train.batches import epoch_order
 from orchestrator.train.class_weights import balanced_class_weights
 from orchestrator.train.disk_full import PatientWriter
 from orchestrator.train.epoch_progress import EpochProgress, begin_epoch, resume_epoch
 from orchestrator.train.evaluation import Evaluator
+from orchestrator.train.facts import dataset_facts
 from orchestrator.train.feed import Feed
 from orchestrator.train.learner import Learner
 from orchestrator.train.predictions import predictions_of
 from orchestrator.train.ranks import Ranks
 from orchestrator.train.requests import Request, Requests, StoppedError
-from orchestrator.train.snapshot import BestWeights, Finished, Snapshot, State, from_state
+from orchestrator.train.snapshot import BestWeights, Finished, Snapshot, State, evaluated_weights, from_state
 from orchestrator.train.tables import write_tables
 
 Report = Callable[[EpochResult], None]
+
+logger = logging.getLogger(__name__)
 
 
 class BestLostError(Exception):
@@ -50,9 +56,11 @@ class Trainer:
         ranks: Which train together.
         requests: What is requested of the training.
         on_full_disk: Told on rank 0, again and again, that the training waits for space.
+        weights: The file of those that the model begins with, where it does not begin from scratch.
+        cuda_graphs: Whether a compiled step is launched as a CUDA graph.
 
     Raises:
-        CellError: The model or the batch does not suit the data.
+        CellError: The model or the batch does not suit the data, or what has the optimizer is not installed.
     """
 
     def __init__(
@@ -66,6 +74,8 @@ class Trainer:
         ranks: Ranks,
         requests: Requests,
         on_full_disk: Callable[[str], None],
+        weights: Path | None = None,
+        cuda_graphs: bool = False,
     ) -> None:
         self._cell, self._dataset = cell, dataset
         self._checkpoints, self._folder = checkpoints, checkpoints.folder
@@ -76,13 +86,16 @@ class Trainer:
         balanced = cell.train.sampling == "balanced"
         class_weights = balanced_class_weights(dataset.train.labels, dataset.num_classes)
         self._sample_weights = class_weights[dataset.train.labels] if balanced else None
+        self._parts = parts_of_epoch(len(self._order(epoch=1)), cell.train.accumulate)
         self._learner = Learner(
             cell,
             dataset,
             device=feed.device,
             ranks=ranks,
             backend=backend,
-            steps_per_epoch=len(self._order(epoch=1)),
+            steps_per_epoch=sum(part.is_last for part in self._parts),
+            weights_file=weights,
+            cuda_graphs=cuda_graphs,
         )
         batch_size = cell.train.batch_size_per_worker
         self._evaluator = Evaluator(self._learner, feed, dataset, batch_size=batch_size, ranks=ranks)
@@ -91,15 +104,24 @@ class Trainer:
         self._history: list[EpochResult] = []
         self._first_step_ms: int | None = None
 
-    def run(self, report: Report) -> CellResult:
-        """Train what is left and test; see `orchestrator.train.train_cell`."""
+    def run(self, report: Report, *, until_epoch: int | None = None) -> CellResult | Paused:
+        """Train what is left and test, or train until an epoch; see `orchestrator.train.train_cell`."""
         result = self._resume(report)
         if result is not None:
             return result
-        while self._epoch < self._cell.train.epochs:
+        epochs = self._cell.train.epochs
+        until = min(until_epoch or epochs, epochs)
+        while self._epoch < until:
             self._run_epoch()
             report(self._history[-1])
-        return self._test()
+        return self._test() if until == epochs else self._pause()
+
+    def _pause(self) -> Paused:
+        """Leave what a training needs to go on, and no more: it may be one of thousands that wait."""
+        if self._resumed is None:  # else it is further, in the middle of an epoch
+            best = Point(self._best().epoch)
+            self._disk.write(lambda: self._checkpoints.keep({Point(self._epoch), best}))
+        return Paused(self._history[-1].epoch, self._history[-1].timestamp_ms)
 
     def _resume(self, report: Report) -> CellResult | None:
         """Go on from the newest checkpoint, if there is one: report its epochs, and return the result if it has one.
@@ -146,6 +168,9 @@ class Trainer:
             seed=self._cell.seed, epoch=epoch, rank=self._rank, lr=self._learner.lr, device=self._device
         )
         self._resumed = None
+        self._learner.begin_epoch(epoch)
+        if not self._learner.mixes and self._rank == 0:
+            logger.info("%s: epoch %d is not mixed: train.mixing_off_epochs", self._cell.label, epoch)
         order = self._order(epoch=epoch)
         if epoch == 1 and progress.step == 0:
             self._disk.write(lambda: self._audit(order[0], progress.generator))
@@ -178,22 +203,33 @@ class Trainer:
                 remedy=f"lower train.lr (now {self._cell.train.lr:g}) or set train.clip_grad_norm",
             )
         images_per_s = num_images * world_size / progress.seconds
-        return {"train/lr": progress.lr, "train/loss": mean_loss, "train/images_per_s": images_per_s}
+        metrics = {"train/lr": progress.lr, "train/loss": mean_loss, "train/images_per_s": images_per_s}
+        if self._cell.train.mixing_off_epochs is not None:
+            metrics["train/mixed"] = float(self._learner.mixes)
+        scheduled = {f"train/{name}": value for name, value in self._cell.scheduled_in(epoch).items()}
+        return scheduled | metrics
 
     def _train(self, order: Tensor, progress: EpochProgress) -> None:
-        """Take one optimizer step per row of `order`, after those that were taken before."""
-        self._learner.module.train()
-        order = order[progress.step :]
+        """Train on each row of `order`, after those that the steps before were taken with.
+
+        What is requested is followed between two optimizer steps: of a part of one, nothing is saved.
+        """
+        self._learner.train()
+        done = progress.step * (self._cell.train.accumulate or 1)
+        order, parts = order[done:], self._parts[done:]
         labels = self._labels[order.to(self._device)]
         pixels_of = self._feed.batches(self._dataset.train.rows[order].unbind())
-        started = time.perf_counter()
-        for pixels, batch_labels in zip(pixels_of, labels, strict=True):
-            progress.loss_sum += self._learner.step(pixels, batch_labels, progress.generator)
+        started, request = time.perf_counter(), Request.GO_ON
+        for pixels, batch_labels, part in zip(pixels_of, labels, parts, strict=True):
+            progress.loss_sum += self._learner.step(pixels, batch_labels, progress.generator, part)
+            request = max(request, self._requests.after_step())
+            if not part.is_last:
+                continue
             progress.step += 1
-            if request := self._requests.after_step():
+            if request:
                 progress.seconds += time.perf_counter() - started
                 self._follow(request, lambda: self._save_in_epoch(progress))
-                started = time.perf_counter()
+                started, request = time.perf_counter(), Request.GO_ON
         if self._device.type == "cuda":
             # Before the clock is read: a GPU is behind the host.
             torch.cuda.synchronize(self._device)
@@ -208,7 +244,7 @@ class Trainer:
             if self._rank == 0:
                 self._checkpoints.forget_points()
             raise BestLostError(f"{path} is gone, with the best weights")
-        self._learner.load_weights(state["model"] if state is not None else None)
+        self._learner.load_weights(evaluated_weights(state) if state is not None else None)
         class_names = self._dataset.class_names
         # Nothing is to be saved between two batches: the best weights are on disk.
         tested = self._evaluator.test(after_batch=lambda: self._follow(self._requests.after_step(), lambda: None))
@@ -225,7 +261,8 @@ class Trainer:
         self._disk.write(
             lambda: predictions_of(tested.logits, self._dataset, world_size=world_size).save(self._folder.predictions)
         )
-        kept = BestWeights(self._learner.module.state_dict(), best.epoch)
+        data = dataset_facts(self._cell, self._dataset)
+        kept = BestWeights(self._learner.evaluated.state_dict(), best.epoch, data)
         finished = Finished(self._dataset.split_hash, self._history, result)
         self._disk.write(lambda: self._checkpoints.finish(kept.to_state(), finished.to_state()))
         return result
@@ -262,12 +299,15 @@ class Trainer:
         if self._folder.audit.exists():
             return
         (pixels,) = self._feed.batches([self._dataset.train.rows[indices]])
+        cell = self._cell
         found = audit_batch(
             lambda *arguments: self._learner.mixed(pixels, *arguments),
             self._labels[indices.to(self._device)],
             num_classes=self._dataset.num_classes,
             generator=generator,
             backend=self._learner.augment.backend_on(self._device),
+            mixed_epochs=cell.mixed_epochs if cell.train.mixing_off_epochs is not None else None,
+            schedules=[cell.scheduled_in(epoch) for epoch in range(1, cell.train.epochs + 1)],
         )
         shown = self._learner.normalization.inverse(found.images)
         write_audit(self._folder.audit, found, pixels=shown, class_names=self._dataset.class_names)
