@@ -5,77 +5,33 @@ Nothing is dropped: a cell without a value stays in the table as missing, and a 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.errors import UserError, nearest
-from orchestrator.experiment import Cell, Comparing, Replicate
+from orchestrator.errors import UserError
+from orchestrator.experiment import Cell, Comparing
 from orchestrator.records import CellRun
+from orchestrator.results.best_of import Choices, best_of, settings_named
+from orchestrator.results.claims import Claim, claims_of, images_id
+from orchestrator.results.entry import Entry, Standing
+from orchestrator.results.estimands import Reader
+from orchestrator.results.judged import Asked, Judged, judge
+from orchestrator.results.looks import Seeds
 from orchestrator.results.metric import Metric, classes_tracked, resolve_metric
-from orchestrator.results.statistics import Analysis, mean_and_std
+from orchestrator.results.raced import Raced, by_configuration
+from orchestrator.results.rows import Column, Layout, baseline_of, lay_out
+from orchestrator.results.statistics import ALPHA, Analysis
 
-BASELINE = "erm"
-Standing = Literal["best", "may be best", "ruled out", "not judged"]
+OTHER_METRIC = "the metric that decides is another one (compare.metric)"
+OTHER_BASELINE = (
+    "the file has another baseline (compare.baseline, else erm), and one that is chosen by the table finds what is not "
+    "there"
+)
 
-
-@dataclass(frozen=True)
-class Column:
-    """What a column of the table was trained on."""
-
-    dataset: str
-    model: str
-
-    @property
-    def label(self) -> str:
-        """``dataset / model``."""
-        return f"{self.dataset} / {self.model}"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One augmentation on one data set and model.
-
-    Attributes:
-        values: The metric by replicate (seed, and fold if there are some), of finished cells only.
-        planned: The replicates the experiment asks for; empty if it does not ask for this combination.
-        mean: NaN without a value, or if a value is not finite.
-        std: With ddof=1; None for fewer than two values.
-        num_failed: How many of its trainings failed.
-        standing: ``best`` if it is complete and every other row is shown to be worse than some row; ``may be best`` if
-            it is not shown to be worse than some other; ``ruled out`` if it is. ``not judged`` where a training failed,
-            a value is not finite, or the metric cannot compare.
-    """
-
-    values: Mapping[Replicate, float]
-    planned: tuple[Replicate, ...]
-    mean: float
-    std: float | None
-    num_failed: int = 0
-    standing: Standing = "not judged"
-
-    @property
-    def n(self) -> int:
-        """The number of replicates with a value."""
-        return len(self.values)
-
-    @property
-    def complete(self) -> bool:
-        """Every planned replicate has a finite value."""
-        return bool(self.planned) and self.n == len(self.planned) and math.isfinite(self.mean)
-
-    @property
-    def folds(self) -> tuple[int, ...]:
-        """The folds that have a value; none where the data set is not in folds."""
-        return tuple(sorted({each.fold for each in self.values if each.fold is not None}))
-
-    @property
-    def is_judged(self) -> bool:
-        """Its values say what the row is: none failed, and all are finite."""
-        return bool(self.values) and not self.num_failed and math.isfinite(self.mean)
+__all__ = ["Column", "Comparison", "Entry", "Standing", "check_asked", "check_comparing", "compare"]
 
 
 @dataclass(frozen=True)
@@ -83,17 +39,30 @@ class Comparison:
     """Everything a table needs.
 
     Attributes:
-        rows: Augmentations with their values, in the experiment's order.
+        rows: Configurations with their values, in the experiment's order: augmentations, with the settings that differ.
         columns: Data set and model, in the experiment's order.
         entries: One for each row and column.
-        analyses: What may be said of each column; none where the metric cannot compare.
+        analyses: What may be said of each column about these test images; none where the metric cannot compare, or its
+            cells did not see the same images.
+        new_images: What may be said of each column about new images like these; of those whose rows all have their
+            predictions, and none where the metric cannot compare.
+        cells: The planned cells of each row and column that has some.
         baseline: The row that the others are compared with, in every column that has it; None for none.
         margin: Differences of less than that are as good as none, in the metric's unit; None if nobody has said so.
-        is_exploratory: The metric is another than the one that decides.
+        exploratory: Why the table is exploratory: what it shows was not settled by the file; empty if it is not.
         without_value: How many cells have no value, by their state (``missing`` was never started).
         num_cells: The number of cells planned.
         mixed_data: Columns whose cells did not see the same images: the data set was changed between them.
         num_untracked: How many of the values come from storage, and are not in MLflow yet.
+        num_baselines: How many rows the baseline could be: they differ in settings, and the first of them is taken.
+        lacking: A cell without the predictions that statements about new images need, in each column that has one.
+        looks: After how many looks seeds were added, of each column where they were.
+        seen: Which seeds stand now in the columns that are settled: by a cell's `config_key`, its replicates.
+        family: Whether an error rate is of each column, or of the table.
+        claims: What is shown over data sets.
+        choices: Which settings validation chose for each row; None if all are shown.
+        settings: What differs between columns alone, where something does.
+        raced: The race of each column where one leaves cells out: there nothing is analysed.
     """
 
     metric: Metric
@@ -101,13 +70,62 @@ class Comparison:
     columns: tuple[Column, ...]
     entries: Mapping[tuple[str, Column], Entry]
     analyses: Mapping[Column, Analysis]
+    new_images: Mapping[Column, Analysis]
+    cells: Mapping[tuple[str, Column], tuple[Cell, ...]]
     baseline: str | None
     margin: float | None
-    is_exploratory: bool
+    exploratory: tuple[str, ...]
     without_value: Mapping[str, int]
     num_cells: int
     mixed_data: tuple[Column, ...]
     num_untracked: int = 0
+    num_baselines: int = 1
+    lacking: Mapping[Column, Cell] = field(default_factory=dict)
+    looks: Mapping[Column, int] = field(default_factory=dict)
+    seen: Seeds = field(default_factory=dict)
+    family: Literal["column", "table"] = "column"
+    claims: tuple[Claim, ...] = ()
+    choices: Choices | None = None
+    settings: Mapping[Column, str] = field(default_factory=dict)
+    raced: Mapping[Column, Raced] = field(default_factory=dict)
+
+    @property
+    def standing_rows(self) -> tuple[str, ...]:
+        """The rows that a column has not stopped: those of the table's upper part, or of all of it."""
+        return tuple(row for row in self.rows if any(e.planned and not e.is_stopped for e in self._entries(row)))
+
+    @property
+    def stopped_rows(self) -> tuple[str, ...]:
+        """The rows that a column has stopped, who got furthest first: of them validation is shown, below a line."""
+        found = {row: [e.reached for e in self._entries(row) if e.is_stopped and e.reached] for row in self.rows}
+        furthest = {row: min((each.sorts_as for each in of_row), default=None) for row, of_row in found.items()}
+        return tuple(sorted((row for row in self.rows if found[row]), key=lambda row: furthest[row] or ()))
+
+    def rows_of(self, column: Column) -> dict[str, str]:
+        """Return the rows of a column by the `config_key` of their cells."""
+        return {members[0].config_key: row for (row, place), members in self.cells.items() if place == column}
+
+    def called(self, column: Column) -> Callable[[str], str]:
+        """Return what says what a configuration of a race is called: its row, or its label if it has none here."""
+        rows, raced = self.rows_of(column), self.raced[column]
+        return lambda name: rows.get(name, raced.called(name))
+
+    def _entries(self, row: str) -> list[Entry]:
+        return [self.entries[row, column] for column in self.columns]
+
+    def headline(self, column: Column) -> Analysis | None:
+        """What is said first of a column: about new images like these where that can be, else about these."""
+        return self.new_images.get(column, self.analyses.get(column))
+
+    @property
+    def is_exploratory(self) -> bool:
+        """The metric, or the baseline, is another than the file's: one that is chosen by the table finds too much."""
+        return bool(self.exploratory)
+
+    @property
+    def has_finished_cells(self) -> bool:
+        """A cell has a value, or is finished without one."""
+        return any(entry.n for entry in self.entries.values()) or not {"done", "trained"}.isdisjoint(self.without_value)
 
 
 def compare(
@@ -117,6 +135,10 @@ def compare(
     metric: str | None = None,
     baseline: str | None = None,
     comparing: Comparing | None = None,
+    best_of_settings: Sequence[str] = (),
+    predictions: Reader | None = None,
+    looks: Sequence[Seeds] = (),
+    races: Sequence[Raced] = (),
 ) -> Comparison:
     """Compare the augmentations of a sweep.
 
@@ -127,147 +149,118 @@ def compare(
             ``test/group/error`` work, too. None for the one that decides.
         baseline: The row that the others are compared with; None for the one that `comparing` names, or erm.
         comparing: What the experiment says of it; None for what one says that says nothing.
+        best_of_settings: Of rows that differ in these settings alone, only that is shown which validation prefers.
+        predictions: Where those of a cell come from; None: nothing is said about new images.
+        looks: The seeds that stood whenever the table was looked at before, see `Comparison.seen`.
+        races: The searches of the columns that have one.
 
     Raises:
-        UserError: No such metric, or no such row.
-        ValueError: Two cells share augmentation, data set, model and seed.
+        UserError: No such metric, or no such row; or a setting cannot be chosen.
+        ValueError: Two cells share configuration, data set, model and seed.
     """
     comparing = comparing or Comparing()
-    tracked = classes_tracked(name for run in runs.values() for name in run.metrics)
+    tracked = classes_tracked({name for run in runs.values() for name in run.metrics})
     chosen = resolve_metric(comparing.metric if metric is None else metric, tracked=tracked)
     decides = chosen.key == resolve_metric(comparing.metric).key
+    among = settings_named(best_of_settings, cells)
+    layout, choices = lay_out(cells), None
+    raced = _raced(layout, races, runs)
+    if among:
+        layout, choices = best_of(cells, runs, among, chosen, raced=raced)
+    layout.check()
+    against, num_baselines = baseline_of(layout, baseline or comparing.baseline, must_be_one=baseline is not None)
     margin = comparing.margin if decides else None
-    rows = tuple(dict.fromkeys(cell.augment.label for cell in cells))
-    against = _baseline(rows, cells, baseline or comparing.baseline)
-    of_metric = margin / 100 if margin is not None and chosen.is_fraction else margin
-    grouped: dict[tuple[str, Column], list[Cell]] = {}
-    for cell in cells:
-        grouped.setdefault((cell.augment.label, _column(cell)), []).append(cell)
-    columns = tuple(dict.fromkeys(column for _, column in grouped))
-    entries = {
-        (row, column): _entry(grouped.get((row, column), ()), runs, chosen) for column in columns for row in rows
+    asked = Asked(
+        metric=chosen,
+        baseline=against,
+        margin=margin / 100 if margin is not None and chosen.is_fraction else margin,
+        num_together=len(layout.columns) if comparing.family == "table" else 1,
+        looks=looks,
+        read=predictions,
+    )
+    judged = {
+        column: judge(layout.of_column(column), runs, asked, raced=raced.get(column)) for column in layout.columns
     }
-    folds = {_column(cell): cell.dataset.folds for cell in cells}
-    analyses = {}
-    for column in columns if chosen.is_comparable else ():
-        in_column = {row: entries[row, column] for row in rows}
-        analyses[column] = _analysis(in_column, chosen, against, of_metric, folds=folds[column])
-        for row, standing in _standings(in_column, analyses[column]).items():
-            entries[row, column] = replace(in_column[row], standing=standing)
-    states = Counter(
-        runs[cell.key].status if cell.key in runs else "missing"
-        for cell in cells
-        if value_of(cell, runs, chosen) is None
-    )
-    mixed_data = tuple(
-        column for column in columns if saw_different_data([cell for cell in cells if _column(cell) == column], runs)
-    )
-    untracked = sum(cell.key in runs and runs[cell.key].status == "trained" for cell in cells)
     return Comparison(
         metric=chosen,
-        rows=rows,
-        columns=columns,
-        entries=entries,
-        analyses=analyses,
+        rows=layout.rows,
+        columns=layout.columns,
+        entries={(row, column): each.entries[row] for column, each in judged.items() for row in layout.rows},
+        analyses={column: each.these for column, each in judged.items() if each.these is not None},
+        new_images={column: each.new for column, each in judged.items() if each.new is not None},
+        cells=layout.cells,
         baseline=against,
-        margin=of_metric,
-        is_exploratory=not decides,
-        without_value=states,
-        num_cells=len(cells),
-        mixed_data=mixed_data,
-        num_untracked=untracked,
+        margin=asked.margin,
+        exploratory=tuple(_exploratory(layout, comparing, decides=decides, baseline=baseline and against)),
+        without_value=sum((each.without_value for each in judged.values()), Counter()),
+        num_cells=sum(map(len, layout.cells.values())),
+        mixed_data=tuple(column for column, each in judged.items() if each.mixed_data),
+        num_untracked=sum(each.num_untracked for each in judged.values()),
+        num_baselines=num_baselines,
+        lacking={column: each.lacking for column, each in judged.items() if each.lacking is not None},
+        looks={column: each.num_looks for column, each in judged.items() if each.num_looks},
+        seen={key: seeds for each in judged.values() for key, seeds in each.seen.items()},
+        family=comparing.family,
+        claims=_claims(layout, judged, chosen),
+        choices=choices,
+        settings={column: settings for column, settings in layout.settings.items() if settings},
+        raced={column: each.raced for column, each in judged.items() if each.raced is not None},
     )
+
+
+def _raced(layout: Layout, races: Sequence[Raced], runs: Mapping[str, CellRun]) -> dict[Column, Raced]:
+    """Return the race of each column where one leaves cells out; elsewhere the cells are a grid like any other."""
+    found: dict[Column, Raced] = {}
+    of_configuration = by_configuration(races)
+    for column in layout.columns if races else ():  # keys of many cells take a while
+        cells = [cell for of_row in layout.of_column(column).values() for cell in of_row]
+        raced = next((of_configuration[name] for cell in cells if (name := cell.config_key) in of_configuration), None)
+        if raced is not None and raced.leaves_out(cells, runs):
+            found[column] = raced
+    return found
+
+
+def _exploratory(layout: Layout, comparing: Comparing, *, decides: bool, baseline: str | None) -> Iterator[str]:
+    """Yield what somebody may have chosen by looking at the table: the metric, or the baseline that was asked for."""
+    if not decides:
+        yield OTHER_METRIC
+    if baseline is not None:
+        try:
+            usual, _ = baseline_of(layout, comparing.baseline, must_be_one=False)
+        except UserError:  # with --best-of, its label is none of this table's
+            usual = None
+        if baseline != usual:
+            yield OTHER_BASELINE
 
 
 def check_comparing(comparing: Comparing, cells: Sequence[Cell], *, file: Path) -> None:
     """Raise UserError if an experiment's tables could not be compared as it says: before anything is trained."""
     try:
         resolve_metric(comparing.metric)
-        _baseline(tuple(dict.fromkeys(cell.augment.label for cell in cells)), cells, comparing.baseline)
+        baseline_of(lay_out(cells), comparing.baseline, must_be_one=False)
     except UserError as error:
         raise UserError(f"{file}: compare.{error.args[0]}", allowed=error.allowed, remedy=error.remedy) from error
 
 
-def value_of(cell: Cell, runs: Mapping[str, CellRun], metric: Metric) -> float | None:
-    """The metric of a finished cell; None while it is unfinished (the metrics of an epoch on the way are no result)."""
-    run = runs.get(cell.key)
-    return run.metrics.get(metric.key) if run is not None and run.has_result else None
+def check_asked(
+    cells: Sequence[Cell], *, metric: str | None, baseline: str | None, best_of_settings: Sequence[str]
+) -> None:
+    """Raise UserError if `compare` could not be asked so, as far as that is known without any run."""
+    if metric is not None:
+        resolve_metric(metric)
+    layout = lay_out(cells, left_out=settings_named(best_of_settings, cells))
+    if baseline is not None:
+        baseline_of(layout, baseline, must_be_one=True)
 
 
-def saw_different_data(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> bool:
-    """Whether the finished ones of `cells`, of one data set, saw different images or labels: it was changed between."""
-    seen: dict[int | None, set[str]] = {}  # every fold has splits of its own
-    for cell in cells:
-        run = runs.get(cell.key)
-        if run is not None and run.has_result and run.split_hash is not None:
-            seen.setdefault(cell.dataset.fold, set()).add(run.split_hash)
-    return any(len(hashes) > 1 for hashes in seen.values())
-
-
-def _column(cell: Cell) -> Column:
-    return Column(cell.dataset.label, cell.model)
-
-
-def _baseline(rows: Sequence[str], cells: Sequence[Cell], wanted: str | None) -> str | None:
-    """Return the row that is meant: by its label, or by the name of its augmentation if only one row has it."""
-    named = list(dict.fromkeys(cell.augment.label for cell in cells if cell.augment.name == (wanted or BASELINE)))
-    if wanted in rows:
-        return wanted
-    if len(named) == 1 or wanted is None:
-        return named[0] if named else None
-    meant = nearest(wanted, rows, cutoff=0.5)
-    what = f"{len(named)} rows are {wanted}" if named else "there is no such row"
-    raise UserError(
-        f"baseline = {wanted}: {what}",
-        allowed=f"one of the rows: {', '.join(rows)}",
-        remedy=f"write {meant}, as the table has it" if meant else "write one of them, as the table has it",
-    )
-
-
-def _entry(members: Sequence[Cell], runs: Mapping[str, CellRun], metric: Metric) -> Entry:
-    found = {cell.replicate: value_of(cell, runs, metric) for cell in members}
-    if len(found) != len(members):
-        raise ValueError(f"two cells share augmentation, data set, model and seed: {', '.join(c.key for c in members)}")
-    values = {replicate: value for replicate, value in found.items() if value is not None}
-    mean, std = mean_and_std(values.values())
-    failed = sum(cell.key in runs and runs[cell.key].status == "failed" for cell in members)
-    return Entry(values, tuple(found), mean, std, failed)
-
-
-def _analysis(
-    entries: Mapping[str, Entry], metric: Metric, baseline: str | None, margin: float | None, *, folds: int | None
-) -> Analysis:
-    """Return what may be said of a column, from the rows whose values say what they are."""
-    from orchestrator.results.statistics import analyse  # it needs SciPy, which commands beside compare do not
-
-    judged = {row: entry for row, entry in entries.items() if entry.is_judged}
-    in_folds = folds is not None and len({fold for entry in judged.values() for fold in entry.folds}) > 1
-    return analyse(
-        {row: _of_folds(entry) if in_folds else _of_seeds(entry) for row, entry in judged.items()},
-        baseline=baseline if baseline in judged else None,
+def _claims(layout: Layout, judged: Mapping[Column, Judged], metric: Metric) -> tuple[Claim, ...]:
+    """Return what is shown over data sets, by what is said first of each column."""
+    headlines = {column: each.headline for column, each in judged.items() if each.headline is not None}
+    return claims_of(
+        layout.rows,
+        headlines,
+        {column: images_id(next(filter(None, layout.of_column(column).values()))[0]) for column in headlines},
         higher_is_better=metric.higher_is_better,
-        margin=margin,
-        # Each image is tested in one fold, and trained on in all others.
-        overlap=1 / (folds - 1) if folds is not None and in_folds else 0.0,
+        # The claim allows for the data sets by itself, and not for looks.
+        alpha=min((each.alpha for each in judged.values()), default=ALPHA),
     )
-
-
-def _of_seeds(entry: Entry) -> dict[int, float]:
-    return {replicate.seed: value for replicate, value in entry.values.items()}
-
-
-def _of_folds(entry: Entry) -> dict[int, float]:
-    """Return the mean of each fold's seeds."""
-    of_fold: dict[int, list[float]] = {}
-    for replicate, value in entry.values.items():
-        assert replicate.fold is not None
-        of_fold.setdefault(replicate.fold, []).append(value)
-    return {fold: math.fsum(values) / len(values) for fold, values in of_fold.items()}
-
-
-def _standings(entries: Mapping[str, Entry], analysis: Analysis) -> dict[str, Standing]:
-    kept = analysis.may_be_best
-    if not analysis.tells:
-        return {}
-    alone = len(kept) == 1 and entries[kept[0]].complete
-    return {row: "ruled out" if row not in kept else "best" if alone else "may be best" for row in analysis.means}

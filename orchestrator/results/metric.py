@@ -28,6 +28,11 @@ class Metric:
         return f"{self.stage}/{self.name}"
 
     @property
+    def is_of_class(self) -> bool:
+        """It is of one class against the rest, e.g. ``test/recall/CLASS``."""
+        return _of_class(self.key) is not None
+
+    @property
     def is_comparable(self) -> bool:
         """Augmentations can be compared by it: not by the loss in training, which is of what each of them made."""
         return self.stage != "train"

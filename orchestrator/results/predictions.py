@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from orchestrator.errors import UserError
-from orchestrator.storage import CellFolder, Predictions
+from orchestrator.storage import CellFolder, Predictions, SomePredictions
 from orchestrator.storage.checkpoints import DamagedError
 
 Fetch = Callable[[Path], bool]
 """Writes a cell's predictions, as MLflow has them, to a path; returns whether MLflow has any."""
 
 logger = logging.getLogger(__name__)
+
+_Read = TypeVar("_Read", Predictions, SomePredictions)
 
 
 def predictions_of_cell(
@@ -30,12 +34,23 @@ def predictions_of_cell(
     Raises:
         TrackingError: `fetch` cannot look.
     """
-    found = read_predictions(folder.predictions, order=order)
+    return _of_cell(folder, partial(read_predictions, order=order), fetch)
+
+
+def some_predictions_of_cell(
+    folder: CellFolder, names: Sequence[str], *, fetch: Fetch | None = None
+) -> SomePredictions | None:
+    """Return what `predictions_of_cell` does, but the arrays of these names alone: the others are not read."""
+    return _of_cell(folder, lambda path: _sound(partial(SomePredictions.load, path, names)), fetch)
+
+
+def _of_cell(folder: CellFolder, read: Callable[[Path], _Read | None], fetch: Fetch | None) -> _Read | None:
+    found = read(folder.predictions)
     if found is not None or fetch is None:
         return found
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / folder.key / folder.predictions.name
-        return read_predictions(path, order=order) if fetch(path) else None
+        return read(path) if fetch(path) else None
 
 
 def read_predictions(path: Path, *, order: str | None = None) -> Predictions | None:
@@ -45,12 +60,16 @@ def read_predictions(path: Path, *, order: str | None = None) -> Predictions | N
         path: The file.
         order: Of other predictions: those of other images, or of the same in another order, are left out.
     """
-    try:
-        found = Predictions.load(path)
-    except (DamagedError, UserError, OSError) as error:
-        logger.warning("%s; it is left out", error)
-        return None
+    found = _sound(partial(Predictions.load, path))
     if found is not None and order not in (None, found.order):
         logger.warning("%s is of other test images than the others, or of another order, and is left out", path)
         return None
     return found
+
+
+def _sound(load: Callable[[], _Read | None]) -> _Read | None:
+    try:
+        return load()
+    except (DamagedError, UserError, OSError) as error:
+        logger.warning("%s; it is left out", error)
+        return None

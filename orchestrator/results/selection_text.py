@@ -7,48 +7,146 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.results.selection import Selection
+from orchestrator.results.race_words import stopped_text
+from orchestrator.results.selection import Candidate, Selection
 from orchestrator.results.wording import MIXED_DATA, number
+
+# More configurations than that are counted.
+NAMED = 8
 
 
 def render_selection(selections: Sequence[Selection]) -> RenderableType:
-    """For each data set the chosen configuration, by validation only, and what was not eligible."""
-    return Group(*(Text("\n".join(_selection_lines(selection))) for selection in selections))
+    """For each data set and metric the chosen configuration, by validation only, and what was not eligible.
+
+    Of several metrics it is said for each data set whether they choose the same.
+    """
+    of_dataset: dict[str, list[Selection]] = {}
+    for selection in selections:
+        of_dataset.setdefault(selection.dataset, []).append(selection)
+    lines: list[str] = []
+    for members in of_dataset.values():
+        for selection in members:
+            lines += _selection_lines(selection, by=f" by {selection.metric.name}" if len(members) > 1 else "")
+        lines += _agreement(members)
+    return Group(*map(Text, lines))
 
 
-def _selection_lines(selection: Selection) -> Iterator[str]:
+def describe_selection(selection: Selection, *, experiment: str) -> str:
+    """Return in markdown what a chosen model is: its setting, and how good it was on validation.
+
+    Args:
+        selection: It has chosen something.
+        experiment: The name of the experiment.
+    """
+    best, cell = selection.best, selection.cell
+    assert best is not None, "something was chosen"
+    assert cell is not None, "something was chosen"
+    settings = ", ".join(f"{name}={value}" for name, value in cell.params().items())
+    own = number(best.values[cell.replicate], selection.metric)
+    return (
+        f"**{best.label}** on {selection.dataset}, chosen on validation by zetasweep in {experiment}.\n\n"
+        f"Validation {selection.metric.name}: {_amount(best, selection)} (mean ± standard deviation of "
+        f"n={len(best.values)}); this is {cell.replicate.label}, the best of them: {own}.\n\n"
+        f"Setting: {settings}"
+    )
+
+
+def _selection_lines(selection: Selection, *, by: str) -> Iterator[str]:
     metric, best = selection.metric, selection.best
-
-    def amount(mean: float, std: float | None) -> str:
-        spread = "" if std is None else f" ± {number(std, metric)}"
-        return f"{number(mean, metric)}{spread}{' %' if metric.is_fraction else ''}"
-
     if best is None or selection.cell is None:
-        yield f"{selection.dataset}: nothing to select, no configuration has all its seeds done"
+        yield f"{selection.dataset}{by}: nothing to select, no configuration has all its seeds done"
     else:
-        yield f"{selection.dataset}: {best.label}"
-        seeds = f"n={len(best.values)}"
+        yield f"{selection.dataset}{by}: {best.label}"
         if selection.tied:
             others = "; ".join(candidate.label for candidate in selection.tied)
             yield f"  tie: as good on validation are {others}: the first in the file is chosen"
-        yield f"  validation {metric.name}: {amount(best.mean, best.std)}, {seeds} (the choice looks at nothing else)"
-        yield f"  test {metric.name}: {amount(selection.test_mean, selection.test_std)} (for information)"
+        seeds = f"n={len(best.values)}"
+        yield f"  validation {metric.name}: {_amount(best, selection)}, {seeds} (the choice looks at nothing else)"
+        yield f"  {_sureness(selection)}"
+        yield f"  {_test(selection)}"
         run = f"run {selection.run_id}" if selection.run_id else "not in MLflow yet: zetasweep run delivers it"
         where = f"(cell {selection.cell.key}, {run})"
         yield f"  best on validation: {selection.cell.replicate.label}{_tied_cells(selection)} {where}"
         if selection.model_uri:
             yield f"  its model: {selection.model_uri}"
+        elif selection.run_id:
+            yield "  its model: not in MLflow; --register and zetasweep predict export it"
         for second in selection.ranked[1:2]:
-            yield f"  next of {len(selection.ranked)} on validation: {second.label}: {amount(second.mean, second.std)}"
+            yield f"  next of {len(selection.ranked)} on validation: {second.label}: {_amount(second, selection)}"
     if selection.mixed_data:
         yield f"  {MIXED_DATA}"
     for candidate in selection.not_eligible:
-        n, planned = len(candidate.values), len(candidate.cells)
-        reason = f"{n} of {planned} seeds done" if n < planned else "its metric is not finite"
-        yield f"  not eligible: {candidate.label}: {reason}"
+        yield f"  not eligible: {candidate.label}: {_why_not(candidate)}"
+
+
+def _amount(candidate: Candidate, selection: Selection) -> str:
+    metric = selection.metric
+    spread = "" if candidate.std is None else f" ± {number(candidate.std, metric)}"
+    return f"{number(candidate.mean, metric)}{spread}{' %' if metric.is_fraction else ''}"
+
+
+def _sureness(selection: Selection) -> str:
+    """Say which configurations the seeds leave as the best on validation."""
+    if selection.is_raced:
+        return "how sure: the picked one of a race looks better than it is; zetasweep confirm compares it on new seeds"
+    kept = selection.may_be_best
+    num_all = len(selection.ranked) + len(selection.not_eligible)
+    if num_all == 1:
+        return "how sure: there is no other configuration to choose"
+    if selection.mixed_data:
+        return "how sure: not known, since the data set was changed between trainings"
+    if kept is None:
+        return "how sure: too few seeds to tell any two configurations apart on validation"
+    num_judged = selection.num_judged
+    left = f"; {num_all - num_judged} of {num_all} were not judged" if num_judged < num_all else ""
+    if len(kept) == 1:
+        if not left and kept[0].eligible:
+            return "how sure: no other configuration is better on validation"
+        said = f"{kept[0].label} alone of {num_judged} that are judged is not ruled out on validation"
+        return f"how sure: {said}{left or ', and it lacks seeds'}"
+    if len(kept) == num_judged:
+        return (
+            f"how sure: any of the {num_judged} configurations may be the best on validation, none is ruled out{left}"
+        )
+    alone = len({candidate.cells[0].model.label for candidate in kept}) == 1
+    labels = "; ".join(each.cells[0].variant if alone else each.label for each in kept[:NAMED])
+    more = f"; and {len(kept) - NAMED} more" if len(kept) > NAMED else ""
+    return f"how sure: any of these {len(kept)} may be the best on validation: {labels}{more}{left}"
+
+
+def _test(selection: Selection) -> str:
+    metric, mean = selection.metric, selection.test_mean
+    if mean is not None:
+        value = f"{number(mean, metric)}{' %' if metric.is_fraction else ''}"
+        return f"test {metric.name}: {value} (for information: of each seed, with the choice made by the others)"
+    if selection.is_raced:
+        return f"test {metric.name}: not told of what was raced: zetasweep confirm measures it on new seeds"
+    why = "not every seed has it" if selection.best and len(selection.best.values) > 1 else "it takes two seeds"
+    return f"test {metric.name}: not known ({why}: of each seed it is told with the choice made by the others)"
+
+
+def _why_not(candidate: Candidate) -> str:
+    if candidate.reached is not None and candidate.reached.stop is not None:
+        why = stopped_text(candidate.reached)
+        return f"stopped in rung {why.rung}, place {why.place}: {why.mean}, the last to go on had {why.cut}"
+    n, planned = len(candidate.values), len(candidate.cells)
+    failed = f", {candidate.num_failed} failed" if candidate.num_failed else ""
+    return f"{n} of {planned} seeds done{failed}" if n < planned else "its metric is not finite"
 
 
 def _tied_cells(selection: Selection) -> str:
     labels = [cell.replicate.label for cell in selection.tied_cells]
     verb = "is" if len(labels) == 1 else "are"
     return f", and {', '.join(labels)} {verb} as good: the first is taken" if labels else ""
+
+
+def _agreement(selections: Sequence[Selection]) -> Iterator[str]:
+    """Say whether several metrics choose the same on a data set."""
+    chosen: dict[str, list[str]] = {}
+    for selection in selections:
+        if selection.best is not None:
+            chosen.setdefault(selection.best.label, []).append(selection.metric.name)
+    if len(selections) > 1 and chosen:
+        parts = "; ".join(f"{', '.join(metrics)}: {label}" for label, metrics in chosen.items())
+        said = "the metrics choose the same" if len(chosen) == 1 else f"the metrics disagree: {parts}"
+        yield f"{selections[0].dataset}: {said}"

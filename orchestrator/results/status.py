@@ -13,7 +13,8 @@ from orchestrator.amounts import counted
 from orchestrator.errors import NAMED
 from orchestrator.experiment import Cell
 from orchestrator.records import CellRun
-from orchestrator.results.wording import DELIVERS
+from orchestrator.results.race_words import search_lines, stopped_text
+from orchestrator.results.raced import Raced, by_configuration
 from orchestrator.terminal import plain_table
 
 STATE_STYLES = {
@@ -22,47 +23,85 @@ STATE_STYLES = {
     "running": "cyan",
     "failed": "red",
     "interrupted": "yellow",
+    "paused": "cyan",
+    "stopped": "dim",
     "missing": "dim",
 }
 
 
-def render_status(cells: Sequence[Cell], runs: Mapping[str, CellRun], *, home: str | None = None) -> RenderableType:
+def render_status(
+    cells: Sequence[Cell],
+    runs: Mapping[str, CellRun],
+    *,
+    races: Sequence[Raced] = (),
+    home: str | None = None,
+    command: str = "zetasweep run",
+) -> RenderableType:
     """Each cell's state, epoch and validation error (of the tested epoch once done, else of the last), and failures.
 
-    One table per data set and model, whose labels are too long for a column.
+    One table per data set and model, whose labels are too long for a column. Below it, where configurations are raced,
+    how far the race is, and who was stopped.
 
     Args:
         cells: All cells of the experiment.
         runs: What is known of them, by key.
+        races: The searches of the columns that have one.
         home: The MLflow experiment of the sweep: which of the runs lie elsewhere is said.
+        command: What trains and delivers them.
     """
     tables: dict[str, Table] = {}
+    searches: dict[str, Raced] = {}
+    raced_of = by_configuration(races)
     states: Counter[str] = Counter()
     reasons = []
     for cell in cells:
         run = runs.get(cell.key)
-        state = run.status if run else "missing"
+        # A key is a digest, which takes a while: where nothing is raced none is made.
+        raced = raced_of.get(cell.config_key) if raced_of else None
+        state = raced.state(cell, run) if raced is not None else run.status if run else "missing"
         states[state] += 1
         replicate = "seed" if cell.dataset.fold is None else "seed/fold"
-        table = tables.setdefault(f"{cell.dataset.label} / {cell.model}", _status_table(replicate))
-        table.add_row(
-            Text(cell.augment.label), cell.replicate.short, Text(state, style=STATE_STYLES[state]), *_progress(run)
-        )
-        if run and run.status in ("failed", "interrupted"):
-            unknown = "no reason is recorded" if run.status == "failed" else "zetasweep run goes on with it"
-            reasons.append(f"- {run.status}: {cell.label} (cell {cell.key}): {run.reason or unknown}")
+        place = f"{cell.dataset.label} / {cell.model.label}"
+        table = tables.setdefault(place, _status_table(replicate))
+        if raced is not None:
+            searches[place] = raced
+        table.add_row(Text(cell.variant), cell.replicate.short, Text(state, style=STATE_STYLES[state]), *_progress(run))
+        if run and state in ("failed", "interrupted"):
+            unknown = "no reason is recorded" if state == "failed" else f"{command} goes on with it"
+            reasons.append(f"- {state}: {cell.label} (cell {cell.key}): {run.reason or unknown}")
     if states["trained"]:
         results = counted(states["trained"], "cell")
-        reasons.append(f"- trained: MLflow lacks the results of {results}, which are in storage: {DELIVERS}")
+        delivers = f"{command} delivers them, without training"
+        reasons.append(f"- trained: MLflow lacks the results of {results}, which are in storage: {delivers}")
     if home is not None:
-        reasons += _elsewhere(cells, runs, home)
+        reasons += _elsewhere(cells, runs, home, command)
     summary = ", ".join(f"{states[state]} {state}" for state in STATE_STYLES if states[state])
     reasons.append(f"{counted(len(cells), 'cell')}: {summary or 'none'}")
-    titled = (Group(Text(name, style="bold"), table, "") for name, table in tables.items())
+    titled = (
+        Group(Text(name, style="bold"), table, "", *(_race(searches[name], cells, runs) if name in searches else ()))
+        for name, table in tables.items()
+    )
     return Group(*titled, *map(Text, reasons))
 
 
-def _elsewhere(cells: Sequence[Cell], runs: Mapping[str, CellRun], home: str) -> Iterator[str]:
+def _race(raced: Raced, cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Iterator[RenderableType]:
+    """Yield how far the search of a column is, and a table of those that it has stopped, the latest first."""
+    yield from (Text(f"- {line}") for line in search_lines(raced, raced.called))
+    yield ""
+    stopped = [(name, found) for name in raced.order if (found := raced.reached[name]).stop is not None]
+    if not stopped or not raced.leaves_out((cell for cell in cells if cell.config_key in raced.points), runs):
+        return
+    table = plain_table()
+    table.add_column("stopped", overflow="fold", min_width=6)
+    for name in ("rung", "place", "mean", "the last to go on"):
+        table.add_column(name, no_wrap=True, justify="right")
+    for name, found in stopped:
+        table.add_row(Text(raced.called(name)), *stopped_text(found))
+    yield table
+    yield ""
+
+
+def _elsewhere(cells: Sequence[Cell], runs: Mapping[str, CellRun], home: str, command: str) -> Iterator[str]:
     """Yield which runs lie in which other MLflow experiments, with a line for each cell, if they are not too many."""
     found: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -72,7 +111,7 @@ def _elsewhere(cells: Sequence[Cell], runs: Mapping[str, CellRun], home: str) ->
     for place, away in found.items():
         yield (
             f"- {counted(len(away), 'run')} of these cells in MLflow's experiment {place}, by a sweep that had them "
-            f"before; zetasweep run links to those that are done in {home}:"
+            f"before; {command} links to those that are done in {home}:"
         )
         yield from (f"    {cell.label} (cell {cell.key})" for cell in away[:NAMED])
         if len(away) > NAMED:

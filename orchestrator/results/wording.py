@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from orchestrator.amounts import counted
+from orchestrator.amounts import counted, some
+from orchestrator.results.column_words import FEW, NAMED, sentences
 from orchestrator.results.comparison import Column, Comparison, Entry, Standing
+from orchestrator.results.levels import joint_levels, level, told_columns
+from orchestrator.results.meant_images import about
 from orchestrator.results.metric import Metric
-from orchestrator.results.statistics import Analysis, RowVerdict, Verdict, share_interval
+from orchestrator.results.numbers import against, number
+from orchestrator.results.race_words import BIASED, percent, search_lines
+from orchestrator.results.rows import last_part
+
+__all__ = [
+    "DELIVERS",
+    "MARKS",
+    "Shown",
+    "against",
+    "differences_title",
+    "number",
+    "remarks",
+    "shown",
+    "title",
+]
 
 # What stands before a mean.
-MARKS: dict[Standing, str] = {"best": "*", "may be best": "≈", "ruled out": "", "not judged": ""}
+MARKS: dict[Standing, str] = {"best": "*", "may be best": "≈", "ruled out": "", "not judged": "", "stopped": ""}
+# Between the rows of a table that were raced to the end, or still are, and those that were not.
+STOPPED = (
+    "stopped by a race: val/error in % over the seeds of the rung, at its last epoch; comparable within a rung alone"
+)
 DELIVERS = "zetasweep run delivers them, without training"
 MIXED_DATA = (
     "the data set was changed between these cells, they saw different images or labels: not comparable. Restore it, or "
@@ -23,21 +43,30 @@ UNLIKE_LOSSES = (
     "compared by it, so none is best."
 )
 METHOD = (
-    "In brackets: 95 % intervals of the difference, which hold together for all rows of a column (Dunnett, each row "
-    "with a spread of its own). What may be the best is what no other row is shown to be better than (Hsu). Both are "
-    "about trainings on these images; other test images would differ, too."
+    "In brackets: intervals of the difference, which hold together for all rows of {family} with {levels} % confidence "
+    "(Dunnett, each row with a spread of its own). With as much, of each row that is ruled out some other row is at "
+    "least as good (Hsu). {estimand}"
 )
-# What a reader asks of: half a point, or half of the difference that the table sees.
-ASKED_POINTS = 0.005
-# More rows than that are counted, and named in the table alone.
-NAMED = 8
-
-
-def number(value: float, metric: Metric) -> str:
-    """A metric's value as shown: fractions in percent with two decimals, others with four."""
-    if not math.isfinite(value):
-        return "nan"
-    return f"{100 * value:z.2f}" if metric.is_fraction else f"{value:z.4f}"
+THESE = "Both are about trainings on these images; other test images would differ, too."
+NEW = "Both are about new trainings and new test images like these."
+STARRED = "Only a row with all of its seeds is starred, and none while another is not judged."
+CHOSEN = (
+    "The settings were chosen by the same trainings, which shows each row better than it is, the more so the more "
+    "settings there were: zetasweep confirm tells without that."
+)
+UNLIKE_CHOICES = (
+    "Rows had {least} to {most} settings to choose from: those with more are favoured, and may be called better for "
+    "that alone."
+)
+IN_FOLDS = (
+    "Folds are trained on the same images for the most part: each counts once, with the mean of its seeds, and the "
+    "intervals are widened for what they share (Nadeau and Bengio 2003). Each has test images of its own, so that the "
+    "intervals allow for new ones, too."
+)
+LOOKS = (
+    "the table was looked at before seeds were added, {times}: {level} % intervals, so that it is not tested until "
+    "something is found."
+)
 
 
 def title(comparison: Comparison, *, marks: str) -> str:
@@ -48,12 +77,30 @@ def title(comparison: Comparison, *, marks: str) -> str:
     if not metric.is_comparable:
         return f"{metric.key}{unit}: mean ± standard deviation over {over}"
     better = "higher" if metric.higher_is_better else "lower"
+    if len(comparison.raced) == len(comparison.columns):
+        marks = "raced: nothing is marked"
     return f"{metric.key}{unit}: mean ± standard deviation over {over} ({better} is better, {marks})"
 
 
 def _in_folds(comparison: Comparison) -> bool:
-    planned = ({replicate.fold for replicate in entry.planned} for entry in comparison.entries.values())
-    return any(len(folds) > 1 for folds in planned)
+    return any(_is_in_folds(comparison, column) for column in comparison.columns)
+
+
+def _is_in_folds(comparison: Comparison, column: Column) -> bool:
+    entries = (comparison.entries[row, column] for row in comparison.rows)
+    return any(len({replicate.fold for replicate in entry.planned}) > 1 for entry in entries)
+
+
+def differences_title(comparison: Comparison) -> str:
+    """What stands behind a value where differences are shown."""
+    if comparison.baseline is None:
+        return "There is no baseline to show differences from: name one with --against ROW."
+    if len(comparison.raced) == len(comparison.columns):
+        return "No differences are shown of rows that were raced: zetasweep confirm measures them on new seeds."
+    both = " [and on these test images alone]" if comparison.new_images else ""
+    is_new = any(about(comparison, column).new for column in comparison.columns)
+    of = "new test images like these" if is_new else "these test images"
+    return f"Behind it: the difference from {comparison.baseline} (its interval on {of}){both}"
 
 
 class Shown(NamedTuple):
@@ -68,6 +115,8 @@ def shown(entry: Entry, metric: Metric) -> Shown:
     """An entry as shown; ``n=2/3`` is two of three planned seeds."""
     if not entry.planned:
         return Shown("not planned", "", "")
+    if entry.is_stopped:
+        return Shown("stopped", "", "")
     seeds = f"n={entry.n}" if entry.n == len(entry.planned) else f"n={entry.n}/{len(entry.planned)}"
     if not entry.n:
         return Shown("missing", "", seeds)
@@ -75,29 +124,33 @@ def shown(entry: Entry, metric: Metric) -> Shown:
     return Shown(number(entry.mean, metric), spread, seeds)
 
 
-def against(verdict: RowVerdict | None, metric: Metric) -> tuple[str, str]:
-    """A row's difference from the baseline and its interval, as shown; empty where there is none."""
-    if verdict is None or not math.isfinite(verdict.difference):
-        return "", ""
-    difference = number(verdict.difference, metric)
-    difference = f"+{difference}" if float(difference) > 0 else difference
-    return difference, _interval(verdict, metric) if math.isfinite(verdict.low) else ""
+def shown_stopped(entry: Entry) -> Shown:
+    """Likewise below the line, of a row that some column has stopped: e.g. ``58.80`` and ``rung 1, n=1``."""
+    if not entry.is_stopped or entry.reached is None:
+        return Shown("not stopped" if entry.planned else "not planned", "", "")
+    standing = entry.reached.standing
+    mean = percent(entry.reached.place.mean).removesuffix(" %")
+    return Shown(mean, "", f"rung {standing.number}, n={standing.rung.seeds}")
 
 
 def remarks(comparison: Comparison) -> list[str]:
     """What must be said beside the numbers: the verdict for each column, its limits, and what is missing."""
-    columns = comparison.columns
     lines = [] if comparison.metric.is_comparable else [UNLIKE_LOSSES]
+    lines += _of_rows(comparison)
     if comparison.metric.is_comparable:
-        lines += [f"{column.label}: {sentence}" for column in columns for sentence in _verdicts(comparison, column)]
-    lines += [f"{column.label}: {MIXED_DATA}" for column in comparison.mixed_data]
-    if any(analysis.tells for analysis in comparison.analyses.values()):
-        lines.append(METHOD)
-        if _in_folds(comparison):
-            lines.append(
-                "Folds are trained on the same images for the most part: each counts once, with the mean of its seeds, "
-                "and the intervals are widened for what they share (Nadeau and Bengio 2003)."
-            )
+        for column in comparison.columns:
+            if column in comparison.mixed_data:
+                lines.append(f"{column.label}: {MIXED_DATA}")
+            if column in comparison.mixed_data or column in comparison.raced:
+                continue
+            lines += [f"{column.label}: {sentence}" for sentence in sentences(comparison, column)]
+            lines += [f"{column.label}: {limit}" for limit in _limits(comparison, column)]
+        lines += _over_datasets(comparison)
+    else:
+        lines += [f"{column.label}: {MIXED_DATA}" for column in comparison.mixed_data]
+    lines += _of_races(comparison)
+    lines += [f"Exploratory: {reason}." for reason in comparison.exploratory]
+    lines += _method(comparison)
     if comparison.num_untracked:
         lines.append(
             f"Not in MLflow yet: {comparison.num_untracked} of {counted(comparison.num_cells, 'cell')}, whose results "
@@ -106,105 +159,81 @@ def remarks(comparison: Comparison) -> list[str]:
     if counts := comparison.without_value:
         names = {state: f"{state} without this metric" for state in ("done", "trained")}
         states = ", ".join(f"{counts[state]} {names.get(state, state)}" for state in sorted(counts))
+        starred = "" if comparison.raced else f" {STARRED}"
         lines.append(
-            f"Without a value: {sum(counts.values())} of {counted(comparison.num_cells, 'cell')} ({states}). "
-            "Only rows with all their seeds are starred."
+            f"Without a value: {sum(counts.values())} of {counted(comparison.num_cells, 'cell')} ({states}).{starred}"
         )
     return lines
 
 
-def _verdicts(comparison: Comparison, column: Column) -> Iterator[str]:
+def _of_races(comparison: Comparison) -> Iterator[str]:
+    """Say how far the race of each column is, what its rungs did, and what nobody may take from it."""
+    for column, raced in comparison.raced.items():
+        lines = search_lines(raced, comparison.called(column))
+        yield from (f"{column.label}: {line}" for line in lines)
+    if comparison.raced:
+        yield BIASED
+
+
+def _of_rows(comparison: Comparison) -> Iterator[str]:
+    """Say what the rows are, where that is more than their labels."""
+    if comparison.choices is not None:
+        made = comparison.choices.made
+        of_settings: dict[tuple[Column, str, int], list[str]] = {}
+        for choice in made:
+            of_settings.setdefault((choice.column, choice.settings, choice.num_settings), []).append(choice.row)
+        names = ", ".join(map(last_part, comparison.choices.names))
+        by = f"{comparison.choices.metric.key} (validation, mean over the same seeds)"
+        yield f"Each row is shown with the {names} that {by} chose, not the test:"
+        for (column, settings, num), rows in of_settings.items():
+            furthest = ", which got furthest in the race" if column in comparison.raced else ""
+            yield f"{column.label}: {settings} of {counted(num, 'setting')}{furthest}: {some(rows, at_most=NAMED)}."
+        yield CHOSEN
+        numbers = sorted({choice.num_settings for choice in made})
+        if len(numbers) > 1:
+            yield UNLIKE_CHOICES.format(least=numbers[0], most=numbers[-1])
+        if failed := sum(choice.num_failed for choice in made):
+            them = "it" if failed == 1 else "them"
+            were = f"{counted(failed, 'setting')} {'was' if failed == 1 else 'were'}"
+            yield f"{were} not chosen among, since a training failed with {them}."
+    if comparison.num_baselines > 1:
+        others = f"{comparison.num_baselines} rows have its augmentation"
+        yield f"{comparison.baseline} is the baseline; {others}, and compare.baseline or --against names another."
+    for column, settings in comparison.settings.items():
+        yield f"{column.label}: all rows with {settings}."
+
+
+def _limits(comparison: Comparison, column: Column) -> Iterator[str]:
+    """Say what a column's words are held to."""
     analysis = comparison.analyses[column]
-    entries = {row: comparison.entries[row, column] for row in comparison.rows}
-    yield from _not_judged(entries)
-    if len(analysis.means) < 2:
-        yield "fewer than two rows have values, so there is nothing to compare."
-    elif not analysis.tells:
-        yield f"too few seeds to tell rows apart: {_means_alone(comparison, analysis)}."
-    else:
-        yield from _of_baseline(comparison, analysis, entries)
-        yield _of_best(analysis, entries)
-        yield _of_power(analysis, comparison.metric)
+    if column in comparison.lacking and analysis.tells:
+        yield f"{about(comparison, column).why}."
+    if num_looks := comparison.looks.get(column, 0):
+        times = "once" if num_looks == 1 else f"{num_looks} times"
+        yield LOOKS.format(times=times, level=level(analysis.alpha))
 
 
-def _not_judged(entries: dict[str, Entry]) -> Iterator[str]:
-    for row, entry in entries.items():
-        if entry.num_failed:
-            low, high = share_interval(entry.num_failed, len(entry.planned))
-            failed = f"{entry.num_failed} of {counted(len(entry.planned), 'training')} failed"
-            yield f"{row}: {failed} ({100 * low:.0f} to {100 * high:.0f} % of all would): not judged."
-        elif entry.n and not math.isfinite(entry.mean):
-            yield f"{row}: a value is not finite: not judged."
+def _over_datasets(comparison: Comparison) -> Iterator[str]:
+    groups: dict[tuple[str, int], list[str]] = {}
+    for claim in comparison.claims:
+        groups.setdefault((claim.verdict, claim.num_shown), []).append(claim.row)
+    for (verdict, num_shown), rows in groups.items():
+        on = f"{num_shown} of {comparison.claims[0].num_datasets} data sets"
+        yield f"{verdict} than {comparison.baseline} on at least {on}: {some(rows, at_most=FEW)} (partial conjunction)."
 
 
-def _means_alone(comparison: Comparison, analysis: Analysis) -> str:
-    best = (max if comparison.metric.higher_is_better else min)(analysis.means, key=analysis.means.__getitem__)
-    return f"{best} has the best mean so far, which says little"
-
-
-def _of_baseline(comparison: Comparison, analysis: Analysis, entries: dict[str, Entry]) -> Iterator[str]:
-    """Say of each row what it is against the baseline, those of one verdict together."""
-    metric, baseline = comparison.metric, comparison.baseline
-    if baseline is None:
+def _method(comparison: Comparison) -> Iterator[str]:
+    told = told_columns(comparison)
+    if not told:
         return
-    if not analysis.rows:
-        yield f"{baseline} is the baseline and has no values here, so nothing is compared with it."
-        return
-    groups: dict[Verdict, list[str]] = {}
-    for row, verdict in analysis.rows.items():
-        groups.setdefault(verdict.verdict, []).append(row)
-    margin = f"within {number(comparison.margin, metric)}{_unit(metric)}" if comparison.margin is not None else ""
-    heads: dict[Verdict, str] = {
-        "better": f"better than {baseline}",
-        "worse": f"worse than {baseline}",
-        "equal within margin": f"equal to {baseline} {margin}",
-        "not told apart": f"not told apart from {baseline}",
-        "too few seeds": f"no seed in common with {baseline}",
-    }
-    folds = sorted({fold for entry in entries.values() for fold in entry.folds})
-    alone = f" on fold {folds[0]} alone" if len(folds) == 1 else ""
-    for verdict_, head in heads.items():
-        if rows := groups.get(verdict_):
-            yield f"{head}{alone}: {_listed(rows, analysis, metric)}."
-    if any(verdict.is_rough for verdict in analysis.rows.values()):
-        yield "the intervals are rough: they lean on very few seeds."
-
-
-def _listed(rows: Sequence[str], analysis: Analysis, metric: Metric) -> str:
-    parts = []
-    for row in rows[:NAMED]:
-        difference, interval = against(analysis.rows[row], metric)
-        parts.append(f"{row} by {difference}{_unit(metric)} ({interval})" if interval else row)
-    left = len(rows) - NAMED
-    return ", ".join(parts) + (f" and {left} more, see --against" if left > 0 else "")
-
-
-def _of_best(analysis: Analysis, entries: dict[str, Entry]) -> str:
-    kept = analysis.may_be_best
-    out = len(analysis.means) - len(kept)
-    if len(kept) == 1:
-        if entries[kept[0]].complete:
-            return f"{kept[0]} is the best: every other row is shown to be worse than some row."
-        return f"{kept[0]} would be the best, and lacks seeds."
-    names = ", ".join(kept[:NAMED]) + (f" and {len(kept) - NAMED} more" if len(kept) > NAMED else "")
-    if not out:
-        return "any of the rows may be the best: none is ruled out."
-    return f"may be the best: {names}; {counted(out, 'row')} ruled out."
-
-
-def _of_power(analysis: Analysis, metric: Metric) -> str:
-    """Say what the table can see at all: else what is not told apart would be taken for equal."""
-    what = f"differences from {number(analysis.detectable, metric)}{_unit(metric)} on" if analysis.detectable else ""
-    asked = ASKED_POINTS if metric.is_fraction else (analysis.detectable or 0.0) / 2
-    needed = analysis.seeds_needed(asked)
-    seeds = f"about {needed} seeds" if needed is not None else "more than 1000 seeds"
-    need = f"{number(asked, metric)}{_unit(metric)} would need {seeds}"
-    return f"this table sees {what}, four times out of five; {need}." if what else f"{need}."
-
-
-def _interval(verdict: RowVerdict, metric: Metric) -> str:
-    return f"{number(verdict.low, metric)} to {number(verdict.high, metric)}"
-
-
-def _unit(metric: Metric) -> str:
-    return " points" if metric.is_fraction else ""
+    found = {column: about(comparison, column) for column in told}
+    new = [column for column in told if found[column].new]
+    some_new = f"Both are about new test images like these on {', '.join(column.label for column in new)}; else about "
+    levels, family = joint_levels(comparison, told)
+    yield METHOD.format(
+        levels=levels,
+        family=family,
+        estimand=NEW if len(new) == len(told) else THESE if not new else f"{some_new}these alone.",
+    )
+    if any(each.in_folds for each in found.values()):
+        yield IN_FOLDS

@@ -1,25 +1,26 @@
 """What may be said of the rows of a table over seeds: which differ from the baseline, and which may be the best.
 
-Each statement of a table is right at once with all others in at least 1 - alpha of all tables, also where the rows
-differ in their spread, and where cells are missing.
+There are two kinds of statements, Dunnett's against the baseline and Hsu's of the best. All of one kind are right at
+once in about 1 - alpha of all tables, also where the rows differ in their spread, and where cells are missing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from orchestrator.results.statistics import power
-from orchestrator.results.statistics.dunnett import constants, probability
 from orchestrator.results.statistics.fit import Fit, Floats, fit
+from orchestrator.results.statistics.pairs import Pairs
 from orchestrator.results.statistics.verdicts import (
     ALPHA,
     LEAST_DF,
     RESOLUTION,
     ROUGH_DF,
+    ROUGH_VALUES,
     Analysis,
     RowVerdict,
     Verdict,
@@ -46,7 +47,7 @@ def analyse(
         margin: Rows that differ by less than that are as good as equal; None if nobody has said so.
         image_variance: What the test images add to the variance of the difference of two rows, for statements about
             new images like these; of a pair that is not there nothing. None: about these images.
-        alpha: The probability that any of the statements is false.
+        alpha: The probability that any statement of a kind is false.
         resolution: The least step between two values, e.g. 1 / the number of images.
         overlap: What the values of a row have in common, as a part of their variance. The folds of a data set are
             trained on the same images for the most part: there it is the number of images of a fold over that of the
@@ -64,51 +65,34 @@ def analyse(
     labels, table = _table(values)
     fitted = fit(table, resolution=resolution) if table.size else None
     if fitted is None or len(labels) < 2:
-        return _without_spread(labels, table, baseline, alpha)
-    differences, variances, df = fitted.differences(overlap=overlap)
+        return _without_spread(labels, table, baseline, alpha, overlap)
     of_images = _of_images(labels, image_variance)
-    # Satterthwaite's again: what the images add is known as if from very many values.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        df = np.where(variances > 0, df * ((variances + of_images) / variances) ** 2, df)
-    variances = variances + of_images
-    pairs = _Pairs(differences, np.sqrt(variances), df, fitted.parts[:, None] == fitted.parts[None, :])
+    pairs = Pairs.of(fitted, of_images, overlap=overlap)
     sign = -1.0 if higher_is_better else 1.0
     verdicts: dict[str, RowVerdict] = {}
     seen: float | None = None
     if baseline in labels:
         place = labels.index(baseline)
-        others = [row for row in range(len(labels)) if row != place]
-        of_rows = _against(pairs, others, place, fitted.df, sign=sign, margin=margin, alpha=alpha)
-        verdicts = {labels[row]: verdict for row, verdict in zip(others, of_rows, strict=True)}
-        seen = _detectable(fitted, of_images, others, place, alpha, overlap=overlap)
-    kept = _not_worse(pairs, sign=sign, alpha=alpha) if fitted.df >= LEAST_DF else range(len(labels))
+        of_rows = _against(pairs, place, fitted.df, sign=sign, margin=margin, alpha=alpha)
+        few = np.isfinite(table).sum(axis=1) <= ROUGH_VALUES
+        verdicts = {
+            row: replace(verdict, is_rough=verdict.is_rough or bool(is_few or few[place]))
+            for row, verdict, is_few in zip(labels, of_rows, few, strict=True)
+            if row != baseline
+        }
+        seen = _detectable(fitted, of_images, place, alpha, overlap=overlap)
+    kept = pairs.not_worse(sign=sign, alpha=alpha) if fitted.df >= LEAST_DF else np.ones(len(labels), dtype=bool)
     return Analysis(
         rows=verdicts,
-        means=dict(zip(labels, fitted.means.tolist(), strict=True)),
-        may_be_best=tuple(labels[row] for row in kept),
+        means=dict(zip(labels, _means(fitted, table).tolist(), strict=True)),
+        may_be_best=tuple(row for row, is_kept in zip(labels, kept, strict=True) if is_kept),
         detectable=seen,
         df=fitted.df,
-        variance=power.usual_variance(fitted.pooled, fitted.df),
+        variance=power.usual_variance(float(fitted.pooled), fitted.df),
         alpha=alpha,
         image_variance=float(np.median(of_images[~np.eye(len(labels), dtype=bool)])),
+        overlap=overlap,
     )
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """What is known of each pair of rows, [rows, rows]: the first minus the second.
-
-    Attributes:
-        differences: Of their means.
-        errors: Standard errors of the differences.
-        df: Of the errors.
-        known: Whether seeds connect them.
-    """
-
-    differences: Floats
-    errors: Floats
-    df: Floats
-    known: np.ndarray[tuple[int, int], np.dtype[np.bool_]]
 
 
 def _table(values: Mapping[str, Mapping[int, float]]) -> tuple[list[str], Floats]:
@@ -120,7 +104,7 @@ def _table(values: Mapping[str, Mapping[int, float]]) -> tuple[list[str], Floats
     return labels, table.reshape(len(labels), len(seeds))
 
 
-def _without_spread(labels: list[str], table: Floats, baseline: str | None, alpha: float) -> Analysis:
+def _without_spread(labels: list[str], table: Floats, baseline: str | None, alpha: float, overlap: float) -> Analysis:
     """Return what may be said of a table that has no degrees of freedom: the means, and nothing of the rest."""
     means = dict(zip(labels, np.nanmean(table, axis=1).tolist(), strict=True)) if labels else {}
     verdicts = {
@@ -128,7 +112,12 @@ def _without_spread(labels: list[str], table: Floats, baseline: str | None, alph
         for row, mean in means.items()
         if baseline in means and row != baseline
     }
-    return Analysis(verdicts, means, tuple(labels), None, 0, math.nan, alpha)
+    return Analysis(verdicts, means, tuple(labels), None, 0, math.nan, alpha, overlap=overlap)
+
+
+def _means(fitted: Fit, table: Floats) -> Floats:
+    """Return the mean of each row: of rows that no seeds connect nobody knows what seeds that they lack are worth."""
+    return fitted.means if len(set(fitted.parts)) == 1 else np.asarray(np.nanmean(table, axis=1), dtype=np.float64)
 
 
 def _of_images(labels: list[str], image_variance: Mapping[tuple[str, str], float] | None) -> Floats:
@@ -138,23 +127,19 @@ def _of_images(labels: list[str], image_variance: Mapping[tuple[str, str], float
     return np.array(found, dtype=float)
 
 
-def _against(
-    pairs: _Pairs, others: list[int], place: int, df: int, *, sign: float, margin: float | None, alpha: float
-) -> list[RowVerdict]:
-    """Return the verdicts of rows against the baseline: simultaneous intervals of Dunnett's."""
-    difference, error, of_pair = (each[others, place] for each in (pairs.differences, pairs.errors, pairs.df))
-    m = len(others)
-    limits = constants(m, of_pair, two_sided=True, alpha=alpha)
-    p = np.clip(1 - probability(np.abs(difference) / error, m, of_pair, two_sided=True), 0.0, 1.0)
+def _against(pairs: Pairs, place: int, df: int, *, sign: float, margin: float | None, alpha: float) -> list[RowVerdict]:
+    """Return the verdict of each row against that of the baseline's place; its own says nothing."""
+    halves, p = pairs.halves(place, alpha=alpha), pairs.p_values(place)
     verdicts = []
-    for at, row in enumerate(others):
-        if not pairs.known[row, place]:
+    for row, is_known in enumerate(pairs.known[place]):
+        if not is_known:
             verdicts.append(RowVerdict(math.nan, math.nan, math.nan, math.nan, "too few seeds"))
             continue
-        middle, half = float(difference[at]), float(limits[at] * error[at])
+        middle, half = float(pairs.differences[row, place]), float(halves[row])
         low, high = middle - half, middle + half
         verdict = _verdict(sign * low, sign * high, margin) if df >= LEAST_DF else "too few seeds"
-        verdicts.append(RowVerdict(middle, low, high, float(p[at]), verdict, is_rough=bool(of_pair[at] < ROUGH_DF)))
+        is_rough = bool(pairs.df[row, place] < ROUGH_DF)
+        verdicts.append(RowVerdict(middle, low, high, float(p[row]), verdict, is_rough=is_rough))
     return verdicts
 
 
@@ -168,37 +153,12 @@ def _verdict(one: float, other: float, margin: float | None) -> Verdict:
     return "worse" if low > 0 else "not told apart"
 
 
-def _not_worse(pairs: _Pairs, *, sign: float, alpha: float) -> list[int]:
-    """Return the rows that no other is better than, by Hsu's comparison with the best.
-
-    With two rows the constant is two-sided: one-sided, an exact tie would leave one of them in a tenth of the tables.
-    """
-    num_rows = len(pairs.df)
-    m, two_sided = num_rows - 1, num_rows == 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        behind = np.where(pairs.known, sign * pairs.differences / pairs.errors, -np.inf)
-    np.fill_diagonal(behind, -np.inf)
-    # No constant is less than that of infinitely many degrees of freedom, or more than that of the fewest.
-    certain, possible = constants(m, [pairs.df.min(), 1e9], two_sided=two_sided, alpha=alpha)
-    out = (behind > certain).any(axis=1)
-    unsure = np.argwhere((behind > possible) & ~out[:, None])
-    if len(unsure):
-        at = tuple(unsure.T)
-        beyond = probability(behind[at], m, pairs.df[at], two_sided=two_sided) > 1 - alpha
-        out[unsure[beyond, 0]] = True
-    return [row for row in range(num_rows) if not out[row]]
-
-
-def _detectable(
-    fitted: Fit, of_images: Floats, others: list[int], place: int, alpha: float, *, overlap: float
-) -> float | None:
+def _detectable(fitted: Fit, of_images: Floats, place: int, alpha: float, *, overlap: float) -> float | None:
     """Return the difference from the baseline that the table sees, of the row in the middle, if all spread alike."""
-    known = [row for row in others if fitted.parts[row] == fitted.parts[place]]
-    if fitted.df < LEAST_DF or not known:
+    others = [row for row, part in enumerate(fitted.parts) if part == fitted.parts[place] and row != place]
+    if not others:
         return None
-    variances = (
-        power.usual_variance(fitted.pooled, fitted.df) * fitted.shares(overlap=overlap)[known, place]
-        + of_images[known, place]
-    )
-    df = min(2 * float(np.median(fitted.weights)), fitted.df)
-    return power.detectable(math.sqrt(float(np.median(variances))), df, m=len(others), alpha=alpha)
+    of_seeds = power.usual_variance(float(fitted.pooled), fitted.df) * fitted.shares(overlap=overlap)[others, place]
+    middle, total = float(np.median(of_seeds)), float(np.median(of_seeds + of_images[others, place]))
+    df = power.df_with_images(min(2 * float(np.median(fitted.weights)), fitted.df), middle, total)
+    return power.detectable(math.sqrt(total), df, m=len(fitted.parts) - 1, alpha=alpha)

@@ -9,58 +9,68 @@ Hsu, "Multiple Comparisons: Theory and Methods", Chapman and Hall (1996), for bo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
-from numpy.polynomial import Chebyshev
-from numpy.polynomial.chebyshev import chebpts1
+from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize.elementwise import find_root
-from scipy.special import gammaincinv, ndtr, roots_hermitenorm
+from scipy.special import gammaincinv, ndtr, roots_hermitenorm, stdtrit
 
 Floats = NDArray[np.float64]
 
 CORRELATION = 0.5
-# Between them every constant lies.
-_LOWEST, _HIGHEST = 0.01, 200.0
-# The last step towards a constant is smaller than this part of it; what is left is a hundredth of that.
-_LAST_STEP = 1e-9
-# Between two of these values of 1 / df the constants are a polynomial of this degree, to ten digits.
-_KNOTS = (0.0, 0.025, 0.125, 1 / 3, 2 / 3, 1.0)
-_DEGREE = 12
+# Above it every constant lies.
+_LOWEST = 0.01
 _AS_GOOD_AS_INFINITE = 1e7
+# Of a variable whose variance is known, nothing is beyond this bound.
+_CERTAIN = 12.0
+# Where a normal variable, and the quantiles of a scale, are looked at: with as many points, the constants agree with
+# printed tables to all of their digits.
+_NORMAL, _NORMAL_WEIGHTS = roots_hermitenorm(64)
+_NORMAL_WEIGHTS = _NORMAL_WEIGHTS / _NORMAL_WEIGHTS.sum()
+_QUANTILES, _QUANTILE_WEIGHTS = leggauss(96)
+_QUANTILES, _QUANTILE_WEIGHTS = (_QUANTILES + 1) / 2, _QUANTILE_WEIGHTS / 2
 
 
-class _Grid:
-    """Where a normal variable, and the root of a chi-square one divided by its degrees of freedom, are looked at."""
+@dataclass(frozen=True, eq=False)
+class _Tabulated:
+    """A smooth function of which polynomials are kept, one between each two knots.
 
-    def __init__(self, num_normal: int, num_scales: int) -> None:
-        self.normal, weights = roots_hermitenorm(num_normal)
-        self.normal_weights: Floats = weights / weights.sum()
-        points, weights = leggauss(num_scales)
-        self.quantiles: Floats = (points + 1) / 2
-        self.scale_weights: Floats = weights / 2
+    Attributes:
+        knots: Ascending.
+        coefficients: Of Chebyshev's polynomials, [degree + 1, pieces, ...].
+    """
 
-    def scales(self, df: Floats) -> Floats:
-        """Return the quantiles of the root of a chi-square variable divided by its degrees of freedom, [k, scales]."""
-        found: Floats = np.sqrt(2 * gammaincinv(df[:, None] / 2, self.quantiles) / df[:, None])
+    knots: Floats
+    coefficients: Floats
+
+    @classmethod
+    def of(cls, function: Callable[[Floats], Floats], knots: ArrayLike, *, degree: int) -> _Tabulated:
+        """Return it of a function that takes [k] and returns [k, ...]."""
+        ends, points = np.asarray(knots, float), chebpts1(degree + 1)
+        at = ends[:-1] + np.diff(ends) * (points[:, None] + 1) / 2
+        values = function(at.ravel())
+        weights = 2 / (degree + 1) * chebvander(points, degree)
+        weights[:, 0] /= 2
+        return cls(ends, np.tensordot(weights.T, values.reshape(*at.shape, *values.shape[1:]), axes=1))
+
+    def __call__(self, x: Floats) -> Floats:
+        """Return the function at [k], which lie between the first and the last knot."""
+        piece = np.clip(np.searchsorted(self.knots, x, "right") - 1, 0, len(self.knots) - 2)
+        low, high = self.knots[piece], self.knots[piece + 1]
+        place = ((x - low) + (x - high)) / (high - low)
+        place = place.reshape(place.shape + (1,) * (self.coefficients.ndim - 2))
+        # Clenshaw's recurrence. `chebval` would need the coefficients of all x at once.
+        last: Floats = np.zeros(1)
+        before: Floats = np.zeros(1)
+        for coefficients in self.coefficients[:0:-1]:
+            last, before = coefficients[piece] + 2 * place * last - before, last
+        found: Floats = self.coefficients[0][piece] + place * last - before
         return found
-
-    def probability(self, limit: Floats, m: int, df: Floats, *, two_sided: bool) -> Floats:
-        """As `probability`, for arrays."""
-        common, own = np.sqrt(CORRELATION) * self.normal, np.sqrt(1 - CORRELATION)
-        bounds = (limit[:, None] * self.scales(df))[:, :, None]
-        below = ndtr((common + bounds) / own)
-        if two_sided:
-            below -= ndtr((common - bounds) / own)
-        result: Floats = (below**m @ self.normal_weights) @ self.scale_weights
-        return result
-
-
-# The constants agree with printed tables to all of their digits; with the coarse one to two.
-_FINE, _COARSE = _Grid(64, 96), _Grid(16, 24)
 
 
 def probability(limit: ArrayLike, m: int, df: ArrayLike, *, two_sided: bool) -> Floats:
@@ -69,21 +79,54 @@ def probability(limit: ArrayLike, m: int, df: ArrayLike, *, two_sided: bool) -> 
     Args:
         limit: [k]
         m: How many variables.
-        df: Degrees of freedom, [k].
+        df: Degrees of freedom, at least 1, [k].
         two_sided: Whether it is of their sizes.
 
     Returns:
         [k], 0 to 1.
     """
     limits, dfs = np.broadcast_arrays(np.atleast_1d(np.asarray(limit, float)), np.atleast_1d(np.asarray(df, float)))
-    dfs = np.minimum(dfs, _AS_GOOD_AS_INFINITE)
-    return _FINE.probability(limits, m, dfs, two_sided=two_sided)
+    bounds = np.clip(limits[:, None] * _scales(dfs), -_CERTAIN, _CERTAIN)
+    found: Floats = _known_scale(m, two_sided)(bounds.ravel()).reshape(bounds.shape) @ _QUANTILE_WEIGHTS
+    return found
+
+
+@lru_cache(maxsize=64)
+def _known_scale(m: int, two_sided: bool) -> _Tabulated:
+    """Return the probability that all m are below a bound where the variance is known, by the bound."""
+    common, own = np.sqrt(CORRELATION) * _NORMAL, np.sqrt(1 - CORRELATION)
+
+    def all_below(bounds: Floats) -> Floats:
+        below = ndtr((common + bounds[:, None]) / own)
+        if two_sided:
+            below -= ndtr((common - bounds[:, None]) / own)
+        found: Floats = below**m @ _NORMAL_WEIGHTS
+        return found
+
+    return _Tabulated.of(all_below, np.arange(-_CERTAIN, _CERTAIN + 1), degree=24)
 
 
 def scales(df: float) -> tuple[Floats, Floats]:
     """Return quantiles of the root of a chi-square variable divided by its degrees of freedom, and their weights."""
-    (points,) = _FINE.scales(np.array([df]))
-    return points, _FINE.scale_weights
+    (points,) = _scales(np.array([df]))
+    return points, _QUANTILE_WEIGHTS
+
+
+def _scales(df: Floats) -> Floats:
+    """As `scales`, the quantiles for [k], [k, quantiles]."""
+    return _scales_by_root()(1 / np.sqrt(np.minimum(df, _AS_GOOD_AS_INFINITE)))
+
+
+@lru_cache(maxsize=1)
+def _scales_by_root() -> _Tabulated:
+    """Return the quantiles by 1 / sqrt(df), of which they are a smooth function; each takes a microsecond to find."""
+
+    def quantiles(inverse: Floats) -> Floats:
+        df = 1 / inverse[:, None] ** 2
+        found: Floats = np.sqrt(2 * gammaincinv(df / 2, _QUANTILES) / df)
+        return found
+
+    return _Tabulated.of(quantiles, (0.0, 0.25, 0.5, 0.75, 1.0), degree=12)
 
 
 def constants(m: int, df: ArrayLike, *, two_sided: bool, alpha: float) -> Floats:
@@ -98,39 +141,27 @@ def constants(m: int, df: ArrayLike, *, two_sided: bool, alpha: float) -> Floats
     Returns:
         [k], right to nine digits.
     """
-    wanted = 1 / np.minimum(np.atleast_1d(np.asarray(df, float)), _AS_GOOD_AS_INFINITE)
-    limits: Floats = np.empty_like(wanted)
-    for (low, high), piece in zip(pairwise(_KNOTS), _pieces(m, two_sided, alpha), strict=True):
-        here = (low <= wanted) & (wanted <= high)
-        if here.any():
-            limits[here] = piece(wanted[here])
-    return limits
+    found: Floats = _of_inverse_df(m, two_sided, alpha)(
+        1 / np.minimum(np.atleast_1d(np.asarray(df, float)), _AS_GOOD_AS_INFINITE)
+    )
+    return found
 
 
 @lru_cache(maxsize=256)
-def _pieces(m: int, two_sided: bool, alpha: float) -> tuple[Chebyshev, ...]:
-    """Return the constants as smooth functions of 1 / df, between the knots; they are solved for once."""
-    points = chebpts1(_DEGREE + 1)
-    at = [low + (high - low) * (points + 1) / 2 for low, high in pairwise(_KNOTS)]
-    solved = _solved(m, 1 / np.concatenate(at), two_sided=two_sided, alpha=alpha)
-    return tuple(
-        Chebyshev.fit(x, y, _DEGREE, domain=[low, high])
-        for x, y, (low, high) in zip(at, np.split(solved, len(at)), pairwise(_KNOTS), strict=True)
-    )
+def _of_inverse_df(m: int, two_sided: bool, alpha: float) -> _Tabulated:
+    """Return the constants by 1 / df, of which they are a smooth function: they are solved for once."""
+    knots = (0.0, 0.025, 0.125, 1 / 3, 1 / 2, 2 / 3, 1.0)
+    return _Tabulated.of(lambda inverse: _solved(m, 1 / inverse, two_sided=two_sided, alpha=alpha), knots, degree=12)
 
 
 def _solved(m: int, df: Floats, *, two_sided: bool, alpha: float) -> Floats:
-    def excess(limit: Floats, of: Floats, grid: _Grid = _COARSE) -> Floats:
-        return grid.probability(limit, m, of, two_sided=two_sided) - (1 - alpha)
+    def excess(limit: Floats, of: Floats) -> Floats:
+        return probability(limit, m, of, two_sided=two_sided) - (1 - alpha)
 
-    bounds = np.full_like(df, _LOWEST), np.full_like(df, _HIGHEST)
-    limits: Floats = find_root(excess, bounds, args=(df,), tolerances={"xrtol": 1e-3}).x
-    # From there on by Newton's method, with the slope that the coarse grid has.
-    width = 1e-3 * limits
-    slopes = (excess(limits + width, df) - excess(limits - width, df)) / (2 * width)
-    for _ in range(20):
-        steps = excess(limits, df, _FINE) / slopes
-        limits = limits - steps
-        if np.all(np.abs(steps) < _LAST_STEP * limits):
-            return limits
-    raise ArithmeticError(f"no constant of {m} rows was found")
+    # Below twice Bonferroni's: with one degree of freedom and many rows these are hundreds.
+    bounds = np.full_like(df, _LOWEST), 1.0 - 2 * stdtrit(df, alpha / (2 * m))
+    found = find_root(excess, bounds, args=(df,), tolerances={"xrtol": 1e-12})
+    if not found.success.all():
+        raise ArithmeticError(f"no constant of {m} rows was found")
+    limits: Floats = found.x
+    return limits

@@ -1,0 +1,29 @@
+"""What the cells of a table have: values of a metric, and the images that these are of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.experiment import Cell
+from orchestrator.records import CellRun
+from orchestrator.results.metric import Metric
+
+
+def value_of(cell: Cell, runs: Mapping[str, CellRun], metric: Metric) -> float | None:
+    """The metric of a finished cell; None while it is unfinished (the metrics of an epoch on the way are no result)."""
+    return value_in(runs.get(cell.key), metric)
+
+
+def value_in(run: CellRun | None, metric: Metric) -> float | None:
+    """Likewise, of a cell's run; None for a cell without one."""
+    return run.metrics.get(metric.key) if run is not None and run.has_result else None
+
+
+def saw_different_data(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> bool:
+    """Whether the finished ones of `cells`, of one data set, saw different images or labels: it was changed between."""
+    seen: dict[int | None, set[str]] = {}  # every fold has splits of its own
+    for cell in cells:
+        run = runs.get(cell.key)
+        if run is not None and run.has_result and run.split_hash is not None:
+            seen.setdefault(cell.dataset.fold, set()).add(run.split_hash)
+    return any(len(hashes) > 1 for hashes in seen.values())
