@@ -1,0 +1,138 @@
+"""The race of a column: the means of each rung, who was stopped there, and beyond which mean."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.amounts import counted, some
+from orchestrator.report.columns import of_columns
+from orchestrator.report.figure import Figure, Material
+from orchestrator.report.searched import Searched, raced
+from orchestrator.report.style import (
+    FAINT,
+    INK,
+    legend_below,
+    new_drawing,
+    point_style,
+    series_style,
+)
+from orchestrator.results import Column, rung_text
+from orchestrator.search import Rung, Standing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+# So many are drawn in colours, those that got furthest; the others are grey.
+COLORED = 6
+
+
+def race(material: Material) -> list[Figure]:
+    """Return the means of the rungs, for each column that is raced."""
+    return of_columns(material, "race", _race_of)
+
+
+def _decided(found: Searched) -> list[Standing]:
+    return [standing for each in found.raced.search.races for standing in each.standings if standing.places]
+
+
+def _race_of(material: Material, column: Column, name: str, ending: str) -> Figure:
+    found = raced(material, column)
+    decided = _decided(found)
+    return Figure(
+        name=name,
+        title=f"The race{ending}",
+        sentence=_race_sentence(found),
+        draw=lambda: _race_drawn(found, decided),
+        data={
+            "metric": "val/error",
+            "rungs": [
+                {
+                    "rung": standing.number,
+                    "seeds": standing.rung.seeds,
+                    "epochs": standing.rung.epochs,
+                    "cut": next((stop.cut for stop in standing.stopped.values()), None),
+                    "means": {found.called[each]: place.mean for each, place in standing.places.items()},
+                }
+                for standing in decided
+            ],
+            "winner": _winner(found),
+        },
+    )
+
+
+def _winner(found: Searched) -> str | None:
+    winner = found.raced.winner
+    return None if winner is None else found.called[winner]
+
+
+def _race_sentence(found: Searched) -> str:
+    num_stopped = len(found.raced.search.decision.stopped)
+    entered = counted(len(found.cells), "configuration")
+    open_ = "" if found.raced.is_over else " so far"
+    won = "" if (winner := _winner(found)) is None else f" {winner} won, by validation."
+    return (
+        f"Of {entered} {num_stopped} {'was' if num_stopped == 1 else 'were'} stopped{open_}, each where its line ends "
+        f"with a cross: its mean lay beyond the bar, that of the last to go on{_kept(found)}.{won} Rungs have "
+        "other seeds and other epochs: means compare within one alone."
+    )
+
+
+def _kept(found: Searched) -> str:
+    """Return who went on whatever its place, in words; empty if nobody did."""
+    kept = dict.fromkeys(
+        found.called[each]
+        for standing in _decided(found)
+        for place, each in enumerate(standing.places)
+        if place >= standing.rung.keep and each in standing.going_on
+    )
+    return f" by its place ({some(list(kept))} went on all the same: search.keep)" if kept else ""
+
+
+def _race_drawn(found: Searched, decided: list[Standing]) -> Drawing:
+    rungs = sorted({standing.rung[:2] for standing in decided}, key=lambda rung: rung[0] * rung[1])
+    paths: dict[str, list[tuple[int, float]]] = {}
+    for standing in decided:
+        for each, place in standing.places.items():
+            if math.isfinite(place.mean):
+                paths.setdefault(each, []).append((rungs.index(standing.rung[:2]), 100 * place.mean))
+    colored = [each for each in found.raced.order if each in paths][:COLORED]
+    drawing = new_drawing(3.6 + 0.16 * len(colored))
+    axes = drawing.add_subplot()
+    for each, path in paths.items():
+        if each not in colored:
+            axes.plot(*zip(*path, strict=True), color=FAINT, linewidth=0.7, alpha=0.7, marker=".", markersize=3)
+    handles = [
+        axes.plot(*zip(*paths[each], strict=True), linewidth=1.5, markersize=4, **_look(place))[0]
+        for place, each in enumerate(colored)
+    ]
+    ends = [paths[each][-1] for each in found.raced.search.decision.stopped if each in paths]
+    if ends:
+        axes.plot(*zip(*ends, strict=True), linestyle="none", marker="x", color=INK, markersize=5)
+    for standing in decided:
+        if (cut := next((stop.cut for stop in standing.stopped.values()), math.nan)) and math.isfinite(cut):
+            across = rungs.index(standing.rung[:2])
+            if standing.number < _num_rungs(found, standing):
+                axes.hlines(100 * cut, across - 0.16, across + 0.16, color=INK, linewidth=1.4)
+    labels = [found.called[each] for each in colored]
+    if len(colored) < len(paths):
+        handles += axes.plot([], [], color=FAINT, linewidth=0.7, marker=".", markersize=3)
+        labels.append(f"{len(paths) - len(colored)} others")
+    axes.set_xticks(range(len(rungs)), [_rung_label(place, rung) for place, rung in enumerate(rungs, start=1)])
+    axes.set_xlim(-0.3, len(rungs) - 0.7)
+    axes.set_ylabel("val/error in %, lower is better")
+    axes.grid(axis="y")
+    legend_below(drawing, handles, labels)
+    return drawing
+
+
+def _look(place: int) -> dict[str, Any]:
+    return {**series_style(place), "marker": point_style(place)["marker"]}
+
+
+def _num_rungs(found: Searched, standing: Standing) -> int:
+    return next(len(each.rungs) for each in found.raced.search.races if standing in each.standings)
+
+
+def _rung_label(number: int, rung: tuple[int, int]) -> str:
+    return f"rung {number}\n{rung_text(Rung(*rung, keep=1)).replace(' to ', chr(10) + 'to ')}"
