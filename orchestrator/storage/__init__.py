@@ -1,8 +1,26 @@
-"""What lies on disk: a sweep's folder, a cell's folder, checkpoints, predictions, journal, writing whole."""
+"""What lies on disk: a sweep's folder, a cell's folder, checkpoints, predictions, journal, looks, what is confirmed."""
 
 from orchestrator.storage.cell_folder import CellFolder, Point, below, is_key
 from orchestrator.storage.checkpoints import Checkpoints
+from orchestrator.storage.confirmations import FIRST_SEED, Choice, Confirmation, RankedRow
 from orchestrator.storage.folder import Storage
-from orchestrator.storage.predictions import LOGITS_UP_TO, Predictions
+from orchestrator.storage.looks import note_look, read_looks
+from orchestrator.storage.predictions import LOGITS_UP_TO, Predictions, SomePredictions
 
-__all__ = ["LOGITS_UP_TO", "CellFolder", "Checkpoints", "Point", "Predictions", "Storage", "below", "is_key"]
+__all__ = [
+    "FIRST_SEED",
+    "LOGITS_UP_TO",
+    "CellFolder",
+    "Checkpoints",
+    "Choice",
+    "Confirmation",
+    "Point",
+    "Predictions",
+    "RankedRow",
+    "SomePredictions",
+    "Storage",
+    "below",
+    "is_key",
+    "note_look",
+    "read_looks",
+]

@@ -70,6 +70,31 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def folder_replaced(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `folder`, whatever is in that, if the block ends without an error.
+
+    Raises:
+        OSError: The disk is full or not writable; the folder that was there stays.
+    """
+    temporary = temporary_of(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+    new = temporary / "new"
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if folder.exists():
+            folder.rename(temporary / "old")
+        try:
+            new.rename(folder)
+        except OSError:
+            if (temporary / "old").exists():
+                (temporary / "old").rename(folder)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def remove_whole(path: Path) -> None:
     """Remove a file, or a folder as a whole: it has another name before its first file is gone."""
     if not path.is_dir():

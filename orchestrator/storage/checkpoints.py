@@ -1,8 +1,9 @@
 """Checkpoints of one cell: written whole or not at all, verified when read, and read without executing what is in them.
 
 While a cell trains, its folder holds a file for each of the newest two points that a training can go on from, and one
-for the best epoch; afterwards the best weights and the result. Each is what ``torch.save`` writes: a zip archive, whose
-checksums say whether every byte is still the one that was written.
+for the best epoch; while it waits for the end of its rung, the newest and the best; afterwards the best weights and the
+result. Each is what ``torch.save`` writes: a zip archive, whose checksums say whether every byte is still the one that
+was written.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import pickle
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -63,6 +64,12 @@ class Checkpoints:
             if other not in kept:
                 self.folder.point(other).unlink(missing_ok=True)
 
+    def keep(self, points: Collection[Point]) -> None:
+        """Remove everything that a training goes on from but these."""
+        for point in self.folder.points():
+            if point not in points:
+                self.folder.point(point).unlink(missing_ok=True)
+
     def load_newest(self) -> tuple[Point, dict[str, Any]] | None:
         """Return the newest point that is whole, and its state; None if there is none. Damaged files are removed."""
         for point in self.folder.points():
@@ -92,8 +99,7 @@ class Checkpoints:
 
     def forget_points(self) -> None:
         """Remove everything that a training goes on from."""
-        for point in self.folder.points():
-            self.folder.point(point).unlink(missing_ok=True)
+        self.keep(())
 
     def remove_temporaries(self) -> None:
         """Remove what writers that were killed left unfinished."""
@@ -149,16 +155,28 @@ def opened_sound(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DamagedError: It is not; or what the block reads from it is not what it should be.
     """
+    with opened_archive(path) as file:
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise DamagedError(f"{path}: damaged (checksum of {damaged})")
+        file.seek(0)
+        yield file
+
+
+@contextmanager
+def opened_archive(path: Path) -> Iterator[BinaryIO]:
+    """Yield a zip archive, open for reading; of what the block reads, zipfile compares the checksum.
+
+    Raises:
+        DamagedError: What the block reads from it is not what it should be.
+    """
     with path.open("rb") as file:
         # Without it torch would take the file for one of its old format.
         if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
             raise DamagedError(f"{path}: damaged (it does not begin as such a file does)")
+        file.seek(0)
         try:
-            with zipfile.ZipFile(file) as archive:
-                damaged = archive.testzip()
-            if damaged is not None:
-                raise DamagedError(f"{path}: damaged (checksum of {damaged})")
-            file.seek(0)
             yield file
         except _SIGNS_OF_DAMAGE as error:
             if _NO_MEMORY in str(error) or (isinstance(error, OSError) and error.errno != errno.EINVAL):

@@ -52,15 +52,41 @@ class Storage:
         """Return the folder of a cell."""
         return CellFolder(self.cells_dir / key)
 
+    def weights(self, name: str) -> Path:
+        """Return the file of weights that trainings begin with: kept here for every machine that trains."""
+        return self.root / "weights" / name
+
+    def confirmation(self, sweep: str) -> Path:
+        """Return the file that says what is confirmed of a sweep (`orchestrator.storage.Confirmation`)."""
+        return self.root / "confirm" / f"{sweep}.json"
+
+    def race(self, sweep: str) -> Path:
+        """Return the file that says what is kept of a sweep's search (`orchestrator.racing.Kept`)."""
+        return self.root / "race" / f"{sweep}.json"
+
+    def confirmations(self) -> list[Path]:
+        """Return those files that are there."""
+        return sorted((self.root / "confirm").glob("*.json"))
+
     @property
     def artifacts_dir(self) -> Path:
         """MLflow's artifacts, by experiment."""
         return self.root / "artifacts"
 
     @property
+    def reports_dir(self) -> Path:
+        """One folder per experiment that a report was written of, by name; each is replaced by the next report."""
+        return self.root / "report"
+
+    @property
     def database(self) -> Path:
         """The SQLite MLflow store, used unless ``tracking.uri`` says otherwise."""
         return self.root / "mlflow.db"
+
+    @property
+    def looks(self) -> Path:
+        """JSON of the seeds that stood whenever a finished table was looked at (`orchestrator.storage.looks`)."""
+        return self.root / "looks.json"
 
     @property
     def _option(self) -> str:

@@ -17,7 +17,9 @@ from orchestrator.records import (
     Failed,
     Interrupted,
     Opened,
+    Paused,
     Started,
+    Stopped,
     TrackedEvent,
 )
 from orchestrator.storage.cell_folder import CellFolder
@@ -28,6 +30,8 @@ _KINDS: dict[str, type[TrackedEvent]] = {
     "facts": Started,
     "epoch": EpochResult,
     "done": CellResult,
+    "paused": Paused,
+    "stopped": Stopped,
     "failed": Failed,
     "interrupted": Interrupted,
 }

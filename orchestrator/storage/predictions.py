@@ -5,6 +5,7 @@ read without executing what is in it.
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from orchestrator.errors import UserError
 from orchestrator.storage.atomic import written_whole
-from orchestrator.storage.checkpoints import DamagedError, opened_sound
+from orchestrator.storage.checkpoints import DamagedError, opened_archive, opened_sound
 
 FORMAT = 1
 # Of more classes the logits would take more room than the weights of many a model.
@@ -98,14 +99,58 @@ class Predictions:
         with opened_sound(path) as file, np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
             try:
-                if (found := int(arrays.pop("format"))) > FORMAT:
-                    raise UserError(
-                        f"{path}: its format is {found}, and this version of zetasweep reads {FORMAT}",
-                        remedy="read it with the version that wrote it",
-                    )
+                _check_format(path, arrays.pop("format"))
                 return cls(**arrays | {"order": str(arrays["order"])})
             except (KeyError, TypeError, AttributeError) as error:
                 raise DamagedError(f"{path}: damaged (it holds {', '.join(arrays) or 'nothing'})") from error
+
+
+@dataclass(frozen=True, eq=False)
+class SomePredictions:
+    """Those arrays of `Predictions` that were asked for; None what was not, or is not kept. Their values are as read.
+
+    To read all of a thousand cells, logits above all, takes as long as to ask MLflow for their metrics.
+    """
+
+    order: str
+    labels: NDArray[np.unsignedinteger[Any]]
+    predicted: NDArray[np.unsignedinteger[Any]] | None = None
+    loss: NDArray[np.float32] | None = None
+    confidence: NDArray[np.float32] | None = None
+    logits: NDArray[np.float16] | None = None
+    groups: NDArray[np.int32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def load(cls, path: Path, names: Collection[str]) -> SomePredictions | None:
+        """Return order, labels and the arrays of these names, as `Predictions.save` wrote them; None without a file.
+
+        Raises:
+            DamagedError: The bytes that were read are others than those that were written, or no predictions.
+            UserError: It is of a later version's format.
+        """
+        if not path.exists():
+            return None
+        with opened_archive(path) as file, np.load(file, allow_pickle=False) as archive:
+            try:
+                _check_format(path, archive["format"])
+                order, labels = str(archive["order"]), archive["labels"]
+                found = {name: archive[name] for name in names if name in archive.files and name != "labels"}
+                if any(len(array) != len(labels) for array in found.values()):
+                    raise DamagedError(f"{path}: damaged (its arrays are not of the same images)")
+                return cls(order, labels, **found)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise DamagedError(f"{path}: damaged (it holds {', '.join(archive.files) or 'nothing'})") from error
+
+
+def _check_format(path: Path, found: NDArray[Any]) -> None:
+    if int(found) > FORMAT:
+        raise UserError(
+            f"{path}: its format is {int(found)}, and this version of zetasweep reads {FORMAT}",
+            remedy="read it with the version that wrote it",
+        )
 
 
 def _check(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,9 @@ from orchestrator.records import (
     Failed,
     Interrupted,
     Opened,
+    Paused,
     Started,
+    Stopped,
     TrackedEvent,
 )
 from orchestrator.storage import Storage, journal
@@ -59,6 +62,8 @@ class Delivery:
         storage: Where the checkpoints are.
         sweep: The sweep's name.
         say: Shows the user a line.
+        delivered: Told of each cell that MLflow has now as far as it was trained; raises nothing.
+        read_at: The epochs of a cell that a race reads.
 
     Attributes:
         closing_grace_s: How long leaving waits for an MLflow that does not answer, in seconds.
@@ -76,7 +81,10 @@ class Delivery:
         storage: Storage,
         sweep: str,
         say: Callable[[str], None] = logger.warning,
+        delivered: Callable[[Cell, CellResult | Paused], None] = lambda *_: None,
+        read_at: Callable[[Cell], Collection[int]] = lambda _: (),
     ) -> None:
+        self._delivered, self._read_at = delivered, read_at
         self._tracker, self._warm_up, self._known, self._sweep = tracker, warm_up, known, sweep
         self._data_dir, self._storage, self._say = data_dir, storage, say
         self._written: dict[str, list[TrackedEvent]] = {}
@@ -86,8 +94,12 @@ class Delivery:
         self._closing, self._at_end = threading.Event(), threading.Event()
         self._gives_up_at = float("inf")
         self._given_up: str | None = None
-        self._ended: set[str] = set()
-        self._handled: set[str] = set()
+        # By key: in a race a cell ends more than once.
+        self._ended: Counter[str] = Counter()
+        self._handled: Counter[str] = Counter()
+        # What is told of a cell anew is in its journal while the thread still writes what was told before.
+        self._journals = threading.Lock()
+        self._opened: dict[str, Opened] = {}
         self._writing_s = 0.0
         self.closing_grace_s = CLOSING_GRACE_S
         self.undelivered: dict[str, str] = {}
@@ -109,27 +121,32 @@ class Delivery:
             self._give_up_all("it was interrupted")
             self._at_end.wait(INTERRUPTED_GRACE_S)
             raise
-        for key in self._ended - self._handled:
+        for key in self._left():
             self.undelivered.setdefault(key, "the delivery ended before it")
 
     def tell(self, cell: Cell, event: TrackedEvent) -> None:
         """Keep an event on disk and deliver it as soon as possible; `Opened` begins the cell's journal anew."""
         folder = self._folder(cell)
-        if isinstance(event, Opened):
-            journal.begin(folder)
-        journal.append(folder, event)
+        with self._journals:
+            if isinstance(event, Opened):
+                self._opened[cell.key] = event
+                journal.begin(folder)
+            journal.append(folder, event)
         self.deliver(cell, event)
 
     def deliver(self, cell: Cell, event: TrackedEvent) -> None:
         """Deliver an event that is on disk already."""
         if isinstance(event, ClosingEvent):
-            self._ended.add(cell.key)
+            self._ended[cell.key] += 1
         self._outbox.put(cell, event)
 
     def left(self) -> tuple[int, float | None]:
         """Return how many cells that have ended are not delivered yet, and about how many seconds that will take."""
-        left, num_handled = len(self._ended - self._handled), len(self._handled)
+        left, num_handled = len(self._left()), self._handled.total()
         return left, left * self._writing_s / num_handled if num_handled else None
+
+    def _left(self) -> list[str]:
+        return [key for key, num in self._ended.copy().items() if num > self._handled[key]]
 
     def _what_is_left(self) -> str | None:
         left, seconds = self.left()
@@ -166,9 +183,9 @@ class Delivery:
                     self.undelivered[cell.key] = message_of(error) if isinstance(error, Exception) else ended
             if cell.key in self.undelivered:
                 self._outbox.drop(cell)
-                self._handled.add(cell.key)
+                self._handled[cell.key] = self._ended[cell.key]
             elif isinstance(event, ClosingEvent) and not self._outbox.holds(cell):
-                self._handled.add(cell.key)
+                self._handled[cell.key] += 1
 
     def _deliver(self, cell: Cell, event: TrackedEvent) -> None:
         """Write something, again and again while MLflow does not answer; hold it back if MLflow answers."""
@@ -268,16 +285,19 @@ class Delivery:
             return
         written.append(event)
         self._outbox.written(cell)
-        if isinstance(event, ClosingEvent):
-            del self._written[cell.key]
-            self._tidy(cell, event)
+        if isinstance(event, ClosingEvent | Stopped):
+            self._tidy(cell, event, self._written.pop(cell.key))
+        if isinstance(event, CellResult | Paused):
+            self._delivered(cell, event)
 
-    def _tidy(self, cell: Cell, event: ClosingEvent) -> None:
+    def _tidy(self, cell: Cell, event: ClosingEvent | Stopped, written: Sequence[TrackedEvent]) -> None:
         """Remove what MLflow has; where that is not possible, it does no harm."""
         try:
             if isinstance(event, CellResult):
                 self._storage.cell(cell.key).shrink()
-            journal.remove(self._folder(cell))
+            with self._journals:
+                if self._opened.get(cell.key) in (None, written[0]):
+                    journal.remove(self._folder(cell))
         except OSError as error:
             logger.exception("%s could not be tidied", self._folder(cell))
             self._show(f"MLflow has cell {cell.key} ({cell.label}), whose files cannot be removed: {message_of(error)}")
@@ -295,7 +315,11 @@ class Delivery:
                 tracker.log_epoch(cell, event)
             case CellResult():
                 facts = facts_of(earlier, self._storage.cell(cell.key))
-                tracker.finish_cell(cell, event, facts, checkpoint_dir=folder)
+                tracker.finish_cell(cell, event, facts, checkpoint_dir=folder, read_at=self._read_at(cell))
+            case Paused():
+                tracker.pause_cell(cell, event, read_at=self._read_at(cell))
+            case Stopped():
+                tracker.stop_cell(cell, event, self._known.get(cell.key))
             case Failed(reason):
                 tracker.fail_cell(cell, reason)
             case Interrupted():

@@ -5,14 +5,21 @@ A row is (run, name, timestamp, step, value), and the timestamps come from the c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from mlflow import MlflowClient
-from mlflow.entities import Metric
+from mlflow.entities import Metric, RunTag
 
 from orchestrator.metric_names import METRICS
 from orchestrator.records import EpochResult
 
 # The metrics that a run has one value of.
-ONCE = ("audit/", "test/", "best/")
+ONCE = ("answer/", "audit/", "test/", "best/")
+# Those of them that are the tested weights', all of one time.
+OF_MODEL = ("test/", "best/")
+# In percent, as tables have them; MLflow's charts begin with them, since their name comes first in the alphabet.
+IN_PERCENT = {"answer/test_error_percent": "test/error", "answer/val_error_percent": "best/error"}
 # What MLflow gets of the tested epoch alone, as `best/`.
 NOT_EACH_EPOCH = frozenset(f"val/{name}" for name, info in METRICS.items() if not info.each_epoch)
 # What `log_batch` takes at once: a data set of 1,000 classes has more metrics.
@@ -21,6 +28,11 @@ BATCH_LIMIT = 1000
 
 class SupersededError(Exception):
     """An epoch that was trained again, with other numbers than those that MLflow has of it."""
+
+
+def in_percent(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return those of `metrics` that MLflow gets in percent, too."""
+    return {name: round(100 * metrics[of], 4) for name, of in IN_PERCENT.items() if of in metrics}
 
 
 class Rows:
@@ -57,13 +69,16 @@ class Rows:
         self._log(metrics | {"epoch": float(result.epoch)}, step=result.epoch, timestamp_ms=result.timestamp_ms)
         self._timestamps_ms[result.epoch] = result.timestamp_ms
 
-    def log_once(self, metrics: dict[str, float], *, timestamp_ms: int) -> None:
+    def log_once(
+        self, metrics: dict[str, float], *, timestamp_ms: int, tags: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Log what a run has one value of, unless MLflow has one: at another time it would be a second row.
 
-        At step 0, so that MLflow draws them as bars, one per run, and not as curves of one point.
+        At step 0, so that MLflow draws them as bars, one per run, and not as curves of one point. `tags` are set in
+        the same request.
         """
         new = {name: value for name, value in metrics.items() if name not in self._once}
-        self._log(new, step=0, timestamp_ms=timestamp_ms)
+        self._log(new, step=0, timestamp_ms=timestamp_ms, tags=tags)
         self._once.update(metrics)
 
     def log_of_model(self, metrics: dict[str, float], *, model_id: str) -> None:
@@ -76,9 +91,18 @@ class Rows:
         history = self._client.get_metric_history(self._run_id, "train/loss")
         return any(row.step == result.epoch and row.value == result.metrics["train/loss"] for row in history)
 
-    def _log(self, metrics: dict[str, float], *, step: int, timestamp_ms: int, model_id: str | None = None) -> None:
+    def _log(
+        self,
+        metrics: dict[str, float],
+        *,
+        step: int,
+        timestamp_ms: int,
+        model_id: str | None = None,
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         # MLflow takes a metric of a model only with the run.
         of = {"model_id": model_id, "run_id": self._run_id} if model_id else {}
         entities = [Metric(name, value, timestamp_ms, step, **of) for name, value in metrics.items()]
-        for first in range(0, len(entities), BATCH_LIMIT):
-            self._client.log_batch(self._run_id, metrics=entities[first : first + BATCH_LIMIT])
+        of_run = [RunTag(name, value) for name, value in tags.items()]
+        for first in range(0, len(entities) or len(of_run), BATCH_LIMIT):
+            self._client.log_batch(self._run_id, metrics=entities[first : first + BATCH_LIMIT], tags=of_run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,12 +13,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from orchestrator.errors import TrackingError, UserError
-from orchestrator.experiment import Experiment
+from orchestrator.experiment import Cell, Experiment
 from orchestrator.records import CellRun, now_ms
+from orchestrator.results import Answer
 from orchestrator.storage import Storage
+from orchestrator.tracking.answer import log_answer, says
 from orchestrator.tracking.artifacts import check_location, describe_location, new_location
 from orchestrator.tracking.errors import kind_and_message
-from orchestrator.tracking.names import EXPERIMENT_KIND, HEARTBEAT, KIND, OWNER, SWEEP
+from orchestrator.tracking.names import CONFIRMS, EXPERIMENT_KIND, HEARTBEAT, KIND, OWNER, SWEEP
 from orchestrator.tracking.ownership import (
     STALE_S,
     described,
@@ -26,8 +28,10 @@ from orchestrator.tracking.ownership import (
     lasting_clock,
     this_process,
 )
-from orchestrator.tracking.provenance import environment, git_tags
+from orchestrator.tracking.provenance import environment, git_tags, product_tags
+from orchestrator.tracking.race import RACE_FILE
 from orchestrator.tracking.store import Store
+from orchestrator.tracking.view import view_tag, view_value
 from orchestrator.waiting import waiting_for
 
 logger = logging.getLogger(__name__)
@@ -49,12 +53,14 @@ class SweepRun:
 
     Attributes:
         owner: The name of this process, the driver, in leases.
+        confirms: The name of the sweep whose choice it confirms; None if it is a sweep itself.
         num_silences: How often others had time to think that this process is dead, and to take its runs.
     """
 
     def __init__(self, store: Store, *, artifacts: Path | str | None) -> None:
         self._store, self._client, self._artifacts = store, store.client, artifacts
         self.owner = this_process()
+        self.confirms: str | None = None
         self._experiment_id: str | None = None
         self._run_id: str | None = None
         self._at_work = ExitStack()
@@ -101,7 +107,9 @@ class SweepRun:
             run = self._earlier(experiment)
             self._refuse_second_owner(run, runs, say)
             if run is None:
-                tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name} | git_tags()
+                tags = {KIND: "sweep", SWEEP: experiment.name, MLFLOW_RUN_NAME: experiment.name}
+                tags |= git_tags() | product_tags()
+                tags |= {CONFIRMS: self.confirms} if self.confirms is not None else {}
                 run = self._client.create_run(self.experiment_id, tags=tags)
             self._run_id = run.info.run_id
             self._client.update_run(self._run_id, status="RUNNING")
@@ -122,6 +130,48 @@ class SweepRun:
             # Who looks does not wait to see heartbeats change.
             others = self._owners(run, runs) & self._store.drivers.seemingly_at_work()
             return ", ".join(map(described, sorted(others))) or None
+
+    def keep_view(self, experiment: Experiment, cells: Sequence[Cell]) -> None:
+        """Have MLflow's UI list the view of the open sweep's cells."""
+        with self._store.answering():
+            known = self._client.get_experiment(self.experiment_id)
+            value = view_value(experiment, cells, created_ms=known.creation_time or 0)
+            if known.tags.get(view_tag(experiment.name)) != value:
+                self._client.set_experiment_tag(self.experiment_id, view_tag(experiment.name), value)
+
+    def says(self, experiment: Experiment, answer: Answer) -> bool:
+        """Return whether MLflow has an answer already, or has no run of the sweep that could have it."""
+        with self._store.answering():
+            self._experiment_id = self._known_experiment(experiment)
+            run = self._earlier(experiment) if self._experiment_id is not None else None
+            return run is None or says(run, answer)
+
+    def log_answer(self, answer: Answer) -> None:
+        """Log what the open sweep says, as its description, a table and metrics, in place of what it said before.
+
+        Raises:
+            TrackingError: Another process has taken the sweep over, or MLflow or its artifact store does not take it.
+        """
+        self._log("what the sweep says", lambda: log_answer(self._client, self.run_id, answer))
+
+    def log_race(self, text: str) -> None:
+        """Log what is kept and decided of the open sweep's search, in place of what was before.
+
+        Raises:
+            TrackingError: As `log_answer`.
+        """
+        self._log("the race", lambda: self._client.log_text(self.run_id, text, RACE_FILE))
+
+    def _log(self, what: str, write: Callable[[], None]) -> None:
+        self.confirm()
+        try:
+            with waiting_for(f"MLflow at {self._store.shown_uri} to take {what}"):
+                write()
+        except Exception as error:
+            # Which errors, is the artifact store's.
+            raise TrackingError(
+                f"MLflow at {self._store.shown_uri} does not take {what} ({kind_and_message(error)})"
+            ) from error
 
     def close(self, *, complete: bool) -> None:
         """End the run, if it was opened; if the store does not answer, say that it stays open."""

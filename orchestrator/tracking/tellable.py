@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
 
+import torch
 from torch import nn
 
 from orchestrator.errors import first_line
-from orchestrator.experiment import Cell
-from orchestrator.models import build_model
+from orchestrator.experiment import Cell, ModelSpec
+from orchestrator.models import Images
 from orchestrator.records import CellFacts, DatasetFacts, Started, TrackedEvent
 from orchestrator.storage import CellFolder
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.tracking.errors import UntellableError, own_side
+from orchestrator.train import network_of
 
 AGAIN = "zetasweep run trains the cell again"
 
@@ -54,33 +59,81 @@ def facts_of(events: Iterable[TrackedEvent], folder: CellFolder) -> CellFacts:
     )
 
 
-def best_network(model: str, data: DatasetFacts, folder: CellFolder) -> nn.Module:
+def keep_facts(model: ModelSpec, data: DatasetFacts, folder: CellFolder) -> None:
+    """Make sure that a model can be made of a finished cell, now or later: its best weights are those of such a
+    network, and say what they were trained on, which those of earlier versions do not.
+
+    Args:
+        model: Which network.
+        data: What it was trained on.
+        folder: Of the cell; the weights are written anew if they do not say it.
+
+    Raises:
+        UntellableError: The weights are not there, are damaged, or are not those of such a network.
+        OSError: There is no room for them.
+    """
+    state = _best_state(folder)
+    with own_side(f"{folder.best}: no {model.label} can be made of it", remedy=other_version(folder)):
+        found = {name: value.shape for name, value in state["model"].items()}
+        images = Images(len(data.class_names), data.num_channels, data.image_size)
+        # What began with other weights is built as those say.
+        expected = {} if model.weights else _shapes(model, images)
+    if found != expected:
+        best_network(model, data, folder)
+    if "data" not in state:
+        checkpoint.save(folder.best, {**state, "data": asdict(data)})
+
+
+def kept_facts(folder: CellFolder) -> DatasetFacts:
+    """Return what the best weights of a finished cell were trained on.
+
+    Raises:
+        UntellableError: They are not there, are damaged, or do not say it.
+    """
+    state = _best_state(folder)
+    if "data" not in state:
+        raise UntellableError(
+            f"{folder.best} does not say what it was trained on, as those of earlier versions do not",
+            remedy="take the model that MLflow has of another seed, or train the cell again with another storage",
+        )
+    return DatasetFacts(**state["data"])
+
+
+def best_network(model: ModelSpec, data: DatasetFacts, folder: CellFolder) -> nn.Module:
     """Return the network of a finished cell, with its best weights.
 
     Raises:
         UntellableError: The weights are not there, are damaged, or are not those of such a network.
     """
-    with own_side(f"{folder.best}: it cannot be read", remedy=AGAIN):
-        state = checkpoint.load(folder.best)
-    if state is None:
-        raise _lost(folder)
-    with own_side(f"{folder.best}: no {model} can be made of it", remedy=other_version(folder)):
-        network = build_model(
-            model,
-            num_classes=len(data.class_names),
-            num_channels=data.num_channels,
-            image_size=data.image_size,
-        )
+    state = _best_state(folder)
+    with own_side(f"{folder.best}: no {model.label} can be made of it", remedy=other_version(folder)):
+        images = Images(len(data.class_names), data.num_channels, data.image_size)
+        network = network_of(model, images, weights=None, built_as=state["model"])
         try:
             network.load_state_dict(state["model"])
         except RuntimeError as error:
             # The first line says that something is wrong, and those below it what.
             details = " ".join(str(error).splitlines()[1:2]).strip() or first_line(error)
             raise UntellableError(
-                f"{folder.best}: its weights are not those of {model} as it is here ({details[:200]})",
+                f"{folder.best}: its weights are not those of {model.label} as it is here ({details[:200]})",
                 remedy=other_version(folder),
             ) from error
     return network
+
+
+@lru_cache(maxsize=64)
+def _shapes(model: ModelSpec, images: Images) -> dict[str, torch.Size]:
+    """Return the shape of each weight of a network; the cells of a sweep have few, and to build one takes time."""
+    network = network_of(model, images, weights=None)
+    return {name: value.shape for name, value in network.state_dict().items()}
+
+
+def _best_state(folder: CellFolder) -> dict[str, Any]:
+    with own_side(f"{folder.best}: it cannot be read", remedy=AGAIN):
+        state = checkpoint.load(folder.best)
+    if state is None:
+        raise _lost(folder)
+    return state
 
 
 def _lost(folder: CellFolder) -> UntellableError:

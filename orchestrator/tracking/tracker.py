@@ -5,25 +5,28 @@ Every write can be repeated: a driver that died in the middle, or got no answer,
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, InputTag, LoggedModel, Param, Run, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.entities import LifecycleStage, Param, Run, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from orchestrator.amounts import counted, some
 from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell, Experiment
-from orchestrator.records import CellFacts, CellResult, CellRun, CellStatus, EpochResult
+from orchestrator.racing import FinishedCell
+from orchestrator.records import CellFacts, CellResult, CellRun, EpochResult, Paused, Stopped
 from orchestrator.storage import CellFolder
+from orchestrator.tracking.cell_runs import read_cell_runs, read_every_cell_run, read_finished, read_known_keys
+from orchestrator.tracking.curves import curve_tag
+from orchestrator.tracking.dataset_inputs import inputs_of
 from orchestrator.tracking.errors import UntellableError, has_no_room, message_of
+from orchestrator.tracking.exported import export_to
 from orchestrator.tracking.links import Links
-from orchestrator.tracking.logged_model import saved_model, send_model
 from orchestrator.tracking.names import (
     BACKEND,
     BELOW_GAMMA_MIN,
+    CURVE,
     DATASET_NAME,
     DEVICE,
     FEED,
@@ -31,22 +34,33 @@ from orchestrator.tracking.names import (
     GROUPS,
     KEY,
     KIND,
-    MODEL_URI,
     OWNER,
+    RACE,
+    RACE_CUT,
+    RACE_MEAN,
+    RACE_PLACE,
+    RACE_RUNG,
     REASON,
+    SETTING,
     SPLIT_HASH,
     SWEEP,
     UNMEASURED,
     UNREADABLE,
+    WEIGHTS,
     WORLD_SIZE,
 )
+from orchestrator.tracking.naming import run_name
+from orchestrator.tracking.own_code import plugin_tags
 from orchestrator.tracking.ownership import described
 from orchestrator.tracking.predictions import log_predictions
-from orchestrator.tracking.provenance import environment, git_tags
-from orchestrator.tracking.rows import Rows
+from orchestrator.tracking.provenance import environment, git_tags, product_tags
+from orchestrator.tracking.rows import Rows, in_percent
 from orchestrator.tracking.store import Store
 from orchestrator.tracking.sweep_run import SweepRun
+from orchestrator.tracking.tellable import keep_facts
 from orchestrator.train import read_figures
+
+OF_RACE = (RACE, RACE_RUNG, RACE_PLACE, RACE_MEAN, RACE_CUT)
 
 
 class Tracker:
@@ -72,24 +86,25 @@ class Tracker:
         self._client = self.store.client
         self._run_ids: dict[str, str] = {}
         self._rows: dict[str, Rows] = {}
-        self._models: dict[str, LoggedModel] = {}
+        self._epochs: dict[str, dict[int, EpochResult]] = {}
         # After how many silences of this sweep a cell's run was last known to be its own.
         self._confirmed: dict[str, int] = {}
 
     def cell_runs(self, cells: Sequence[Cell]) -> dict[str, CellRun]:
-        """Return the tracked run of each cell that has one, by key, whichever sweep ran it.
+        """Return the tracked run of each cell that has one; see `read_cell_runs`."""
+        return read_cell_runs(self.store, cells)
 
-        A run that is open although its sweep is not at work any more was interrupted.
-        """
-        wanted = {cell.key: cell.train.epochs for cell in cells}
-        found: dict[str, CellRun] = {}
-        with self.store.answering():
-            alive, experiments = self.store.drivers.seemingly_at_work(), self.store.experiments()
-            for run in self.store.search(f"tags.`{KIND}` = 'cell'", list(experiments)):
-                key = run.data.tags.get(KEY, "")
-                if key in wanted and (key not in found or run.info.status == "FINISHED"):
-                    found[key] = _cell_run(run, key, epochs=wanted[key], alive=alive, experiments=experiments)
-        return found
+    def every_cell_run(self) -> dict[str, CellRun]:
+        """Return the tracked runs of all cells, as `cell_runs` does: for a search, which is to find its cells."""
+        return read_every_cell_run(self.store)
+
+    def finished_cells(self) -> list[FinishedCell]:
+        """Return all cells that were trained to the end; see `read_finished`."""
+        return read_finished(self.store)
+
+    def known_keys(self) -> frozenset[str]:
+        """Return the keys of all cells that ever had a run; see `read_known_keys`."""
+        return read_known_keys(self.store)
 
     def lacks_links(self, experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> bool:
         """Return whether `link` has something to do."""
@@ -130,13 +145,10 @@ class Tracker:
         """
         self.sweep.confirm()
         # Also if none is known: an earlier attempt may have made one although its answer got lost.
-        run = (
-            self._client.get_run(known.run_id)
-            if known is not None and known.run_id
-            else next(self._runs_of(cell), None)
-        )
-        # What differs most comes first: MLflow's lists cut names.
-        name = f"{cell.augment.label} {cell.replicate.label} {cell.dataset.label} {cell.model}"
+        run_id = known.run_id if known is not None and known.run_id else self._run_ids.get(cell.key)
+        run = self._client.get_run(run_id) if run_id else None
+        if run is None or run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+            run = next(self._runs_of(cell), None)
         if run is not None:
             self._refuse_taken_run(run)
         if run is None:
@@ -146,22 +158,28 @@ class Tracker:
                 SWEEP: sweep,
                 OWNER: self.sweep.owner,
                 MLFLOW_PARENT_RUN_ID: self.sweep.run_id,
-                MLFLOW_RUN_NAME: name,
+                MLFLOW_RUN_NAME: run_name(cell),
             } | git_tags()
             run_id = self._client.create_run(self.sweep.experiment_id, start_time=timestamp_ms, tags=tags).info.run_id
             rows = Rows(self._client, run_id)
         else:
             run_id = run.info.run_id
-            self._client.update_run(run_id, status="RUNNING", name=name)
+            self._client.update_run(run_id, status="RUNNING", name=run_name(cell))
             rows = Rows(self._client, run_id)
             rows.read()
         self._run_ids[cell.key], self._rows[cell.key] = run_id, rows
+        self._epochs[cell.key] = {}
         self._confirmed[cell.key] = self.sweep.num_silences
         # Also for a run that is known: its driver may have died right after making it.
-        params = [Param(name, value) for name, value in cell.params().items()]
+        setting = _setting_of(run, cell)
+        params = [Param(name, value) for name, value in {**cell.params(), SETTING: setting}.items()]
         marks = [RunTag(REASON, ""), RunTag(OWNER, self.sweep.owner), RunTag(DATASET_NAME, cell.dataset.label)]
-        if cell.augment.is_below_gamma_min is not None:
-            marks.append(RunTag(BELOW_GAMMA_MIN, str(cell.augment.is_below_gamma_min).lower()))
+        marks.append(RunTag(SETTING, setting))
+        if run is not None and run.data.tags.get(RACE):
+            marks += [RunTag(name, "") for name in OF_RACE]
+        if (is_below := cell.is_below_gamma_min) is not None:
+            marks.append(RunTag(BELOW_GAMMA_MIN, str(is_below).lower()))
+        marks += [RunTag(name, value) for name, value in (product_tags() | plugin_tags(cell)).items()]
         self._client.log_batch(run_id, params=params, tags=marks)
         self._client.log_text(run_id, cell.model_dump_json(indent=2), "cell.json")
         self._client.log_dict(run_id, environment(), "environment.json")
@@ -169,6 +187,7 @@ class Tracker:
     def discard_cell(self, cell: Cell) -> None:
         """Delete the cell's run; MLflow can restore it."""
         self._client.delete_run(self._own_run(cell))
+        del self._run_ids[cell.key]
 
     def log_started(self, cell: Cell, facts: CellFacts, *, data_dir: Path) -> None:
         """Log what the cell runs on and with which data."""
@@ -186,22 +205,10 @@ class Tracker:
             tags[UNREADABLE] = f"{counted(len(data.unreadable), 'image')} left out: {some(data.unreadable)}"
         if data.unmeasured:
             tags[UNMEASURED] = data.unmeasured
+        if facts.weights:
+            tags[WEIGHTS] = facts.weights
         self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        inputs = [
-            DatasetInput(
-                DatasetEntity(
-                    # MLflow takes two inputs of a run with the same name and digest for one.
-                    name=f"{data.name}-{split}",
-                    digest=data.split_hash[:32],
-                    source_type="local",
-                    source=json.dumps({"uri": data_dir.as_uri()}),
-                    profile=json.dumps({"num_samples": num_samples, "num_classes": len(data.class_names)}),
-                ),
-                tags=[InputTag(MLFLOW_DATASET_CONTEXT, split)],
-            )
-            for split, num_samples in (("train", data.num_train), ("val", data.num_val), ("test", data.num_test))
-        ]
-        self._client.log_inputs(run_id, inputs)
+        self._client.log_inputs(run_id, inputs_of(data, data_dir=data_dir))
 
     def log_audit(self, cell: Cell, folder: Path, *, timestamp_ms: int) -> None:
         """Log the audit in `folder`: its figures as metrics, and all of it as artifacts; nothing if there is none."""
@@ -220,43 +227,72 @@ class Tracker:
             SupersededError: MLflow has other numbers of this epoch: its checkpoint was lost, and it was trained again.
         """
         self._own_rows(cell).log_epoch(result)
+        self._epochs[cell.key][result.epoch] = result
 
-    def finish_cell(self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path) -> None:
-        """Log the test metrics, their tables, the predictions and the best model, and end the run.
+    def pause_cell(self, cell: Cell, event: Paused, *, read_at: Collection[int]) -> None:
+        """End the run as killed: its race goes on with it or not, by what its curve says at the epochs `read_at`."""
+        tags = {CURVE: curve_tag([*self._epochs[cell.key].values()], at=read_at), RACE: "paused"}
+        self._client.log_batch(self._own_run(cell), tags=[RunTag(name, value) for name, value in tags.items()])
+        self._client.set_terminated(self._own_run(cell), "KILLED", end_time=event.timestamp_ms)
+
+    def stop_cell(self, cell: Cell, event: Stopped, known: CellRun | None) -> None:
+        """Say of a cell's run, if it has one, where and why its race has stopped it."""
+        run_id = self._run_ids.get(cell.key) or (known.run_id if known is not None else None)
+        if run_id is None:
+            return
+        self.sweep.confirm()
+        numbers = {RACE_RUNG: event.rung, RACE_PLACE: event.place, RACE_MEAN: event.mean, RACE_CUT: event.cut}
+        tags = {RACE: "stopped"} | {name: "" if value is None else f"{value}" for name, value in numbers.items()}
+        self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def finish_cell(
+        self,
+        cell: Cell,
+        result: CellResult,
+        facts: CellFacts,
+        *,
+        checkpoint_dir: Path,
+        read_at: Collection[int] = (),
+    ) -> None:
+        """Log the test metrics, their tables and the predictions, and end the run.
+
+        Args:
+            cell: The cell.
+            result: What it leaves.
+            facts: What it was trained on.
+            checkpoint_dir: Its folder.
+            read_at: The epochs of its curve that a race reads.
 
         Raises:
-            UntellableError: There is no such model in `checkpoint_dir`; says why.
+            UntellableError: There are no best weights in `checkpoint_dir` that a model could be made of; says why.
         """
         run_id, rows = self._own_run(cell), self._own_rows(cell)
-        rows.log_once(result.metrics, timestamp_ms=result.timestamp_ms)
-        if result.first_step_ms is not None:
-            self._client.set_tag(run_id, FIRST_STEP_MS, str(result.first_step_ms))
+        tags = {} if result.first_step_ms is None else {FIRST_STEP_MS: str(result.first_step_ms)}
+        tags[CURVE] = curve_tag([*self._epochs[cell.key].values()], at=read_at)
+        rows.log_once(result.metrics | in_percent(result.metrics), timestamp_ms=result.timestamp_ms, tags=tags)
         folder = CellFolder(checkpoint_dir)
         if folder.test.is_dir():  # earlier versions had none
             self._client.log_artifacts(run_id, str(folder.test), folder.test.name)
         if folder.predictions.exists():  # likewise
             log_predictions(self._client, run_id, folder.predictions)
-        with saved_model(cell.model, facts.dataset, folder) as path:
-            model = self._log_model(cell, run_id, path)
-        rows.log_of_model(result.metrics, model_id=model.model_id)
-        # Before the run ends: a finished run has its model.
-        self._client.set_tag(run_id, MODEL_URI, model.model_uri)
+        # Before the run ends: of a finished one a model can be made, now or later.
+        keep_facts(cell.model, facts.dataset, folder)
         self._client.set_terminated(run_id, "FINISHED", end_time=result.timestamp_ms)
-        others = self.store.drivers.not_known_dead() - {self.sweep.owner}
-        for twin in self._runs_of(cell):
-            # Made by a request that was taken for lost, and answered later.
-            if twin.info.run_id != run_id and twin.data.tags.get(OWNER) not in others:
+        # Made by a request that was taken for lost, and answered later: in the experiment in which runs are made.
+        twins = [run for run in self._runs_of(cell, [self.sweep.experiment_id]) if run.info.run_id != run_id]
+        # Who is at work is asked only if there are any: each search takes longer the more cells there are.
+        others = self.store.drivers.not_known_dead() - {self.sweep.owner} if twins else set()
+        for twin in twins:
+            if twin.data.tags.get(OWNER) not in others:
                 self._client.delete_run(twin.info.run_id)
 
-    def _log_model(self, cell: Cell, run_id: str, path: Path) -> LoggedModel:
-        """Log the model in `path` to the cell's run, once, however often that is tried."""
-        run = self._client.get_run(run_id)
-        if run_id not in self._models:
-            self._models[run_id] = self._client.create_logged_model(
-                run.info.experiment_id, path.name, source_run_id=run_id, params=cell.params()
-            )
-        self._models[run_id] = send_model(self._client, self._models[run_id], path, run=run)
-        return self._models[run_id]
+    def export_model(self, cell: Cell, run_id: str, folder: CellFolder) -> str:
+        """Log the model of a finished cell to its run; see `export_to`."""
+        return export_to(self.store, cell, run_id, folder)
+
+    def run_id_of(self, cell: Cell) -> str:
+        """Return the id of the run of a cell that this tracker has opened."""
+        return self._run_ids[cell.key]
 
     def fail_cell(self, cell: Cell, reason: str) -> None:
         """End the run as failed, with its reason: the first line as a tag, the whole as an artifact."""
@@ -287,9 +323,9 @@ class Tracker:
         if cell.key in self._run_ids:
             self._client.set_terminated(self._own_run(cell), "KILLED")
 
-    def _runs_of(self, cell: Cell) -> Iterator[Run]:
-        """Return the cell's runs in whichever experiment: two sweeps may have it in common."""
-        return self.store.search(f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{cell.key}'")
+    def _runs_of(self, cell: Cell, experiment_ids: list[str] | None = None) -> Iterator[Run]:
+        """Return the cell's runs in these experiments; None for all: two sweeps may have it in common."""
+        return self.store.search(f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{cell.key}'", experiment_ids)
 
     def _own_run(self, cell: Cell) -> str:
         """Return the id of the cell's run.
@@ -320,21 +356,7 @@ class Tracker:
             raise TrackingError(f"another sweep trains it, too: {described(owner)}, run {run.info.run_id}")
 
 
-def _cell_run(run: Run, key: str, *, epochs: int, alive: set[str], experiments: Mapping[str, str]) -> CellRun:
-    statuses: dict[str, CellStatus] = {"FINISHED": "done", "FAILED": "failed", "KILLED": "interrupted"}
-    tags = run.data.tags
-    owner = tags.get(OWNER)
-    status = statuses.get(run.info.status, "running" if owner in alive else "interrupted")
-    return CellRun(
-        key=key,
-        status=status,
-        run_id=run.info.run_id,
-        metrics=dict(run.data.metrics),
-        epoch=int(run.data.metrics["epoch"]) if "epoch" in run.data.metrics else None,
-        epochs=epochs,
-        reason=tags.get(REASON) or None,
-        model_uri=tags.get(MODEL_URI),
-        split_hash=tags.get(SPLIT_HASH),
-        owner=owner,
-        experiment=experiments.get(run.info.experiment_id),
-    )
+def _setting_of(run: Run | None, cell: Cell) -> str:
+    """Return the setting that a run has as a param, which never changes; of one without, the cell's."""
+    known = run.data.params.get(SETTING) if run is not None else None
+    return known or cell.setting
