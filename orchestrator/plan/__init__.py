@@ -1,19 +1,24 @@
 """What a sweep would do, need and cost; no Ray."""
 
+from orchestrator.plan.hours import Costing, cost_lines
 from orchestrator.plan.images import check_cache, check_images, distinct_images, distinct_splits
 from orchestrator.plan.inputs import DataFound, check_inputs, other_data
 from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node, planned_local_layout
 from orchestrator.plan.plan import Plan, make_plan, pending_cells
+from orchestrator.plan.searching import Searched, search_lines, searched
 from orchestrator.plan.wording import data_lines, plan_lines
 
 __all__ = [
+    "Costing",
     "DataFound",
     "Layout",
     "Node",
     "Plan",
+    "Searched",
     "check_cache",
     "check_images",
     "check_inputs",
+    "cost_lines",
     "data_lines",
     "distinct_images",
     "distinct_splits",
@@ -25,4 +30,6 @@ __all__ = [
     "pending_cells",
     "plan_lines",
     "planned_local_layout",
+    "search_lines",
+    "searched",
 ]

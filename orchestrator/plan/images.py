@@ -71,7 +71,8 @@ def _is_cached(spec: DatasetSpec, experiment: Experiment) -> bool:
 def images_of(spec: DatasetSpec, experiment: Experiment) -> Images:
     """Return what the entry of the cache holds that a data set needs."""
     root = root_of(spec.name, experiment.data_dir, spec.path)
-    return Images(spec.name, root, spec.stored_size, spec.layout, spec.on_unreadable == "skip")
+    skips, code = spec.on_unreadable == "skip", DATASETS[spec.name].code
+    return Images(spec.name, root, spec.stored_size, spec.layout, skips, code)
 
 
 def _entry_bytes(spec: DatasetSpec, experiment: Experiment) -> int:

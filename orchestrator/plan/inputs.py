@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import torch
@@ -11,7 +11,6 @@ import torch
 from orchestrator.amounts import counted
 from orchestrator.data import (
     DATASETS,
-    Shape,
     check_memory,
     describe_groups,
     describe_splits,
@@ -23,11 +22,21 @@ from orchestrator.data import (
 )
 from orchestrator.environment import ray_address
 from orchestrator.errors import CellError, UserError
-from orchestrator.experiment import VAL_FRACTION, Cell, DatasetSpec, Experiment
-from orchestrator.models import build_model
+from orchestrator.experiment import VAL_FRACTION, Cell, DatasetSpec, Experiment, ModelSpec
+from orchestrator.models import Images, head_of
 from orchestrator.plan.images import check_cache, readable_source
 from orchestrator.records import CellRun
-from orchestrator.train import check_global_batch
+from orchestrator.storage import Storage
+from orchestrator.train import (
+    check_global_batch,
+    check_optimizer,
+    doubt_of_average,
+    in_words,
+    loaded_network,
+    network_of,
+    scale_of,
+    weights_file,
+)
 from orchestrator.waiting import waiting_for
 
 
@@ -42,6 +51,8 @@ class DataFound:
         splits: In a line, how large the splits are, and which the set does not ship.
         torn: The groups that stand in two splits or more.
         unmeasured: Which metrics do not exist with these images, and why; a line each.
+        weights: What the networks that do not begin from scratch take of their weights for it; a line each.
+        doubts: What may be a mistake with these images and weights, or the steps that they make; a line each.
     """
 
     split_hash: str | None
@@ -49,12 +60,14 @@ class DataFound:
     splits: str = ""
     torn: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @waiting_for("the files of the data sets to be looked at")
 def check_inputs(experiment: Experiment) -> dict[DatasetSpec, DataFound]:
-    """Check that every data set is there, fills a global batch and has room in the cache, and that every model takes
-    its images. No image is decoded.
+    """Check that every data set is there, fills a global batch and has room in the cache, that every model takes its
+    images, and that the optimizer is installed. No image is decoded.
 
     Returns:
         Each data set, as it is now.
@@ -63,18 +76,23 @@ def check_inputs(experiment: Experiment) -> dict[DatasetSpec, DataFound]:
         UserError: All that is wrong.
     """
     problems: list[str] = []
-    shapes: dict[DatasetSpec, Shape] = {}
+    images: dict[DatasetSpec, Images] = {}
     found: dict[DatasetSpec, DataFound] = {}
     for spec in experiment.dataset:
         try:
-            found[spec], shapes[spec] = _checked(spec, experiment)
+            found[spec], images[spec] = _checked(spec, experiment)
         except (CellError, UserError, ValueError) as error:
             problems.append(f"{experiment.place_of(spec)}: {error}")
-    for (spec, (channels, _, side)), model in product(shapes.items(), experiment.model):
+    for (spec, given), model in product(images.items(), experiment.model):
         try:
-            build_model(model, num_classes=2, num_channels=channels, image_size=spec.image_size or side)
-        except ValueError as error:
-            problems.append(f"{experiment.file}: model = {model} with dataset = {spec.label}: {error}")
+            found[spec] = _with_model(found[spec], model, given, experiment)
+        except (UserError, ValueError) as error:
+            problems.append(f"{experiment.file}: model = {model.label} with dataset = {spec.label}: {error}")
+    for optimizer in dict.fromkeys(train.optimizer for train in experiment.train):
+        try:
+            check_optimizer(optimizer)
+        except CellError as error:
+            problems.append(f"{experiment.file}: {error}")
     try:
         check_cache(experiment.dataset, experiment)
     except UserError as error:
@@ -84,8 +102,28 @@ def check_inputs(experiment: Experiment) -> dict[DatasetSpec, DataFound]:
     return found
 
 
-def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Shape]:
-    """Return a data set as it is now, and the shape of its stored images.
+def _with_model(data: DataFound, model: ModelSpec, images: Images, experiment: Experiment) -> DataFound:
+    """Return `data` with what a network takes for it of the weights that it begins with, if it does.
+
+    Raises:
+        UserError: They are not there, cannot be read, or are those of another network.
+        ValueError: The network does not take such images.
+    """
+    if model.weights is None:
+        network = network_of(model, images, weights=None)
+        if model.head_lr:
+            head_of(network)
+        return data
+    _, fit = loaded_network(model, images, weights_file(model, Storage(experiment.storage)))
+    grey = images.num_channels == 1
+    scale = scale_of(model, (0.0,) if grey else (0.0,) * 3, (1.0,) if grey else (1.0,) * 3)
+    doubts = (f"{model.label}: {fit.warning}",) if fit.warning else ()
+    line = f"{model.label}: {in_words(model, fit, scale)}"
+    return replace(data, weights=(*data.weights, line), doubts=data.doubts + doubts)
+
+
+def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Images]:
+    """Return a data set as it is now, and what a network for it is given.
 
     Raises:
         UserError: It is not there, cannot be split as asked for, or does not fit into the memory that it is kept in.
@@ -103,21 +141,32 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Shap
         check_memory(source, spec.stored_size)
     parts = split_samples(source, **spec.split_options())
     _, chosen = parts["train"]
-    check_global_batch(
-        len(chosen),
-        batch_size_per_worker=experiment.train.batch_size_per_worker,
-        world_size=experiment.resources.workers,
-    )
+    trainings = list(dict.fromkeys(each.train for each in experiment.grid if each.dataset == spec))
+    steps = {(train.batch_size_per_worker, train.accumulate) for train in trainings}
+    for batch_size, accumulate in sorted(steps, key=lambda step: (step[0], step[1] or 1), reverse=True):
+        check_global_batch(
+            len(chosen),
+            batch_size_per_worker=batch_size,
+            world_size=experiment.resources.workers,
+            accumulate=accumulate,
+        )
+    workers = experiment.resources.workers
+    doubts = (doubt_of_average(train, num_images=len(chosen), world_size=workers) for train in trainings)
     _, shape = shape_of(source, spec.stored_size)
     spec.transform().draw((2, *shape), generator=torch.Generator())
+    for combine in dict.fromkeys(augment.combine for augment in experiment.augment):
+        if combine is not None:
+            combine.build().draw((2, *shape), generator=torch.Generator())
     found = DataFound(
         None if unreadable is None else hash_of_parts(spec.name, parts, unreadable=unreadable),
         groups=describe_groups(source),
         splits=describe_splits(source, parts, folds=spec.folds, fold=spec.fold or 0, unreadable=unreadable),
         torn=tuple(torn_groups(parts)),
         unmeasured=unmeasured(parts, source.class_names),
+        doubts=tuple(dict.fromkeys(filter(None, doubts))),
     )
-    return found, shape
+    channels, _, side = shape
+    return found, Images(len(source.class_names), channels, spec.image_size or side)
 
 
 def other_data(

@@ -10,7 +10,7 @@ import torch
 from orchestrator.amounts import counted
 from orchestrator.errors import UserError
 from orchestrator.experiment import Resources
-from orchestrator.machine import num_cores
+from orchestrator.machine import mps_runs, num_cores
 
 # A machine without enough cores still runs a small sweep, more slowly; beyond this the layout is a mistake.
 MAX_CPU_OVERCOMMIT = 4
@@ -54,7 +54,7 @@ def local_layout(resources: Resources, node: Node) -> Layout:
     """
     needed = resources.workers * resources.cpus_per_worker
     if needed <= node.cpus or needed > MAX_CPU_OVERCOMMIT * node.cpus:
-        return layout(resources, [node])
+        return replace(layout(resources, [node]), warning=_of_sharing(resources))
     overcommitted = layout(resources, [Node(cpus=needed, gpus=node.gpus)])
     return Layout(
         slots=overcommitted.slots,
@@ -135,4 +135,23 @@ def _workers_on(node: Node, resources: Resources) -> int:
     by_cpu = int((node.cpus + 1e-6) // resources.cpus_per_worker)
     if not resources.gpus_per_worker:
         return by_cpu
-    return min(by_cpu, int((node.gpus + 1e-6) // resources.gpus_per_worker))
+    return min(by_cpu, _workers_on_gpus(node.gpus, resources.gpus_per_worker))
+
+
+def _workers_on_gpus(gpus: float, each: float) -> int:
+    """Return how many workers have their GPUs, or their share of one, which is never of two."""
+    if each >= 1:
+        return int((gpus + 1e-6) // each)
+    whole, rest = divmod(gpus, 1)
+    return int(whole) * int((1 + 1e-6) // each) + int((rest + 1e-6) // each)
+
+
+def _of_sharing(resources: Resources) -> str:
+    """Return what to know of cells that share a GPU of this machine; empty if none do."""
+    if not 0 < resources.gpus_per_worker < 1 or mps_runs():
+        return ""
+    num = _workers_on_gpus(1, resources.gpus_per_worker)
+    return (
+        f"{counted(num, 'cell')} share each GPU and take turns on it, since NVIDIA's MPS does not run here: "
+        "nvidia-cuda-mps-control -d starts it, and they compute at the same time"
+    )

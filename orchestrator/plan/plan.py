@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.data import num_classes_of
-from orchestrator.experiment import Cell, Experiment
+from torch import nn
+
+from orchestrator.data import num_classes_of, shape_of
+from orchestrator.experiment import OPTIMIZERS, Cell, DatasetSpec, Experiment, ModelSpec, TrainSettings
 from orchestrator.models import build_model
-from orchestrator.plan.images import cache_bytes
+from orchestrator.plan.images import cache_bytes, readable_source
 from orchestrator.plan.placement import Layout
+from orchestrator.plan.searching import searched
+from orchestrator.plugins import plugin_of
 from orchestrator.records import CellRun
+from orchestrator.storage import Storage
 from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.train import bytes_to_keep
 from orchestrator.waiting import waiting_for
 
-# Weights are counted per copy: a resumable checkpoint has them once and the optimizer's state; the best weights and
-# MLflow's model have them once each.
-OPTIMIZER_COPIES = {"sgd": 1, "adamw": 2}
 # Only the channels of the first layer depend on the real image, hardly a byte of the whole.
 NOMINAL_CHANNELS, NOMINAL_SIZE = 3, 224
+# What a cell that waits goes on from, and its best epoch.
+_KEPT_PAUSED = 2
 
 
 @dataclass(frozen=True)
@@ -27,24 +32,30 @@ class Plan:
 
     Attributes:
         cells: All cells of the experiment.
-        pending: Those that are not done.
+        pending: Those that are not done, and that no race has stopped.
         trained: Those of them that are trained: MLflow lacks their results.
+        num_stopped: How many cells a race has stopped.
         layout: Where they would be placed.
-        disk_peak_bytes: What checkpoints and models take at most, while the last cells run.
+        paused_bytes: What of `disk_peak_bytes` checkpoints of cells take that a race has stopped, or that wait for its
+            next rung.
+        disk_peak_bytes: What checkpoints, models and the weights that they begin with take at most, while the last
+            cells run.
         cache_bytes: What decoded images take, on each machine, beside those that are there.
     """
 
     cells: tuple[Cell, ...]
     pending: tuple[Cell, ...]
     trained: tuple[Cell, ...]
+    num_stopped: int
     layout: Layout
+    paused_bytes: int
     disk_peak_bytes: int
     cache_bytes: int
 
 
 def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Cell]:
-    """Return the cells that have no finished run."""
-    return [cell for cell in cells if cell.key not in runs or runs[cell.key].status != "done"]
+    """Return the cells that have no finished run, but for those that a race has stopped."""
+    return [cell for cell in cells if cell.key not in runs or runs[cell.key].status not in ("done", "stopped")]
 
 
 @waiting_for("the size of data sets and models")
@@ -57,26 +68,74 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
     weights = {(cell.dataset, cell.model): 0 for cell in pending}
     for spec, model in weights:
         num_classes = num_classes_of(spec.name, experiment.data_dir, **spec.check_options())
-        weights[spec, model] = _weight_bytes(model, num_classes)
-    sizes = [weights[cell.dataset, cell.model] for cell in pending if cell.key not in with_result]
-    kept = 2 * sum(sizes) + sum(weights[cell.dataset, cell.model] for cell in trained)
+        weights[spec, model] = _weight_bytes(model, num_classes, spec, experiment)
+    to_run = [cell for cell in pending if cell.key not in with_result]
+    exported = {
+        "all": pending,
+        "best": list({cell.config_key: cell for cell in pending}.values()),
+        "none": [],
+    }[experiment.tracking.models]
+    copies = max((_copies(cell.train) for cell in to_run), default=0)
+    if experiment.search is None:
+        # The best weights, and MLflow's model where there is to be one.
+        kept, paused = sum(weights[cell.dataset, cell.model] for cell in (*to_run, *exported)), 0
+    else:
+        kept, paused = _kept_by_search(experiment, weights, copies)
+    state = max((copies * weights[cell.dataset, cell.model] for cell in to_run), default=0)
     # The newest ones, that of the best epoch, and the one that is being written.
-    resumable = (
-        (checkpoint.KEPT + 2)
-        * (1 + OPTIMIZER_COPIES[experiment.train.optimizer])
-        * max(sizes, default=0)
-        * layout.slots
-    )
+    resumable = (checkpoint.KEPT + 2) * state * layout.slots
+    begun_with = bytes_to_keep([cell.model for cell in pending], Storage(experiment.storage))
     return Plan(
         cells=tuple(cells),
         pending=tuple(pending),
         trained=tuple(trained),
+        num_stopped=sum(cell.key in runs and runs[cell.key].status == "stopped" for cell in cells),
         layout=layout,
-        disk_peak_bytes=kept + resumable,
+        paused_bytes=paused,
+        disk_peak_bytes=kept + paused + resumable + begun_with,
         cache_bytes=cache_bytes([cell.dataset for cell in pending], experiment),
     )
 
 
-def _weight_bytes(model: str, num_classes: int) -> int:
-    network = build_model(model, num_classes=num_classes, num_channels=NOMINAL_CHANNELS, image_size=NOMINAL_SIZE)
+def _kept_by_search(
+    experiment: Experiment, weights: Mapping[tuple[DatasetSpec, ModelSpec], int], copies: int
+) -> tuple[int, int]:
+    """Return what the cells of a search leave, and what those of them that wait take at most.
+
+    Which cells they are is not known yet, and those that are there already are counted, too: there are no more of them
+    than that.
+    """
+    kept = paused = 0
+    for each in searched(experiment):
+        of_model = weights.get((each.column.dataset, each.column.model), 0)
+        exported = {"all": each.cells.finished, "best": each.column.num_samples, "none": 0}[experiment.tracking.models]
+        kept += of_model * (each.cells.finished + min(exported, each.cells.finished))
+        paused += of_model * copies * _KEPT_PAUSED * each.cells.paused
+    return kept, paused
+
+
+def _weight_bytes(model: ModelSpec, num_classes: int, spec: DatasetSpec, experiment: Experiment) -> int:
+    def built(num_channels: int, image_size: int) -> nn.Module:
+        return build_model(
+            model.name, num_classes=num_classes, num_channels=num_channels, image_size=image_size, **model.options
+        )
+
+    def built_for_its_images() -> nn.Module:
+        source, _ = readable_source(spec, experiment)
+        _, (num_channels, _, side) = shape_of(source, spec.stored_size)
+        return built(num_channels, spec.image_size or side)
+
+    if plugin_of("model", model.name) is not None:
+        # It may have weights for each pixel, and need take no images but those that it is for.
+        network = built_for_its_images()
+    else:
+        try:
+            network = built(NOMINAL_CHANNELS, NOMINAL_SIZE)
+        except ValueError:
+            network = built_for_its_images()
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
+def _copies(train: TrainSettings) -> int:
+    """Return how many tensors of each weight's size a resumable checkpoint has, itself among them."""
+    return 1 + OPTIMIZERS[train.optimizer].state_copies + (train.ema_decay is not None)

@@ -1,0 +1,232 @@
+"""How long a running sweep still takes, by the kinds of its cells: an epoch of one may be ten of another."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, median
+from typing import NamedTuple
+
+from orchestrator.costs.durations import Duration
+from orchestrator.costs.estimates import Estimates, makespan_s
+from orchestrator.costs.kinds import Kind, Params, kind_of
+from orchestrator.experiment import Cell
+
+# Of each kind, so many of the last epochs say how long one takes: a machine that slows down is noticed.
+LAST = 50
+
+
+class Left(NamedTuple):
+    """What is left of a sweep.
+
+    Attributes:
+        seconds: On its slots.
+        is_about: Whether some of it is taken from other kinds, or was known before the sweep alone.
+    """
+
+    seconds: float
+    is_about: bool
+
+
+class KindLeft(NamedTuple):
+    """What is left of the cells of one training.
+
+    Attributes:
+        label: Of the training.
+        cells: That have not ended.
+        epoch_s: Of their epochs, the mean over those that are left.
+        seconds: Of one slot.
+    """
+
+    label: str
+    cells: int
+    epoch_s: float
+    seconds: float
+
+
+@dataclass
+class _Cell:
+    cell: Cell
+    kind: Kind
+    began_s: float | None = None
+    marked_s: float | None = None
+    epochs: int = 0
+
+
+@dataclass
+class _Seen:
+    epochs_s: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
+    once_s: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
+
+
+class TimeLeft:
+    """Follows the cells of a sweep; every time is in seconds of one clock that is never set.
+
+    Args:
+        cells: Those that the sweep runs, in this order.
+        slots: How many at a time.
+        known: What is known of their kinds before; None for nothing.
+    """
+
+    def __init__(self, cells: Sequence[Cell], *, slots: int, known: Estimates | None = None) -> None:
+        self._slots, self._estimates = slots, known
+        self._open: dict[str, _Cell] = {}
+        self._known: dict[Kind, Duration] = {}
+        self._seen: dict[Kind, _Seen] = {}
+        # Of each kind, until there is something new.
+        self._durations: dict[Kind, tuple[Duration, bool] | None] = {}
+        self._spent_s = 0.0
+        for cell in cells:
+            self.add(cell)
+
+    def add(self, cell: Cell) -> None:
+        """Take note of a cell that is to be trained, unless it is known."""
+        if cell.key in self._open:
+            return
+        kind = kind_of(cell)
+        self._open[cell.key] = _Cell(cell, kind)
+        if kind not in self._known and self._estimates and (estimate := self._estimates.of(cell)):
+            self._known[kind] = estimate.duration
+
+    def begin(self, cell: Cell, now_s: float) -> None:
+        """Take note that workers have a cell and its data: also again, after others had it."""
+        if state := self._open.get(cell.key):
+            state.began_s = now_s if state.began_s is None else state.began_s
+            state.marked_s = now_s
+
+    def replace(self, cell: Cell) -> None:
+        """Take note that the workers of a cell are gone: what the next ones take to come is no part of an epoch."""
+        if state := self._open.get(cell.key):
+            state.marked_s = None
+
+    def epoch(self, cell: Cell, epoch: int, now_s: float, *, is_new: bool = True) -> KindLeft | None:
+        """Take note of the end of an epoch; one that is told again, or of an earlier sweep, is not new.
+
+        Returns:
+            What is left of its training, if nothing was known of how long that takes in this sweep before.
+        """
+        state = self._open.get(cell.key)
+        if state is None:
+            return None
+        state.began_s = now_s if state.began_s is None else state.began_s
+        is_first = False
+        if is_new and state.marked_s is not None and epoch == state.epochs + 1:
+            is_first = not any(kind.training == state.kind.training for kind in self._seen)
+            self._see(state.kind).epochs_s.append(now_s - state.marked_s)
+        state.epochs, state.marked_s = max(state.epochs, epoch), now_s
+        return self._kinds_left(now_s)[state.kind.training] if is_first else None
+
+    def pause(self, cell: Cell, now_s: float) -> None:
+        """Take note that a cell waits, and goes on later or never: its workers have another one."""
+        if (state := self._open.get(cell.key)) is not None and state.began_s is not None:
+            self._spent_s += (now_s - state.began_s) * cell.workers
+            state.began_s = state.marked_s = None
+
+    def end(self, cell: Cell, now_s: float, *, is_done: bool) -> None:
+        """Take note that a cell has ended, tested or not."""
+        state = self._open.pop(cell.key, None)
+        if state is None:
+            return
+        if is_done and state.marked_s is not None and state.epochs:
+            self._see(state.kind).once_s.append(now_s - state.marked_s)
+        if state.began_s is not None:
+            self._spent_s += (now_s - state.began_s) * cell.workers
+
+    def _see(self, kind: Kind) -> _Seen:
+        self._durations = {}
+        return self._seen.setdefault(kind, _Seen())
+
+    def left(self, now_s: float) -> Left | None:
+        """Return what is left; None as long as nothing is known of how long an epoch takes."""
+        told = [self._of(state, now_s) for state in self._in_order()]
+        known = [each for each in told if each is not None]
+        if len(known) < len(told):
+            return None
+        return Left(makespan_s([seconds for seconds, _ in known], self._slots), any(about for _, about in known))
+
+    def of_epochs(self, epochs: int) -> Left | None:
+        """Return how long so many epochs take, of cells like those that were seen; None as long as none was."""
+        duration = _as_seen(self._seen.values())
+        return Left(max(0, epochs) * duration.epoch_s / self._slots, is_about=True) if duration is not None else None
+
+    def worker_s_of_epochs(self, epochs: int) -> float | None:
+        """Return for how long workers are at work for so many epochs, together; None as `of_epochs` does."""
+        left = self.of_epochs(epochs)
+        workers = max((state.cell.workers for state in self._open.values()), default=1)
+        return left.seconds * self._slots * workers if left is not None else None
+
+    def by_kind(self, now_s: float) -> list[KindLeft]:
+        """Return what is left of each training of which something is known, the longest first."""
+        return sorted(self._kinds_left(now_s).values(), key=lambda kind: kind.seconds, reverse=True)
+
+    @property
+    def num_kinds(self) -> int:
+        """How many trainings there are, augmentations aside, that have not all ended."""
+        return len({state.kind.training for state in self._in_order()})
+
+    def _kinds_left(self, now_s: float) -> dict[Params, KindLeft]:
+        found: dict[Params, list[tuple[str, float, float]]] = {}
+        for state in self._in_order():
+            duration, told = self._duration(state.kind), self._of(state, now_s)
+            if duration is not None and told is not None:
+                entry = state.kind.label, duration[0].epoch_s, told[0]
+                found.setdefault(state.kind.training, []).append(entry)
+        return {
+            training: KindLeft(
+                cells[0][0], len(cells), fmean(epoch_s for _, epoch_s, _ in cells), sum(left for *_, left in cells)
+            )
+            for training, cells in found.items()
+        }
+
+    def spent_s(self, now_s: float) -> float:
+        """Return for how long workers were at work by now, together; what they waited for at their start is not in."""
+        return self._spent_s + sum(
+            (now_s - state.began_s) * state.cell.workers for state in self._in_order() if state.began_s is not None
+        )
+
+    def worker_s_left(self, now_s: float) -> float | None:
+        """Return for how long workers are going to be at work, together; None as `left` does."""
+        told = [(state, self._of(state, now_s)) for state in self._in_order()]
+        known = [state.cell.workers * found[0] for state, found in told if found is not None]
+        return sum(known) if len(known) == len(told) else None
+
+    def _in_order(self) -> list[_Cell]:
+        """Return the cells that have not ended, those at work first; another thread may ask while one ends."""
+        return sorted(self._open.values(), key=lambda state: state.began_s is None)
+
+    def _of(self, state: _Cell, now_s: float) -> tuple[float, bool] | None:
+        """Return the seconds that are left of a cell, and whether they are no more than about right."""
+        found = self._duration(state.kind)
+        if found is None:
+            # Its test alone is left, of which nothing is known.
+            return (0.0, True) if state.epochs >= state.cell.train.epochs else None
+        duration, is_about = found
+        begun_s = min(now_s - state.marked_s, duration.epoch_s) if state.marked_s is not None else 0.0
+        epochs = max(0, state.cell.train.epochs - state.epochs)
+        return max(0.0, duration.of(epochs) - begun_s), is_about
+
+    def _duration(self, kind: Kind) -> tuple[Duration, bool] | None:
+        """Return how long a cell takes, and whether that is no more than about right."""
+        durations = self._durations
+        if kind not in durations:
+            durations[kind] = self._found(kind)
+        return durations[kind]
+
+    def _found(self, kind: Kind) -> tuple[Duration, bool] | None:
+        """Return it as others of its kind took in this sweep, as was known before, or as cells that are like it."""
+        seen = list(self._seen.items())
+        if (own := _as_seen(of for other, of in seen if other == kind)) is not None:
+            return own, False
+        if (known := self._known.get(kind)) is not None:
+            return known, True
+        alike = _as_seen(of for other, of in seen if other.training == kind.training)
+        found = alike or _as_seen(of for _, of in seen)
+        return (found, True) if found is not None else None
+
+
+def _as_seen(seen: Iterable[_Seen]) -> Duration | None:
+    of_kinds = list(seen)
+    epochs_s = [each for of in of_kinds for each in list(of.epochs_s)]
+    once_s = [each for of in of_kinds for each in list(of.once_s)]
+    return Duration(median(epochs_s), median(once_s) if once_s else 0.0) if epochs_s else None
