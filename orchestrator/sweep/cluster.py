@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from orchestrator.environment import asks_for_token, ray_address
+from orchestrator.errors import UserError
 from orchestrator.experiment import Resources
 from orchestrator.plan import Layout, Node, layout, local_layout, local_node, planned_local_layout
+from orchestrator.plugins import carried
 from orchestrator.signals import unheard_by_children
 from orchestrator.sweep.import_path import product_alone
 from orchestrator.sweep.joining import check_address, not_joined
@@ -55,6 +57,12 @@ def joined_or_started(resources: Resources) -> Iterator[Layout]:
     """
     import ray
 
+    if ray.is_initialized():
+        # In a notebook: what is started here could not be, and what the user has would be ended at the end.
+        raise UserError(
+            "this process uses Ray already, and zetasweep starts or joins a cluster itself",
+            remedy="ray.shutdown() before; or leave the process alone, and call zetasweep run",
+        )
     address = ray_address()
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
@@ -104,7 +112,9 @@ def _join(address: str, resources: Resources) -> Layout:
         check_address(address)
         try:
             with product_alone() as job_config:
-                ray.init(address=address, log_to_driver=False, job_config=job_config)
+                # What Ray brings to all machines; one that is started here has no other.
+                brought = {"py_modules": modules} if (modules := carried().py_modules) else None
+                ray.init(address=address, log_to_driver=False, job_config=job_config, runtime_env=brought)
         except Exception as error:
             raise not_joined(address, error) from error
     totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from orchestrator.amounts import counted
+from orchestrator.costs import Estimates, TimeLeft
 from orchestrator.environment import ray_address
-from orchestrator.errors import DataError
+from orchestrator.errors import DataError, TrackingError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
-from orchestrator.plan import DataFound, data_lines, make_plan, pending_cells, plan_lines
+from orchestrator.plan import DataFound, data_lines, make_plan, plan_lines
 from orchestrator.records import Outcome
 from orchestrator.storage import Storage
 from orchestrator.sweep.cluster import joined_or_started
@@ -21,10 +21,10 @@ from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.started import StartedSweep, say_undelivered
-from orchestrator.sweep.tuner import run_cells
+from orchestrator.sweep.tuner import run_course
 from orchestrator.terminal import print_lines
 from orchestrator.tracking import INTERRUPTED_GRACE_S
-from orchestrator.train import with_stored
+from orchestrator.train import keep_weights, with_stored
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +47,13 @@ def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], inte
         console.print(f"log: {log}", soft_wrap=True)
         if ray_address() is None:
             # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
-            _decode(pending_cells(sweep.cells, sweep.runs), sweep.experiment, console)
+            _decode(sweep.pending, sweep.experiment, console)
+        keep_weights([cell.model for cell in sweep.pending], sweep.storage)
         try:
             sweep.open(console)
             outcome = _train(sweep, data, interruption, console)
             if outcome is not Outcome.INTERRUPTED:
-                sweep.link(console)
+                sweep.finish(console)
         finally:
             sweep.tracker.sweep.close(complete=outcome is Outcome.DONE)
     return outcome
@@ -61,8 +62,7 @@ def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], inte
 def _train(
     sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], interruption: Interruption, console: Console
 ) -> Outcome:
-    experiment, cells, pending = sweep.experiment, sweep.cells, pending_cells(sweep.cells, sweep.runs)
-    num_done, epochs = len(cells) - len(pending), sum(cell.train.epochs for cell in pending)
+    experiment, cells, known = sweep.experiment, sweep.cells, _known(sweep)
     with joined_or_started(experiment.resources) as layout:
         planned = plan_lines(
             make_plan(experiment, cells, with_stored(cells, sweep.storage, sweep.runs), layout), experiment
@@ -70,16 +70,22 @@ def _train(
         print_lines(console, planned)
         logger.info("%s", "\n".join(planned))
         _warn_of_lost_storage(console, sweep.storage)
-        progress = Progress(console, total=len(cells), done=num_done, epochs=epochs)
+        # Later rungs of a search may have more legs than the first.
+        slots = layout.slots if sweep.search is not None else min(layout.slots, len(sweep.pending))
+        progress = _progress(sweep, TimeLeft(sweep.pending, slots=slots, known=known), console)
         delivery = sweep.delivery(progress.say)
         progress.undelivered = delivery.left
+        if sweep.search is not None:
+            sweep.search.say, sweep.search.tell = progress.say, delivery.tell
+            progress.followed = lambda: sweep.search.followed if sweep.search is not None else None
         # The display stays until all is delivered.
         with progress, delivery:
-            ending = run_cells(
-                pending,
+            ending = run_course(
+                sweep.course(),
                 experiment=experiment,
                 storage=sweep.storage,
-                slots=min(layout.slots, len(pending)),
+                slots=slots,
+                is_open=sweep.search is not None,
                 delivery=delivery,
                 progress=progress,
                 interruption=interruption,
@@ -88,10 +94,23 @@ def _train(
                 delivery.closing_grace_s = INTERRUPTED_GRACE_S
         say_undelivered(console, delivery)
         if ending.interrupted:
-            done = f"{num_done + len(ending.done)} of {counted(len(cells), 'cell')} done"
-            progress.say(f"interrupted: {done}; the same command goes on", style="")
+            progress.say(f"interrupted: {sweep.done_after(ending.done)}; the same command goes on", style="")
             return Outcome.INTERRUPTED
-    return Outcome.INCOMPLETE if ending.failed or delivery.undelivered else Outcome.DONE
+    return Outcome.INCOMPLETE if ending.failed or delivery.undelivered or not sweep.is_over else Outcome.DONE
+
+
+def _progress(sweep: StartedSweep, left: TimeLeft, console: Console) -> Progress:
+    num_done = sum(cell.key in sweep.runs and sweep.runs[cell.key].status == "done" for cell in sweep.cells)
+    return Progress(console, total=len(sweep.cells), done=num_done, left=left, pays=sweep.pays)
+
+
+def _known(sweep: StartedSweep) -> Estimates | None:
+    """Return what is known of how long the cells take; that alone is no reason to train none."""
+    try:
+        return sweep.known()
+    except TrackingError as error:
+        logger.warning("the time left begins without what finished cells took: %s", error.in_one_line)
+        return None
 
 
 def _decode(pending: Sequence[Cell], experiment: Experiment, console: Console) -> None:

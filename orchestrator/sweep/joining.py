@@ -51,6 +51,8 @@ def not_joined(address: str, error: Exception) -> UserError:
         remedy = "put the cluster's token into ~/.ray/auth_token or RAY_AUTH_TOKEN"
     elif "version mismatch" in said.lower():
         remedy = "install the same Ray and Python here as there"
+    elif "failed to merge" in said.lower():
+        remedy = "submit the job without py_modules of its own: --plugin has Ray bring what it needs"
     elif isinstance(error, ValueError):
         remedy = "write HOST:PORT, as ray start --head says it; http://... is for ray job submit"
     else:

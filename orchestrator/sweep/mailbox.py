@@ -6,7 +6,7 @@ It is a plain asyncio class, so that it can be tested without a cluster; `orches
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.amounts import counted
@@ -24,11 +24,13 @@ class Job:
         number: Counts the submitted cells; an event of a job with another number is stale.
         attempt: Counts how often it was handed out: 1 for the first worker group, 2 after that group died, and so on.
         cell: The cell as plain data.
+        until: The epoch that it is to be trained to now; None for its last.
     """
 
     number: int
     attempt: int
     cell: dict[str, Any]
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ class Mailbox:
         self._changed = asyncio.Condition()
         self._closed = False
 
-    async def submit(self, cell: dict[str, Any]) -> None:
-        """Hand out `cell` next, in place of one that is still in flight."""
+    async def submit(self, cell: dict[str, Any], until: int | None = None) -> None:
+        """Hand out `cell` next, in place of one that is still in flight, to be trained to an epoch, or to the end."""
         async with self._changed:
             self._number += 1
-            self._job = Job(number=self._number, attempt=0, cell=cell)
+            self._job = Job(number=self._number, attempt=0, cell=cell, until=until)
             self._last_error = NO_MESSAGE
             self._accepted, self._excused = set(), set()
             self._outbox = asyncio.Queue()
@@ -144,7 +146,7 @@ class Mailbox:
                 if self._job is not None:
                     if self._job.attempt in self._accepted:
                         self._outbox.put_nowait(Replaced(self._death_of(self._job)))
-                    self._job = Job(self._job.number, self._job.attempt + 1, self._job.cell)
+                    self._job = replace(self._job, attempt=self._job.attempt + 1)
                     self._watch.hear(0)
                     return self._job
                 await self._changed.wait()

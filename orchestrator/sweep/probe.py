@@ -1,4 +1,4 @@
-"""Asks the nodes of a Ray cluster that this process has joined: their clocks, packages and folders."""
+"""Asks the nodes of a Ray cluster that this process has joined: their clocks, packages, folders, and plug-ins."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.plugins import carried
 from orchestrator.shadows import PACKAGES
 from orchestrator.waiting import waiting_for
 
@@ -39,6 +40,7 @@ class Answer:
         versions: Of the packages asked for; ``missing`` where there is none.
         sees_folder: Whether the folder asked for is there.
         packages: The folder that each of zetasweep's packages is imported from; empty where there is none.
+        own_code: What is wrong there with the plug-ins in use here; empty if nothing is.
     """
 
     node: str
@@ -46,6 +48,7 @@ class Answer:
     versions: dict[str, str]
     sees_folder: bool
     packages: dict[str, str]
+    own_code: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,14 @@ def ask_nodes(packages: Sequence[str], folder: Path) -> Iterator[Answer | Silenc
             continue
         _, last = answers[-1]
         exchanges = tuple(exchange for exchange, _ in answers)
-        yield Answer(name, exchanges, versions=last["versions"], sees_folder=last["folder"], packages=last["packages"])
+        yield Answer(
+            name,
+            exchanges,
+            versions=last["versions"],
+            sees_folder=last["folder"],
+            packages=last["packages"],
+            own_code=last["own_code"],
+        )
 
 
 def _exchange(ask: Callable[[], dict[str, Any]]) -> tuple[Exchange, dict[str, Any]]:
@@ -90,7 +100,8 @@ def _asking(node_id: str, packages: tuple[str, ...], folder: str) -> Callable[[]
     import ray  # as above
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ours = PACKAGES
+    # In plain types: a node that has no zetasweep can still say so.
+    ours, own_code = PACKAGES, carried().plain
 
     # Inside a function, so that it is sent as it is: what is installed there is the question.
     def answer() -> dict[str, Any]:
@@ -109,7 +120,21 @@ def _asking(node_id: str, packages: tuple[str, ...], folder: str) -> Callable[[]
         for name in ours:
             spec = importlib.util.find_spec(name)
             found[name] = os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else ""
-        return {"versions": installed, "folder": os.path.isdir(folder), "packages": found, "time_s": time.time()}
+        wrong = ""
+        if all(found.values()):
+            try:
+                from orchestrator.plugins import Carried
+
+                Carried.of_plain(own_code).use()
+            except Exception as error:  # noqa: BLE001 - of somebody's own code: the driver says it
+                wrong = " ".join(str(error).split())
+        return {
+            "versions": installed,
+            "folder": os.path.isdir(folder),
+            "packages": found,
+            "own_code": wrong,
+            "time_s": time.time(),
+        }
 
     there = NodeAffinitySchedulingStrategy(node_id, soft=False)
     task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(answer)

@@ -16,8 +16,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.amounts import counted
+from orchestrator.costs import KindLeft, TimeLeft, duration_text, money_text
 from orchestrator.errors import first_line
 from orchestrator.experiment import Cell
+from orchestrator.racing import Followed
 from orchestrator.records import (
     CellResult,
     EpochResult,
@@ -25,12 +28,15 @@ from orchestrator.records import (
     Failed,
     Interrupted,
     Opened,
+    Paused,
     Remark,
     Replaced,
     Started,
+    Stopped,
     Waiting,
     now_ms,
 )
+from orchestrator.results import Raced, progress_text, races_of, rung_lines
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +44,8 @@ logger = logging.getLogger(__name__)
 PLAIN_INTERVAL_S = 30.0
 # What a training waits for is said again so often.
 SAY_AGAIN_S = 60.0
+# Below the table, those of which most is left.
+SHOWN_KINDS = 5
 
 
 @dataclass
@@ -56,22 +64,39 @@ class Progress:
         console: Where to show it.
         total: Cells of the experiment.
         done: Cells that were finished before.
-        epochs: Epochs of the cells that this sweep runs.
+        left: Of the cells that this sweep runs.
+        pays: Returns what so many seconds of a worker cost; None if nobody asked.
 
     Attributes:
         undelivered: Returns how many cells that have ended MLflow does not have yet, and about how many seconds it
             will take.
+        followed: Returns how far the search is; None for a sweep without one.
     """
 
-    def __init__(self, console: Console, *, total: int, done: int, epochs: int) -> None:
-        self._console, self._total, self._done, self._epochs = console, total, done, epochs
-        self._failed = self._epochs_done = 0
+    def __init__(
+        self,
+        console: Console,
+        *,
+        total: int,
+        done: int,
+        left: TimeLeft,
+        pays: Callable[[float], float] | None = None,
+    ) -> None:
+        self._console, self._total, self._done = console, total, done
+        self._left, self._pays, self._failed = left, pays, 0
         self._running: dict[str, _Running] = {}
         self._best: tuple[float, Cell] | None = None
         self._last_line = time.monotonic()
         self._started_ms = now_ms()
-        self._first_epoch_at: float | None = None
         self.undelivered: Callable[[], tuple[int, float | None]] = lambda: (0, None)
+        self.followed: Callable[[], Followed | None] = lambda: None
+        self._seen: Followed | None = None
+        self._races: tuple[Raced, ...] = ()
+        self._epochs_done = 0
+        # By the cells that wait for their rung.
+        self._reached: dict[str, int] = {}
+        self._trained_before: int | None = None
+        self._rungs_said: set[str] = set()
         self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Progress:
@@ -87,9 +112,11 @@ class Progress:
 
     def take(self, cell: Cell, event: Event) -> None:
         """Show what happened to a cell."""
+        self._look()
         match event:
             case Opened():
-                self._running[cell.key] = _Running(cell)
+                self._left.add(cell)
+                self._running[cell.key] = _Running(cell, epoch=self._reached.get(cell.key, 0))
             case EpochResult():
                 self._show_epoch(cell, event)
             case Waiting(reason):
@@ -97,17 +124,22 @@ class Progress:
             case Remark(text):
                 self._show_remark(cell, text)
             case Replaced(reason):
+                self._left.replace(cell)
                 self.say(f"new workers: {cell.label}: {reason}")
             case CellResult():
                 self._show_result(cell, event)
+            case Paused():
+                self._pause(cell)  # its rung says what is next
             case Failed(reason):
-                self._running.pop(cell.key, None)
+                self._end(cell, is_done=False)
                 self._failed += 1
                 self.say(f"failed: {cell.label}: {first_line(reason)}", style="red")
             case Interrupted():
-                self._running.pop(cell.key, None)  # whoever interrupts is told of all at once
+                self._end(cell, is_done=False)  # whoever interrupts is told of all at once
             case Started():
-                pass  # the table has the cell already
+                self._left.begin(cell, time.monotonic())  # the table has the cell already
+            case Stopped():
+                pass  # the rung that stopped it is said
             case _:
                 assert_never(event)
 
@@ -135,19 +167,20 @@ class Progress:
     def _show_epoch(self, cell: Cell, result: EpochResult) -> None:
         """Show a finished epoch; of those that a resumed cell reports again, only how many there are."""
         running = self._running.setdefault(cell.key, _Running(cell))
+        # What an earlier sweep trained says nothing of how long the others take.
+        is_new = result.epoch > running.epoch and result.timestamp_ms >= self._started_ms
+        of_kind = self._left.epoch(cell, result.epoch, time.monotonic(), is_new=is_new)
         if result.epoch <= running.epoch:
             return
         running.epoch, running.error = result.epoch, result.metrics["val/error"]
-        if result.timestamp_ms < self._started_ms:
-            # Trained by an earlier sweep: says nothing of how long the others take.
-            self._epochs -= 1
+        if not is_new:
             return
         self._epochs_done += 1
         if running.waits_said_at is not None:
             running.waits_said_at = None
             self.say(f"goes on: {cell.label}")
-        if self._first_epoch_at is None:
-            self._first_epoch_at = time.monotonic()
+        if of_kind is not None and self._left.num_kinds > 1 and not self._races:
+            self.say(_kind_text(of_kind), style="")
         now = time.monotonic()
         if self._live is None and now - self._last_line >= PLAIN_INTERVAL_S:
             self._line(
@@ -155,12 +188,22 @@ class Progress:
             )
 
     def _show_result(self, cell: Cell, result: CellResult) -> None:
-        self._running.pop(cell.key, None)
+        self._end(cell, is_done=True)
         self._done += 1
         error = result.metrics["best/error"]
         if self._best is None or error < self._best[0]:
             self._best = (error, cell)
         self._line(f"{cell.label}: validation error {100 * error:.2f} %")
+
+    def _pause(self, cell: Cell) -> None:
+        """Take note of a cell that waits: with its next leg it reports its epochs again."""
+        if (running := self._running.pop(cell.key, None)) is not None:
+            self._reached[cell.key] = running.epoch
+        self._left.pause(cell, time.monotonic())
+
+    def _end(self, cell: Cell, *, is_done: bool) -> None:
+        self._running.pop(cell.key, None)
+        self._left.end(cell, time.monotonic(), is_done=is_done)
 
     def __rich__(self) -> RenderableType:
         table = Table(box=None, padding=(0, 2), show_header=bool(self._running))
@@ -172,7 +215,12 @@ class Progress:
         # A bar alone does not end its line.
         bar = Table.grid()
         bar.add_row(ProgressBar(total=self._total, completed=self._done, width=40))
+        if self._races:
+            bar = Table.grid()
+            bar.add_row(ProgressBar(total=self._at_most, completed=self._trained, width=40))
         parts: list[RenderableType] = [Text(self._summary()), bar, table]
+        if self._left.num_kinds > 1 and not self._races:
+            parts += [Text(_kind_text(kind)) for kind in self._left.by_kind(time.monotonic())[:SHOWN_KINDS]]
         if self._best is not None:
             parts.append(Text(f"best so far on validation: {self._best[1].label}, error {100 * self._best[0]:.2f} %"))
         return Group(*parts)
@@ -186,22 +234,65 @@ class Progress:
         undelivered, delivery_s = self.undelivered()
         # The cell that has just ended is always on its way.
         behind = f", {undelivered} not yet in MLflow" if undelivered > (not self._all_ended) else ""
-        training_s = 0.0 if self._all_ended else self._training_s()
-        if training_s is None:
-            left = "starting"
-        elif self._all_ended and undelivered and delivery_s is None:
-            left = "delivering"
+        now_s = time.monotonic()
+        left = self._left.of_epochs(self._at_most - self._trained) if self._races else self._left.left(now_s)
+        if self._all_ended and undelivered and delivery_s is None:
+            text = "delivering"
+        elif left is None and not self._all_ended:
+            text = "starting"
         else:
-            left = f"{timedelta(seconds=round(max(training_s, delivery_s or 0.0)))} left"
-        return f"[{self._done}/{self._total} cells{failed}{behind}, {left}]"
+            training_s = left.seconds if left is not None and not self._all_ended else 0.0
+            # Only what trains can be about right: what MLflow still has to get is told by its own clock.
+            about = "about " if left is not None and left.is_about and training_s > (delivery_s or 0.0) else ""
+            about = "at most " if self._races and training_s else about
+            text = f"{about}{timedelta(seconds=round(max(training_s, delivery_s or 0.0)))} left"
+        far = progress_text(self._races, trained=self._trained) if self._races else f"{self._done}/{self._total} cells"
+        return f"[{far}{failed}{behind}, {text}{self._money(now_s)}]"
+
+    def _money(self, now_s: float) -> str:
+        """Return what was spent by now, and what is going to be."""
+        if self._pays is None:
+            return ""
+        if self._races:
+            left_s = self._left.worker_s_of_epochs(self._at_most - self._trained)
+        else:
+            left_s = self._left.worker_s_left(now_s)
+        bound = "at most" if self._races else "about"
+        to_go = "" if left_s is None else f", {bound} {money_text(self._pays(left_s))} to go"
+        return f", {money_text(self._pays(self._left.spent_s(now_s)))} spent{to_go}"
+
+    def _look(self) -> None:
+        """Look how far the search is, if it has gone on, and say what each rung has decided, once."""
+        now = self.followed()
+        if now is None or now is self._seen:
+            return
+        is_first, self._seen, self._races = self._seen is None, now, races_of(now)
+        if self._trained_before is None:
+            self._trained_before = now.epochs.trained
+        for line in rung_lines(self._races):
+            if line not in self._rungs_said:
+                self._rungs_said.add(line)
+                if not is_first:  # what was decided before, status says
+                    self.say(line, style="")
+
+    @property
+    def _trained(self) -> int:
+        """The epochs that all cells of a search have together, those of before among them."""
+        return (self._trained_before or 0) + self._epochs_done
+
+    @property
+    def _at_most(self) -> int:
+        return sum(raced.most_epochs for raced in self._races)
 
     @property
     def _all_ended(self) -> bool:
+        if self._races:
+            return not self._running and all(raced.is_over for raced in self._races)
         return self._done + self._failed >= self._total
 
-    def _training_s(self) -> float | None:
-        """Estimate from the epochs since the first one, so that the start of Ray and the workers does not count."""
-        if self._first_epoch_at is None or self._epochs_done < 2:
-            return None
-        rate = (self._epochs_done - 1) / max(1e-9, time.monotonic() - self._first_epoch_at)
-        return max(0, self._epochs - self._epochs_done) / rate
+
+def _kind_text(kind: KindLeft) -> str:
+    return (
+        f"{kind.label}: {duration_text(kind.epoch_s)} an epoch; left: {counted(kind.cells, 'cell')}, "
+        f"about {duration_text(kind.seconds)} of one slot"
+    )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from orchestrator.amounts import counted
+from orchestrator.costs import Estimates, Price
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
-from orchestrator.plan import DataFound, other_data, pending_cells
-from orchestrator.records import CellRun, ClosingEvent, Interrupted, Outcome, TrackedEvent
-from orchestrator.results import compare, render
+from orchestrator.plan import DataFound, other_data
+from orchestrator.records import ClosingEvent, Interrupted, Outcome, Stopped, TrackedEvent
+from orchestrator.results import Names, costs_of_rows, render
 from orchestrator.storage import Storage, journal
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
 from orchestrator.sweep.started import StartedSweep, say_undelivered
 from orchestrator.terminal import new_console, print_lines
-from orchestrator.tracking import Tracker
+from orchestrator.tracking import Tracker, compared, of_other_code
 from orchestrator.train import with_stored
 from orchestrator.waiting import waiting_for
 
@@ -27,6 +29,9 @@ def run_missing(
     tracker: Tracker,
     *,
     data: Mapping[DatasetSpec, DataFound],
+    above: Sequence[str] = (),
+    known: Callable[[], Estimates | None] = lambda: None,
+    price: Price | None = None,
 ) -> Outcome:
     """Run the cells that are not done and print the comparison, unless it is interrupted.
 
@@ -36,41 +41,63 @@ def run_missing(
         storage: Where the checkpoints are.
         tracker: Of the store that holds the runs.
         data: The data sets as they are now, from `check_inputs`.
+        above: Lines above the comparison.
+        known: Returns what is known of how long its cells take; asked if some are trained.
+        price: Of an hour; None if nobody asked.
 
     Raises:
         UserError: The layout does not fit on the cluster, the cluster cannot be joined, or another sweep is at work on
             the same cells.
     """
-    runs = tracker.cell_runs(cells)
+    sweep = replace(StartedSweep.of(experiment, cells, storage, tracker), known=known, price=price)
+    if other := of_other_code(tracker.store, sweep.cells):
+        new_console().print(f"note: {other}", soft_wrap=True)
     outcome = Outcome.DONE
-    if pending_cells(cells, runs):
+    if sweep.pending:
         with Interruption() as interruption:
             # Ray takes seconds to import, which a sweep that has nothing to do need not pay; an installation where that
             # fails ends here, before an image is decoded or the lease is taken.
             with waiting_for("Ray to be loaded"):
                 from orchestrator.sweep.driver import run_pending
 
-            outcome = run_pending(StartedSweep(experiment, cells, storage, tracker, runs), data, interruption)
+            outcome = run_pending(sweep, data, interruption)
     else:
         tracker.sweep.mend(experiment)
-        new_console().print(f"nothing is missing: all {len(cells)} cells are done")
-        if tracker.lacks_links(experiment, cells, runs):
-            _link(StartedSweep(experiment, cells, storage, tracker, runs))
+        new_console().print(_nothing_missing(sweep), soft_wrap=True)
+        _make_up_for(sweep)
+        if not sweep.is_done:
+            outcome = Outcome.INCOMPLETE
     # Whoever interrupts wants an end, also where MLflow does not answer.
     if outcome is not Outcome.INTERRUPTED:
-        _print_comparison(experiment, cells, with_stored(cells, storage, tracker.cell_runs(cells)), data)
+        print_lines(new_console(), above, style="bold")
+        _print_comparison(sweep, data)
     return outcome
 
 
-def _link(sweep: StartedSweep) -> None:
-    """Link MLflow's experiment to the cells, all done, that lie in another one."""
-    console = new_console()
+def _nothing_missing(sweep: StartedSweep) -> str:
+    """Return why nothing is trained."""
+    if sweep.search is None:
+        return f"nothing is missing: all {len(sweep.cells)} cells are done"
+    followed, cells = sweep.search.followed, counted(len(sweep.cells), "cell")
+    trained, _, of_grid = followed.epochs
+    failed = [cell for cell in sweep.cells if cell.key in sweep.runs and sweep.runs[cell.key].status == "failed"]
+    lost = f"; {counted(len(failed), 'cell')} failed, and came last: zetasweep status says why" if failed else ""
+    return f"nothing is missing: the search is over, {cells}, {trained:,} epochs of the grid's {of_grid:,}{lost}"
+
+
+def _make_up_for(sweep: StartedSweep) -> None:
+    """Have MLflow what it lacks although all cells are done: models, links, and what the sweep says."""
+    console, tracker = new_console(), sweep.tracker
     try:
+        says_so = tracker.sweep.says(sweep.experiment, sweep.answering.current())
+        has_links = not tracker.lacks_links(sweep.experiment, sweep.cells, sweep.runs)
+        if says_so and has_links and not sweep.exporting.lacking():
+            return
         sweep.open(console)
-        sweep.link(console)
+        sweep.finish(console)
     except (UserError, TrackingError) as error:
         # The table is complete all the same.
-        print_lines(console, [f"MLflow: no links were made: {error.in_one_line}"], style="yellow")
+        print_lines(console, [f"MLflow: no models, links or description: {error.in_one_line}"], style="yellow")
     finally:
         sweep.tracker.sweep.close(complete=True)
 
@@ -124,21 +151,27 @@ def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]
                 for cell, events in waiting.items():
                     for event in events:
                         delivery.deliver(cell, event)
-                    if not isinstance(events[-1], ClosingEvent):
+                    if not isinstance(events[-1], ClosingEvent | Stopped):
                         delivery.tell(cell, Interrupted())
             console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {counted(len(waiting), 'cell')}")
             say_undelivered(console, delivery)
-            sweep.link(console)
-            after = sweep.tracker.cell_runs(sweep.cells)
-            complete = not delivery.undelivered and not pending_cells(sweep.cells, after)
+            # With what MLflow has now: a race may be further by that.
+            after = StartedSweep.of(sweep.experiment, sweep.listed, sweep.storage, sweep.tracker)
+            after.finish(console)
+            complete = not delivery.undelivered and after.is_done
         finally:
             sweep.tracker.sweep.close(complete=complete)
     return delivery.undelivered
 
 
-def _print_comparison(
-    experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun], data: Mapping[DatasetSpec, DataFound]
-) -> None:
-    console = new_console()
-    console.print(render(compare(cells, runs, comparing=experiment.compare), "table"))
+def _print_comparison(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound]) -> None:
+    """Print what the sweep says by now."""
+    console, cells = new_console(), sweep.cells
+    runs = with_stored(cells, sweep.storage, sweep.tracker.cell_runs(cells))
+    comparison = compared(
+        sweep.experiment, cells, runs, sweep.storage, lambda: sweep.tracker, is_look=True, races=sweep.races
+    )
+    names = Names(sweep.experiment.names)
+    console.print(render(comparison, "table", names=names))
+    print_lines(console, costs_of_rows(comparison, cells, runs, names=names, pays=sweep.pays))
     print_lines(console, (f"warning: {warning}" for warning in other_data(cells, runs, data)), style="yellow")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.data import Cache
 from orchestrator.experiment import Resources
+from orchestrator.plugins import Carried
 from orchestrator.storage import Storage
 
 
@@ -20,6 +21,7 @@ class SlotSettings:
         resources: What each worker occupies, and how it is fed, saved and restarted.
         cache: Where decoded images lie on each machine.
         preemptible: Whether nodes may be taken away with a notice.
+        plugins: Code of the user's own that the cells are trained with.
     """
 
     data_dir: str
@@ -28,3 +30,4 @@ class SlotSettings:
     resources: Resources
     cache: Cache
     preemptible: bool
+    plugins: Carried

@@ -2,8 +2,10 @@
 
 A worker group takes ten seconds and more to start, a cell of a quick sweep takes less. So a trial of Tune is not a
 training of Ray Train: Tune reuses the trainable's actor for trial after trial (``reuse_actors``), and the actor runs
-one ``TorchTrainer`` in a thread until the sweep ends. Between the two is a `Mailbox`, an actor of its own: the slot
-submits the trial's cell, the workers take it, train it and post its events, and each step of the trial returns one.
+one ``TorchTrainer`` in a thread until the sweep ends. A trial is a ticket for one leg, a cell and the epoch that it is
+trained to, which the driver says when the trial runs (`orchestrator.sweep.dispatcher`). Between slot and workers is a
+`Mailbox`, an actor of its own: the slot submits the cell, the workers take it, train it and post its events, and each
+step of the trial returns one.
 
 Who waits is watched by who started it: the workers, Ray Train and the mailbox by the slot, which ends the workers or
 itself; the slot by the driver (`orchestrator.sweep.slot_watch`). An actor takes those that it started with it.
@@ -20,6 +22,7 @@ from ray import tune
 
 from orchestrator.environment import set_for
 from orchestrator.records import EpochResult, Event, LastEvent
+from orchestrator.sweep.dispatcher import Task
 from orchestrator.sweep.group import make_trainer
 from orchestrator.sweep.mailbox import Mailbox, Silence
 from orchestrator.sweep.placement import waits_for_resources
@@ -33,18 +36,18 @@ EXIT_GRACE_S = 8.0
 
 
 class Slot(tune.Trainable):  # type: ignore[misc]
-    """Trains one cell per trial; each step waits for the next event of its workers."""
+    """Trains one leg per trial; each step waits for the next event of its workers, or first for the leg."""
 
-    def setup(self, config: dict[str, Any], settings: SlotSettings) -> None:
-        """Take the first cell; the workers start with the first step, since Tune makes actors that it never steps."""
-        self._settings = settings
+    def setup(self, config: dict[str, Any], settings: SlotSettings, dispatcher: Any) -> None:
+        """Get ready; the workers start with the first leg, since Tune makes actors that it never steps."""
+        self._settings, self._dispatcher = settings, dispatcher
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next cell."""
-        self._cell: dict[str, Any] = new_config["job"]["cell"]
+        """Take the next ticket."""
+        self._task: Task | None = None
         self._submitted = False
         self._epoch = 0
         return True
@@ -54,12 +57,15 @@ class Slot(tune.Trainable):  # type: ignore[misc]
 
         Returns:
             Tune's result: ``epoch``, the last one finished; ``event``; ``starting``, whether a group of workers is
-            being started; and ``done``, which ends the trial.
+            being started; ``waits``, whether the ticket has no leg yet; and ``done``, which ends the trial.
         """
+        task = self._task or self._next_task()
+        if task is None:
+            return {"epoch": 0, "event": None, "starting": False, "waits": True, "done": False}
         if self._thread is None:
             self._start()
         if not self._submitted:
-            self._ask("submit", self._cell)
+            self._ask("submit", task.cell, task.until)
             self._submitted = True
         event: Event | None = self._ask("receive", HEARTBEAT_S)
         starting = False
@@ -67,7 +73,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             starting = self._look_after_the_workers()
         elif isinstance(event, EpochResult):
             self._epoch = event.epoch
-        return {"epoch": self._epoch, "event": event, "starting": starting, "done": isinstance(event, LastEvent)}
+        done = isinstance(event, LastEvent)
+        return {"epoch": self._epoch, "event": event, "starting": starting, "waits": False, "done": done}
 
     def cleanup(self) -> None:
         """Let the workers save what they train and leave their loop: then Ray Train frees its placement group."""
@@ -75,6 +82,12 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             with suppress(ray.exceptions.RayError):  # a mailbox that died lets them go, too
                 ray.get(self._mailbox.close.remote(), timeout=HEARTBEAT_S)
             self._thread.join(EXIT_GRACE_S)
+
+    def _next_task(self) -> Task | None:
+        """Wait for the ticket's leg, no longer than for an event."""
+        with suppress(ray.exceptions.RayActorError):  # it is made anew, and told again
+            self._task = ray.get(self._dispatcher.take.remote(self.trial_id, HEARTBEAT_S))
+        return self._task
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Return the mailbox's answer.

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from rich.console import Console
 
 from orchestrator.amounts import counted
+from orchestrator.costs import Estimates, Price
 from orchestrator.errors import TrackingError
 from orchestrator.experiment import Cell, Experiment
-from orchestrator.records import CellRun
+from orchestrator.plan import pending_cells
+from orchestrator.racing import Course, read_at, to_the_end
+from orchestrator.records import CellResult, CellRun, Paused
+from orchestrator.results import Raced, races_of
 from orchestrator.storage import Storage
+from orchestrator.sweep.answering import Answering
+from orchestrator.sweep.exporting import Exporting
+from orchestrator.sweep.searching import Searching
 from orchestrator.terminal import print_lines
 from orchestrator.tracking import Delivery, Tracker, warm_up
 
@@ -24,17 +32,80 @@ class StartedSweep:
 
     Attributes:
         experiment: The sweep.
-        cells: All of its cells.
+        listed: All cells that the file means; of a search those that are known from the start.
         storage: Where their checkpoints and journals are.
         tracker: Of the store that holds their runs.
         runs: Those that there were at the start, by key.
+        search: Of the sweep, if it has one.
+        known: Returns what is known of how long its cells take; asked if some are trained.
+        price: Of an hour; None if nobody asked.
     """
 
     experiment: Experiment
-    cells: Sequence[Cell]
+    listed: Sequence[Cell]
     storage: Storage
     tracker: Tracker
     runs: dict[str, CellRun]
+    search: Searching | None = None
+    known: Callable[[], Estimates | None] = lambda: None
+    price: Price | None = None
+
+    @classmethod
+    def of(cls, experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> StartedSweep:
+        """Return a sweep as MLflow has it now.
+
+        Raises:
+            UserError: See `Searching`.
+            TrackingError: MLflow does not answer.
+        """
+        search = Searching(experiment, storage, tracker) if experiment.search is not None else None
+        if search is None:
+            return cls(experiment, cells, storage, tracker, tracker.cell_runs(cells))
+        runs = {cell.key: search.runs[cell.key] for cell in search.followed.cells if cell.key in search.runs}
+        return cls(experiment, cells, storage, tracker, runs, search)
+
+    @property
+    def cells(self) -> Sequence[Cell]:
+        """All of its cells that are known now."""
+        return self.listed if self.search is None else self.search.followed.cells
+
+    @property
+    def races(self) -> tuple[Raced, ...]:
+        """The searches of its columns, as far as they are now."""
+        return () if self.search is None else races_of(self.search.followed)
+
+    @property
+    def pending(self) -> list[Cell]:
+        """Those that are to be trained now."""
+        if self.search is None:
+            return pending_cells(self.listed, self.runs)
+        return [leg.cell for leg in self.search.followed.legs]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left that would be trained, as far as it is known what has been."""
+        return self.search is None or self.search.followed.is_over
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing was left at the start, and no cell had failed: one of a search is not tried again."""
+        failed = (cell.key in self.runs and self.runs[cell.key].status == "failed" for cell in self.cells)
+        return not self.pending and self.is_over and not any(failed)
+
+    def done_after(self, done: Collection[str]) -> str:
+        """Return in words how much is done, with the cells that were done in the meantime."""
+        if self.search is not None:
+            trained, _, of_grid = self.search.followed.epochs
+            return f"{trained:,} epochs of the grid's {of_grid:,} are trained"
+        num_before = len(self.listed) - len(self.pending)
+        return f"{num_before + len(done)} of {counted(len(self.listed), 'cell')} done"
+
+    def course(self) -> Course:
+        """Return what is to be trained, now and then."""
+        if self.search is None:
+            return Course(self.runs, to_the_end(self.pending))
+        # It may ask for cells that other sweeps have trained.
+        return Course(self.search.runs, self.search.advance, read_at=self.search.read_at)
 
     def open(self, console: Console) -> None:
         """Take the lease on the sweep's run in MLflow, remember the store, and say where its artifacts go."""
@@ -42,6 +113,35 @@ class StartedSweep:
         self.storage.note_store(self.tracker.store.shown_uri)
         for line, style in self.tracker.sweep.describe_artifacts(self.experiment):
             print_lines(console, [line], style=style)
+        try:
+            self.tracker.sweep.keep_view(self.experiment, self.cells)
+        except TrackingError as error:
+            print_lines(console, [f"MLflow: its UI has no view of the sweep: {error.in_one_line}"], style="yellow")
+
+    @property
+    def pays(self) -> Callable[[float], float] | None:
+        """What returns the cost of so many seconds of a worker; None if nobody asked."""
+        price = self.price
+        return None if price is None else lambda worker_s: price.of(worker_s, self.experiment.resources)
+
+    @cached_property
+    def answering(self) -> Answering:
+        """What keeps what the sweep says; it is `open` whenever something is kept."""
+        return Answering(
+            self.experiment, lambda: self.cells, self.storage, self.tracker, self.runs, races=lambda: self.races
+        )
+
+    @cached_property
+    def exporting(self) -> Exporting:
+        """What exports the models; it is `open` whenever one is exported."""
+        return Exporting(self.experiment, lambda: self.cells, self.storage, self.tracker, self.runs)
+
+    def finish(self, console: Console) -> None:
+        """Have MLflow all that it has beside the cells: models, links, and what the sweep says; it is `open`."""
+        self.exporting.make_up_for(console)
+        self.link(console)
+        self.log_race(console)
+        self.answering.keep(console)
 
     def link(self, console: Console) -> None:
         """Link MLflow's experiment to the finished runs that lie in another one, and say so; it is `open`."""
@@ -57,17 +157,34 @@ class StartedSweep:
             # The next run makes those that are missing.
             print_lines(console, [f"MLflow: not all links were made: {error.in_one_line}"], style="yellow")
 
+    def log_race(self, console: Console) -> None:
+        """Have MLflow what a search has decided, and say what is in the way; it is `open`."""
+        try:
+            if self.search is not None:
+                self.search.log()
+        except TrackingError as error:
+            print_lines(console, [f"MLflow: not all decisions are kept: {error.in_one_line}"], style="yellow")
+
     def delivery(self, say: Callable[[str], None]) -> Delivery:
         """Return what writes to MLflow, and shows its troubles by `say`."""
         return Delivery(
             self.tracker,
-            warm_up=warm_up,
+            warm_up=warm_up if self.experiment.tracking.models != "none" else lambda: None,
             known=self.runs,
             data_dir=self.experiment.data_dir,
             storage=self.storage,
             sweep=self.experiment.name,
             say=say,
+            delivered=self._delivered,
+            read_at=lambda cell: read_at(cell.train.epochs, self.experiment.search),
         )
+
+    def _delivered(self, cell: Cell, event: CellResult | Paused) -> None:
+        if isinstance(event, CellResult):
+            self.exporting.delivered(cell, event)
+            self.answering.delivered(cell)
+        if self.search is not None:
+            self.search.try_to_log()
 
 
 def say_undelivered(console: Console, delivery: Delivery) -> None:

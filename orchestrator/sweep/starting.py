@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
@@ -17,19 +17,18 @@ class Starting:
     """Follows the events of all cells, and says what is waited for.
 
     Args:
-        num_cells: That are to be run.
+        num_left: Returns how many cells are still to be run.
         resources: Of each cell.
     """
 
-    def __init__(self, num_cells: int, resources: Resources) -> None:
-        self._num_left, self._resources = num_cells, resources
+    def __init__(self, num_left: Callable[[], int], resources: Resources) -> None:
+        self._num_left, self._resources = num_left, resources
         # Shared with the thread that asks: whether each cell at work has shown a sign of life.
         self._alive: dict[str, bool] = {}
 
     def take(self, key: str, event: Event) -> None:
         """Take what happened to a cell."""
         if isinstance(event, LastEvent):
-            self._num_left -= 1
             self._alive.pop(key, None)
         else:
             self._alive[key] = not isinstance(event, Opened)
@@ -41,7 +40,7 @@ class Starting:
     def going_on(self) -> str | None:
         """Return what is waited for; None while every slot works."""
         at_work = list(self._alive.values())
-        if self._num_left <= 0:
+        if not self._num_left():
             return "waiting for the slots to end"
         if not at_work:
             return "waiting for Ray to start the slots"

@@ -1,7 +1,8 @@
-"""Trains the missing cells of an experiment: Ray Tune gives them to warm slots, one trial per cell.
+"""Trains what is missing of an experiment on warm slots that Ray Tune keeps: a trial is a ticket for a leg.
 
-Tune is asked to schedule, to retry and to end trials, nothing else: what the slots report is passed on by a callback,
-MLflow has the results, and a sweep goes on from checkpoints of its own, not by ``Tuner.restore``.
+Tune is asked to schedule, to retry and to end trials, nothing else: which leg a ticket is for is said when it runs
+(`orchestrator.racing.Course`), what the slots report is passed on by a callback, MLflow has the results, and a sweep
+goes on from checkpoints of its own, not by ``Tuner.restore``.
 """
 
 from __future__ import annotations
@@ -9,18 +10,22 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.environment import ray_address, set_for
 from orchestrator.experiment import Cell, Experiment, Resources
+from orchestrator.plugins import carried
+from orchestrator.racing import CellLeg, Course
 from orchestrator.records import (
     CellResult,
     Event,
@@ -28,6 +33,7 @@ from orchestrator.records import (
     Interrupted,
     LastEvent,
     Opened,
+    Paused,
     Remark,
     Replaced,
     Waiting,
@@ -35,6 +41,7 @@ from orchestrator.records import (
 )
 from orchestrator.signals import NOTICES
 from orchestrator.storage import Storage
+from orchestrator.sweep.dispatcher import Dispatcher, Task
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.settings import SlotSettings
@@ -55,7 +62,7 @@ class Ending:
     Attributes:
         done: The keys of the cells that finished.
         failed: Of those that failed.
-        interrupted: Whether some have done neither.
+        interrupted: Whether something is left to be trained.
     """
 
     done: frozenset[str]
@@ -63,23 +70,25 @@ class Ending:
     interrupted: bool
 
 
-def run_cells(
-    cells: Sequence[Cell],
+def run_course(
+    course: Course,
     *,
     experiment: Experiment,
     storage: Storage,
     slots: int,
+    is_open: bool,
     delivery: Delivery,
     progress: Progress,
     interruption: Interruption,
 ) -> Ending:
-    """Train `cells` on the connected Ray cluster and tell `delivery` and `progress` what happens.
+    """Train on the connected Ray cluster, and tell `course`, `delivery` and `progress` what happens.
 
     Args:
-        cells: Those to run, in this order.
-        experiment: Where they come from.
+        course: Says what.
+        experiment: Where its cells come from.
         storage: Where their checkpoints go.
         slots: How many at a time.
+        is_open: Whether more legs may follow than there are now: then slots wait for them until it is over.
         delivery: Takes every result.
         progress: Shows it.
         interruption: Ends it early.
@@ -94,19 +103,28 @@ def run_cells(
         resources=experiment.resources,
         cache=experiment.cache.open(),
         preemptible=joined,
+        plugins=carried(),
     )
-    starting = Starting(len(cells), experiment.resources)
-    listener = _Listener(cells, delivery, progress, starting, resources=experiment.resources)
-    stopper = _StopOnRequest(interruption, progress)
-    tuner = _tuner(cells, experiment.name, settings, slots=slots, listener=listener, stopper=stopper)
+    starting = Starting(lambda: course.num_left, experiment.resources)
+    dispatcher = _dispatcher()
+    listener = _Listener(course, dispatcher, delivery, progress, starting, resources=experiment.resources)
+    stopper = _StopOnRequest(interruption, progress, is_over=lambda: is_open and course.is_over)
+    tuner = _tuner(
+        experiment.name,
+        settings,
+        dispatcher,
+        num_tickets=-1 if is_open else course.num_left,
+        slots=slots,
+        listener=listener,
+        stopper=stopper,
+    )
     try:
         with interruption.heeded(), watched(starting.going_on):
             tuner.fit()
     finally:
         listener.interrupt_the_rest()
         shutil.rmtree(scratch, ignore_errors=True)
-    done, failed = frozenset(listener.done), frozenset(listener.failed)
-    return Ending(done=done, failed=failed, interrupted=len(done) + len(failed) < len(cells))
+    return Ending(frozenset(listener.done), frozenset(listener.failed), interrupted=not course.is_over)
 
 
 def _prepare_ray(*, joined: bool) -> None:
@@ -119,25 +137,31 @@ def _prepare_ray(*, joined: bool) -> None:
     class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not is_secret_name(name)}
 
 
+def _dispatcher() -> Any:
+    """Return the actor; it goes with this process, and so with its node."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(Dispatcher).remote()
+
+
 def _tuner(
-    cells: Sequence[Cell],
     name: str,
     settings: SlotSettings,
+    dispatcher: Any,
     *,
+    num_tickets: int,
     slots: int,
     listener: _Listener,
     stopper: _StopOnRequest,
 ) -> tune.Tuner:
-    """Return what gives `cells` to so many slots at a time, and makes a slot that dies anew."""
+    """Return what has so many tickets, -1 without end, given to so many slots, and makes a slot that dies anew."""
     trainable = tune.with_resources(
-        tune.with_parameters(Slot, settings=settings),
+        tune.with_parameters(Slot, settings=settings, dispatcher=dispatcher),
         tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
     )
-    jobs = [{"key": cell.key, "cell": cell.model_dump(mode="json")} for cell in cells]
     return tune.Tuner(
         trainable,
-        param_space={"job": tune.grid_search(jobs)},
         tune_config=tune.TuneConfig(
+            num_samples=num_tickets,
             max_concurrent_trials=slots,
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -156,7 +180,7 @@ def _tuner(
 
 
 def _trial_name(trial: Trial) -> str:
-    return f"cell_{trial.trial_id}"
+    return f"ticket_{trial.trial_id}"
 
 
 def _death_of(trial: Trial) -> tuple[str, str]:
@@ -171,10 +195,10 @@ def _death_of(trial: Trial) -> tuple[str, str]:
 
 
 class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
-    """Ends all trials when the user asks for it."""
+    """Ends all trials when the user asks for it, or when those that are left wait for nothing."""
 
-    def __init__(self, interruption: Interruption, progress: Progress) -> None:
-        self._interruption, self._progress = interruption, progress
+    def __init__(self, interruption: Interruption, progress: Progress, *, is_over: Callable[[], bool]) -> None:
+        self._interruption, self._progress, self._is_over = interruption, progress, is_over
         self._said = False
         self._handlers = {number: signal.getsignal(number) for number in NOTICES}
 
@@ -193,11 +217,11 @@ class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
         if self._interruption.requested and not self._said:
             self._said = True
             self._progress.say("interrupted: the running cells are saved, a few seconds; Ctrl-C again ends at once")
-        return self._interruption.requested
+        return self._interruption.requested or self._is_over()
 
 
 class _Listener(tune.Callback):  # type: ignore[misc]
-    """Passes the events of the slots on to MLflow and the terminal.
+    """Gives the tickets their legs, and passes the events of the slots on to MLflow and the terminal.
 
     Attributes:
         done: The keys of the cells that finished.
@@ -205,12 +229,21 @@ class _Listener(tune.Callback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, cells: Sequence[Cell], delivery: Delivery, progress: Progress, starting: Starting, *, resources: Resources
+        self,
+        course: Course,
+        dispatcher: Any,
+        delivery: Delivery,
+        progress: Progress,
+        starting: Starting,
+        *,
+        resources: Resources,
     ) -> None:
         self._max_failures, self._starting = resources.max_failures, starting
         self._watch = SlotWatch(resources, progress.say)
-        self._cells = {cell.key: cell for cell in cells}
+        self._course, self._dispatcher = course, dispatcher
         self._delivery, self._progress = delivery, progress
+        # By ticket; those that wait for a leg have none, in the order in which they came.
+        self._legs: dict[str, CellLeg | None] = {}
         self._open: dict[str, Cell] = {}
         self.done: set[str] = set()
         self.failed: set[str] = set()
@@ -224,46 +257,74 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         self._watch.look(trials)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Open the cell's run, unless the trial was started before and this is another attempt."""
-        cell = self._cell(trial)
+        """Give the ticket a leg, unless the trial was started before and this is another attempt."""
         self._watch.hear(trial, stepped=False)
-        if cell.key not in self._open:
-            self._open[cell.key] = cell
-            self._take(cell, Opened(now_ms()))
+        self._legs.setdefault(trial.trial_id, None)
+        self._give_out()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """Pass an event of the workers on; a heartbeat has none."""
         self._watch.hear(trial, stepped=True)
+        leg = self._legs.get(trial.trial_id)
+        if leg is None:
+            return
+        if result["waits"]:
+            # It asked before it was given one, or what it was given is lost.
+            self._give(trial.trial_id, leg)
         if result["starting"]:
-            self._starting.begin_anew(self._cell(trial).key)
+            self._starting.begin_anew(leg.cell.key)
         event: Event | None = result["event"]
         if event is not None:
-            self._take(self._cell(trial), event)
+            self._take(leg.cell, event)
+            self._give_out()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Forget a ticket that was used."""
+        if self._legs.pop(trial.trial_id, None) is not None:
+            self._dispatcher.forget.remote(trial.trial_id)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Say that the slot of a cell died and is made anew."""
         reason, _ = _death_of(trial)
         count = f"failure {trial.num_failures} of {self._max_failures}"
-        self._take(self._cell(trial), Replaced(f"the slot died: {reason}: {count}"))
-        self._starting.begin_anew(self._cell(trial).key)
+        leg = self._legs.get(trial.trial_id)
+        if leg is None:
+            self._progress.say(f"a slot that waited died: {reason}: {count}")
+            return
+        self._take(leg.cell, Replaced(f"the slot died: {reason}: {count}"))
+        self._starting.begin_anew(leg.cell.key)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Mark the cell of a slot that died too often."""
         last_line, in_full = _death_of(trial)
         # A slot that dies while it is made has started no trial.
         self.on_trial_start(iteration, trials, trial)
-        reason = f"the slot died {self._max_failures} times: {last_line}\n{in_full}"
-        self._take(self._cell(trial), Failed(reason))
+        leg = self._legs.pop(trial.trial_id)
+        if leg is not None:
+            reason = f"the slot died {self._max_failures} times: {last_line}\n{in_full}"
+            self._take(leg.cell, Failed(reason))
+            self._give_out()
 
     def interrupt_the_rest(self) -> None:
         """Mark what was started and neither finished nor failed."""
         for cell in self._open.values():
             self._take(cell, Interrupted())
 
-    def _cell(self, trial: Trial) -> Cell:
-        return self._cells[trial.config["job"]["key"]]
+    def _give_out(self) -> None:
+        """Give legs to the tickets that wait for one, as far as there are legs."""
+        for ticket in [ticket for ticket, leg in self._legs.items() if leg is None]:
+            leg = self._course.next()
+            if leg is None:
+                return
+            self._legs[ticket] = leg
+            self._give(ticket, leg)
+            self._open[leg.cell.key] = leg.cell
+            self._take(leg.cell, Opened(now_ms()))
+
+    def _give(self, ticket: str, leg: CellLeg) -> None:
+        self._dispatcher.give.remote(ticket, Task(leg.cell.model_dump(mode="json"), leg.until))
 
     def _take(self, cell: Cell, event: Event) -> None:
         """Pass an event on: the progress shows all of them, MLflow keeps those that last."""
@@ -273,8 +334,11 @@ class _Listener(tune.Callback):  # type: ignore[misc]
             event = Remark(without_secrets(event.text))
         if isinstance(event, LastEvent):
             self._open.pop(cell.key, None)
-            (self.done if isinstance(event, CellResult) else self.failed).add(cell.key)
+            if not isinstance(event, Paused):
+                (self.done if isinstance(event, CellResult) else self.failed).add(cell.key)
         if not isinstance(event, Remark | Replaced | Waiting):
             self._delivery.tell(cell, event)
         self._starting.take(cell.key, event)
         self._progress.take(cell, event)
+        # Last: with the end of a leg others follow, and what is told of them comes after it.
+        self._course.take(cell, event)

@@ -23,19 +23,31 @@ import ray.train.torch
 import torch
 import torch.distributed as dist
 
+from augment import backend_on
 from orchestrator.data import Dataset, Decoded, decode_dataset, split_dataset
-from orchestrator.errors import CellError, DataError
+from orchestrator.errors import CellError, UserError
 from orchestrator.experiment import Cell
-from orchestrator.records import CellFacts, DatasetFacts, EpochResult, Event, Failed, Started, Waiting
+from orchestrator.records import CellFacts, EpochResult, Event, Failed, Started, Waiting
 from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.sweep import preemption
 from orchestrator.sweep.mailbox import Job, Member
 from orchestrator.sweep.settings import SlotSettings
-from orchestrator.train import Feed, Request, StoppedError, make_feed, train_cell
+from orchestrator.train import (
+    Feed,
+    Request,
+    StoppedError,
+    begins_with,
+    claim_share,
+    dataset_facts,
+    make_feed,
+    train_cell,
+    weights_file,
+)
 from orchestrator.waiting import counting, hush, waiting_for
 
 REMEDY_OUT_OF_MEMORY = (
-    "lower train.batch_size_per_worker, dataset.image_size or resources.resident_share; it is not tried again by itself"
+    "lower train.batch_size_per_worker, dataset.image_size or resources.resident_share, or raise a "
+    "resources.gpus_per_worker below 1, which is a share of the memory, too; it is not tried again by itself"
 )
 # The first optimizer of a process imports it, which takes seconds: not while images per second are counted. What the
 # first evaluation imports waits for it, so workers that replace others train at once.
@@ -77,6 +89,7 @@ class _Worker:
         self._mailbox, self._settings = mailbox, settings
         self._rank = dist.get_rank()
         self._device = ray.train.torch.get_device()
+        claim_share(self._device, settings.resources.gpu_share)
         # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
         self._control = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT))
         self._data: tuple[tuple[object, ...], Decoded, Feed] | None = None
@@ -127,13 +140,15 @@ class _Worker:
                 torch.cuda.empty_cache()
 
     def _train(self, job: Job) -> None:
-        cell = Cell.model_validate(job.cell)
+        # The cell is read with them: what a data set's options may be is in the registry.
+        cell = self._agree(lambda: self._own_code_and_cell(job))
         dataset, feed = self._agree(lambda: self._load(cell, on_sign_of_life=lambda: self._beat(job)))
         try:
-            backend = cell.augment.build(backend=self._settings.resources.backend).backend_on(self._device)
+            backend = backend_on(self._device, self._settings.resources.backend)
         except ValueError as error:
             raise CellError(str(error)) from error
-        self._post(job, Started(self._facts(cell, backend, feed, dataset)))
+        weights, line = self._agree(lambda: self._weights(cell, dataset))
+        self._post(job, Started(self._facts(cell, backend, feed, dataset, line)))
 
         def report(result: EpochResult) -> None:
             if not self._post(job, result):
@@ -153,8 +168,20 @@ class _Worker:
             poll=lambda: self._poll(job),
             on_full_disk=wait_for_space,
             checkpoint_every_s=self._settings.resources.checkpoint_every_s,
+            weights=weights,
+            until_epoch=job.until,
+            cuda_graphs=self._settings.resources.cuda_graphs,
         )
         self._post(job, result)
+
+    def _own_code_and_cell(self, job: Job) -> Cell:
+        """Return the job's cell, with the plug-ins of the driver in use here, too.
+
+        Raises:
+            UserError: They are not here, or this machine has other code.
+        """
+        self._settings.plugins.use()
+        return Cell.model_validate(job.cell)
 
     def _poll(self, job: Job) -> Request:
         """Give a heartbeat and return what is asked of this rank."""
@@ -201,32 +228,25 @@ class _Worker:
                 self._device,
                 mode=settings.resources.feed,
                 resident_share=settings.resources.resident_share,
+                gpu_share=settings.resources.gpu_share,
             )
             self._data = (spec.images_id, decoded, feed)
         _, decoded, feed = self._data
         return split_dataset(spec.name, decoded, **spec.split_options()), feed
 
-    def _facts(self, cell: Cell, backend: str, feed: Feed, dataset: Dataset) -> CellFacts:
+    def _weights(self, cell: Cell, dataset: Dataset) -> tuple[Path | None, str]:
+        """Return the file of the weights that the cell begins with, and in a line what it takes of them."""
+        file = weights_file(cell.model, self._settings.storage)
+        return file, begins_with(cell, dataset, file)
+
+    def _facts(self, cell: Cell, backend: str, feed: Feed, dataset: Dataset, weights: str) -> CellFacts:
         return CellFacts(
             device=torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu",
             world_size=dist.get_world_size(),
             backend=backend,
             feed=feed.mode,
-            dataset=DatasetFacts(
-                name=dataset.name,
-                split_hash=dataset.split_hash,
-                num_train=len(dataset.train.labels),
-                num_val=len(dataset.val.labels),
-                num_test=len(dataset.test.labels),
-                num_channels=dataset.num_channels,
-                image_size=cell.dataset.image_size or dataset.stored_size,
-                class_names=tuple(dataset.class_names),
-                mean=tuple(dataset.mean),
-                std=tuple(dataset.std),
-                groups=dataset.groups,
-                unreadable=dataset.unreadable,
-                unmeasured="; ".join(dataset.unmeasured),
-            ),
+            dataset=dataset_facts(cell, dataset),
+            weights=weights,
         )
 
     def _post(self, job: Job, event: Event) -> bool:
@@ -244,12 +264,12 @@ class _Worker:
         result, problem = None, None
         try:
             result = prepare()
-        except (DataError, CellError) as error:
+        except (UserError, CellError) as error:
             problem = error.in_full
         except Exception as error:  # noqa: BLE001 - reported as the cell's failure, by all ranks
             problem = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
         problems: list[str | None] = [None] * dist.get_world_size()
-        with waiting_for("the other workers to load the images"):
+        with waiting_for("the other workers to load code and images"):
             dist.all_gather_object(problems, problem, group=self._control)
         for found in problems:
             if found is not None:

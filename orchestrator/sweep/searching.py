@@ -1,0 +1,116 @@
+"""The search of a sweep while its driver is at work: looked at, kept before a leg is trained, and told to MLflow."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from orchestrator.errors import TrackingError
+from orchestrator.experiment import Cell, Column, Experiment, columns
+from orchestrator.racing import CellLeg, Followed, Following, Kept, place, read_at, record, told_at_first
+from orchestrator.records import CellRun, Stopped, now_ms
+from orchestrator.storage import Storage
+from orchestrator.tracking import RaceReader, Tracker, kept_of
+
+logger = logging.getLogger(__name__)
+
+
+class Searching:
+    """Follows the search of an experiment for the driver that trains it.
+
+    Args:
+        experiment: With a search.
+        storage: Where it is kept.
+        tracker: Of the store that holds its runs.
+
+    Attributes:
+        followed: How far it is.
+        runs: What is known of all cells, by key, with the curves of those that are in the race.
+
+    Raises:
+        UserError: A budget does not suffice, a sampler refuses, or what is kept cannot be read.
+        TrackingError: MLflow does not answer.
+    """
+
+    def __init__(self, experiment: Experiment, storage: Storage, tracker: Tracker) -> None:
+        self._experiment, self._tracker = experiment, tracker
+        self._file = storage.race(experiment.name)
+        found = columns(experiment)
+        self._following = Following(experiment, found, ask=lambda column, num, told: column.ask(num, told))
+        self._reader = RaceReader(self._following, tracker.store)
+        self._kept = self._with_told(kept_of(experiment, storage, tracker.store), found)
+        self._saved: Kept | None = None
+        self._told: dict[str, int] = {}
+        self._logged = ""
+        self.say: Callable[[str], None] = logger.warning
+        self.tell: Callable[[Cell, Stopped], None] = lambda *_: None
+        self.runs: dict[str, CellRun] = tracker.every_cell_run()
+        self.followed = self._look(self.runs)
+
+    def read_at(self, cell: Cell) -> frozenset[int]:
+        """Return the epochs of a cell that its race reads."""
+        return read_at(cell.train.epochs, self._experiment.search)
+
+    def advance(self, runs: Mapping[str, CellRun]) -> Sequence[Sequence[CellLeg]]:
+        """Return what is to be trained of each column now; it is kept what it rests on, and told who is stopped."""
+        self.followed = self._look(runs)
+        for line in self._following.remarks():
+            self.say(line)
+        self._save()
+        self._tell_stopped(runs)
+        return [column.legs for column in self.followed.columns]
+
+    def log(self) -> None:
+        """Have MLflow's run of the sweep, which is open, what is kept and decided, if it has changed.
+
+        Raises:
+            TrackingError: MLflow does not take it.
+        """
+        text = json.dumps(record(self.followed), indent=2)
+        if text != self._logged:
+            self._tracker.sweep.log_race(text)
+            self._logged = text
+
+    def try_to_log(self) -> None:
+        """Do so; what fails is tried again with the next change, and said at the end."""
+        try:
+            self.log()
+        except TrackingError:
+            logger.exception("the decisions of the race were not logged")
+
+    def _with_told(self, kept: Kept, columns: Sequence[Column]) -> Kept:
+        """Return what is kept, with what samplers are told at first: once, since more cells are finished later."""
+        asked = [each for each in columns if each.search.warm_start and place(each) not in kept.told]
+        finished = self._tracker.finished_cells() if asked else []
+        told = {place(column): told_at_first(column, finished) for column in asked}
+        return kept.model_copy(update={"told": {**kept.told, **told}})
+
+    def _look(self, runs: Mapping[str, CellRun]) -> Followed:
+        followed, self.runs = self._reader.look(runs, self._kept)
+        self._kept = followed.kept
+        return followed
+
+    def _save(self) -> None:
+        """Keep what is to be kept, if it has changed; without it the same would be asked again."""
+        if self._kept == self._saved:
+            return
+        try:
+            self._kept.save(self._file)
+            self._saved = self._kept
+        except OSError as error:
+            self.say(f"{self._file}: not written ({error.strerror}): another version of a sampler would ask otherwise")
+
+    def _tell_stopped(self, runs: Mapping[str, CellRun]) -> None:
+        """Tell of the cells that have a run and do not say yet that they were stopped where they were."""
+        for column in self.followed.columns:
+            for name, stop in column.stopped.items():
+                for key, cell in column.cells[name].items():
+                    run = runs.get(key)
+                    if run is None or run.has_result or self._told.get(key) == stop.rung:
+                        continue
+                    self._told[key] = stop.rung
+                    if run.race != "stopped":
+                        mean, cut = (value if math.isfinite(value) else None for value in (stop.mean, stop.cut))
+                        self.tell(cell, Stopped(stop.rung, stop.place, mean, cut, now_ms()))
