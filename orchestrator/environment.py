@@ -17,6 +17,8 @@ RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 RAY_FILES = (RAY_AUTH_TOKEN_PATH, "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 DATA_DIR, CACHE_DIR = "ZETASWEEP_DATA", "ZETASWEEP_CACHE"
+PLUGINS = "ZETASWEEP_PLUGINS"
+MPS_FOLDER = "CUDA_MPS_PIPE_DIRECTORY"
 PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 
 Moment = Literal["program", "local", "joined", "store", "sweep", "local_sweep", "joined_sweep", "slot", "group"]
@@ -66,10 +68,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("RAY_USAGE_STATS_ENABLED", "0", "program", "Ray reports to its makers how it is used"),
     Setting("MLFLOW_DISABLE_TELEMETRY", "true", "program", "MLflow reports to its makers how it is used"),
     Setting("MLFLOW_LOGGING_LEVEL", "WARNING", "program", "MLflow prints a line for each thing that it does"),
+    Setting("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false", "program", "MLflow draws a bar for each file it reads"),
     Setting(
         "MLFLOW_HTTP_REQUEST_TIMEOUT", "10", "store", "MLflow waits two minutes for an answer before it tries again"
     ),
     Setting("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1", "store", "MLflow tries seven times where nobody answers"),
+    Setting("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false", "store", "MLflow draws a bar for each file that it moves"),
     Setting("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1", "sweep", "Tune writes result files of its own, read by nobody"),
     Setting("TUNE_MAX_PENDING_TRIALS_PG", "1", "sweep", "Tune makes slots ahead, which are never stepped"),
     Setting("TUNE_FORCE_TRIAL_CLEANUP_S", "30", "sweep", "a slot that does not end holds its cores for ten minutes"),
@@ -112,6 +116,7 @@ class Variable(NamedTuple):
 VARIABLES: tuple[Variable, ...] = (
     Variable(DATA_DIR, "where data sets lie, unless data_dir says it; `data` otherwise"),
     Variable(CACHE_DIR, "where decoded images lie, unless cache.dir says it; zetasweep in the user's caches otherwise"),
+    Variable(PLUGINS, "code of your own, unless --plugin names some: files or modules, with : between them"),
     Variable(RAY_ADDRESS, "the Ray cluster to join; without it, or with `local`, one is started on this machine"),
     Variable(TRACKING_URI, "the MLflow store, unless tracking.uri says it; it may hold a password, which is taken out"),
     Variable("MLFLOW_TRACKING_USERNAME", "read by MLflow; set from the user in MLFLOW_TRACKING_URI"),
@@ -120,6 +125,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(RAY_AUTH_TOKEN, "read by Ray: the cluster's token; or RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token"),
     *(Variable(name, "read by Ray: a file; a relative path starts at the folder of the command") for name in RAY_FILES),
     Variable("RAY_TMPDIR", "where Ray keeps sockets and logs, if it can; or TMPDIR, or /tmp"),
+    Variable(MPS_FOLDER, "read by CUDA: where NVIDIA's MPS is reached, if cells share a GPU; or /tmp/nvidia-mps"),
     Variable("WORLD_SIZE", "set by torchrun: `python -m orchestrator.train` joins a process group"),
     Variable("LOCAL_RANK", "set by torchrun: which GPU of this machine `python -m orchestrator.train` takes"),
 )

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from orchestrator.environment import MPS_FOLDER
+
 # Where a process finds which groups it is in, and where they are mounted.
 _PROC = Path("/proc/self")
 
@@ -26,6 +28,11 @@ def num_cores() -> int:
 def free_memory_bytes() -> int:
     """Return what this process can get without swapping: Linux counts what it would give up, e.g. cached files."""
     return max(0, min([int(psutil.virtual_memory().available), *free_below_limits()]))
+
+
+def mps_runs() -> bool:
+    """Return whether NVIDIA's MPS runs here, by which processes that share a GPU compute at the same time."""
+    return (Path(os.environ.get(MPS_FOLDER) or "/tmp/nvidia-mps") / "control").exists()
 
 
 def cpu_quotas(proc: Path = _PROC) -> Iterator[float]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import Literal
 
-CellStatus = Literal["done", "trained", "running", "failed", "interrupted"]
+CellStatus = Literal["done", "trained", "running", "failed", "interrupted", "paused", "stopped"]
 
 
 def now_ms() -> int:
@@ -28,7 +31,8 @@ class DatasetFacts:
         num_channels: Of an image: 1 or 3.
         image_size: Height and width in pixels of what the model gets.
         class_names: In the order of the labels.
-        mean: Of each channel over the training split, in units of [0, 1].
+        mean: Of each channel over the training split, in units of [0, 1]; that of the weights of before, if images are
+            normalised with it.
         std: Likewise the standard deviation.
         groups: In a line, which images are known to belong together; None in a journal of an earlier version.
         unreadable: The ids of images that have been left out since they cannot be read.
@@ -60,6 +64,7 @@ class CellFacts:
         backend: What mixes the batches: ``torch`` or ``triton``.
         feed: How the images get to the device: ``resident`` or ``streaming``.
         dataset: The data.
+        weights: In a line, what the network took of the weights that it begins with; empty from scratch.
     """
 
     device: str
@@ -67,6 +72,7 @@ class CellFacts:
     backend: str
     feed: str
     dataset: DatasetFacts
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,40 @@ class EpochResult:
     epoch: int
     metrics: dict[str, float]
     timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What validation said of a cell, at the epochs that a race reads.
+
+    Attributes:
+        values: By the name of the metric, e.g. ``error``, and by epoch.
+        epoch_s: How long an epoch takes, the median in seconds; None before the second.
+    """
+
+    values: Mapping[str, Mapping[int, float]]
+    epoch_s: float | None = None
+
+    @classmethod
+    def of(cls, epochs: Sequence[EpochResult], *, at: Collection[int], metrics: Collection[str]) -> Curve:
+        """Return the curve of a training.
+
+        Args:
+            epochs: Those that it has finished, from the first.
+            at: Those of them to be read.
+            metrics: Without ``val/``; one that an epoch lacks is left out there.
+        """
+        values = {
+            name: {each.epoch: each.metrics[f"val/{name}"] for each in epochs if each.epoch in at and _has(each, name)}
+            for name in metrics
+        }
+        # The median, since a training that waits for its rung has a gap of hours.
+        between = [after.timestamp_ms - before.timestamp_ms for before, after in pairwise(epochs)]
+        return cls(values, statistics.median(between) / 1000 if between else None)
+
+
+def _has(result: EpochResult, name: str) -> bool:
+    return f"val/{name}" in result.metrics
 
 
 @dataclass(frozen=True)
@@ -142,6 +182,38 @@ class CellResult:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """The cell has trained as far as it was to, which is not to the end: in a race others may go on in its place.
+
+    Attributes:
+        epoch: The last one finished; its checkpoint is there.
+        timestamp_ms: When, Unix milliseconds.
+    """
+
+    epoch: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A race has stopped the cell's configuration: nobody will go on with it, unless the race is another one.
+
+    Attributes:
+        rung: The number of the rung that decided, from 1.
+        place: Of the configuration in it, from 1.
+        mean: Its validation error there, over the seeds of the rung; None if one of them failed.
+        cut: Of the last one that went on by its place; None as above.
+        timestamp_ms: When, Unix milliseconds.
+    """
+
+    rung: int
+    place: int
+    mean: float | None
+    cut: float | None
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
 class Failed:
     """The cell has failed for good; the first line of the reason is what people are shown."""
 
@@ -153,11 +225,11 @@ class Interrupted:
     """The sweep ended before the cell did; the next one goes on with it."""
 
 
-# What its workers say last of a cell, and what ends its tracked run.
-LastEvent = CellResult | Failed
+# What its workers say last of a leg: of a cell, as far as it is to be trained now; and what ends its tracked run.
+LastEvent = CellResult | Paused | Failed
 ClosingEvent = LastEvent | Interrupted
 # What MLflow is told of a cell, and its journal keeps until MLflow has it.
-TrackedEvent = Opened | Started | EpochResult | CellResult | Failed | Interrupted
+TrackedEvent = Opened | Started | EpochResult | CellResult | Paused | Stopped | Failed | Interrupted
 # All that happens to a cell, from the worker to the tracker.
 Event = TrackedEvent | Waiting | Remark | Replaced
 
@@ -169,17 +241,28 @@ class CellRun:
     Attributes:
         key: The cell's key.
         status: ``trained`` is finished, but its result is in storage alone and not yet in MLflow; ``interrupted`` is a
-            run that nobody works on any more although it was not finished.
+            run that nobody works on any more although it was not finished. MLflow's runs have neither ``paused`` nor
+            ``stopped``: it is for a race to say that a cell waits for the end of its rung, or that nobody goes on with
+            it (`orchestrator.racing`), and without a race it is interrupted.
         run_id: MLflow's; None if MLflow has none.
         metrics: The last value of each metric: per epoch ``train/loss`` and ``val/<metric>``; once at the end
             ``test/<metric>``, ``best/<metric>`` (validation, at the epoch that was tested) and ``best/epoch``.
         epoch: The last epoch tracked; None before the first.
         epochs: The number of epochs planned.
         reason: Why it failed.
-        model_uri: The logged model, of a finished run.
+        model_uri: The logged model, of a finished run; None where MLflow has none: `tracking.models`.
         split_hash: Which images were trained, validated and tested on; None before the first epoch.
         owner: The driver that opened it last (`orchestrator.tracking.ownership`).
         experiment: The name of the MLflow experiment that the run lies in; None if MLflow has none.
+        num_images: Of each split (``train``, ``val``, ``test``), as far as MLflow has it.
+        num_classes: Of the data set; None before the first epoch, and if MLflow has none.
+        device: What it ran on: ``cpu``, or the name of the GPU; None before the first epoch, or if MLflow has none.
+        commit: Of the folder that its sweep was started in; None outside a checkout.
+        curve: What validation said at the epochs that a race reads, as the run has it; None if it has none.
+        race: What the run says of it in words, ``paused`` or ``stopped``; None if it is in no race.
+        first_step_ms: When the process that finished it began its first step, Unix milliseconds; None if MLflow has
+            none.
+        ended_ms: When its run in MLflow ended: of a finished one its test; None of one that has not.
     """
 
     key: str
@@ -193,6 +276,14 @@ class CellRun:
     split_hash: str | None = None
     owner: str | None = None
     experiment: str | None = None
+    num_images: dict[str, int] = field(default_factory=dict)
+    num_classes: int | None = None
+    device: str | None = None
+    commit: str | None = None
+    curve: Curve | None = None
+    race: str | None = None
+    first_step_ms: int | None = None
+    ended_ms: int | None = None
 
     @property
     def has_result(self) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -31,6 +32,17 @@ def print_lines(console: Console, lines: Iterable[str], *, style: str = "") -> N
     """Print each line as it is: nothing in it is taken for markup, and none is broken but by the terminal."""
     for line in lines:
         console.print(Text(line, style=style), soft_wrap=True)
+
+
+def text_of(shown: RenderableType) -> str:
+    """Return what `print` would show, as lines of any length without anything behind them; a text stays as it is."""
+    if isinstance(shown, str):
+        return shown
+    text = io.StringIO()
+    console = new_console(text)
+    console.width = WIDE
+    console.print(shown)
+    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
 
 
 def plain_table() -> Table:

@@ -8,21 +8,22 @@ from pathlib import Path
 import click
 
 from orchestrator.amounts import counted
-from orchestrator.cli.options import experiment_options
+from orchestrator.cli.options import examples, experiment_options
 from orchestrator.errors import NAMED, DataError
 from orchestrator.exit_codes import DONE, INCOMPLETE, WRONG_INPUT
-from orchestrator.experiment import load_experiment
-from orchestrator.terminal import counting_bar, new_console, print_lines
 from orchestrator.waiting import waiting_for
 
 
-@click.command()
+@click.command(epilog=examples("zetasweep data check quickstart.yaml"))
 @experiment_options
 def check(experiment: str, overrides: tuple[str, ...]) -> int:
     """Count images, and find unreadable ones and duplicates across splits; exit with 1 if there are any.
 
     A near duplicate is the same picture encoded, resized, brightened or cropped otherwise, or mirrored; not turned.
     """
+    from orchestrator.experiment import load_experiment
+    from orchestrator.terminal import counting_bar, new_console, print_lines
+
     opened = load_experiment(Path(experiment), overrides)
     # SciPy: a mistake in the file is said before.
     with waiting_for("SciPy to be loaded"):

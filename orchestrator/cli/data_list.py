@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from orchestrator.amounts import bytes_text
-from orchestrator.data import DATASETS, Cache, check_dataset, default_cache_dir
+from orchestrator.cli.options import examples
 from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE
-from orchestrator.experiment import General
-from orchestrator.terminal import new_console, plain_table, print_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.data import Cache
 
 _STATES = ("yes", "no", "--download", "embedded", "your own")
 
 
-@click.command("list")
+@click.command("list", epilog=examples("zetasweep data list --data-dir /data"))
 @click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Where data sets lie.  [default: as experiments have it]"
 )
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Where decoded images lie.  [default: likewise]")
 def list_(data_dir: Path | None, cache_dir: Path | None) -> int:
     """Show which data sets are known, where each is expected, and what is there."""
+    from orchestrator.data import Cache, default_cache_dir
+    from orchestrator.experiment import General
+    from orchestrator.terminal import new_console
+
     found = (data_dir or General(name="any").data_dir).absolute()
     _print_known(found, Cache((cache_dir or default_cache_dir()).absolute()), new_console())
     return DONE
@@ -33,6 +39,11 @@ def list_(data_dir: Path | None, cache_dir: Path | None) -> int:
 
 def _print_known(data_dir: Path, cache: Cache, console: Console) -> None:
     """Print which data sets are known, what is there of them, and where they are expected."""
+    from rich.text import Text
+
+    from orchestrator.data import DATASETS
+    from orchestrator.terminal import plain_table, print_lines
+
     table = plain_table()
     for title in ("data set", "there", "decoded", "what it is"):
         table.add_column(title, no_wrap=title != "what it is")
@@ -61,6 +72,8 @@ def _print_known(data_dir: Path, cache: Cache, console: Console) -> None:
 
 def _state(name: str, data_dir: Path) -> str:
     """Return one of `_STATES`, or what is wrong with the files that are there."""
+    from orchestrator.data import DATASETS, check_dataset
+
     info = DATASETS[name]
     if info.embedded:
         return "embedded"

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import experiment_options
+from orchestrator.cli.options import examples, experiment_options
 from orchestrator.errors import DataError
 from orchestrator.exit_codes import DONE
-from orchestrator.experiment import load_experiment
-from orchestrator.terminal import new_console, print_lines
 from orchestrator.waiting import waiting_for
 
 
-@click.command()
+@click.command(epilog=examples("zetasweep data prepare quickstart.yaml"))
 @experiment_options
 def prepare(experiment: str, overrides: tuple[str, ...]) -> int:
     """Decode the images of an experiment now, so that no training waits for it."""
+    from orchestrator.experiment import load_experiment
+    from orchestrator.terminal import new_console, print_lines
+
     opened, console = load_experiment(Path(experiment), overrides), new_console()
     # SciPy and torchvision: a mistake in the file is said before.
     with waiting_for("SciPy and torchvision to be loaded"):

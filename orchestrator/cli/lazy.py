@@ -1,4 +1,7 @@
-"""A group of commands of which only the one that is called is imported: the rest, and their libraries, cost seconds."""
+"""A group of commands of which only the one that is called is imported, and its libraries once it is to do something.
+
+They take seconds. A command's module imports none of them at its top, so that help and completion take none.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ import click
 from orchestrator.waiting import waiting_for
 
 HELP = {"-h", "--help"}
+# What each command imports when it is called, PyTorch with it.
+NEEDED = "orchestrator.opened"
 
 
 class Entry(NamedTuple):
@@ -20,7 +25,7 @@ class Entry(NamedTuple):
     Attributes:
         path: Of the command, ``module:name``.
         summary: The first sentence of its help.
-        is_group: Whether it has commands below it, and nothing that takes long to import.
+        is_group: Whether it has commands below it, and does nothing itself.
     """
 
     path: str
@@ -56,8 +61,16 @@ class LazyGroup(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         if name not in self.entries:
             return name, command, rest
-        if not self.entries[name].is_group and not HELP.intersection(rest) and "torch" not in sys.modules:
-            # A sign of life. On stderr: the standard output has what was asked for alone.
-            click.echo(f"{ctx.command_path} {name}: loading PyTorch, which takes some seconds", err=True)
-        with waiting_for("PyTorch to be loaded"):
-            return name, self.load(name), rest
+        # A shell that completes, and who reads the help, need not wait for it.
+        if not (self.entries[name].is_group or HELP.intersection(rest) or ctx.resilient_parsing):
+            _load_what_commands_need(f"{ctx.command_path} {name}")
+        return name, self.load(name), rest
+
+
+def _load_what_commands_need(command: str) -> None:
+    """Import it, and say so."""
+    if "torch" not in sys.modules:
+        # A sign of life. On stderr: the standard output has what was asked for alone.
+        click.echo(f"{command}: loading PyTorch, which takes some seconds", err=True)
+    with waiting_for("PyTorch to be loaded"):
+        import_module(NEEDED)

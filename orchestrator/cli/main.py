@@ -26,12 +26,34 @@ COMMANDS = {
         "orchestrator.cli.compare:compare",
         "Print augmentations x (data set, model): mean ± standard deviation over seeds.",
     ),
+    "confirm": Entry(
+        "orchestrator.cli.confirm:confirm",
+        "Train the best rows and the baseline on new seeds, and compare them on those alone; the same again continues.",
+    ),
     "data": Entry("orchestrator.cli.data:data", "List, check, decode and clear data sets.", is_group=True),
     "doctor": Entry(
         "orchestrator.cli.doctor:doctor",
         "Find what is wrong with the environment, the runs and the checkpoints; exit with 1 if any of it is left.",
     ),
-    "plan": Entry("orchestrator.cli.plan:plan", "Show cells, what is done, slots, resources and disk; run nothing."),
+    "init": Entry(
+        "orchestrator.cli.init:init", "Write a commented experiment for the images in FOLDER, or one of the examples."
+    ),
+    "list": Entry(
+        "orchestrator.cli.list:list_", "Show which models, augmentations, data sets or metrics there are, with options."
+    ),
+    "plan": Entry(
+        "orchestrator.cli.plan:plan",
+        "Show cells, what is done, slots, disk, hours and, with a price, money; run nothing.",
+    ),
+    "plot": Entry("orchestrator.cli.plot:plot", "Write one figure of the report, or its numbers, to a file."),
+    "predict": Entry(
+        "orchestrator.cli.predict:predict",
+        "Say of images in files or folders which class they show, by a model of a finished cell.",
+    ),
+    "report": Entry(
+        "orchestrator.cli.report:report",
+        "Write verdict, table and figures as one page, and as files, to storage and to MLflow.",
+    ),
     "run": Entry(
         "orchestrator.cli.run:run",
         "Run what is missing; the same command again continues, extends or does nothing.",
@@ -40,8 +62,14 @@ COMMANDS = {
         "orchestrator.cli.select:select",
         "Choose the best configuration on validation, mean over seeds; the test metric is shown but not used.",
     ),
-    "status": Entry("orchestrator.cli.status:status", "Show what is done, running, failed and missing, cell by cell."),
+    "status": Entry(
+        "orchestrator.cli.status:status",
+        "Show what is done, running, failed and missing, cell by cell; of a search also who was stopped, and why.",
+    ),
     "sync": Entry("orchestrator.cli.sync:sync", "Deliver to MLflow what it did not take while the cells were trained."),
+    "ui": Entry(
+        "orchestrator.cli.ui:ui", "Show the experiment in MLflow's UI, which only this machine reaches, until Ctrl-C."
+    ),
 }
 
 

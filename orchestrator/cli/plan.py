@@ -6,37 +6,84 @@ from functools import partial
 
 import click
 
-from orchestrator.cli.opened import Opened
-from orchestrator.cli.options import experiment_options
+from orchestrator.cli.options import examples, experiment_options, price_of, price_option
 from orchestrator.exit_codes import DONE
-from orchestrator.results import render_status
-from orchestrator.terminal import new_console, print_lines
 from orchestrator.waiting import waiting_for
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "zetasweep plan quickstart.yaml --measure --price 0.04/cpu-hour", "zetasweep plan cifar10.yaml --gpus 8"
+    )
+)
 @experiment_options
 @click.option(
     "--gpus", type=click.IntRange(min=1), metavar="N", help="Plan for a machine with N GPUs, not for this one."
 )
-def plan(experiment: str, overrides: tuple[str, ...], gpus: int | None) -> int:
-    """Show cells, what is done, slots, resources and disk; run nothing."""
+@click.option("--measure", is_flag=True, help="Time a few steps of each training here: hours, memory, and what fits.")
+@click.option("--largest-batch", is_flag=True, help="Measure, and look for the largest batch that fits, too.")
+@price_option
+def plan(
+    experiment: str,
+    overrides: tuple[str, ...],
+    gpus: int | None,
+    measure: bool,
+    largest_batch: bool,
+    price: str | None,
+) -> int:
+    """Show cells, what is done, slots, disk, hours and, with a price, money; run nothing."""
+    from orchestrator.opened import Opened
+    from orchestrator.results import check_usual, price_line, progress_line, races_of, render_status, wanted_of
+    from orchestrator.terminal import new_console, print_lines
+
     opened = Opened(experiment, overrides)
+    paid = price_of(price, opened)
     # MLflow and Ray take seconds to import: a mistake in the file is said before.
     with waiting_for("MLflow and Ray to be loaded"):
-        from orchestrator.cli.start import check_start
-        from orchestrator.cli.tracked import at_work, runs_of
-        from orchestrator.plan import data_lines, make_plan, other_data, plan_lines, planned_local_layout
+        from orchestrator.opened.costs import costing_of
+        from orchestrator.opened.start import check_start
+        from orchestrator.opened.tracked import at_work, runs_of
+        from orchestrator.plan import (
+            cost_lines,
+            data_lines,
+            make_plan,
+            other_data,
+            pending_cells,
+            plan_lines,
+            planned_local_layout,
+        )
         from orchestrator.sweep.cluster import planned_layout
 
     data = check_start(opened, partial(planned_local_layout, gpus=gpus))
-    runs = runs_of(opened)
-    at_work_now = list(at_work(opened, runs))
+    confirmed = opened.confirmed()
+    runs = runs_of(opened, and_of=confirmed.cells)
+    at_work_now = list(at_work(opened, {cell.key: runs[cell.key] for cell in opened.cells if cell.key in runs}))
     placed = planned_layout(opened.experiment.resources, gpus=gpus)
     console = new_console()
-    console.print(render_status(opened.cells, runs, home=opened.experiment.tracked_in))
+    races = races_of(opened.followed)
+    console.print(render_status(opened.cells, runs, races=races, home=opened.experiment.tracked_in))
     planned = make_plan(opened.experiment, opened.cells, runs, placed)
     print_lines(console, plan_lines(planned, opened.experiment) + data_lines(data))
+    if confirmed.cells:
+        left = len(pending_cells(confirmed.cells, runs))
+        print_lines(console, [progress_line(len(confirmed.cells) - left, left)])
+    else:
+        print_lines(
+            console,
+            price_line(
+                opened.cells, opened.experiment.compare, usual=check_usual(wanted_of(opened.experiment), opened.cells)
+            ),
+        )
     warnings = [*other_data(opened.cells, runs, data), *at_work_now]
     print_lines(console, (f"warning:   {warning}" for warning in warnings))
+    # What takes longest comes last: the rest is there to be read meanwhile.
+    costing = costing_of(
+        opened,
+        planned,
+        measures=measure or largest_batch,
+        searches=largest_batch,
+        price=paid,
+        is_elsewhere=gpus is not None,
+    )
+    print_lines(console, cost_lines(costing))
     return DONE

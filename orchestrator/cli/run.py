@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
-from orchestrator.cli.opened import Opened
-from orchestrator.cli.options import experiment_options
+from orchestrator.cli.options import examples, experiment_options, price_of, price_option
 from orchestrator.cli.outcomes import OF_OUTCOME
-from orchestrator.data import download_dataset
-from orchestrator.waiting import waiting_for
 
 
-@click.command()
+@click.command(
+    epilog=examples("zetasweep run quickstart.yaml", "zetasweep run quickstart.yaml -o train.epochs=2 -o 'seed=[0,1]'")
+)
 @experiment_options
-@click.option("--download", is_flag=True, help="Fetch data sets that are missing, where torchvision can.")
-def run(experiment: str, overrides: tuple[str, ...], download: bool) -> int:
+@click.option("--download", is_flag=True, help="Fetch data sets and published weights that are missing.")
+@price_option
+def run(experiment: str, overrides: tuple[str, ...], download: bool, price: str | None) -> int:
     """Run what is missing; the same command again continues, extends or does nothing."""
+    from orchestrator.opened import Opened
+    from orchestrator.opened.run import download as fetch
+    from orchestrator.opened.run import run as run_opened
+    from orchestrator.plugins import plugin_words
+
     opened = Opened(experiment, overrides)
-    from orchestrator.cli.start import check_start
-    from orchestrator.plan import local_layout
-
+    paid = price_of(price, opened)
     if download:
-        for spec in opened.experiment.dataset:
-            download_dataset(spec.name, opened.experiment.data_dir)
-    data = check_start(opened, local_layout)
-    opened.storage.prepare()
-    with opened.storage.locked(opened.experiment.name):
-        # Ray and MLflow: what was checked above is said without waiting for them.
-        with waiting_for("MLflow to be loaded"):
-            from orchestrator.cli.tracked import tracker_of
-            from orchestrator.sweep.run import run_missing
-
-        outcome = run_missing(opened.experiment, opened.cells, opened.storage, tracker_of(opened), data=data)
+        fetch(opened)
+    outcome = run_opened(opened, price=paid)
+    overriding = [*plugin_words(), *(part for override in overrides for part in ("-o", override))]
+    click.echo(f"look at it: {shlex.join(['zetasweep', 'ui', experiment, *overriding])}")
     return OF_OUTCOME[outcome]

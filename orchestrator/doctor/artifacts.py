@@ -9,10 +9,12 @@ from pathlib import Path
 
 from orchestrator.amounts import counted
 from orchestrator.doctor.finding import Finding, Line
-from orchestrator.experiment import Cell
+from orchestrator.errors import UserError
+from orchestrator.experiment import Cell, Models
 from orchestrator.records import CellRun
-from orchestrator.storage import Storage
-from orchestrator.tracking import Ledger, Tracker, missing_of_model, missing_of_run, restore_best
+from orchestrator.results import models_to_export
+from orchestrator.storage import CellFolder, Storage
+from orchestrator.tracking import Ledger, Tracker, UntellableError, missing_of_model, missing_of_run, restore_best
 
 LOST = (
     "bring them back: is the disk mounted, were they written on another machine?\nor delete the runs (mlflow runs "
@@ -50,10 +52,44 @@ def examine_artifacts(
 
 def _examine_run(tracker: Tracker, run_id: str, model_uri: str | None, cell: Cell, place: str) -> Iterator[Line]:
     missing = missing_of_run(tracker.store, run_id)
-    missing += missing_of_model(tracker.store, model_uri) if model_uri else ["its model"]
+    missing += missing_of_model(tracker.store, model_uri) if model_uri else []
     if missing:
         where = f"{place}: {', '.join(missing)} of run {run_id} (cell {cell.key}, {cell.label})"
         yield Finding("artifacts that are not there", where, LOST)
+
+
+def examine_models(
+    tracker: Tracker, models: Models, storage: Storage, cells: Sequence[Cell], runs: Mapping[str, CellRun]
+) -> Iterator[Line]:
+    """Find finished cells of which MLflow should have the model and has none; most have none by design. No fault.
+
+    Args:
+        tracker: Of the store.
+        models: What ``tracking.models`` says.
+        storage: Where the best weights are.
+        cells: All.
+        runs: Those that are known of them, by key.
+    """
+    lacking = models_to_export(cells, runs, models)
+    count = sum(run.model_uri is not None for run in runs.values())
+    yield f"models: MLflow has {count}, tracking.models = {models}"
+    for cell in lacking:
+        run_id, folder = runs[cell.key].run_id, storage.cell(cell.key)
+        if run_id is not None and folder.best.exists():
+            yield Finding(
+                what="a model that MLflow does not have yet",
+                where=f"of cell {cell.key} ({cell.label})",
+                remedy="the next run exports it, and so does --fix",
+                severity="note",
+                mend=partial(_export, tracker, cell, run_id, folder),
+            )
+
+
+def _export(tracker: Tracker, cell: Cell, run_id: str, folder: CellFolder) -> None:
+    try:
+        tracker.export_model(cell, run_id, folder)
+    except UntellableError as error:
+        raise UserError(str(error)) from error
 
 
 def examine_best_weights(storage: Storage, cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Iterator[Line]:

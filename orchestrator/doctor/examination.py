@@ -6,19 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from orchestrator.doctor.artifacts import examine_artifacts, examine_best_weights
+from orchestrator.doctor.artifacts import examine_artifacts, examine_best_weights, examine_models
+from orchestrator.doctor.completion import examine_completion
 from orchestrator.doctor.database import examine_schema
 from orchestrator.doctor.disk import examine_disk
 from orchestrator.doctor.environment import examine_access, examine_inputs, examine_path, examine_versions
 from orchestrator.doctor.files import examine_storage
-from orchestrator.doctor.finding import Finding, Line
+from orchestrator.doctor.finding import Finding, Line, refused
 from orchestrator.doctor.machine import examine_gpus, examine_placement
 from orchestrator.doctor.predictions import examine_predictions
+from orchestrator.doctor.race import examine_race, follow_search
 from orchestrator.doctor.report import Report
 from orchestrator.doctor.runs import examine_runs
 from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.plan import Layout
+from orchestrator.racing import Followed
+from orchestrator.records import CellRun
 from orchestrator.storage import Storage
 from orchestrator.terminal import new_console
 from orchestrator.tracking import Ledger, Tracker, check_place
@@ -53,12 +57,17 @@ def examine(
         placed = _examine_environment(experiment, storage, report)
         tracker = _open_store(database, storage, connect, report)
         runs = tracker.cell_runs(cells) if tracker else {}
+        followed = _follow(experiment, storage, tracker, report)
+        if followed is not None:
+            runs |= {cell.key: followed[1][cell.key] for cell in cells if cell.key in followed[1]}
         report.take(examine_disk(experiment, cells, runs, placed))
         labels = {cell.key: cell.label for cell in cells}
         if tracker:
             ledger = Ledger(tracker.store, say=lambda line: report.take([line]))
             report.take(examine_runs(ledger, labels, at_work=at_work))
             report.take(examine_artifacts(tracker, ledger, cells, runs))
+            if followed is not None:
+                report.take(examine_race(*followed, at_work=at_work or bool(ledger.owners_at_work)))
         if at_work:
             report.take([f"storage: a sweep is at work, its files are not looked at: {holder}"])
         else:
@@ -72,7 +81,9 @@ def examine(
             report.take(examine_storage(storage, by_key, tracked=tracked, finished=finished, only_store=here))
             if tracker:
                 runs = tracker.cell_runs(cells)
+                report.take(examine_completion(tracker, cells, fix=fix))
                 report.take(examine_best_weights(storage, cells, runs))
+                report.take(examine_models(tracker, experiment.tracking.models, storage, cells, runs))
                 report.take(examine_predictions(tracker, experiment, storage, cells, runs, fix=fix))
     report.close()
     return report.left
@@ -97,6 +108,20 @@ def _dead_holder(holder: str, storage: Storage) -> Finding:
         # Who mends has written it anew, and removes it when the lock is released: nobody may miss it before.
         mend=lambda: None,
     )
+
+
+def _follow(
+    experiment: Experiment, storage: Storage, tracker: Tracker | None, report: Report
+) -> tuple[Followed, dict[str, CellRun]] | None:
+    """Return how far the search is, with the runs as it sees them; None without one, and if it cannot be followed."""
+    if tracker is None:
+        return None
+    try:
+        followed, runs = follow_search(experiment, storage, tracker)
+    except UserError as error:
+        report.take([refused(error)])
+        return None
+    return None if followed is None else (followed, runs)
 
 
 def _open_store(

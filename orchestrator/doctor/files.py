@@ -34,7 +34,8 @@ def examine_storage(
         finished: The keys of the cells whose run is finished.
         only_store: Whether no other MLflow store can know cells of the folder.
     """
-    for path in (*storage.scratch_folders(), *_abandoned_in(storage.cells_dir)):
+    left = (*_abandoned_in(storage.cells_dir), *_abandoned_in(storage.reports_dir))
+    for path in (*storage.scratch_folders(), *left):
         yield _killed(path)
     for path in below(storage.cells_dir):
         if is_key(path.name) and path.is_dir():

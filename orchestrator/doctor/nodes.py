@@ -60,6 +60,12 @@ def _examine(answer: Answer, ours: dict[str, str], storage: Path) -> Iterator[Li
     elif len(set(answer.packages.values())) > 1:
         where = ", ".join(f"{package} from {folder}" for package, folder in answer.packages.items())
         yield Finding("a module that hides another", f"{answer.node}: {where}", REMEDY)
+    if answer.own_code:
+        yield Finding(
+            "a node that cannot use a plug-in",
+            f"{answer.node}: {answer.own_code}",
+            "have it there as here: cells fail without",
+        )
     if storage.is_dir() and not answer.sees_folder:
         yield Finding(
             "a node that does not see storage",
