@@ -5,8 +5,9 @@ It has neither Ray nor MLflow, neither checkpoints nor evaluation. One process p
     torchrun --standalone --nproc-per-node 2 benchmarks/bare_ddp.py --data-dir DIR --folder NAME --epochs 6 \
         --batch-size-per-worker 64 --gamma 2.8 --num-mixed 4 --out FILE
 
-A step does the work of a step of a cell, by the same calls; threads are as `OMP_NUM_THREADS` says, which torchrun sets
-to 1. Rank 0 writes the images per second of every epoch, over all ranks, to FILE as a JSON list.
+A step does the work of a step of a cell, by the same calls, with one thread, as a worker of one CPU has: torchrun sees
+to that by itself where it starts several processes, and not where it starts one. Rank 0 writes the images per second of
+every epoch, over all ranks, to FILE as a JSON list.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
 
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     dist.init_process_group("gloo")
     rank, world_size = dist.get_rank(), dist.get_world_size()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-PACKAGES = ("zetasweep", "torch", "torchvision", "triton", "timm", "ray", "mlflow")
+PACKAGES = ("zetasweep", "numpy", "scipy", "torch", "torchvision", "triton", "timm", "ray", "mlflow")
 
 
 @dataclass(frozen=True)

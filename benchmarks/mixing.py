@@ -48,7 +48,7 @@ from augment.weights import p_series_weights, sample_indices
 GAMMA, NUM_CLASSES, CROP_PADDING = 2.8, 10, 4
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
 SHAPES = [(128, 3, 32, 32), (32, 3, 224, 224), (128, 3, 224, 224)]
-PIXEL_SHAPE = SHAPES[-1]
+TINY = (32, 3, 8, 8)
 NUMS_MIXED = (2, 4, 8)
 
 Step = Callable[[], Any]
@@ -60,17 +60,22 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=1.0, help="per contestant and shape (default: %(default)s)")
     parser.add_argument("--crossover", action="store_true", help="time gathering against the product, over N")
+    parser.add_argument("--smoke", action="store_true", help="one tiny shape: shows that all run, and measures nothing")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures there, too")
     arguments = parser.parse_args()
+    if arguments.smoke:
+        SHAPES[:], arguments.seconds = [TINY], 0.0
     device = torch.device(arguments.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit("error: --device cuda: there is no CUDA device")
-    source = origin() | {"device": device_name(device), "threads": torch.get_num_threads()}
+    source = origin() | {"device": device_name(device), "threads": torch.get_num_threads(), "smoke": arguments.smoke}
     timer = Timer(device, arguments.seconds)
     if arguments.crossover:
         tables, verdicts = crossover(timer), {}
     else:
         tables, verdicts = race(timer)
+    if arguments.smoke:
+        verdicts = {}
     for verdict, fulfilled in verdicts.items():
         print(f"{'met' if fulfilled else 'NOT met':>8}: {verdict}")
     print(", ".join(f"{name} {value}" for name, value in source.items()))
@@ -127,8 +132,8 @@ def race(timer: Timer) -> tuple[dict[str, dict[str, Spread]], dict[str, bool]]:
         tables[title] = timer(title, float_contestants(shape, timer.device))
         if timer.device.type == "cpu":
             verdicts |= cpu_bars(title, shape, tables[title])
-    title = f"uint8 {'x'.join(map(str, PIXEL_SHAPE))} to bfloat16 channels_last"
-    tables[title] = timer(title, pixel_contestants(PIXEL_SHAPE, timer.device))
+    title = f"uint8 {'x'.join(map(str, SHAPES[-1]))} to bfloat16 channels_last"
+    tables[title] = timer(title, pixel_contestants(SHAPES[-1], timer.device))
     if timer.device.type == "cuda":
         verdicts |= gpu_bars(title, tables[title])
     else:

@@ -10,7 +10,8 @@ images per step and process. With fewer processes than the machine has cores, on
 
 * ``sweep``: two cells of ``zetasweep run``, as users run it, one after the other on a local Ray cluster. Ray, Tune and
   MLflow share the cores with the training, and the first cell's model is logged while the second cell trains.
-* ``bare``: ``bare_ddp.py`` under torchrun, the loop of PyTorch's tutorials with neither Ray nor MLflow.
+* ``bare``: ``bare_ddp.py`` under torchrun, the loop of PyTorch's tutorials with neither Ray nor MLflow, with one thread
+  for each process, too, however many there are.
 
 Measured are images per second of a whole epoch over all processes. What the sweep does between epochs (validation,
 checkpoint, report) is outside: the bare loop has nothing like it. The first epoch of each training is left out as

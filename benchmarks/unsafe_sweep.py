@@ -21,6 +21,7 @@ from rich.console import Console
 from orchestrator.environment import prepare_program
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
+from orchestrator.racing import Course, to_the_end
 from orchestrator.records import CellResult, Failed, TrackedEvent
 from orchestrator.storage.folder import Storage
 from orchestrator.sweep import tuner as sweep
@@ -50,11 +51,12 @@ def main() -> None:
         joined_or_started(experiment.resources) as layout,
         Progress(console, total=len(cells), done=0, epochs=epochs) as progress,
     ):
-        outcome = sweep.run_cells(
-            cells,
+        outcome = sweep.run_course(
+            Course({}, to_the_end(cells)),
             experiment=experiment,
             storage=storage,
             slots=layout.slots,
+            is_open=False,
             delivery=cast("Delivery", ends),
             progress=progress,
             interruption=interruption,
