@@ -17,12 +17,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from augment import AUGMENTATIONS, Augmentation
+from augment import AUGMENTATIONS, SINGLE_IMAGES, Augmentation, Combined, Erm
 from orchestrator.data import load_dataset
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 NUM_CLASSES, BATCH_SIZE = 10, 8
-SCALE, GAP, LINE_PX, FONT_PX = 8, 6, 12, 11
+TILE_PX, GAP, LINE_PX, FONT_PX = 64, 6, 12, 11
+# Of what moves pixels by whole ones the small digits would show little.
+ENLARGED = 4
 NUM_SHARES = 3
 
 SETTINGS: dict[str, dict[str, int | float]] = {
@@ -40,13 +42,16 @@ SEEDS = (3, 6)
 
 
 def main() -> None:
-    """Write one PNG for each augmentation."""
+    """Write one PNG for each augmentation, of batches and of single images."""
     assert SETTINGS.keys() == AUGMENTATIONS.keys(), "each augmentation has a picture"
     images, labels = digits()
     FOLDER.mkdir(exist_ok=True)
     for name, settings in SETTINGS.items():
         make: Callable[..., Augmentation] = AUGMENTATIONS[name]
         picture(make(**settings), images, labels).save(FOLDER / f"{name}.png", optimize=True)
+    enlarged = images.repeat_interleave(ENLARGED, dim=2).repeat_interleave(ENLARGED, dim=3)
+    for name, single in SINGLE_IMAGES.items():
+        picture(Combined(single(), Erm()), enlarged, labels).save(FOLDER / f"{name}.png", optimize=True)
 
 
 def digits() -> tuple[Tensor, Tensor]:
@@ -62,7 +67,7 @@ def picture(augmentation: Augmentation, images: Tensor, labels: Tensor) -> Image
     for seed in SEEDS:
         generator = torch.Generator().manual_seed(seed)
         rows.append(augmentation(images, labels, num_classes=NUM_CLASSES, generator=generator))
-    tile = images.shape[-1] * SCALE
+    tile = TILE_PX
     heights = [tile + LINE_PX + GAP, *(tile + NUM_SHARES * LINE_PX + GAP for _ in SEEDS)]
     sheet = Image.new("L", (BATCH_SIZE * (tile + GAP), sum(heights)), 255)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_PX)

@@ -11,7 +11,10 @@ from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.cells import expand
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.layout_spec import ColumnNames, SplitNames
-from orchestrator.experiment.settings import CacheSettings, Experiment, TrainSettings
+from orchestrator.experiment.model_spec import ModelSpec
+from orchestrator.experiment.search_settings import Budget, Confirming, SearchSettings
+from orchestrator.experiment.settings import CacheSettings, Experiment
+from orchestrator.experiment.train_settings import TrainSettings
 from orchestrator.experiment.transform_spec import ColorJitterSpec, ResizedCropSpec
 
 # Nothing in it is without effect: milestones count, and padding, crop and jitter are there.
@@ -31,11 +34,16 @@ BASE = Experiment(
             }
         ),
     ),
-    model=("convnet",),
+    model=(ModelSpec(name="convnet"),),
     augment=(AugmentSpec(name="mixup", params={"alpha": 1.0}),),
-    train=TrainSettings(schedule="multistep", milestones=(1,), precision="fp32"),
+    train=(TrainSettings(schedule="multistep", milestones=(1,), precision="fp32"),),
+    search=SearchSettings(budget=Budget(epochs=1), confirm=Confirming()),
 )
-AUTO = BASE.model_copy(update={"train": BASE.train.model_copy(update={"precision": "auto"})})
+# An optimizer with the keys that SGD lacks.
+ADAM = BASE.model_copy(update={"train": (BASE.train[0].model_copy(update={"optimizer": "adam"}),)})
+# GPUs have arithmetic of their own.
+GPU = BASE.model_copy(update={"resources": BASE.resources.model_copy(update={"gpus_per_worker": 1.0})})
+AUTO = BASE.model_copy(update={"train": (BASE.train[0].model_copy(update={"precision": "auto"}),)})
 
 
 def in_key(path: list[str], schema: dict[str, Any]) -> str:
@@ -45,7 +53,7 @@ def in_key(path: list[str], schema: dict[str, Any]) -> str:
         path: The names on the way, e.g. ``["train", "lr"]``.
         schema: The JSON schema of the field.
     """
-    if _changes_key(BASE, path, schema):
+    if any(_changes_key(base, path, schema) for base in (BASE, ADAM, GPU)):
         return "in the key"
     return "in the key with `train.precision: auto` alone" if _changes_key(AUTO, path, schema) else "not in the key"
 
@@ -70,8 +78,11 @@ def _other(value: Any, schema: dict[str, Any]) -> Any:
     choices = [choice for option in options for choice in (option.get("enum") or [option.get("const")]) if choice]
     if others := [choice for choice in choices if choice != value]:
         return others[-1]  # not auto, which stands for another
-    if isinstance(value, bool):
+    kinds = {option.get("type") for option in options}
+    if isinstance(value, bool) or "boolean" in kinds:
         return not value
+    if value is None and "array" in kinds:
+        return (0.5, 0.5)
     if isinstance(value, int | float):
         return value + 1
     if isinstance(value, Path):
@@ -80,4 +91,4 @@ def _other(value: Any, schema: dict[str, Any]) -> Any:
         return (*value[:-1], 7)
     if isinstance(value, BaseModel):
         return None
-    return 7 if any(option.get("type") in ("integer", "number") for option in options) else "other"
+    return 7 if kinds & {"integer", "number"} else "other"

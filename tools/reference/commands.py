@@ -48,7 +48,8 @@ def _section(context: click.Context) -> str:
     text = f"## `{context.command_path}`\n\n```\n{usage}\n```\n\n"
     for part in inspect.cleandoc(command.help or "").split("\n\n"):
         text += paragraph(part.replace("\b", ""))
-    text += paragraph(command.epilog) if command.epilog else ""
+    for part in filter(None, (command.epilog or "").split("\n\n")):
+        text += f"```\n{inspect.cleandoc(part[1:].partition(':')[2])}\n```\n\n" if part[0] == "\b" else paragraph(part)
     records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
     # An argument that has no help is explained by the usage.
     return text + "".join(item(f"`{names}`: {what}") for names, what in filter(None, records) if what) + "\n"

@@ -78,12 +78,19 @@ def mlflow_page() -> str:
         "# MLflow\n\n"
         + paragraph(
             "The MLflow experiment is named `tracking.experiment`, or like the experiment file. It has one run for the "
-            "sweep and, as its children, one for each cell."
+            "sweep and, as its children, one for each cell. What `zetasweep confirm` trains is a sweep in an "
+            "experiment of its own, with `-confirm` behind the name."
         )
         + "## Tags of the MLflow experiment\n\n"
         + items(names.EXPERIMENT_TAGS)
         + "## The run of a sweep\n\n### Tags\n\n"
         + items(names.SWEEP_TAGS)
+        + "### Metrics\n\n"
+        + paragraph(
+            "Written anew whenever a column of the table is complete, and at the end of `run` and `sync`; MLflow keeps "
+            "what they were before."
+        )
+        + items(names.ANSWER_METRICS)
         + "### Artifacts\n\n"
         + items(names.SWEEP_ARTIFACTS)
         + "## The run of a cell\n\n### Tags\n\n"
@@ -101,8 +108,10 @@ def mlflow_page() -> str:
         + items(names.CELL_ARTIFACTS)
         + "### Inputs and model\n\n"
         + paragraph(
-            "Each run names its data as inputs `DATASET-train`, `DATASET-val` and `DATASET-test`. A finished one has "
-            "the logged model `model`: a graph (`pt2`) from pixels in [0, 1] to logits, without this project's code."
+            "Each run names its data as inputs `DATASET-train`, `DATASET-val` and `DATASET-test`. Some finished "
+            "ones (`tracking.models`) have the logged model `model`: a classifier of images (`python_function`) around "
+            "a network from pixels in [0, 1] to logits (`pytorch`), without this project's code. Its `metadata` has "
+            "`setting`, `cell`, `class_names`, `input`, `output`, `preparation` and `can_be_trained`."
         )
         + "## A link to the run of a cell\n\n"
         + paragraph(

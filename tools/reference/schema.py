@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import MISSING
 from typing import Any
 
-from augment import AUGMENTATIONS, Augmentation, check_parameter, parameters
+from pydantic import BaseModel
+
+from augment import AUGMENTATIONS, SINGLE_IMAGES, check_parameter, parameters
+from augment.contract import PER
+from augment.policy_tables import POLICIES
 from orchestrator.data import DATASETS
 from orchestrator.experiment.dataset_spec import DatasetSpec, written
+from orchestrator.experiment.model_spec import OWN_FIELDS, ModelSpec
+from orchestrator.experiment.schedule_entry import SCHEDULES
 from orchestrator.experiment.settings import Experiment, General
+from orchestrator.experiment.train_settings import TrainSettings
+from orchestrator.guide import parameter_range
 from orchestrator.models.registry import MODELS
+from orchestrator.search import RANGES
 from tools.reference.fields import properties
-from tools.reference.rules import dataset_rules, resources_rules, train_rules
-from tools.reference.yaml_keys import SECTIONS, parameter_range
+from tools.reference.rules import dataset_rules, resources_rules, search_rules, setting_rules, train_rules
+from tools.reference.yaml_keys import SECTIONS
 
 Schema = dict[str, Any]
 
 OWN_DEFAULTS = ("crop_padding", "hflip")
+# What an entry says of its training, in place of the section.
+_TRAIN = {"$ref": "#/definitions/train"}
+# What parameters of augmentations are.
+_POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
+_NUMBERS: dict[str, Schema] = {
+    "positive": _POSITIVE,
+    "share": {**_POSITIVE, "maximum": 1},
+    "fraction": {**_POSITIVE, "exclusiveMaximum": 1},
+    "num_mixed": {"anyOf": [{"type": "integer", "minimum": 2}, {"const": "batch"}]},
+    "num_ops": {"type": "integer", "minimum": 1},
+    "magnitude": {"type": "integer", "minimum": 0, "maximum": 30},
+}
 
 
 def schema_text() -> str:
@@ -30,12 +51,26 @@ def experiment_schema() -> Schema:
     """Return the schema."""
     definitions = {
         "dataset": _alternatives({name: _dataset(name) for name in DATASETS}, needy=_needs_path),
-        "model": {"type": "string", "pattern": "^[a-z0-9_]+$", "examples": [*MODELS, "shufflenet_v2_x0_5"]},
+        "model": _model(),
         "augment": _alternatives(
             {name: _augmentation(make) for name, make in AUGMENTATIONS.items()}, needy=_needs_parameter
         ),
+        "combine": _alternatives({"none": _mapping({}), **_singles()}, needy=lambda _: False),
+        "number": {kind: _or_scheduled(value) for kind, value in _NUMBERS.items()},
+        "range": _ranges(of_integers=False),
+        "range_of_integers": _ranges(of_integers=True),
         "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
         "options": _option_definitions(),
+        "train": {
+            **_mapping(
+                {
+                    name: _or_range(field)
+                    for name, field in _swept_fields(TrainSettings, TrainSettings.model_fields).items()
+                }
+            ),
+            "type": ["object", "null"],
+            "allOf": setting_rules(),
+        },
         "dataset_rules": {"allOf": dataset_rules()},
     }
     swept = {}
@@ -47,13 +82,44 @@ def experiment_schema() -> Schema:
             **_one_or_more({"$ref": f"#/definitions/{name}"}),
         }
     sections = {name: {**_mapping(properties(model)), "type": ["object", "null"]} for name, model in SECTIONS.items()}
-    sections["train"]["allOf"], sections["resources"]["allOf"] = train_rules(), resources_rules()
+    sections["train"] = {"$ref": "#/definitions/train"}
+    sections["resources"]["allOf"] = resources_rules()
+    sections["search"]["allOf"] = search_rules()
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "An experiment of zetasweep",
         **_mapping({**properties(General), **swept, **sections}, required=["name", "dataset", "model", "augment"]),
+        "allOf": [train_rules()],
         "definitions": definitions,
     }
+
+
+def _ranges(*, of_integers: bool) -> Schema:
+    """Return the schema of a range: {name: [LOW, HIGH]}."""
+    kinds = {name: kind for name, kind in RANGES.items() if kind.is_whole or not of_integers}
+    ends = {
+        name: {
+            "type": "array",
+            "items": {"type": "integer" if kind.is_whole else "number"}
+            | ({"exclusiveMinimum": 0} if kind.is_log else {}),
+            "minItems": 2,
+            "maxItems": 2,
+            "uniqueItems": True,
+        }
+        for name, kind in kinds.items()
+    }
+    return {**_mapping(ends), "minProperties": 1, "maxProperties": 1}
+
+
+def _or_range(schema: Schema, *, of: Schema | None = None) -> Schema:
+    """Return the schema of what may be drawn, too, where it, or what it refers to, is a number."""
+    options = [*schema["anyOf"]]
+    types = {each.get("type") for option in (of or schema)["anyOf"] for each in (option, *option.get("anyOf", ()))}
+    if "number" in types:
+        options.append({"$ref": "#/definitions/range"})
+    elif "integer" in types:
+        options.append({"$ref": "#/definitions/range_of_integers"})
+    return {**schema, "anyOf": options}
 
 
 def _one_or_more(entry: Schema) -> Schema:
@@ -76,6 +142,29 @@ def _alternatives(known: dict[str, Schema], *, needy: Callable[[str], bool]) -> 
     return {"anyOf": [{"type": "string", "enum": alone}, {**_mapping(known), "minProperties": 1, "maxProperties": 1}]}
 
 
+def _model() -> Schema:
+    """Return the schema of a name, or of one with its options: those of any network, and its builder's."""
+    # timm's have their weights behind a dot.
+    name = r"^([a-z0-9_]+|timm/[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?)$"
+    option = _one_or_more({"type": ["string", "number", "boolean", "null"]})
+    own = {**_swept_fields(ModelSpec, OWN_FIELDS), "train": _TRAIN}
+    options = {"type": ["object", "null"], "properties": own, "additionalProperties": option}
+    entry: Schema = {"type": "object", "patternProperties": {name: options}, "additionalProperties": False}
+    plain = {"type": "string", "pattern": name, "examples": [*MODELS, "shufflenet_v2_x0_5"]}
+    return {"anyOf": [plain, {**entry, "minProperties": 1, "maxProperties": 1}]}
+
+
+def _swept_fields(model: type[BaseModel], names: Collection[str]) -> dict[str, Schema]:
+    """Return the schema of fields whose lists are swept."""
+    described = ("title", "description", "default")
+    return {
+        name: {**_one_or_more({key: value for key, value in field.items() if key not in described})}
+        | {key: field[key] for key in described if key in field}
+        for name, field in properties(model).items()
+        if name in names
+    }
+
+
 def _option_definitions() -> dict[str, Schema]:
     # They have the data set's defaults, and a reference stands alone.
     return {name: _draft7(field) for name, field in _options().items() if name not in OWN_DEFAULTS}
@@ -95,6 +184,7 @@ def _dataset(name: str) -> Schema:
     for option in DatasetSpec.options_of(name):
         own = {**fields[option], "default": getattr(info, option, None)}
         options[option] = own if option in OWN_DEFAULTS else {"$ref": f"#/definitions/options/{option}"}
+    options["train"] = _TRAIN
     needed: list[str] | None = None
     if info.path_option:
         needed = [info.path_option]
@@ -104,8 +194,39 @@ def _dataset(name: str) -> Schema:
     return {**_mapping(options, required=needed), **_empty_too(needed), **rules, "description": info.description}
 
 
-def _augmentation(make: type[Augmentation]) -> Schema:
-    fields = {name: _parameter(make, name) for name in parameters(make)}
+def _singles() -> dict[str, Schema]:
+    return {
+        name: {
+            **_mapping({parameter: _of_single(make, parameter) for parameter in parameters(make)}),
+            **_empty_too(None),
+        }
+        for name, make in SINGLE_IMAGES.items()
+    }
+
+
+def _of_single(make: type[Any], name: str) -> Schema:
+    """Return the schema of a parameter of what is done to each image."""
+    pair: Schema = {"type": "array", "minItems": 2, "maxItems": 2}
+    values: dict[str, Schema | str] = {
+        "num_ops": "num_ops",
+        "magnitude": "magnitude",
+        "policy": {"enum": list(POLICIES)},
+        "p": "share",
+        "scale": {**pair, "items": _NUMBERS["share"]},
+        "ratio": {**pair, "items": _NUMBERS["positive"]},
+    }
+    default = parameters(make)[name].default
+    kept = list(default) if isinstance(default, tuple) else default
+    value = values[name]
+    schema = _numbers(value) if isinstance(value, str) else _one_or_more(value)
+    return {**schema, "description": parameter_range(make, name), "default": kept}
+
+
+def _augmentation(make: type[Any]) -> Schema:
+    fields = {**{name: _parameter(make, name) for name in parameters(make)}, "train": _TRAIN}
+    if make.mixes:
+        fields["probability"] = {"anyOf": [{"type": "null"}, *_numbers("share")["anyOf"]]}
+    fields["combine"] = {"anyOf": [{"type": "null"}, *_one_or_more({"$ref": "#/definitions/combine"})["anyOf"]]}
     needed = [name for name, field in parameters(make).items() if field.default is MISSING]
     return {**_mapping(fields, required=needed), **_empty_too(needed)}
 
@@ -115,18 +236,38 @@ def _empty_too(needed: list[str] | None) -> Schema:
     return {} if needed else {"type": ["object", "null"]}
 
 
-def _parameter(make: type[Augmentation], name: str) -> Schema:
-    value: Schema = {"type": "number", "exclusiveMinimum": 0}
-    if name == "num_mixed":
-        value = {"anyOf": [{"type": "integer", "minimum": 2}, {"const": "batch"}]}
-    elif not _takes(make, name, 1.0):
-        value["exclusiveMaximum"] = 1
-    schema: Schema = {**_one_or_more(value), "description": parameter_range(make, name)}
+def _parameter(make: type[Any], name: str) -> Schema:
+    if name == "per":
+        schema = _one_or_more({"enum": list(PER)})
+    elif name == "num_mixed":
+        schema = _numbers(name)
+    else:
+        schema = _numbers("positive" if _takes(make, name, 1.0) else "fraction")
+    schema = {**schema, "description": parameter_range(make, name)}
     default = parameters(make)[name].default
     return schema if default is MISSING else {**schema, "default": default}
 
 
-def _takes(make: type[Augmentation], name: str, value: float) -> bool:
+def _numbers(kind: str) -> Schema:
+    """Return the schema of one of `_NUMBERS`, of a schedule of such, of a list of both, or of a range."""
+    return _or_range(_one_or_more({"$ref": f"#/definitions/number/{kind}"}), of=_one_or_more(_NUMBERS[kind]))
+
+
+def _or_scheduled(value: Schema) -> Schema:
+    ends = {"type": "array", "items": value, "minItems": 2, "maxItems": 2, "uniqueItems": True}
+    steps = {
+        "type": "object",
+        "patternProperties": {"^(0|[1-9][0-9]*)$": value},
+        "additionalProperties": False,
+        "required": ["0"],
+        "minProperties": 2,
+    }
+    shapes = {**dict.fromkeys(SCHEDULES, ends), "steps": steps}
+    schedules = [_mapping({kind: shape}, required=[kind]) for kind, shape in shapes.items()]
+    return {"anyOf": [*value.get("anyOf", [value]), *schedules]}
+
+
+def _takes(make: type[Any], name: str, value: float) -> bool:
     try:
         check_parameter(make, name, value)
     except ValueError:
