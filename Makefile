@@ -14,8 +14,11 @@ unexport PYTHONDONTWRITEBYTECODE
 quickstart: $(VENV)/.installed
 	$(BIN)/zetasweep run experiments/quickstart.yaml -o storage=$(STORE)
 
+# Two files at a time, however many cores there are: some start a whole Ray cluster. In the order of tests/conftest.py.
+TWO_AT_A_TIME := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO_AT_A_TIME)
 
 # What takes half an hour more: a job submitted to a cluster of its own, sweeps that go on after a signal, large images
 # in the interpreter, benchmarks.
@@ -31,7 +34,7 @@ test-newest test-oldest: test-%: $(VENV)/.uv
 		--no-emit-find-links pyproject.toml --output-file $(VENV)-$*/requirements.txt
 	$(BIN)/uv pip install --quiet --python $(VENV)-$*/bin/python --requirement $(VENV)-$*/requirements.txt
 	$(BIN)/uv pip install --quiet --python $(VENV)-$*/bin/python $(EDITABLE)
-	$(VENV)-$*/bin/python -m pytest
+	$(VENV)-$*/bin/python -m pytest $(TWO_AT_A_TIME)
 	$(VENV)-$*/bin/zetasweep run experiments/quickstart.yaml -o storage=$(VENV)-$*/runs
 
 # Faults on purpose, for hours. Another ZETASWEEP_CHAOS_SEED hits others at other moments; the table of what it
@@ -54,7 +57,7 @@ pictures: $(VENV)/.installed
 	$(BIN)/python -m tools.pictures
 
 ui: $(VENV)/.installed
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(STORE))/mlflow.db
+	$(BIN)/zetasweep ui experiments/quickstart.yaml -o storage=$(STORE)
 
 # After a change of the dependencies in pyproject.toml.
 lock: $(VENV)/.uv

@@ -28,6 +28,9 @@ for _name in [name for name in os.environ if name.startswith("MLFLOW_TRACKING_")
 # Read when Triton is imported: without a GPU its kernels run in the interpreter.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+# Files that are tested at the same time share the cores: threads that wait for each other take them from the rest.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -53,6 +56,11 @@ class GpuRun:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: whole sweeps. Else one process waits for them alone when all others have ended."""
+    items.sort(key=lambda item: item.path.parent.name != "sweep")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Watch a run of the GPU tests."""
     if config.option.markexpr == "gpu":
@@ -76,9 +84,18 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Decoded images of the tests lie apart from those of the user."""
+def _nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Decoded images of the tests lie apart from those of the user, and no run goes to the user's MLflow."""
     os.environ["ZETASWEEP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+@pytest.fixture(autouse=True)
+def _no_store_left() -> Iterator[None]:
+    """The store that a test told MLflow of is not that of the next one: MLflow keeps it, also in the environment."""
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +127,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def zetasweep(environment: dict[str, str]) -> Zetasweep:
     """The command line, as a process of its own."""
 
-    def call(*arguments: str | Path, timeout_s: float = 280) -> subprocess.CompletedProcess[str]:
+    def call(*arguments: str | Path, timeout_s: float = 560) -> subprocess.CompletedProcess[str]:
         command: Sequence[str] = [sys.executable, "-m", "orchestrator", *map(str, arguments)]
         return subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
@@ -124,7 +141,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     """The command line in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     # MLflow sets its variable itself, in the process that is told of a store.
-    for name in ("RAY_ADDRESS", "ZETASWEEP_DATA", "MLFLOW_TRACKING_URI"):
+    for name in ("RAY_ADDRESS", "ZETASWEEP_DATA", "MLFLOW_TRACKING_URI", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, *NOTICES)}
 

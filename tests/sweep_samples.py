@@ -66,3 +66,10 @@ def runs_with(
         if position < len(values.get(cell.augment, ())):
             runs[cell.key] = make_run(cell, {metric: values[cell.augment][position]})
     return runs
+
+
+def trained_with(cells: Sequence[Cell], *, workers: int = 1, **settings: object) -> list[Cell]:
+    """The same cells with other settings of ``train``."""
+    return [
+        cell.model_copy(update={"train": cell.train.model_copy(update=settings), "workers": workers}) for cell in cells
+    ]

@@ -21,7 +21,14 @@ from orchestrator.data import DATASETS
 from orchestrator.errors import ConfigError, UserError
 from orchestrator.experiment.dataset_spec import ColorJitterSpec, DatasetSpec, ResizedCropSpec
 from orchestrator.experiment.load import load_experiment
-from orchestrator.experiment.settings import CacheSettings, Experiment, General, Resources, Tracking, TrainSettings
+from orchestrator.experiment.settings import (
+    CacheSettings,
+    Experiment,
+    General,
+    Resources,
+    Tracking,
+)
+from orchestrator.experiment.train_settings import TrainSettings
 
 CANARY = "canary/7Hq=zeta"
 LOG_A_FAILURE = """

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
+from orchestrator.experiment.cells import Cell
 from orchestrator.models.registry import build_model
 from orchestrator.records import CellFacts, CellResult, DatasetFacts, EpochResult
+from orchestrator.storage import CellFolder
 from orchestrator.storage import checkpoints as checkpoint
+from orchestrator.tracking.tracker import Tracker
 
 FACTS = CellFacts(
     device="cpu",
@@ -27,6 +31,7 @@ FACTS = CellFacts(
         groups="none",
         unmeasured="no test image of 7",
     ),
+    weights="24 of 26 tensors taken",
 )
 RESULT = CellResult(
     metrics={"test/error": 0.25, "best/error": 0.2, "best/epoch": 2.0}, timestamp_ms=3_000, first_step_ms=500
@@ -39,4 +44,19 @@ def epoch(number: int) -> EpochResult:
 
 def save_weights(folder: Path) -> None:
     state = build_model("convnet", num_classes=10, num_channels=1, image_size=8).state_dict()
-    checkpoint.save(folder / "best.pt", {"model": state})
+    checkpoint.save(folder / "best.pt", {"model": state, "epoch": 2, "data": asdict(FACTS.dataset)})
+
+
+def export(tracker: Tracker, cell: Cell, folder: Path) -> str:
+    """Export the model of a cell that is finished; return its address."""
+    return tracker.export_model(cell, tracker.run_id_of(cell), CellFolder(folder))
+
+
+def finish(tracker: Tracker, cell: Cell, folder: Path) -> None:
+    """Have a cell finished: a slot got it at 0.1 s, steps began at 0.5 s, epochs ended at 1 and 2 s, its test at 3."""
+    tracker.open_cell(cell, None, sweep="sample", timestamp_ms=100)
+    tracker.log_started(cell, FACTS, data_dir=folder)
+    for number in (1, 2):
+        tracker.log_epoch(cell, epoch(number))
+    save_weights(folder)
+    tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=folder)

@@ -1,5 +1,6 @@
 import itertools
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -7,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from augment import gamma_min, mixing_matrix, p_series_weights, reference, sample_indices
+from augment import (
+    CutMixZetaMixup,
+    MixUpPSeries,
+    ZetaMixup,
+    gamma_min,
+    mixing_matrix,
+    p_series_weights,
+    reference,
+    sample_indices,
+    weights,
+)
 
 # Fixed seeds make every frequency test repeat exactly; this is the chance that a right sampler had been born unlucky.
 UNLUCKY = 1e-3
@@ -50,6 +61,30 @@ def test_gamma_min_solves_its_equation_and_rises_towards_that_of_all() -> None:
     for num_mixed, gamma in zip((3, 50, 2000), found, strict=True):
         # γ is known to 1e-9, and the sum changes by less than Σ j^-γ ln j < 10 times as much.
         assert sum(j**-gamma for j in range(1, num_mixed + 1)) == pytest.approx(2, abs=1e-8)
+
+
+def test_of_one_gamma_the_weights_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[float] = []
+
+    def counting(num_mixed: int, gamma: float, **options: Any) -> torch.Tensor:
+        computed.append(gamma)
+        return p_series_weights(num_mixed, gamma, **options)
+
+    monkeypatch.setattr("augment.weights.p_series_weights", counting)
+    weights.kept_p_series_weights.cache_clear()
+    for augmentation in (ZetaMixup(2.61, 4), MixUpPSeries(2.62), CutMixZetaMixup(2.63, 4), ZetaMixup(2.61, 4)):
+        draws = [augmentation.draw((8, 3, 4, 4), generator=torch.Generator().manual_seed(0)) for _ in range(3)]
+        drawn = [draw.blend.weights if hasattr(draw, "blend") else draw.weights for draw in draws]
+        assert all(torch.equal(each, drawn[0]) for each in drawn)
+    assert computed == [2.61, 2.62, 2.63]
+    assert torch.equal(weights.kept_p_series_weights(4, 2.61, torch.device("cpu")),
+                       p_series_weights(4, 2.61, dtype=torch.float64))  # fmt: skip
+
+
+def test_weights_that_are_first_asked_for_in_evaluation_can_be_trained_with() -> None:
+    with torch.inference_mode():
+        kept = weights.kept_p_series_weights(3, 2.64, torch.device("cpu"))
+    assert not kept.is_inference()
 
 
 def test_two_samples_are_mixup_with_a_fixed_lam() -> None:

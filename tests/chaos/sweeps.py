@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,7 +84,7 @@ class Sweep:
         self._options = (f"storage={storage}", *choice, *settings)
         experiment = load_experiment(file, self._options)
         self.keys = [cell.key for cell in expand(experiment)]
-        self.epochs = experiment.train.epochs
+        self.epochs = experiment.train[0].epochs
         self.uri = experiment.tracking.uri or f"sqlite:///{storage / 'mlflow.db'}"
         self._process: subprocess.Popen[str] | None = None
         self._outputs: list[Path] = []
@@ -189,10 +190,10 @@ class Sweep:
         return read_results(self.uri, NAME, self.keys, cells_dir=self.cells_dir)
 
     def tables(self) -> list[str]:
-        """Return the comparison by some metrics, as CSV."""
+        """Return the comparison by some metrics, as CSV without the ids of runs, which come last in a line."""
         answers = [self.ask("compare", "--format", "csv", "--metric", metric) for metric in METRICS]
         assert [answer.returncode for answer in answers] == [0] * len(METRICS), answers
-        return [answer.stdout for answer in answers]
+        return [re.sub(r",[^,\n]*$", "", answer.stdout, flags=re.MULTILINE) for answer in answers]
 
     def at(self, storage: Path) -> Sweep:
         """Return the same cells on another storage, with usual settings."""

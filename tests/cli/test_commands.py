@@ -15,29 +15,65 @@ from orchestrator.cli.lazy import LazyGroup
 from orchestrator.cli.main import cli
 from orchestrator.train.__main__ import PROGRAM, train
 
-EXPERIMENT = {"EXPERIMENT": "text, required", "--debug": "flag", "-o --override": "text, each time one more"}
+PLUGIN = {"--plugin": "path, each time one more"}
+EXPERIMENT = {"EXPERIMENT": "text, required", "--debug": "flag", "-o --override": "text, each time one more"} | PLUGIN
 FOLDERS = {"--cache-dir": "path"}
 FROZEN: dict[str, dict[str, str]] = {
     "python -m orchestrator.train": {
         "EXPERIMENT": "path, required",
         "--cell": "text",
         "--checkpoint-dir": "path",
+        "--plugin": "path, each time one more",
         "-o --override": "text, each time one more",
     },
     "zetasweep": {"--version": "flag"},
     "zetasweep compare": EXPERIMENT
-    | {"--metric": "text", "--against": "text", "--format": "table|markdown|csv|latex = table"},
+    | {
+        "--metric": "text",
+        "--against": "text",
+        "--best-of": "text",
+        "--family": "column|table",
+        "--final": "flag",
+        "--confirmed": "flag",
+        "--format": "table|markdown|csv|latex|json",
+        "--output": "text",
+    },
+    "zetasweep confirm": EXPERIMENT
+    | {"--top": "integer", "--seeds": "integer", "--against": "text, each time one more", "--again": "flag"},
     "zetasweep data": {},
     "zetasweep data check": EXPERIMENT,
     "zetasweep data clear": FOLDERS | {"--dataset": "text"},
     "zetasweep data list": FOLDERS | {"--data-dir": "path"},
     "zetasweep data prepare": EXPERIMENT,
     "zetasweep doctor": EXPERIMENT | {"--fix": "flag"},
-    "zetasweep plan": EXPERIMENT | {"--gpus": "integer range"},
-    "zetasweep run": EXPERIMENT | {"--download": "flag"},
-    "zetasweep select": EXPERIMENT | {"--metric": "text = error", "--register": "text"},
-    "zetasweep status": EXPERIMENT,
+    "zetasweep init": {
+        "FOLDER": "path, optional",
+        "--example": "text",
+        "--output": "file",
+        "--force": "flag",
+        "--debug": "flag",
+    },
+    "zetasweep list": PLUGIN
+    | {"KIND": "choice, required", "--filter": "text", "--format": "table|json = table", "--debug": "flag"},
+    "zetasweep plan": EXPERIMENT
+    | {"--gpus": "integer range", "--measure": "flag", "--largest-batch": "flag", "--price": "text"},
+    "zetasweep plot": {"KIND": "text, required"} | EXPERIMENT | {"--confirmed": "flag", "--output": "file"},
+    "zetasweep predict": {
+        "MODEL": "text, required",
+        "FILES": "text, required",
+        "--experiment": "text",
+        "-o --override": "text, each time one more",
+        "--format": "table|csv|json",
+        "--output": "text",
+        "--debug": "flag",
+    }
+    | PLUGIN,
+    "zetasweep report": EXPERIMENT | {"--confirmed": "flag", "--price": "text"},
+    "zetasweep run": EXPERIMENT | {"--download": "flag", "--price": "text"},
+    "zetasweep select": EXPERIMENT | {"--metric": "text, each time one more", "--register": "text"},
+    "zetasweep status": EXPERIMENT | {"--confirmed": "flag"},
     "zetasweep sync": EXPERIMENT,
+    "zetasweep ui": EXPERIMENT | {"--confirmed": "flag", "--port": "integer range"},
 }
 
 
@@ -92,7 +128,8 @@ def test_help_imports_no_command() -> None:
 
 
 def test_a_mistake_in_the_file_is_said_before_anything_heavy_is_imported() -> None:
-    commands = ["plan", "run", "sync", "status", "compare", "select", "doctor", "data check", "data prepare"]
+    commands = ["plan", "run", "confirm", "sync", "status", "compare", "select", "doctor", "data check", "data prepare"]
+    commands += ["report", "ui"]
     heavy = {"ray", "mlflow", "torchvision", "torchmetrics", "scipy"}
     look = (
         "import contextlib, sys\nfrom orchestrator.cli.main import main\n"
@@ -113,13 +150,20 @@ def test_a_mistake_in_an_option_is_said_before_mlflow_is_asked(tmp_path: Path) -
         "select --register=": "--register '': no name",
         "select --register=a/b": "--register 'a/b': no name",
         "select --metric=eror": "metric=eror is not tracked",
+        "select --metric=error,auroc --register=a": "--register a: 2 metrics choose each for itself",
         "select --metric=test/error": "validation at the tested epoch only",
         "compare --metric=eror": "metric=eror is not tracked",
+        "compare --against=cutmix": "baseline = cutmix: there is no such row",
+        "compare --best-of=lr": "--best-of lr: the cells do not differ in it",
+        "plan --price=abc": "--price abc: no price",
+        "run --price=2.5/gpu-hour": "--price 2.5/gpu-hour: the cells use no GPU",
+        "report --price=0/cpu-hour": "--price 0/cpu-hour: no price",
+        "compare --output=table.xls": "--output table.xls: its ending says no format",
     }
     look = (
         "import contextlib, sys\nfrom orchestrator.cli.main import main\n"
         f"for command in {list(wrong)}:\n"
-        f"    name, option = command.split()\n    sys.argv[1:] = [name, {str(file)!r}, option]\n"
+        f"    name, *options = command.split()\n    sys.argv[1:] = [name, {str(file)!r}, *options]\n"
         "    with contextlib.suppress(SystemExit): main()\n"
         "print('mlflow' in sys.modules)"
     )
@@ -158,6 +202,7 @@ def test_who_asks_for_help_is_told_that_alone(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr("orchestrator.cli.lazy.NEEDED", "click")
     monkeypatch.setattr(LazyGroup, "load", lambda _, name: data if name == "data" else click.Command(name))
     cli.main(arguments, prog_name="zetasweep", standalone_mode=False)
     answer = capsys.readouterr()

@@ -61,4 +61,4 @@ def test_the_new_experiment_is_complete(call: Call, tmp_path: Path) -> None:
     client.delete_experiment(known.experiment_id)
     answer = call("run", *renamed)
     assert answer.code == 0
-    assert "MLflow: no links were made: tracking.experiment = second: it was deleted" in answer.out
+    assert "MLflow: no models, links or description: tracking.experiment = second: it was deleted" in answer.out

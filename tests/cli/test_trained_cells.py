@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,10 @@ def test_every_command_knows_them(call: Call, file: Path, cells: list[Cell], tmp
     (row,) = [line for line in lines(compared) if line.startswith("| erm |")]
     assert row.endswith("n=1 |"), "its value is there"
     assert "Not in MLflow yet: 1 of 3 cells" in compared.out
+
+    plotted = call("plot", "learning-curves", file, "--output", tmp_path / "curves.json")
+    assert plotted.code == 1, plotted.err
+    assert list(json.loads((tmp_path / "curves.json").read_text())["data"]["rows"]["erm"]) == ["1", "2"]
 
     selected = " ".join(lines(call("select", file)))
     assert f"(cell {cells[0].key}, not in MLflow yet: zetasweep run delivers it)" in selected

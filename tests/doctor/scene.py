@@ -56,7 +56,7 @@ class Scene:
         """Make the run of a cell as a sweep does, of two planned epochs, and return its ID."""
         known = self.client.get_experiment_by_name("mine")
         experiment_id = known.experiment_id if known else self.client.create_experiment("mine")
-        kind = {"zetasweep.kind": "cell", "zetasweep.cell": key, "mlflow.runName": f"run of {key}"}
+        kind = {"zetasweep.kind": "cell", "zetasweep.cell": key, "mlflow.runName": f"run of {key}", "setting": "any"}
         run_id = self.client.create_run(experiment_id, tags={**kind, **tags}).info.run_id
         rows = [Metric("epoch", float(epoch), 1_000 + row, epoch) for row, epoch in enumerate(epochs)]
         self.storage.note_store(f"sqlite:///{self.storage.database}")

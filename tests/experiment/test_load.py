@@ -29,10 +29,10 @@ def problems(tmp_path: Path, *overrides: str, **parts: str | None) -> list[Probl
 
 def test_minimal_file_takes_the_defaults(tmp_path: Path) -> None:
     experiment = load(tmp_path)
-    assert (experiment.name, experiment.model, experiment.seed) == ("sweep", ("convnet",), (0,))
+    assert (experiment.name, experiment.model[0].label, experiment.seed) == ("sweep", "convnet", (0,))
     assert [spec.label for spec in experiment.dataset] == ["digits"]
     assert experiment.augment == (AugmentSpec(name="erm"),)
-    assert experiment.train.epochs == 5
+    assert experiment.train[0].epochs == 5
     assert experiment.resources.slots == "auto"
     assert experiment.tracking.uri is None
     assert experiment.file == tmp_path / "x.yaml"
@@ -50,7 +50,7 @@ def test_lists_are_kept_in_order(tmp_path: Path) -> None:
         seed="[2, 0]",
     )
     assert [spec.label for spec in experiment.dataset] == ["digits", "cifar10(num_train=100)", "mnist"]
-    assert experiment.model == ("resnet18", "convnet")
+    assert [model.label for model in experiment.model] == ["resnet18", "convnet"]
     assert experiment.seed == (2, 0)
 
 
@@ -74,7 +74,7 @@ def test_batch_is_the_workers_batch(tmp_path: Path) -> None:
 
 
 def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
-    assert load(tmp_path, model="mobilenet_v3_small").model == ("mobilenet_v3_small",)
+    assert load(tmp_path, model="mobilenet_v3_small").model[0].name == "mobilenet_v3_small"
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,23 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
         ({"train": "[1]"}, "train", "[1]", "a mapping with the keys epochs"),
         ({"train": "{epochs: 0}"}, "train.epochs", "0", "an integer from 1 to 1000000"),
         ({"train": "{epochs: '5'}"}, "train.epochs", "'5'", "without quotes"),
-        ({"train": "{optimizer: adam}"}, "train.optimizer", "adam", "Did you mean adamw?"),
+        ({"train": "{optimizer: adamww}"}, "train.optimizer", "adamww", "Did you mean adamw?"),
         ({"train": "{lr: .nan}"}, "train.lr", ".nan", "a finite number above 0"),
         ({"train": "{milestones: [1, x]}"}, "train.milestones[1]", "x", "a list of rising epochs"),
         ({"train": "{epochs: 3, warmup_epochs: 4}"}, "train.warmup_epochs", "4", "0 to train.epochs=3"),
         ({"train": "{momentum: null}"}, "train.momentum", "null", "Write 0"),
         ({"train": "{schedule: multistep}"}, "train.milestones", "[]", "at least one epoch"),
         ({"resources": "{workers: 2, gpus_per_worker: 0.5}"}, "resources.gpus_per_worker", "0.5", "workers=2"),
+        ({"names": "{em: ERM}"}, "names.em", "ERM", "Did you mean erm?"),
+        ({"names": "{erm: 5}"}, "names.erm", "5", "{what it is called here: text}"),
+        ({"names": "{erm: ' '}"}, "names.erm", "' '", "text that is not blank"),
+        ({"names": "[erm]"}, "names", "[erm]", "{what it is called here: text}"),
+        (
+            {"augment": "[{mixup: {alpha: [1, 2]}}]", "names": "{mixup(alpha=2.0): mixup(alpha=1.0)}"},
+            "names.mixup(alpha=2.0)",
+            "mixup(alpha=1.0)",
+            "So mixup(alpha=1.0) is called, too.",
+        ),
         ({"resources": "{slots: 0}"}, "resources.slots", "0", "auto, or an integer"),
         ({"resources": "{backend: triton}"}, "resources.backend", "triton", "auto or torch"),
         (
@@ -234,12 +244,12 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
         ({"dataset": "[digits, digits]"}, "dataset[1]", "digits", "dataset[0] = digits"),
         ({"model": "convnett"}, "model", "convnett", "Did you mean convnet?"),
         ({"model": "[]"}, "model", "[]", "At least one is needed"),
-        ({"model": "[convnet, {resnet18: {}}]"}, "model[1]", "{resnet18: {}}", "torchvision's"),
+        ({"model": "[convnet, {resnet: {}}]"}, "model[1]", "{resnet: {}}", "torchvision's"),
         ({"model": "[convnet, convnet]"}, "model[1]", "convnet", "model[0] = convnet"),
         ({"augment": "zeta_mixpu"}, "augment", "zeta_mixpu", "Did you mean zeta_mixup?"),
         ({"augment": "[[erm]]"}, "augment[0]", "[erm]", "one of: erm, mixup"),
         ({"augment": "{}"}, "augment", "{}", "one of: erm, mixup"),
-        ({"augment": "{erm: {gamma: 2}}"}, "augment.erm.gamma", "2", "parameters of erm: none"),
+        ({"augment": "{erm: {gamma: 2}}"}, "augment.erm.gamma", "2", "parameters of erm: combine"),
         ({"augment": "{mixup: {alhpa: 2}}"}, "augment.mixup.alhpa", "2", "Did you mean alpha?"),
         ({"augment": "{mixup: {alpha: -1}}"}, "augment.mixup.alpha", "-1", "a finite number above 0"),
         ({"augment": "{mixup: {alpha: []}}"}, "augment.mixup.alpha", "[]", "At least one is needed"),
@@ -358,14 +368,14 @@ def test_an_invalid_batch_size_is_one_problem(tmp_path: Path) -> None:
 def test_another_mistake_in_train_does_not_hide_the_batch_size(tmp_path: Path) -> None:
     augment = "{zeta_mixup: {gamma: 2, num_mixed: 9}}"
     found = problems(tmp_path, augment=augment, train="{epochs: 0, batch_size_per_worker: 8}")
-    assert [problem.key for problem in found] == ["train.epochs", "augment.zeta_mixup.num_mixed"]
+    assert [problem.key for problem in found] == ["augment.zeta_mixup.num_mixed", "train.epochs"]
 
 
 def test_overrides_change_any_key(tmp_path: Path) -> None:
     experiment = load(
         tmp_path, "train.epochs=2", "seed=[0,1]", "dataset.digits.num_train=99", "augment={mixup: {alpha: [1, 2]}}"
     )
-    assert (experiment.train.epochs, experiment.seed, experiment.dataset[0].num_train) == (2, (0, 1), 99)
+    assert (experiment.train[0].epochs, experiment.seed, experiment.dataset[0].num_train) == (2, (0, 1), 99)
     assert [spec.params for spec in experiment.augment] == [{"alpha": 1.0}, {"alpha": 2.0}]
 
 
@@ -436,6 +446,19 @@ def test_a_name_is_for_tables_and_changes_no_training(tmp_path: Path) -> None:
     assert plain.params() == named.params()
     (problem,) = problems(tmp_path, dataset="[{digits: {name: a}}, {digits: {name: b}}]")
     assert (problem.key, problem.allowed) == ("dataset[1].digits", "each cell once")
+
+
+def test_what_is_called_otherwise_in_tables_is_the_same_training(tmp_path: Path) -> None:
+    names = "{digits(num_train=100): Scans, convnet: Small, zeta_mixup: ours, 'mixup(alpha=1.0)': a | b}"
+    swept = {"dataset": "{digits: {num_train: 100}}", "augment": "[mixup, {zeta_mixup: {gamma: 2, num_mixed: batch}}]"}
+    plain, named = (load(tmp_path, **swept, names=text) for text in (None, names))
+    assert named.names["mixup(alpha=1.0)"] == "a | b"
+    assert [cell.key for cell in expand(plain)] == [cell.key for cell in expand(named)]
+    assert load(tmp_path, names="").names == {}
+    # What the command line leaves out of the sweep may keep its name, and a mistake elsewhere makes no other.
+    assert load(tmp_path, "augment=mixup", "dataset=digits", **swept, names=names).names == named.names
+    (problem,) = problems(tmp_path, dataset="digit", names="{digits: Scans}")
+    assert problem.key == "dataset"
 
 
 def test_the_layout_of_images_of_your_own_is_part_of_the_cell(tmp_path: Path) -> None:

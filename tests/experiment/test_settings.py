@@ -11,7 +11,13 @@ from augment import ZetaMixup
 from orchestrator.data import DATASETS
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.experiment.settings import Experiment, General, Resources, Tracking, TrainSettings
+from orchestrator.experiment.settings import (
+    Experiment,
+    General,
+    Resources,
+    Tracking,
+)
+from orchestrator.experiment.train_settings import TrainSettings
 
 
 @pytest.mark.parametrize("model", [TrainSettings, Resources, Tracking, DatasetSpec, AugmentSpec, Experiment])
@@ -43,7 +49,7 @@ def test_every_field_says_what_is_allowed(model: type[BaseModel]) -> None:
         (TrainSettings, {"momentum": -0.1}),
         (TrainSettings, {"momentum": None}),
         (TrainSettings, {"weight_decay": -1e-9}),
-        (TrainSettings, {"schedule": "linear"}),
+        (TrainSettings, {"schedule": "exponential"}),
         (TrainSettings, {"warmup_epochs": -1}),
         (TrainSettings, {"epochs": 3, "warmup_epochs": 4}),
         (TrainSettings, {"schedule": "multistep"}),
@@ -55,7 +61,7 @@ def test_every_field_says_what_is_allowed(model: type[BaseModel]) -> None:
         (TrainSettings, {"lr_decay": 1.1}),
         (TrainSettings, {"clip_grad_norm": 0}),
         (TrainSettings, {"precision": "fp16"}),
-        (TrainSettings, {"nesterov": True}),
+        (TrainSettings, {"amsgrad": True}),
         (Resources, {"workers": 0}),
         (Resources, {"cpus_per_worker": 0}),
         (Resources, {"workers": 2, "cpus_per_worker": 0.5}),

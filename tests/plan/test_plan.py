@@ -14,7 +14,8 @@ from sweep_samples import DIGITS, ERM, MIXUP, make_cells, make_run
 from orchestrator.data import load_dataset
 from orchestrator.errors import UserError
 from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.experiment.settings import Experiment, TrainSettings
+from orchestrator.experiment.settings import Experiment
+from orchestrator.experiment.train_settings import TrainSettings
 from orchestrator.models.registry import build_model
 from orchestrator.plan import (
     DataFound,
@@ -59,9 +60,9 @@ def test_disk_covers_what_a_sweep_writes(tmp_path: Path) -> None:
     model = build_model("convnet", num_classes=10, num_channels=1, image_size=8)
     checkpoint.save(tmp_path / "best.pt", {"model": model.state_dict()})
     weights = (tmp_path / "best.pt").stat().st_size
-    # Best weights and MLflow's model per cell; and with the momentum the newest two checkpoints, that of the best epoch
-    # and the one that is being written.
-    assert planned == pytest.approx((2 * 3 + 4 * 2) * weights, rel=0.1)
+    # Best weights per cell, and MLflow's model of one; and with the momentum the newest two checkpoints, that of the
+    # best epoch and the one that is being written.
+    assert planned == pytest.approx((3 + 1 + 4 * 2) * weights, rel=0.1)
     assert (
         make_plan(make_experiment(tmp_path), cells, {c.key: make_run(c, {}) for c in cells}, LAYOUT).disk_peak_bytes
         == 0
@@ -133,12 +134,16 @@ def test_the_hash_is_the_one_that_a_training_notes(tmp_path: Path) -> None:
         ({"milestones": [2], "lr_decay": 0.2}, ["train.milestones", "train.lr_decay"]),
         ({"optimizer": "adamw", "momentum": 0.5}, ["train.momentum"]),
         ({"optimizer": "adamw", "momentum": 0.9}, []),
+        ({"optimizer": "adam", "nesterov": True, "betas": [0.8, 0.9]}, ["train.nesterov"]),
+        ({"betas": [0.8, 0.9], "nesterov": False}, ["train.betas"]),
+        ({"schedule": "onecycle", "warmup_epochs": 1}, ["train.warmup_epochs"]),
+        ({"weight_decay": 0, "no_decay_norm_bias": True}, ["train.no_decay_norm_bias"]),
         ({"schedule": "multistep", "milestones": [2], "lr_decay": 0.2}, []),
     ],
 )
 def test_settings_without_effect_are_said(tmp_path: Path, train: dict[str, Any], expected: list[str]) -> None:
     settings = TrainSettings.model_validate(train)
-    experiment = make_experiment(tmp_path).model_copy(update={"train": settings})
+    experiment = make_experiment(tmp_path).model_copy(update={"train": (settings,)})
     lines = plan_lines(make_plan(experiment, make_cells(ERM), {}, LAYOUT), experiment)
     assert re.findall(r"(train\.\w+) has no effect with train\.", "\n".join(lines)) == expected
 

@@ -1,4 +1,4 @@
-"""The benchmarks that need no quiet machine to be right: what the compiler says, and what a host without a GPU says."""
+"""The benchmarks that need no quiet machine to be right: what the compiler says, and that all contestants run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import torch
 from commands import ROOT
 from packaging.version import Version
 
 BENCHMARKS = ROOT / "benchmarks"
-NEEDED = {"click", "filelock", "hypothesis", "mlflow", "psutil", "pydantic", "ray", "rich", "scipy", "sklearn", "yaml"}
 
 
 def run(environment: dict[str, str], *command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -44,69 +42,11 @@ def test_the_kernels_compile_for_a_gpu_and_spill_nothing(environment: dict[str, 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="about a host without a GPU")
-def test_a_gpu_check_without_a_gpu_fails_and_writes_no_figure(environment: dict[str, str], tmp_path: Path) -> None:
-    out = tmp_path / "gpu.json"
-    done = run(environment | {"PYTHON": sys.executable}, BENCHMARKS / "gpu_check.sh", out)
-    assert done.returncode == 1
-    assert "no GPU test ran" in done.stderr
-    assert "there is no CUDA device" in done.stderr
-    result = json.loads(out.read_text())
-    assert result["not_tested"] == []
-    assert result["exit_codes"] == {"tests": 1, "mixing": 1, "crossover": 1}
-    assert result["tests"]["tests"] == result["tests"]["skipped"] > 100
-    assert result["mixing"] is None
-    assert result["crossover"] is None
-
-
-@pytest.mark.slow
-def test_a_bare_host_runs_the_tests_of_the_kernels_and_names_what_it_leaves_out(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    """A host with PyTorch alone; its interpreter finds nothing else, and is asked for no test or benchmark."""
-    (tmp_path / "bare.py").write_text(BARE)
-    python = tmp_path / "python"
-    python.write_text(
-        f"""#!/bin/sh
-case "$*" in *--collect-only*) exec {sys.executable} -c 'import bare' "$@";; esac
-[ "$1" = - ] && exec {sys.executable} "$@"
-echo "$@" >> {tmp_path}/asked; exit 7
-"""
-    )
-    python.chmod(0o755)
-    path = environment | {"PYTHON": str(python), "PYTHONPATH": str(tmp_path)}
-    done = run(path, BENCHMARKS / "gpu_check.sh", tmp_path / "gpu.json")
-    assert done.returncode == 1
-    result = json.loads((tmp_path / "gpu.json").read_text())
-    assert result["exit_codes"] == {"tests": 7, "mixing": 7, "crossover": 7}
-    left_out = {entry.partition(":")[0] for entry in result["not_tested"]}
-    assert left_out == {"tests/augment/test_transforms.py", "tests/train/test_feed.py"}
-    assert all("No module named" in entry for entry in result["not_tested"])
-    assert "test_kernel.py tests/augment/test_contract.py\n" in (tmp_path / "asked").read_text()
-
-
-BARE = f"""
-import sys
-
-class Bare:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {NEEDED}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}")
-
-sys.meta_path.insert(0, Bare())
-sys.argv = sys.argv[1:]
-if sys.argv[:2] == ["-m", "pytest"]:
-    import pytest
-    sys.exit(pytest.main(sys.argv[2:] + ["-p", "no:hypothesispytest", "-p", "no:timeout"]))
-"""
-
-
-@pytest.mark.slow
 def test_the_mixing_benchmark_times_every_contestant(environment: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "mixing.json"
     code = (
         "import sys; sys.path.insert(0, 'benchmarks'); import mixing; "
-        "mixing.SHAPES = [(32, 3, 8, 8)]; mixing.PIXEL_SHAPE = (32, 3, 8, 8); "
+        "mixing.SHAPES = [(32, 3, 8, 8)]; "
         f"sys.argv = ['mixing.py', '--seconds', '0.01', '--json', {str(out)!r}]; mixing.main()"
     )
     done = run(environment | {"PYTHONPATH": os.fspath(ROOT)}, sys.executable, "-c", code)
@@ -137,12 +77,19 @@ def test_the_metrics_benchmark_times_every_contestant_and_they_agree(
         assert max(differences.values()) < 1e-6
 
 
+# Each kind of table, of every claim one at least.
+FEW = (
+    "^6 rows, [35] seeds$|rho 0.5|baseline 2 times|20% missing|360 images|^2 rows|screen|looks.*added|test mean.*ridge|"
+    "better on 2|as much images as trainings, 5"
+)
+
+
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     "options",
     [
-        ["--tables", "1000", "--slack", "0.03", "--only", "^6 rows, 5 seeds$"],
-        pytest.param(["--tables", "8000"], marks=pytest.mark.slow),
+        ["--tables", "1000", "--slack", "0.03", "--only", FEW],
+        pytest.param([], marks=pytest.mark.slow),
     ],
     ids=["a few", "all"],
 )
@@ -150,4 +97,4 @@ def test_what_is_said_of_a_table_is_as_sure_as_it_says(environment: dict[str, st
     command = [sys.executable, BENCHMARKS / "verdicts.py", *options]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr.count(" met") >= 5
+    assert done.stderr.count(" met") >= 20

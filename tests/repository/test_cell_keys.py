@@ -19,7 +19,8 @@ CHANGED = (
 
 
 def test_the_keys_of_the_shipped_experiments_stay_the_same() -> None:
-    keys = [(path.name, cell.key) for path in FOLDER.glob("*.yaml") for cell in expand(load_experiment(path))]
+    listed = {path.name: found for path in FOLDER.glob("*.yaml") if not (found := load_experiment(path)).drawn}
+    keys = [(name, cell.key) for name, experiment in listed.items() for cell in expand(experiment)]
     assert (len(keys), len({key for _, key in keys})) == (NUM_CELLS, NUM_KEYS), CHANGED
     lines = "\n".join(sorted(f"{file} {key}" for file, key in keys))
     assert hashlib.sha256(lines.encode()).hexdigest() == DIGEST, CHANGED

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.experiment.cells import expand
-from orchestrator.experiment.load import load_experiment
+from orchestrator.experiment import expand, known_from_start, load_experiment
+from orchestrator.plan import searched
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(path for path in (ROOT / "experiments").rglob("*") if path.suffix in (".yaml", ".yml"))
 HEADER = re.compile(
     r"# Question: \S.*\?\n"
     r"# Run:      zetasweep run (?P<path>\S+) +"
-    r"\((?P<cells>\d+) cells, "
+    r"\((?:(?P<cells>\d+) cells|at most (?P<epochs>[\d,]+) of (?P<of_all>[\d,]+) epochs), "
     r"(?:about \d+(?:\.\d+)? (?:minutes|hours|GPU hours)(?: on [^()]+)?|cost not measured yet: [^()]+)\)\n"
 )
 
@@ -26,7 +26,8 @@ def test_there_are_experiments() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_experiment_is_valid(path: Path) -> None:
-    cells = expand(load_experiment(path))
+    experiment = load_experiment(path)
+    cells = expand(experiment, known_from_start(experiment))
     assert cells
     assert all(cell.augment.build().min_batch_size <= cell.train.batch_size_per_worker for cell in cells)
 
@@ -36,7 +37,13 @@ def test_header_says_question_command_and_cost(path: Path) -> None:
     header = HEADER.match(path.read_text())
     assert header is not None, f"{path} must open with its question, its command and its measured cost, like the others"
     assert header["path"] == str(path.relative_to(ROOT))
-    assert int(header["cells"]) == len(expand(load_experiment(path)))
+    experiment = load_experiment(path)
+    if experiment.search is None:
+        assert int(header["cells"]) == len(expand(experiment))
+    else:
+        found = searched(experiment)
+        said = [int(header[name].replace(",", "")) for name in ("epochs", "of_all")]
+        assert said == [sum(each.epochs for each in found), sum(each.of_all for each in found)]
 
 
 def test_names_are_the_files_names() -> None:

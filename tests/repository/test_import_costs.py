@@ -30,6 +30,8 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
         # Two seconds for each worker that replaces another.
         ("orchestrator.sweep.worker", ["mlflow", "sklearn", "scipy", "torchvision", "torchmetrics", "alembic", "rich"]),
         ("orchestrator.plan", ["ray", "mlflow"]),
+        ("orchestrator.search", ["ray", "mlflow", "torch", "scipy", "optuna", "sklearn", "yaml", "pydantic"]),
+        ("orchestrator.report", ["ray", "mlflow", "matplotlib", "jinja2", "sklearn"]),
         ("orchestrator.results", ["ray", "mlflow", "torch.distributed.run"]),
         ("augment", ["numpy.testing", "ray", "mlflow", "pydantic", "yaml", "PIL"]),
     ],

@@ -87,7 +87,7 @@ def test_every_command_and_flag_is_there() -> None:
     for context in contexts():
         section = sections[context.command_path]
         for parameter in context.command.get_params(context):
-            spellings = parameter.opts if isinstance(parameter, click.Option) else [str(parameter.name).upper()]
+            spellings = parameter.opts if isinstance(parameter, click.Option) else [parameter.make_metavar(context)]
             assert [name for name in spellings if name not in section] == []
     assert {"zetasweep", "zetasweep run", "zetasweep data check"} <= sections.keys()
 
@@ -95,7 +95,7 @@ def test_every_command_and_flag_is_there() -> None:
 def test_every_metric_tag_code_and_variable_is_there() -> None:
     assert METRICS.keys() <= listed("metrics.md")
     tables = (names.SWEEP_TAGS, names.CELL_TAGS, names.EPOCH_METRICS, names.FINAL_METRICS, names.CELL_ARTIFACTS)
-    tables += (names.LINK_TAGS,)
+    tables += (names.LINK_TAGS, names.ANSWER_METRICS, names.SWEEP_ARTIFACTS, names.EXPERIMENT_TAGS)
     assert {name for table in tables for name in table} <= listed("mlflow.md")
     codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
     assert codes == exit_codes.MEANINGS.keys()
@@ -150,12 +150,32 @@ def is_read(data: dict[str, Any], folder: Path) -> bool:
         {"augment": {"cutmix_zeta_mixup": {"gamma": 2, "num_mixed": "batch", "cutmix_prob": 0.25}}},
         {"train": None, "resources": {"slots": 3}, "tracking": {"uri": None}},
         {"train": {"schedule": "multistep", "milestones": [1, 2], "momentum": 0}},
+        {"train": {"optimizer": "adamw", "momentum": 0, "nesterov": True, "betas": [0.9, 0], "mixing_off_epochs": 4}},
         {"train": {"optimizer": "adamw", "momentum": None}, "resources": {"gpus_per_worker": 1, "backend": "triton"}},
         {"resources": {"workers": 2, "cpus_per_worker": 2.0}, "storage": "../runs", "data_dir": "~/data"},
         {"tracking": {"uri": "sqlite:////srv/x.db"}},
         {"tracking": {"uri": "http://127.0.0.1:5000"}},
         {"dataset": {"image_folder": {"folder": "a/b..c", "csv": "labels.csv", "columns": {"image": "file"}}}},
         {"dataset": {"digits": {"folds": 5, "fold": [0, 1]}}},
+        {"train": {"lr": [0.05, 0.1], "clip_grad_norm": [None, 1.0], "warmup_epochs": [0, 1]}, "max_cells": 8},
+        {"train": {"optimizer": ["sgd", "adamw"], "momentum": [0.8, 0.9]}},
+        {"train": {"schedule": ["cosine", "multistep"], "milestones": [[1], [1, 2]]}},
+        {"train": {"schedule": "multistep"}, "model": [{"convnet": {"train": {"milestones": [1]}}}]},
+        {"train": {"momentum": None}, "augment": {"mixup": {"train": {"optimizer": "adamw"}}}},
+        {"dataset": {"digits": {"train": {"epochs": [1, 2]}}}, "model": {"convnet": {"train": None}}},
+        {"search": {}},
+        {"search": {"race": "ladder", "keep": "erm", "budget": {"device_hours": 2.5}}, "seed": [0, 1]},
+        {"search": {"race": [{"seeds": 2, "epochs": 5, "keep": 1}], "confirm": {"against": ["erm"]}}, "seed": [0, 1]},
+        {"train": {"lr": {"loguniform": [0.02, 0.5]}}, "search": {"sampler": "qmc", "num_samples": 4, "seed": 1}},
+        {
+            "train": {"momentum": {"uniform": [0.5, 0.9]}, "warmup_epochs": {"randint": [0, 3]}},
+            "augment": {"zeta_mixup": {"gamma": {"uniform": [2, 4]}, "num_mixed": {"lograndint": [2, 9]}}},
+            "search": {"sampler": "optuna", "num_samples": 4, "batch": 2, "warm_start": True},
+        },
+        {
+            "augment": {"mixup": {"probability": {"uniform": [0.1, 0.9]}, "train": {"lr": {"uniform": [0.1, 1]}}}},
+            "search": {"sampler": "random", "num_samples": 4},
+        },
     ],
     ids=str,
 )
@@ -188,12 +208,22 @@ def test_what_can_be_read_is_valid(change: dict[str, Any], tmp_path: Path) -> No
         {"augment": {"cutmix_zeta_mixup": {"gamma": 2, "num_mixed": 2, "cutmix_prob": 1}}},
         {"train": {"lr": "fast"}},
         {"train": {"epochs": 0}},
-        {"train": {"optimizer": "adam"}},
+        {"train": {"optimizer": "adamv"}},
+        {"train": {"momentum": 0, "nesterov": True}},
+        {"train": {"optimizer": "lion", "betas": [0.9]}},
+        {"train": {"optimizer": "rmsprop", "momentum": None}},
         {"resources": {"slots": 0}},
         {"cache": {"limit_gib": 0}},
         {"train": {"momentum": None}},
         {"train": {"schedule": "multistep"}},
         {"train": {"epochs": 9, "milestones": [1, 1]}},
+        {"train": {"lr": []}},
+        {"train": {"lr": [0.1, 0]}},
+        {"train": {"optimizer": ["sgd", "adamw"], "momentum": None}},
+        {"train": {"schedule": ["cosine", "multistep"]}},
+        {"model": {"convnet": {"train": {"epohs": 1}}}},
+        {"augment": {"mixup": {"train": {"milestones": [2, 2]}}}},
+        {"model": {"convnet": None, "resnet18": None}},
         {"resources": {"workers": 2, "cpus_per_worker": 0.5}},
         {"resources": {"cpus_per_worker": 1.5}},
         {"resources": {"backend": "triton"}},
@@ -209,6 +239,19 @@ def test_what_can_be_read_is_valid(change: dict[str, Any], tmp_path: Path) -> No
         {"dataset": {"digits": {"fold": 1}}},
         {"dataset": {"digits": {"crop_padding": 2, "random_resized_crop": {}}}},
         {"tracking": {"url": "http://127.0.0.1:5000"}},
+        {"search": {"sampler": "random"}},
+        {"search": {"num_samples": 2}},
+        {"search": {"sampler": "random", "num_samples": 1, "batch": 1}, "train": {"lr": {"uniform": [0.1, 1]}}},
+        {"search": {"race": []}},
+        {"search": {"budget": {"epochs": 200, "device_hours": 1}}},
+        {"search": {"metric": "test/error"}},
+        {"search": {"confirm": {"seeds": [0, 1]}}},
+        {"search": {"sampler": "random", "num_samples": 2}, "train": {"warmup_epochs": {"uniform": [0, 2]}}},
+        {"search": {"sampler": "random", "num_samples": 2}, "train": {"lr": {"uniform": [0.1]}}},
+        {
+            "search": {"sampler": "random", "num_samples": 2},
+            "model": {"convnet": {"train": {"lr": {"normal": [0, 1]}}}},
+        },
     ],
     ids=str,
 )

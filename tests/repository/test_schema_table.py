@@ -22,18 +22,36 @@ SMALL = {"name": "small", "dataset": "digits", "model": "convnet", "augment": "e
 VALUES: list[Any] = [
     *(None, True, 0, 1, 2, -1, 0.5, 1.5, 10**7, "", "  ", "x", "auto", "Auto", "/a", "../a", "a\nb", "s3://b/x"),
     *("sqlite:///x.db", "http://u:p@h", [], [1], [2, 1], [1, 1], [0.5, 1.0], ["x"], {}, {"x": 1}, {"image": "file"}),
+    {"linear": [6, 2]},
 ]
 # Another key's value decides, or a list's order, or the installed torchvision.
 BEYOND_A_SCHEMA: dict[tuple[str, ...], list[Any]] = {
     ("model",): ["x", "auto", ["x"]],
+    ("train", "mixing_off_epochs"): [[2, 1]],
     ("train", "milestones"): [[2, 1]],
+    ("train", "lr_decay"): [[0.5, 1.0]],  # without effect with the schedule
+    # It names no row.
+    ("search", "keep"): ["x", "auto", "Auto", "/a", "../a", "s3://b/x", "sqlite:///x.db", "http://u:p@h", ["x"]],
     ("dataset", "*", "folds"): [10**7],
     ("augment", "*", "num_mixed"): [10**7],
-    ("augment", "zeta_mixup_range", "gamma_low"): [10**7],
-    ("augment", "zeta_mixup_range", "gamma_high"): [1, 2, 0.5, 1.5, [1], [2, 1], [1, 1], [0.5, 1.0]],
+    ("augment", "zeta_mixup_range", "gamma_low"): [10**7, {"linear": [6, 2]}],
+    ("augment", "zeta_mixup_range", "gamma_high"): [
+        1,
+        2,
+        0.5,
+        1.5,
+        [1],
+        [2, 1],
+        [1, 1],
+        [0.5, 1.0],
+        {"linear": [6, 2]},
+    ],
 }
 NEEDED = {"image_folder": {"folder": "f"}, "medmnist_npz": {"file": "f.npz"}}
-OF_AUGMENTATIONS = {"gamma": 2.8, "num_mixed": 4, "gamma_low": 2.0, "gamma_high": 4.0, "alpha": 1.0, "cutmix_prob": 0.5}
+OF_AUGMENTATIONS = {
+    **{"gamma": 2.8, "num_mixed": 4, "gamma_low": 2.0, "gamma_high": 4.0, "alpha": 1.0, "cutmix_prob": 0.5},
+    "per": "batch",
+}
 
 
 def keys() -> Iterator[tuple[str, ...]]:

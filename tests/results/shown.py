@@ -36,6 +36,6 @@ def wide_sample() -> Comparison:
     cells = make_cells(ERM, MIXUP, ZETA, ZETA_BATCH, datasets=[DIGITS, CIFAR], models=("convnet", "resnet18"))
     runs = runs_with(cells, {**VALUES, ZETA_BATCH: (0.2, 0.2, 0.3)})
     for cell in cells:
-        if cell.dataset == CIFAR or (cell.model == "resnet18" and cell.seed == 2):
+        if cell.dataset == CIFAR or (cell.model.name == "resnet18" and cell.seed == 2):
             del runs[cell.key]
     return compare(cells, runs)

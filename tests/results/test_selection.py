@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from shown import text_of
 from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_with
 
-from orchestrator.cli.select import _model_to_register
+from orchestrator.cli.select import _to_register
 from orchestrator.errors import UserError
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.records import CellStatus
@@ -51,8 +52,42 @@ def test_test_values_change_nothing_but_what_is_said_about_test() -> None:
     (without,), (with_test,) = select(cells, plain), select(cells, tested)
     assert (with_test.cell, with_test.run_id) == (without.cell, without.run_id)
     assert with_test.ranked == without.ranked
-    assert math.isnan(without.test_mean)
-    assert (with_test.test_mean, with_test.test_std) == (pytest.approx(0.9), pytest.approx(0.0))
+    assert (without.test_mean, with_test.test_mean) == (None, pytest.approx(0.9))
+
+
+def test_the_test_is_told_of_each_seed_with_the_choice_made_by_the_others() -> None:
+    cells = make_cells(ERM, MIXUP)
+    values = {ERM: (0.30, 0.10, 0.30), MIXUP: (0.20, 0.30, 0.10)}
+    plain = runs_with(cells, values, metric="best/error")
+    # Each seed's test is its validation: what a seed is lucky in must not be chosen by that.
+    tested = {key: {"test/error": run.metrics["best/error"]} for key, run in plain.items()}
+    runs = {key: replace(run, metrics=run.metrics | tested[key]) for key, run in plain.items()}
+    (selection,) = select(cells, runs)
+    # Without seed 0 the two are equal and erm is the first, without 1 mixup is better, without 2 erm is.
+    assert selection.test_mean == pytest.approx((0.30 + 0.30 + 0.30) / 3)
+    (alone,) = select(make_cells(ERM, MIXUP, seeds=[0]), runs)
+    assert alone.test_mean is None
+
+
+def test_how_sure_the_choice_is() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA, seeds=range(5))
+    values = {
+        ERM: (0.300, 0.301, 0.299, 0.302, 0.300),
+        MIXUP: (0.101, 0.100, 0.102, 0.100, 0.099),
+        ZETA: (0.100, 0.102, 0.100, 0.099, 0.1),
+    }
+    runs = runs_with(cells, values, metric="best/error")
+    (selection,) = select(cells, runs)
+    assert selection.may_be_best is not None
+    assert [candidate.cells[0].augment for candidate in selection.may_be_best] == [MIXUP, ZETA]
+    # What is left of a configuration with a failed training flatters it.
+    failed = next(cell for cell in cells if (cell.augment, cell.seed) == (MIXUP, 4))
+    (selection,) = select(cells, runs | {failed.key: replace(runs[failed.key], status="failed")})
+    assert selection.may_be_best is not None
+    assert [candidate.cells[0].augment for candidate in selection.may_be_best] == [ZETA]
+    assert [candidate.num_failed for candidate in selection.not_eligible] == [1]
+    (selection,) = select(make_cells(ERM, MIXUP, seeds=[0]), runs)
+    assert selection.may_be_best is None
 
 
 def test_direction_of_the_metric() -> None:
@@ -106,14 +141,16 @@ def test_one_selection_for_each_data_set_over_all_its_models() -> None:
     cells = make_cells(ERM, MIXUP, datasets=[DIGITS, small], models=("convnet", "resnet18"))
     wanted = {DIGITS: ("resnet18", ERM), small: ("convnet", MIXUP)}
     runs = {
-        cell.key: make_run(cell, {"best/error": 0.1 if wanted[cell.dataset] == (cell.model, cell.augment) else 0.2})
+        cell.key: make_run(
+            cell, {"best/error": 0.1 if wanted[cell.dataset] == (cell.model.name, cell.augment) else 0.2}
+        )
         for cell in cells
     }
     first, second = select(cells, runs)
     assert (first.dataset, second.dataset) == (DIGITS.label, small.label)
     for selection, dataset in ((first, DIGITS), (second, small)):
         assert selection.cell is not None
-        assert (selection.cell.model, selection.cell.augment) == wanted[dataset]
+        assert (selection.cell.model.name, selection.cell.augment) == wanted[dataset]
         assert len(selection.ranked) == 4
 
 
@@ -145,4 +182,27 @@ def test_cells_that_saw_different_images_are_said_to_be_not_comparable() -> None
     console.print(render_selection([changed]))
     assert "they saw different images or labels: not comparable" in console.file.getvalue()
     with pytest.raises(UserError, match="--register best: the cells of digits saw different images"):
-        _model_to_register([changed], "best")
+        _to_register([changed], "best")
+
+
+def test_rows_of_one_fold_and_of_several_are_not_compared_seed_with_fold() -> None:
+    """A row with a value in a single fold has one fold, and not a seed that happens to have its number."""
+    folds = [DatasetSpec.model_validate({"name": "digits", "folds": 3, "fold": fold}) for fold in range(3)]
+    cells = make_cells(ERM, MIXUP, seeds=(0, 1, 2), datasets=folds)
+    value = {cell.key: 0.1 + 0.01 * (cell.dataset.fold or 0) + 0.1 * (cell.augment == MIXUP) for cell in cells}
+    kept = [cell for cell in cells if cell.augment == ERM or cell.dataset.fold == 2]
+    runs = {cell.key: make_run(cell, {"best/error": value[cell.key] + 0.001 * cell.seed}) for cell in kept}
+    (selection,) = select(cells, runs)
+    # By seed the second row would have three values, one for each fold of the first.
+    assert selection.may_be_best is None
+
+
+def test_a_choice_is_not_sure_while_others_are_not_judged_or_saw_other_images() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    runs = runs_with(cells, {ERM: (0.3, 0.31, 0.3), MIXUP: (0.1, 0.11, 0.1)}, metric="best/error")
+    alone = (
+        "convnet, mixup(alpha=1.0) alone of 2 that are judged is not ruled out on validation; 1 of 3 were not judged"
+    )
+    assert alone in text_of(render_selection(select(cells, runs)), 300)
+    mixed = {key: replace(run, split_hash=key[0]) for key, run in runs.items()}
+    assert "how sure: not known, since the data set was changed" in text_of(render_selection(select(cells, mixed)), 300)

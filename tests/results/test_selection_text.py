@@ -20,7 +20,7 @@ def test_selection_says_that_it_looked_at_validation_only() -> None:
     text = text_of(render_selection([selection]))
     assert text.splitlines()[0] == "digits: convnet, mixup(alpha=1.0)"
     assert "validation error: 20.00 ± 2.00 %, n=3 (the choice looks at nothing else)" in text
-    assert "test error: 25.00 ± 0.00 % (for information)" in text
+    assert "test error: 25.00 % (for information: of each seed, with the choice made by the others)" in text
     assert selection.cell is not None
     assert f"best on validation: seed=1 (cell {selection.cell.key}, run {selection.run_id})" in text
     assert f"its model: {selection.model_uri}" in text
@@ -55,3 +55,35 @@ def test_seeds_that_tie_are_said(values: tuple[float, ...], equal: str) -> None:
     text = text_of(render_selection(select(cells, runs)), 200)
     assert "tie:" not in text
     assert f"best on validation: seed=0, and {equal} as good: the first is taken (cell " in text
+
+
+def test_how_sure_the_choice_is_stands_beside_it() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    values = {ERM: (0.3, 0.31, 0.3), MIXUP: (0.1, 0.11, 0.1), ZETA: (0.11, 0.1, 0.11)}
+    text = text_of(render_selection(select(cells, runs_with(cells, values, metric="best/error"))), 200)
+    assert "how sure: any of these 2 may be the best on validation: mixup(alpha=1.0); zeta_mixup(" in text
+    assert "test error: not known (not every seed has it: " in text
+    alike = runs_with(cells, dict.fromkeys(values, values[ERM]), metric="best/error")
+    assert "any of the 3 configurations may be the best" in text_of(render_selection(select(cells, alike)), 200)
+    clear = runs_with(cells, {**values, ZETA: (0.5, 0.51, 0.5)}, metric="best/error")
+    assert "how sure: no other configuration is better on validation" in text_of(
+        render_selection(select(cells, clear)), 200
+    )
+    text = text_of(render_selection(select(make_cells(ERM, MIXUP, seeds=[0]), clear)), 200)
+    assert "how sure: too few seeds to tell any two configurations apart on validation" in text
+    assert "test error: not known (it takes two seeds: " in text
+    assert "there is no other configuration" in text_of(render_selection(select(make_cells(ERM), clear)), 200)
+
+
+def test_several_metrics_say_whether_they_agree() -> None:
+    cells = make_cells(ERM, MIXUP)
+    by_error = runs_with(cells, {ERM: (0.3, 0.3, 0.3), MIXUP: (0.1, 0.1, 0.1)}, metric="best/error")
+    by_auroc = runs_with(cells, {ERM: (0.9, 0.9, 0.9), MIXUP: (0.8, 0.8, 0.8)}, metric="best/auroc")
+    runs = {key: replace(run, metrics={**run.metrics, **by_auroc[key].metrics}) for key, run in by_error.items()}
+    selections = [select(cells, runs, metric=metric)[0] for metric in ("error", "auroc")]
+    text = text_of(render_selection(selections), 200)
+    assert "digits by error: convnet, mixup(alpha=1.0)" in text
+    assert "digits by auroc: convnet, erm" in text
+    assert "digits: the metrics disagree: error: convnet, mixup(alpha=1.0); auroc: convnet, erm" in text
+    twice = [selections[0], replace(selections[0], metric=selections[1].metric)]
+    assert "digits: the metrics choose the same" in text_of(render_selection(twice), 200)

@@ -29,22 +29,28 @@ def test_remarks_say_what_the_seeds_can_tell_and_what_is_missing() -> None:
     zeta = "zeta_mixup(gamma=2.8, num_mixed=4)"
     assert "- digits / convnet: better than erm: mixup(alpha=1.0) by -5.00 points (-7.05 to -2.95), " in text
     assert f"{zeta} by -6.80 points (-8.89 to -4.71)" in text
-    assert "zeta_mixup(gamma=2.8, num_mixed=64) would be the best, and lacks seeds." in text
+    assert (
+        "zeta_mixup(gamma=2.8, num_mixed=64) may be the best; it alone of 4 rows is not ruled out, and it lacks seeds."
+        in text
+    )
     assert "this table sees differences from 2.90 points on, four times out of five" in text
     assert "0.50 points would need about 48 seeds." in text
-    assert "hold together for all rows of a column (Dunnett" in text
-    assert "Without a value: 2 of 12 cells (2 missing). Only rows with all their seeds are starred." in text
+    assert "hold together for all rows of a column with 95 % confidence (Dunnett" in text
+    assert (
+        "Without a value: 2 of 12 cells (2 missing). Only a row with all of its seeds is starred, and none while"
+        in text
+    )
 
 
 def test_remarks_name_what_may_be_the_best() -> None:
     cells = make_cells(ERM, MIXUP, ZETA)
     clear = said(cells, NEAR)
-    assert f"{ZETA.label} is the best: every other row is shown to be worse than some row." in clear
+    assert f"{ZETA.label} is the best: no other row is better." in clear
     assert f"not told apart from erm: {MIXUP.label} by -0.23 points" in clear
     close = said(cells, NEAR | {ZETA: (0.102, 0.108, 0.111)})
     assert "any of the rows may be the best: none is ruled out." in close
     two = said(cells, NEAR | {ERM: (0.3, 0.31, 0.32), MIXUP: (0.042, 0.043, 0.044)})
-    assert f"may be the best: {MIXUP.label}, {ZETA.label}; 1 row ruled out." in two
+    assert f"may be the best: {MIXUP.label}, {ZETA.label}; ruled out: erm." in two
 
 
 def test_remarks_name_rows_that_are_worse_or_equal_within_the_margin() -> None:
@@ -61,8 +67,12 @@ def test_remarks_name_rows_that_are_worse_or_equal_within_the_margin() -> None:
 def test_remarks_with_too_few_seeds() -> None:
     one = said(make_cells(ERM, MIXUP, seeds=(0,)), {ERM: (0.2,), MIXUP: (0.1,)})
     assert "too few seeds to tell rows apart: mixup(alpha=1.0) has the best mean so far, which says little." in one
+    assert "Add seeds: three tell something." in one
     assert "In brackets" not in one
     assert "Without a value" not in one
+    two = said(make_cells(ERM, MIXUP, seeds=(0, 1)), {ERM: (0.2, 0.21), MIXUP: (0.1, 0.12)})
+    assert "too few seeds to tell rows apart" in two
+    assert "differences from 12.11 points on, four times out of five; 0.50 points would need about 37 seeds." in two
     rough = said(make_cells(ERM, MIXUP, ZETA, seeds=(0, 1)), {ERM: (0.2, 0.3), MIXUP: (0.1, 0.22), ZETA: (0.1, 0.2)})
     assert "the intervals are rough: they lean on very few seeds." in rough
 
@@ -73,6 +83,9 @@ def test_remarks_of_failed_trainings() -> None:
     runs[cells[-1].key] = replace(make_run(cells[-1], {}), status="failed")
     text = words(text_of(render(compare(cells, runs), "table"), 400))
     assert f"{ZETA.label}: 1 of 3 trainings failed (1 to 91 % of all would): not judged." in text
+    runs = {key: replace(run, num_classes=10) for key, run in runs.items()}
+    text = words(text_of(render(compare(cells, runs), "table"), 400))
+    assert "not judged; its mean would be 30.67 if the failure counts as guessing." in text
 
 
 def test_remarks_of_one_fold_and_of_several() -> None:
@@ -112,8 +125,9 @@ def test_folds_widen_the_intervals_by_what_they_share() -> None:
 
 def test_remarks_where_there_is_nothing_to_compare() -> None:
     cells = make_cells(MIXUP, ZETA)
-    nothing = "digits / convnet: fewer than two rows have values, so there is nothing to compare."
+    nothing = "digits / convnet: fewer than two rows have values, so there is nothing to compare: zetasweep run trains"
     assert nothing in said(cells, {})
+    assert "nothing to compare: add another to augment." in said(make_cells(ZETA), {ZETA: (0.1, 0.1, 0.2)})
     assert nothing in said(cells, {ZETA: (0.1, 0.1, 0.2)})
     nan = said(cells, {MIXUP: (0.1, math.nan, 0.2), ZETA: (math.nan,) * 3})
     assert f"{MIXUP.label}: a value is not finite: not judged." in nan
@@ -125,7 +139,10 @@ def test_many_rows_are_counted_and_not_all_named() -> None:
     many = [AugmentSpec(name="mixup", params={"alpha": round(0.1 * number, 1)}) for number in range(1, 13)]
     cells = make_cells(ERM, *many)
     text = said(cells, {ERM: (0.1, 0.11, 0.12)} | dict.fromkeys(many, (0.1, 0.12, 0.11)))
-    assert "and 4 more, see --against." in text
+    assert "not told apart from erm: 12 of 12 rows, see --against." in text
+    better = said(cells, {ERM: (0.9, 0.91, 0.92)} | dict.fromkeys(many, (0.1, 0.12, 0.11)) | {many[-1]: (0.01,) * 3})
+    assert f"better than erm: {many[-1].label} by -90.00 points (" in better, "of many the largest differences"
+    assert "and 4 more, see --against." in better
 
 
 def test_loss_is_not_a_percentage() -> None:
@@ -160,7 +177,7 @@ def test_a_value_that_is_not_finite_is_shown() -> None:
 
 def test_a_combination_that_is_not_planned_is_no_missing_cell() -> None:
     cells = make_cells(ERM, MIXUP, models=("convnet", "resnet18"))
-    partial = [cell for cell in cells if (cell.model, cell.augment) != ("resnet18", MIXUP)]
+    partial = [cell for cell in cells if (cell.model.name, cell.augment) != ("resnet18", MIXUP)]
     text = words(text_of(render(compare(partial, {}), "table")))
     assert text.count("missing n=0/3") == 3
     assert text.count("not planned") == 1

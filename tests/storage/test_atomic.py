@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.storage.atomic import (
     QUIET_S,
+    folder_replaced,
     folder_written_whole,
     is_abandoned,
     is_temporary,
@@ -53,6 +54,25 @@ def test_an_error_leaves_no_folder(tmp_path: Path) -> None:
     (tmp_path / "audit").mkdir()
     with pytest.raises(OSError, match="full"), folder_written_whole(tmp_path / "audit") as unfinished:
         refuse(unfinished)
+
+
+def test_a_folder_is_replaced_as_a_whole_or_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "report" / "name"
+
+    def write(text: str, *, error: bool = False) -> None:
+        with folder_replaced(folder) as unfinished:
+            (unfinished / text).write_text(text)
+            assert is_temporary(unfinished.parent)
+            if error:
+                raise OSError("full")
+
+    for text in ("first", "second"):
+        write(text)
+        assert [path.name for path in folder.iterdir()] == [text]
+    with pytest.raises(OSError, match="full"):
+        write("third", error=True)
+    assert [path.name for path in folder.iterdir()] == ["second"]
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_only_what_a_writer_left_that_is_gone_is_abandoned(tmp_path: Path) -> None:

@@ -10,19 +10,31 @@ from typing import get_args
 import pytest
 from tracked import FACTS, RESULT, epoch
 
-from orchestrator.records import Failed, Interrupted, Opened, Started, TrackedEvent
+from orchestrator.records import Failed, Interrupted, Opened, Paused, Started, Stopped, TrackedEvent
 from orchestrator.storage import journal
 from orchestrator.storage.cell_folder import CellFolder
 
-EVENTS: list[TrackedEvent] = [Opened(1_000), Started(FACTS), epoch(1), Failed("out of memory"), Interrupted(), RESULT]
+EVENTS: list[TrackedEvent] = [
+    Opened(1_000),
+    Started(FACTS),
+    epoch(1),
+    Paused(epoch=1, timestamp_ms=1_000),
+    Stopped(rung=1, place=3, mean=0.3, cut=0.2, timestamp_ms=2_000),
+    Failed("out of memory"),
+    Interrupted(),
+    RESULT,
+]
 # What they are on disk, in every version.
 LINES = [
     '{"kind": "start", "body": {"timestamp_ms": 1000}}',
     '{"kind": "facts", "body": {"device": "cpu", "world_size": 1, "backend": "torch", "feed": "resident", "dataset": '
     '{"name": "digits", "split_hash": "' + "0" * 64 + '", "num_train": 10, "num_val": 2, "num_test": 3, '
     '"num_channels": 1, "image_size": 8, "class_names": ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], '
-    '"mean": [0.3], "std": [0.4], "groups": "none", "unreadable": [], "unmeasured": "no test image of 7"}}}',
+    '"mean": [0.3], "std": [0.4], "groups": "none", "unreadable": [], "unmeasured": "no test image of 7"}, '
+    '"weights": "24 of 26 tensors taken"}}',
     '{"kind": "epoch", "body": {"epoch": 1, "metrics": {"val/error": 0.5}, "timestamp_ms": 1000}}',
+    '{"kind": "paused", "body": {"epoch": 1, "timestamp_ms": 1000}}',
+    '{"kind": "stopped", "body": {"rung": 1, "place": 3, "mean": 0.3, "cut": 0.2, "timestamp_ms": 2000}}',
     '{"kind": "failed", "body": {"reason": "out of memory"}}',
     '{"kind": "interrupted", "body": {}}',
     '{"kind": "done", "body": {"metrics": {"test/error": 0.25, "best/error": 0.2, "best/epoch": 2.0}, '
@@ -52,13 +64,17 @@ def test_a_start_of_an_earlier_version_has_no_time(tmp_path: Path) -> None:
 
 
 def test_facts_of_an_earlier_version_have_no_groups(tmp_path: Path) -> None:
-    line = LINES[1].replace(', "groups": "none", "unreadable": [], "unmeasured": "no test image of 7"', "")
+    later = (
+        '"groups": "none", "unreadable": [], "unmeasured": "no test image of 7"}, "weights": "24 of 26 tensors taken"'
+    )
+    line = LINES[1].replace(", " + later, "}")
     assert line != LINES[1]
     CellFolder(tmp_path).journal.write_text(line + "\n")
     (started,) = journal.read(tmp_path)
     assert isinstance(started, Started)
     assert started.facts.dataset.groups is None
     assert started.facts.dataset.unmeasured is None
+    assert started.facts.weights == ""
 
 
 def test_a_line_that_a_killed_writer_left_is_left_out(tmp_path: Path) -> None:

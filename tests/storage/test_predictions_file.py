@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.errors import UserError
 from orchestrator.storage.checkpoints import DamagedError
-from orchestrator.storage.predictions import FORMAT, Predictions
+from orchestrator.storage.predictions import FORMAT, Predictions, SomePredictions
 
 
 def made_up(num: int = 50, *, num_classes: int = 3, seed: int = 0) -> Predictions:
@@ -102,6 +102,25 @@ def test_a_damaged_file_is_named(path: Path) -> None:
     assert all(str(path) in error for error in found)
 
 
+def test_a_part_is_read_alone_and_its_damage_is_seen(path: Path) -> None:
+    assert SomePredictions.load(path, ("predicted",)) is None
+    saved = replace(made_up(200), groups=None)
+    saved.save(path)
+    some = SomePredictions.load(path, ("predicted", "groups"))
+    assert some is not None
+    assert (some.order, some.groups, some.logits) == (saved.order, None, None)
+    assert some.predicted is not None
+    assert np.array_equal(some.labels, saved.labels)
+    assert np.array_equal(some.predicted, saved.predicted)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"predicted.npy") + 120
+    content[at] ^= 0x10
+    path.write_bytes(content)
+    with pytest.raises(DamagedError, match=str(path)):
+        SomePredictions.load(path, ("predicted",))
+    assert SomePredictions.load(path, ("loss",)) is not None
+
+
 class Touch:
     """What makes a file when it is unpickled."""
 
@@ -126,6 +145,8 @@ def test_other_archives_are_no_predictions(path: Path, arrays: dict[str, Any]) -
     np.savez(path, **arrays)
     with pytest.raises(DamagedError, match=str(path)):
         Predictions.load(path)
+    with pytest.raises(DamagedError, match=str(path)):
+        SomePredictions.load(path, ("predicted",))
 
 
 def test_a_later_format_is_not_taken_for_damage(path: Path) -> None:
@@ -133,6 +154,8 @@ def test_a_later_format_is_not_taken_for_damage(path: Path) -> None:
     np.savez(path, format=np.asarray(FORMAT + 1), labels=np.zeros(3))
     with pytest.raises(UserError, match=f"its format is {FORMAT + 1}"):
         Predictions.load(path)
+    with pytest.raises(UserError, match=f"its format is {FORMAT + 1}"):
+        SomePredictions.load(path, ())
 
 
 class FullFile(io.FileIO):

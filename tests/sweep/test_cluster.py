@@ -7,6 +7,7 @@ import pytest
 from orchestrator.errors import UserError
 from orchestrator.experiment.settings import Resources
 from orchestrator.plan import Node, layout, local_layout
+from orchestrator.sweep.cluster import joined_or_started
 
 
 @pytest.mark.parametrize(
@@ -65,3 +66,12 @@ def test_overcommitting_has_a_limit() -> None:
 def test_gpus_are_never_overcommitted() -> None:
     with pytest.raises(UserError, match="1 GPU"):
         local_layout(Resources(workers=2, gpus_per_worker=1), Node(1, 1))
+
+
+def test_a_process_that_uses_ray_already_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.setattr("ray.shutdown", lambda: ended.append("all"))
+    with pytest.raises(UserError, match="uses Ray already"), joined_or_started(Resources()):
+        pass
+    assert ended == []

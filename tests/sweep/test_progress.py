@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from sweep_samples import ERM, MIXUP, make_cells
+from sweep_samples import ERM, MIXUP, make_cells, trained_with
+from tracked import FACTS
 
-from orchestrator.records import CellResult, EpochResult, Failed, Opened, Remark, Replaced, Waiting
+from orchestrator.costs import TimeLeft
+from orchestrator.experiment import Cell
+from orchestrator.records import CellResult, EpochResult, Failed, Opened, Remark, Replaced, Started, Waiting
 from orchestrator.sweep.progress import Progress
 
 
@@ -23,6 +26,10 @@ def finished(epoch: int, *, error: float = 0.5, seconds_ago: float = -60) -> Epo
 
 def result(*, error: float) -> CellResult:
     return CellResult({"best/error": error}, timestamp_ms=0)
+
+
+def left_of(*cells: Cell) -> TimeLeft:
+    return TimeLeft(cells, slots=1)
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def shown(*, terminal: bool) -> str:
     erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
     output = io.StringIO()
     console = Console(file=output, force_terminal=terminal, width=100, color_system=None)
-    with Progress(console, total=3, done=1, epochs=4) as progress:
+    with Progress(console, total=3, done=1, left=left_of(erm, mixup)) as progress:
         progress.take(erm, Opened())
         for epoch, error in ((1, 0.5), (2, 0.25)):
             progress.take(erm, finished(epoch, error=error))
@@ -92,47 +99,78 @@ def test_what_is_shown_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert any(line.startswith(f"failed: {mixup.label}") for line in said)
 
 
-def test_time_left_counts_from_the_first_epoch(now: list[float]) -> None:
-    (erm,) = make_cells(ERM, seeds=(0,))
+def test_time_left_counts_from_the_first_step(now: list[float]) -> None:
+    cells = make_cells(ERM, seeds=(0, 1))
     output = io.StringIO()
-    progress = Progress(Console(file=output, width=100), total=2, done=0, epochs=5)
+    progress = Progress(Console(file=output, width=100), total=2, done=0, left=left_of(*cells))
+    progress.take(cells[0], Opened())
     now[0] += 60.0
-    for epoch in (1, 2):
-        progress.take(erm, finished(epoch))
+    progress.take(cells[0], Started(FACTS))
+    for epoch in range(1, 6):
         now[0] += 10.0
-    progress.take(erm, result(error=0.5))
-    # Two epochs in 20 s since the first one ended; the minute of start-up is not in it. Three are left.
-    assert "0:01:00 left" in output.getvalue()
+        progress.take(cells[0], finished(epoch))
+    now[0] += 2.0
+    progress.take(cells[0], result(error=0.5))
+    # The minute of start-up is not in it; the other cell has as many epochs, and a test.
+    assert "0:00:52 left]" in output.getvalue()
 
 
 def test_a_resumed_cell_is_shown_where_it_goes_on(now: list[float]) -> None:
     """It reports its old epochs again, at once: they are no news, and say nothing of how long the others take."""
-    (erm,) = make_cells(ERM, seeds=(0,))
+    cells = make_cells(ERM, seeds=(0, 1))
+    erm = cells[0]
     output = io.StringIO()
-    progress = Progress(Console(file=output, width=100), total=2, done=0, epochs=5)
+    progress = Progress(Console(file=output, width=100), total=2, done=0, left=left_of(*cells))
     now[0] += 60.0
     for epoch in (1, 2):
         progress.take(erm, finished(epoch, seconds_ago=3600))
     assert output.getvalue() == ""
     for epoch in (3, 4):
-        progress.take(erm, finished(epoch, error=0.25))
         now[0] += 10.0
+        progress.take(erm, finished(epoch, error=0.25))
     progress.take(erm, Replaced("the workers died: failure 1 of 3"))
     now[0] += 40.0
     progress.take(erm, finished(3, error=0.75))
     assert "3/5, validation error 25.00 %" in output.getvalue()
     assert "75.00" not in output.getvalue()
     assert output.getvalue().splitlines()[-1].endswith("failure 1 of 3")
-    now[0] = 180.0
     progress.take(erm, result(error=0.25))
-    # Two epochs in 20 s, one is left.
-    assert "0:00:20 left" in output.getvalue()
+    # Five epochs of ten seconds.
+    assert "0:00:50 left]" in output.getvalue()
+
+
+def test_a_sweep_of_several_kinds_tells_of_each(now: list[float]) -> None:
+    cells = [*make_cells(ERM, seeds=(0,)), *make_cells(ERM, models=("resnet18",), seeds=(0,))]
+    output = io.StringIO()
+    console = Console(file=output, width=100)
+    progress = Progress(console, total=2, done=0, left=left_of(*cells))
+    for cell, epoch_s in zip(cells, (2.0, 30.0), strict=True):
+        progress.take(cell, Started(FACTS))
+        now[0] += epoch_s
+        progress.take(cell, finished(1))
+    assert "digits convnet, batch 64: 2 s an epoch; left: 1 cell, about 8 s of one slot" in output.getvalue()
+    assert "digits resnet18, batch 64: 30 s an epoch; left: 1 cell, about 2 min 00 s of one slot" in output.getvalue()
+    console.print(progress)
+    assert output.getvalue().count("about 2 min 00 s of one slot") == 2
+
+
+def test_money_is_told_to_who_gave_a_price(now: list[float]) -> None:
+    cells = trained_with(make_cells(ERM, seeds=(0, 1)), epochs=1)
+    output = io.StringIO()
+    progress = Progress(
+        Console(file=output, width=100), total=2, done=0, left=left_of(*cells), pays=lambda worker_s: worker_s / 10
+    )
+    progress.take(cells[0], Started(FACTS))
+    now[0] += 10.0
+    progress.take(cells[0], finished(1))
+    progress.take(cells[0], result(error=0.5))
+    assert "[1/2 cells, 0:00:10 left, 1.00 spent, about 1.00 to go]" in output.getvalue()
 
 
 def test_what_is_not_delivered_yet_is_shown_with_its_time() -> None:
-    erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
+    erm, mixup = trained_with(make_cells(ERM, MIXUP, seeds=(0,)), epochs=1)
     output, undelivered = io.StringIO(), (1, 4.0)
-    progress = Progress(Console(file=output, width=100), total=2, done=0, epochs=2)
+    progress = Progress(Console(file=output, width=100), total=2, done=0, left=left_of(erm, mixup))
     progress.undelivered = lambda: undelivered
     for cell in (erm, mixup):
         progress.take(cell, Opened())
@@ -152,7 +190,7 @@ def test_what_is_not_delivered_yet_is_shown_with_its_time() -> None:
 def test_what_a_training_waits_for_is_said_again_every_minute(now: list[float]) -> None:
     (erm,) = make_cells(ERM, seeds=(0,))
     output = io.StringIO()
-    progress = Progress(Console(file=output, width=100), total=1, done=0, epochs=5)
+    progress = Progress(Console(file=output, width=100), total=1, done=0, left=left_of(erm))
     for _ in range(61):
         progress.take(erm, Waiting("the disk is full"))
         now[0] += 2.0
@@ -164,7 +202,7 @@ def test_what_a_training_waits_for_is_said_again_every_minute(now: list[float]) 
 def test_what_several_workers_say_is_shown_once() -> None:
     erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
     output = io.StringIO()
-    progress = Progress(Console(file=output, width=200), total=2, done=0, epochs=5)
+    progress = Progress(Console(file=output, width=200), total=2, done=0, left=left_of(erm, mixup))
     for cell in (erm, mixup):
         progress.take(cell, Opened())
         for text in ("decoding digits: 1 of 7 (0:00:08 so far)", "decoding digits: 5 of 7 (0:01:08 so far)"):
@@ -178,7 +216,7 @@ def test_what_several_workers_say_is_shown_once() -> None:
 def test_an_output_that_takes_nothing_ends_no_sweep() -> None:
     erm, mixup = make_cells(ERM, MIXUP, seeds=(0,))
     with open("/dev/full", "w", buffering=1) as output:
-        with Progress(Console(file=output), total=2, done=0, epochs=2) as progress:
+        with Progress(Console(file=output), total=2, done=0, left=left_of(erm, mixup)) as progress:
             progress.take(erm, Opened())
             progress.take(erm, Waiting("the disk is full"))
             progress.take(erm, finished(1))

@@ -9,7 +9,7 @@ import pytest
 from commands import ROOT
 
 from orchestrator.experiment.settings import Resources
-from orchestrator.records import CellResult, EpochResult, Failed, Opened, Remark, Replaced
+from orchestrator.records import CellResult, EpochResult, Failed, Opened, Paused, Remark, Replaced
 from orchestrator.sweep import starting
 from orchestrator.sweep.starting import Starting
 
@@ -18,10 +18,16 @@ SLOTS, LEAVING = "waiting for Ray to start the slots", "waiting for the slots to
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> Starting:
+def left() -> list[str]:
+    """The cells that have not ended."""
+    return ["a", "b", "c"]
+
+
+@pytest.fixture
+def waits(left: list[str], monkeypatch: pytest.MonkeyPatch) -> Starting:
     """Of three cells, on a cluster that has room for all who ask."""
     monkeypatch.setattr(starting, "placement_group_table", dict)
-    return Starting(3, Resources(workers=2))
+    return Starting(lambda: len(left), Resources(workers=2))
 
 
 def test_until_there_are_workers_it_is_said_what_is_started(waits: Starting) -> None:
@@ -44,12 +50,14 @@ def test_who_starts_anew_is_waited_for_anew(waits: Starting) -> None:
     assert "1 cell of 1 at work" in str(waits.going_on())
 
 
-def test_what_has_ended_is_not_waited_for(waits: Starting) -> None:
-    for key, end in (("a", RESULT), ("b", Failed("the loss became nan"))):
+def test_what_has_ended_is_not_waited_for(waits: Starting, left: list[str]) -> None:
+    for key, end in (("a", Paused(1, 1)), ("b", Failed("the loss became nan"))):
         waits.take(key, Opened(1))
+        left.remove(key)
         waits.take(key, end)
     assert waits.going_on() == SLOTS
     waits.take("c", Opened(1))
+    left.remove("c")
     waits.take("c", RESULT)
     assert waits.going_on() == LEAVING
 
@@ -66,7 +74,7 @@ from orchestrator.records import Opened
 from orchestrator.sweep.starting import Starting
 
 ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memory=2**27, log_to_driver=False)
-waits = Starting(1, Resources(workers=2))
+waits = Starting(lambda: 1, Resources(workers=2))
 waits.take("a", Opened(1))
 group = placement_group([{"CPU": 1}] * 2)
 others = placement_group([{"CPU": 1}] * 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,14 +30,27 @@ from orchestrator.data import load_dataset
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
 from orchestrator.experiment.settings import Resources
+from orchestrator.racing import Course, to_the_end
 from orchestrator.records import EpochResult, Failed, Opened
 from orchestrator.signals import NOTICES
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.starting import Starting
 from orchestrator.sweep.tuner import _Listener
 from orchestrator.tracking.delivery import Delivery
-from orchestrator.tracking.names import CELL_TAGS, EPOCH_METRICS, FINAL_METRICS, KIND, SWEEP_TAGS
+from orchestrator.tracking.names import (
+    ANSWER_METRICS,
+    CELL_TAGS,
+    EPOCH_METRICS,
+    FINAL_METRICS,
+    KIND,
+    NOTE,
+    SETTING,
+    SWEEP_TAGS,
+)
 from tools.reference.yaml_keys import param_names
+
+# A sweep of 18 cells takes two minutes, and more beside other tests.
+pytestmark = pytest.mark.timeout(600)
 
 QUICKSTART = ROOT / "experiments" / "quickstart.yaml"
 EPOCHS = 5
@@ -92,7 +106,7 @@ def cells() -> list[Cell]:
     return expand(load_experiment(QUICKSTART))
 
 
-def test_quickstart_ends_with_the_comparison(quickstart: subprocess.CompletedProcess[str]) -> None:
+def test_quickstart_ends_with_the_comparison(quickstart: subprocess.CompletedProcess[str], storage: Path) -> None:
     assert "[18/18 cells" in quickstart.stdout
     table = quickstart.stdout[quickstart.stdout.index("test/error") :]
     for row in ("erm", "mixup(alpha=1.0)", "zeta_mixup(gamma=2.0, num_mixed=4)", "zeta_mixup(gamma=2.8, num_mixed=64)"):
@@ -100,6 +114,7 @@ def test_quickstart_ends_with_the_comparison(quickstart: subprocess.CompletedPro
     assert table.count("n=3") >= 6
     assert "≈" in table
     assert "this table sees differences from" in table
+    assert table.splitlines()[-1] == f"look at it: zetasweep ui {QUICKSTART} -o storage={storage}"
     assert "Traceback" not in quickstart.stdout + quickstart.stderr
 
 
@@ -107,10 +122,11 @@ def test_quickstart_ends_with_the_comparison(quickstart: subprocess.CompletedPro
 def test_mlflow_has_nothing_that_the_reference_lacks(storage: Path) -> None:
     runs = client_of(storage).search_runs([cell_runs(storage, "quickstart")[0].info.experiment_id], max_results=1000)
     params = {*param_names()}
-    metrics = {name.removesuffix("METRIC").removesuffix("CLASS") for name in EPOCH_METRICS | FINAL_METRICS}
+    names = EPOCH_METRICS | FINAL_METRICS | ANSWER_METRICS
+    metrics = {re.sub(r"(METRIC|CLASS|COLUMN/ROW.*)$", "", name) for name in names}
     for run in runs:
         documented = SWEEP_TAGS if run.data.tags[KIND] == "sweep" else CELL_TAGS
-        ours = {name for name in run.data.tags if name.startswith("zetasweep.")}
+        ours = {name for name in run.data.tags if name.startswith("zetasweep.") or name in (NOTE, SETTING)}
         assert ours <= documented.keys()
         assert run.data.params.keys() <= params
         assert all(name.startswith(tuple(metrics)) for name in run.data.metrics)
@@ -138,6 +154,8 @@ def test_mlflow_holds_18_finished_runs_under_one_parent(storage: Path, cells: li
     assert len(children) == 18
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert "| erm | ≈ " in parent.data.tags[NOTE]
+    assert len({run.data.tags[SETTING] for run in children}) == 6
     assert {run.data.tags["zetasweep.cell"] for run in children} == {cell.key for cell in cells}
     for run in children:
         assert_each_epoch_once(storage, run, epochs=EPOCHS)
@@ -167,12 +185,19 @@ def test_runs_can_be_searched_by_the_names_of_the_experiment_file(storage: Path)
 
 @pytest.mark.usefixtures("quickstart")
 def test_logged_model_gives_the_logged_test_accuracy(storage: Path) -> None:
-    run = cell_runs(storage, "quickstart")[0]
+    runs = cell_runs(storage, "quickstart")
+    with_model = [run for run in runs if "zetasweep.model_uri" in run.data.tags]
+    for run in with_model:
+        alike = [other for other in runs if other.data.tags[SETTING] == run.data.tags[SETTING]]
+        assert run.data.metrics["best/error"] == min(other.data.metrics["best/error"] for other in alike)
+    assert len(with_model) == len({run.data.tags[SETTING] for run in with_model}) == 6
+    run = with_model[0]
     mlflow.set_tracking_uri(f"sqlite:///{storage / 'mlflow.db'}")
     model = mlflow.pyfunc.load_model(run.data.tags["zetasweep.model_uri"])
     digits = load_dataset("digits", storage)
-    predicted = model.predict((digits.images[digits.test.rows].float() / 255).numpy()).argmax(axis=1)
-    assert (predicted == digits.test.labels.numpy()).mean() == pytest.approx(run.data.metrics["test/accuracy"])
+    predicted = model.predict(digits.images[digits.test.rows].numpy())["class"]
+    named = np.array(digits.class_names)[digits.test.labels.numpy()]
+    assert (predicted == named).mean() == pytest.approx(run.data.metrics["test/accuracy"])
     assert len(np.unique(predicted)) == len(np.unique(load_digits().target))
 
 
@@ -205,7 +230,10 @@ def test_finished_cells_are_recognised_under_another_name(call: Call, storage: P
     ("arguments", "expected"),
     [
         (["compare", "--format", "markdown"], "| erm |"),
-        (["compare", "--format", "csv", "--metric", "val/error"], "dataset,model,augment,metric"),
+        (
+            ["compare", "--format", "csv", "--metric", "val/error"],
+            "dataset,model,row,augment,alpha,gamma,",
+        ),
         (["compare", "--format", "latex"], r"\begin{tabular}"),
         (["status"], "18 cells: 18 done"),
         (["plan"], "18 done, 0 to run"),
@@ -441,14 +469,19 @@ def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, call: Call, smal
     assert "1.png" in status.out
 
 
+def listening(cell: Cell, delivery: Delivery, starting: Starting) -> _Listener:
+    course = Course({}, to_the_end([cell]))
+    return _Listener(course, Mock(), delivery, Mock(spec=Progress), starting, resources=Resources())
+
+
 def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() -> None:
     """E.g. on a node that lacks the package: Tune says that the trial failed, and never that it started."""
     (cell,) = make_cells(ERM, seeds=(0,))
     delivery, trial = Mock(spec=Delivery), Mock(spec=Trial)
-    trial.trial_id, trial.config = "trial", {"job": {"key": cell.key}}
+    trial.trial_id = "trial"
     trial.error_file = None
     trial.get_error.return_value = "no module named orchestrator"
-    listener = _Listener([cell], delivery, Mock(spec=Progress), Starting(1, Resources()), resources=Resources())
+    listener = listening(cell, delivery, Starting(lambda: 1, Resources()))
     listener.on_trial_error(0, [trial], trial)
     assert [type(call.args[1]) for call in delivery.tell.call_args_list] == [Opened, Failed]
     assert listener.failed == {cell.key}
@@ -459,12 +492,12 @@ def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() ->
 def test_a_cell_whose_workers_start_anew_waits_for_them_as_at_first() -> None:
     """E.g. their node is gone, and there is no room for others."""
     (cell,) = make_cells(ERM, seeds=(0,))
-    starting, trial = Starting(1, Resources()), Mock(spec=Trial)
-    trial.trial_id, trial.config = "trial", {"job": {"key": cell.key}}
-    listener = _Listener([cell], Mock(spec=Delivery), Mock(spec=Progress), starting, resources=Resources())
+    starting, trial = Starting(lambda: 1, Resources()), Mock(spec=Trial)
+    trial.trial_id = "trial"
+    listener = listening(cell, Mock(spec=Delivery), starting)
     listener.on_trial_start(0, [trial], trial)
     said = []
     for event, begins in ((EPOCH, False), (None, False), (None, True), (EPOCH, False)):
-        listener.on_trial_result(0, [trial], trial, {"event": event, "starting": begins})
+        listener.on_trial_result(0, [trial], trial, {"event": event, "starting": begins, "waits": False})
         said.append(starting._alive[cell.key])
     assert said == [True, True, False, True]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
 from sweep_samples import DIGITS, ERM, MIXUP, make_cells
 
@@ -34,8 +32,7 @@ def uri(tmp_path: Path, new_store: Path) -> str:
 
 
 @pytest.fixture
-def tracker(uri: str, tmp_path: Path, experiment: Experiment) -> Iterator[Tracker]:
+def tracker(uri: str, tmp_path: Path, experiment: Experiment) -> Tracker:
     tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
     tracker.sweep.open(experiment, {})
-    yield tracker
-    mlflow.set_tracking_uri(None)
+    return tracker

@@ -11,16 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 from commands import Call
 from mlflow import MlflowClient
 from tracked import FACTS, RESULT, epoch, save_weights
 
 from orchestrator import records
-from orchestrator.cli.opened import Opened
-from orchestrator.cli.tracked import tracker_of
 from orchestrator.errors import UserError
+from orchestrator.opened import Opened
+from orchestrator.opened.tracked import tracker_of
 from orchestrator.storage import journal
 from orchestrator.tracking.tracker import Tracker
 
@@ -34,7 +33,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     folder.mkdir()
     monkeypatch.chdir(folder)
     yield folder
-    mlflow.set_tracking_uri(None)
     assert list(folder.iterdir()) == []
 
 

@@ -68,7 +68,9 @@ class FlakyTracker:
     def log_epoch(self, cell: Cell, result: EpochResult) -> None:
         self._write("epoch", cell)
 
-    def finish_cell(self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path) -> None:
+    def finish_cell(
+        self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path, read_at: object
+    ) -> None:
         assert facts == FACTS
         self._write("finish", cell)
 
@@ -216,10 +218,12 @@ def test_one_cell_without_room_holds_up_no_other(tmp_path: Path) -> None:
     large, small = make_cells(ERM, MIXUP, seeds=(0,))
 
     class RoomForSmallModels(FlakyTracker):
-        def finish_cell(self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path) -> None:
+        def finish_cell(
+            self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path, read_at: object
+        ) -> None:
             if cell == large:
                 raise OSError(errno.ENOSPC, "a model takes 200 MB")
-            super().finish_cell(cell, result, facts, checkpoint_dir=checkpoint_dir)
+            super().finish_cell(cell, result, facts, checkpoint_dir=checkpoint_dir, read_at=read_at)
 
     tracker = RoomForSmallModels(large)
     lines: list[str] = []
@@ -281,7 +285,7 @@ def fail() -> None:
 @pytest.mark.parametrize("warm_up", [lambda: None, fail], ids=["warmed up", "warm-up failed"])
 def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callable[[], None]) -> None:
     refused, other = make_cells(ERM, MIXUP, seeds=(0,))
-    tracker = FlakyTracker(refused)
+    tracker, delivered = FlakyTracker(refused), list[Cell]()
     storage = Storage(tmp_path)
     for cell in (refused, other):
         (storage.cells_dir / cell.key).mkdir(parents=True)
@@ -293,6 +297,7 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callab
         data_dir=tmp_path,
         storage=storage,
         sweep="sample",
+        delivered=lambda cell, _: delivered.append(cell),
     )
     with delivery:
         for cell in (refused, other):
@@ -310,6 +315,7 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callab
         ("epoch", "mixup"),
         ("finish", "mixup"),
     ]
+    assert delivered == [other]
     assert delivery.undelivered == {refused.key: "the server refuses it"}
     # What is not in MLflow stays on disk, complete.
     assert (storage.cells_dir / refused.key / "result.pt").exists()

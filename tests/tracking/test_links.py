@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tracked import FACTS, RESULT, epoch, save_weights
+from tracked import FACTS, RESULT, epoch, export, save_weights
 
 from orchestrator.errors import TrackingError
 from orchestrator.experiment.cells import Cell
@@ -59,6 +59,7 @@ def test_a_link_has_what_a_table_shows(
     tracker.log_epoch(cells[0], epoch(1))
     tracker.log_epoch(cells[0], epoch(2))
     tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path / "cell")
+    export(tracker, cells[0], tmp_path / "cell")
     tracker.open_cell(cells[1], None, sweep="sample")
     run_id = tracker.cell_runs(cells)[cells[0].key].run_id
     assert run_id is not None

@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from tracked import FACTS, save_weights
+from sweep_samples import ERM, make_cells
+from tracked import save_weights
 
 from orchestrator.storage import CellFolder
 from orchestrator.tracking.errors import is_busy
@@ -24,7 +25,7 @@ def test_a_full_folder_for_temporary_files_is_waited_for(tmp_path: Path, monkeyp
     save_weights(tmp_path)
     try:
         monkeypatch.setattr(tempfile, "tempdir", str(small))
-        made = saved_model("convnet", FACTS.dataset, CellFolder(tmp_path))
+        made = saved_model(make_cells(ERM)[0], CellFolder(tmp_path))
         with pytest.raises(OSError, match="a model takes") as full:
             made.__enter__()
     finally:

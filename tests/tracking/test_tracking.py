@@ -17,7 +17,7 @@ import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sweep_samples import ERM, MIXUP, make_cells
-from tracked import FACTS, RESULT, epoch, save_weights
+from tracked import FACTS, RESULT, epoch, export, save_weights
 
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment.augment_spec import AugmentSpec
@@ -33,8 +33,10 @@ from orchestrator.tracking.rows import SupersededError
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.audit import Figures
 
+CUTMIX = {"alpha": 1.0, "cutmix_prob": 0.5}
 
-def test_a_finished_cell_is_done_with_its_metrics_and_model(
+
+def test_a_finished_cell_is_done_with_its_metrics_and_has_a_model_once_it_is_exported(
     tracker: Tracker, cells: list[Cell], tmp_path: Path
 ) -> None:
     cell = cells[1]
@@ -46,10 +48,13 @@ def test_a_finished_cell_is_done_with_its_metrics_and_model(
     tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
     run = tracker.cell_runs(cells)[cell.key]
     assert (run.status, run.epoch, run.metrics["test/error"], run.split_hash) == ("done", 2, 0.25, "0" * 64)
+    assert (run.num_images, run.num_classes) == ({"train": 10, "val": 2, "test": 3}, 10)
     tags = tracker.store.client.get_run(run.run_id).data.tags
     assert (tags["zetasweep.groups"], tags["zetasweep.unmeasured"]) == ("none", "no test image of 7")
-    assert run.model_uri is not None
-    model = mlflow.pytorch.load_model(run.model_uri)
+    assert tags["zetasweep.weights"] == "24 of 26 tensors taken"
+    assert run.model_uri is None
+    assert export(tracker, cell, tmp_path) == tracker.cell_runs(cells)[cell.key].model_uri
+    model = mlflow.pytorch.load_model(export(tracker, cell, tmp_path))
     # The batch is free, the pixels are not normalised yet.
     assert model(torch.rand(5, 1, 8, 8)).shape == (5, 10)
 
@@ -160,7 +165,7 @@ def test_the_audit_is_logged_once(tracker: Tracker, uri: str, cells: list[Cell],
         (AugmentSpec(name="zeta_mixup", params={"gamma": 1.0, "num_mixed": 4}), "true"),
         (AugmentSpec(name="zeta_mixup", params={"gamma": 1.1, "num_mixed": 4}), "false"),
         (AugmentSpec(name="zeta_mixup", params={"gamma": 1.1, "num_mixed": 64}), "true"),
-        (AugmentSpec(name="cutmix_zeta_mixup", params={"gamma": 1.7, "num_mixed": 256}), "true"),
+        (AugmentSpec(name="cutmix_zeta_mixup", params={"gamma": 1.7, "num_mixed": 256} | CUTMIX), "true"),
         (
             AugmentSpec(name="zeta_mixup_range", params={"gamma_low": 1.0, "gamma_high": 3.0, "num_mixed": 64}),
             "true",
@@ -203,9 +208,8 @@ def test_register_moves_the_alias_best(tracker: Tracker, uri: str, cells: list[C
     for number, cell in enumerate(cells, start=1):
         tracker.open_cell(cell, None, sweep="sample")
         tracker.finish_cell(cell, dataclasses.replace(RESULT), FACTS, checkpoint_dir=tmp_path)
-        model_uri = tracker.cell_runs(cells)[cell.key].model_uri
-        assert model_uri is not None
-        assert register_model(tracker.store, model_uri, "digits") == str(number)
+        model_uri = export(tracker, cell, tmp_path)
+        assert register_model(tracker.store, model_uri, "digits", description="…") == str(number)
     assert str(MlflowClient(uri).get_model_version_by_alias("digits", "best").version) == "2"
 
 
@@ -213,10 +217,8 @@ def test_a_name_that_mlflow_refuses(tracker: Tracker, cells: list[Cell], tmp_pat
     save_weights(tmp_path)
     tracker.open_cell(cells[0], None, sweep="sample")
     tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
-    model_uri = tracker.cell_runs(cells)[cells[0].key].model_uri
-    assert model_uri is not None
     with pytest.raises(UserError, match="--register a/b"):
-        register_model(tracker.store, model_uri, "a/b")
+        register_model(tracker.store, export(tracker, cells[0], tmp_path), "a/b", description="…")
 
 
 def test_a_run_whose_driver_died_right_after_making_it_is_completed(
@@ -232,7 +234,7 @@ def test_a_run_whose_driver_died_right_after_making_it_is_completed(
     run = tracker.cell_runs(cells)[cells[0].key]
     tracker.open_cell(cells[0], run, sweep="sample")
     stored = MlflowClient(uri).get_run(run.run_id)
-    assert stored.data.params == cells[0].params()
+    assert stored.data.params == cells[0].params() | {"setting": cells[0].setting}
     assert {item.path for item in MlflowClient(uri).list_artifacts(run.run_id)} == {"cell.json", "environment.json"}
 
 
@@ -273,8 +275,9 @@ def test_the_name_of_a_run_tells_folds_apart(tracker: Tracker, cells: list[Cell]
     for fold in (0, 1):
         tracker.open_cell(named(cells[0], folds=3, fold=fold), None, sweep="sample")
     known = tracker.store.experiments()
-    found = tracker.store.search("tags.`zetasweep.kind` = 'cell'", list(known))
-    assert {" ".join(run.info.run_name.split()[1:3]) for run in found} == {"seed=0 fold=0", "seed=0 fold=1"}
+    found = list(tracker.store.search("tags.`zetasweep.kind` = 'cell'", list(known)))
+    assert {run.info.run_name.split()[1] for run in found} == {"s0/0", "s0/1"}
+    assert len({run.data.tags["setting"] for run in found}) == 1
 
 
 def test_an_old_reason_does_not_survive_a_new_start(tracker: Tracker, cells: list[Cell]) -> None:
@@ -337,23 +340,31 @@ def test_a_twin_goes_when_the_cell_is_finished(
     assert tracker.cell_runs(cells)[cells[0].key].run_id == own.info.run_id
 
 
-def test_a_model_is_logged_once_however_often_its_run_is_finished(
+def test_a_model_is_logged_once_however_often_it_is_exported(
     tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracker.open_cell(cells[0], None, sweep="sample")
     save_weights(tmp_path)
-    with monkeypatch.context() as patch:
-
-        def refuse(*_: object, **__: object) -> None:
-            raise MlflowException("gone")
-
-        patch.setattr(tracker._client, "set_terminated", refuse)
-        with pytest.raises(MlflowException):
-            tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
     tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    # As if the driver had died before each of the steps.
+    for step in ("log_model_artifacts", "finalize_logged_model", "log_outputs", "set_tag"):
+        with monkeypatch.context() as patch:
+
+            def refuse(*_: object, **__: object) -> None:
+                raise MlflowException("gone")
+
+            patch.setattr(tracker._client, step, refuse)
+            with pytest.raises(TrackingError, match="does not take the model of cell"):
+                export(tracker, cells[0], tmp_path)
+    for _ in range(2):
+        export(tracker, cells[0], tmp_path)
     run = tracker.cell_runs(cells)[cells[0].key]
     (model,) = MlflowClient(uri).search_logged_models([tracker.sweep.experiment_id])
     assert run.model_uri == model.model_uri
+    assert {metric.key: metric.value for metric in model.metrics} == RESULT.metrics
+    client = MlflowClient(uri)
+    assert len(client.get_metric_history(str(run.run_id), "test/error")) == 1
+    assert len(client.get_run(str(run.run_id)).outputs.model_outputs) == 1
 
 
 def test_a_run_that_another_sweep_has_finished_is_not_opened_again(

@@ -33,7 +33,7 @@ from orchestrator.records import EpochResult
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage.cell_folder import CellFolder, Point
 from orchestrator.storage.checkpoints import Checkpoints
-from orchestrator.train import disk_full, learner, requests
+from orchestrator.train import disk_full, requests, starting_weights
 from orchestrator.train.cell import train_cell
 from orchestrator.train.learner import Learner
 from orchestrator.train.metrics import compute_metrics
@@ -117,8 +117,8 @@ def test_dropout_goes_on_in_the_middle_of_an_epoch(
     few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its masks come from the global generator, which has a state of its own."""
-    build = learner.build_model
-    monkeypatch.setattr(learner, "build_model", lambda *args, **options: DropsOut(build(*args, **options)))
+    build = starting_weights.build_model
+    monkeypatch.setattr(starting_weights, "build_model", lambda *args, **options: DropsOut(build(*args, **options)))
     cell = make_cell(num_train=FEW, epochs=1, batch_size_per_worker=32)
     whole = run(cell, few_digits, tmp_path / "whole")
     with pytest.raises(StoppedError):

@@ -68,7 +68,7 @@ def test_the_keys_of_a_finished_cell_are_what_they_were(tmp_path: Path) -> None:
     run(CELL, random_dataset(), tmp_path)
     folder = CellFolder(tmp_path)
     best, result = read(folder.best), read(folder.result)
-    assert list(best) == ["model", "epoch"]
+    assert list(best) == ["model", "epoch", "data"]  # the last one is not in those of earlier versions
     assert list(result) == ["split_hash", "history", "result"]
     assert list(result["result"]) == ["metrics", "timestamp_ms", "first_step_ms"]
     assert [list(entry) for entry in result["history"]] == [EPOCH, EPOCH]

@@ -16,10 +16,10 @@ from orchestrator.errors import CellError
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.experiment.settings import TrainSettings
+from orchestrator.experiment.train_settings import TrainSettings
 from orchestrator.records import CellResult
 from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.train import learner
+from orchestrator.train import learner, starting_weights
 from orchestrator.train.cell import train_cell
 from orchestrator.train.class_weights import balanced_class_weights
 from orchestrator.train.feed import Mode, make_feed
@@ -99,14 +99,14 @@ def test_the_model_gets_images_of_the_size_asked_for(
     options: dict[str, Any], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: set[tuple[bool, tuple[int, ...]]] = set()
-    original = learner.build_model
+    original = starting_weights.build_model
 
     def watched(*arguments: Any, **named: Any) -> Any:
         model = original(*arguments, **named)
         model.register_forward_pre_hook(lambda module, inputs: sizes.add((module.training, tuple(inputs[0].shape[1:]))))
         return model
 
-    monkeypatch.setattr(learner, "build_model", watched)
+    monkeypatch.setattr(starting_weights, "build_model", watched)
     run(make_cell(options), dataset, tmp_path)
     size = options.get("image_size", STORED)
     assert sizes == {(True, (3, size, size)), (False, (3, size, size))}
@@ -124,9 +124,9 @@ def test_class_weights_go_into_the_training_loss_alone(
     weights: list[tuple[bool, Tensor | None]] = []
     original = F.cross_entropy
 
-    def watched(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
+    def watched(logits: Tensor, targets: Tensor, weight: Tensor | None = None, **options: Any) -> Tensor:
         weights.append((logits.requires_grad, weight))
-        return original(logits, targets, weight=weight)
+        return original(logits, targets, weight=weight, **options)
 
     monkeypatch.setattr(F, "cross_entropy", watched)
     plain, _ = run(make_cell(), dataset, tmp_path / "plain")

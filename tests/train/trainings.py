@@ -15,7 +15,7 @@ from orchestrator.data import Dataset, Split
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.experiment.settings import TrainSettings
+from orchestrator.experiment.train_settings import TrainSettings
 from orchestrator.models.registry import build_model
 from orchestrator.records import CellResult, EpochResult
 from orchestrator.storage import checkpoints as checkpoint

@@ -1,0 +1,59 @@
+"""Legs are handed out once, in their order, and what follows comes when a rung is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sweep_samples import ERM, MIXUP, ZETA, make_cells
+from tracked import FACTS
+
+from orchestrator.racing import CellLeg, Course, to_the_end
+from orchestrator.records import CellResult, CellRun, EpochResult, Failed, Interrupted, Paused, Started
+
+CELLS = make_cells(ERM, MIXUP, ZETA, seeds=(0,))
+A, B, C = CELLS
+
+
+def test_without_a_search_each_cell_is_a_leg_to_its_end() -> None:
+    course = Course({}, to_the_end(CELLS))
+    assert [course.next() for _ in CELLS] == [CellLeg(cell, cell.train.epochs) for cell in CELLS]
+    assert (course.next(), course.num_left, course.is_over) == (None, 3, False)
+    for cell, event in ((A, CellResult({}, 1)), (B, Failed("nan")), (B, Failed("twice")), (C, Interrupted())):
+        course.take(cell, event)
+    assert (course.num_left, course.is_over) == (1, False), "what is interrupted has not ended"
+    course.take(C, CellResult({}, 1))
+    assert course.is_over
+
+
+def test_what_follows_is_asked_for_when_a_column_has_no_leg_left() -> None:
+    asked: list[Mapping[str, CellRun]] = []
+    rungs = {0: [[CellLeg(A, 2), CellLeg(B, 2)], [CellLeg(C, 2)]], 1: [[CellLeg(A, 2), CellLeg(B, 2)], []]}
+
+    def advance(runs: Mapping[str, CellRun]) -> list[list[CellLeg]]:
+        asked.append(dict(runs))
+        return rungs.get(len(asked) - 1, [[CellLeg(A, 4)], []])
+
+    course = Course({}, advance, read_at=lambda _: (2,))
+    for _ in range(3):
+        course.next()
+    course.take(C, Paused(2, 1))
+    assert len(asked) == 2, "the other column is not over"
+    course.take(A, Paused(2, 1))
+    assert course.next() is None
+    course.take(B, Paused(2, 1))
+    assert course.next() == CellLeg(A, 4)
+    course.take(A, Paused(4, 1))
+    assert course.is_over, "a leg that brought nothing is not trained for ever"
+
+
+def test_it_hears_what_the_runs_will_say() -> None:
+    course = Course({}, to_the_end([A]), read_at=lambda _: (2,))
+    course.next()
+    results = [EpochResult(n, {"val/error": 0.1 * n, "val/loss": n}, timestamp_ms=3_000 * n) for n in (1, 2, 3)]
+    for event in (Started(FACTS), results[0], *results, Paused(3, 1)):
+        course.take(A, event)
+    run = course.runs[A.key]
+    assert (run.status, run.epoch, run.num_images) == ("interrupted", 3, {"train": 10})
+    assert run.curve is not None
+    assert run.curve.values == {"error": {2: 0.2}, "loss": {2: 2}}
+    assert run.curve.epoch_s == 3.0
