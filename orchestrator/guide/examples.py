@@ -7,8 +7,9 @@ from pathlib import Path
 
 from orchestrator.errors import UserError, nearest
 
-# A link to the folder of the repository; in a wheel its files.
-FOLDER = Path(__file__).with_name("experiments")
+# Where a wheel has them, and where the repository has.
+_PLACES = (Path(__file__).with_name("experiments"), Path(__file__).parents[2] / "experiments")
+FOLDER = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
 # Where the repository has it: elsewhere there is nothing.
 _SCHEMA = re.compile(r"^# yaml-language-server: .*\n", re.MULTILINE)
 
