@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -54,6 +55,16 @@ class FakeMode(FakeTensorMode):  # type: ignore[no-untyped-call]
     """Fakes what is on a GPU; what is on the CPU alone is computed."""
 
     cuda: FakeCuda
+    _of_thread = threading.local()
+
+    @property
+    def in_kernel_invocation(self) -> bool:
+        """Whether this thread computes a shape, in which tensors say they are on no device; torch keeps one for all."""
+        return getattr(self._of_thread, "in_kernel", False)
+
+    @in_kernel_invocation.setter
+    def in_kernel_invocation(self, value: bool) -> None:
+        self._of_thread.in_kernel = value
 
     def dispatch(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
