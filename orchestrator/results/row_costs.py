@@ -44,7 +44,7 @@ def costs_of_rows(
             if of_row:
                 money = "" if pays is None else f", {money_text(pays(sum(of_row)))}"
                 yield (
-                    f"  {row:<{width}}  {duration_text(median(of_row))} a cell, {duration_text(sum(of_row))} for "
+                    f"  {row:<{width}}  median {duration_text(median(of_row))}, {duration_text(sum(of_row))} for "
                     f"{counted(len(of_row), 'cell')}{money}"
                 )
     total = sum(found.values())

@@ -23,8 +23,8 @@ def test_each_row_has_its_own_and_all_together() -> None:
     runs = {CELLS[number].key: timed(number, seconds=seconds) for number, seconds in enumerate((10, 20, 30, 40))}
     first, erm, mixup, total = costs_of_rows(compare(CELLS, runs), CELLS, runs, pays=lambda worker_s: worker_s / 100)
     assert first.startswith("cost, of all workers")
-    assert erm.endswith("20 s a cell, 40 s for 2 cells, 0.40")
-    assert mixup.endswith("30 s a cell, 60 s for 2 cells, 0.60")
+    assert erm.endswith("median 20 s, 40 s for 2 cells, 0.40")
+    assert mixup.endswith("median 30 s, 60 s for 2 cells, 0.60")
     assert total.split() == ["together", "1", "min", "40", "s", "for", "4", "cells,", "1.00"]
 
 
@@ -32,7 +32,7 @@ def test_without_a_price_it_is_told_in_hours_and_without_times_not_at_all() -> N
     runs = {CELLS[0].key: timed(0, seconds=10)}
     lines = list(costs_of_rows(compare(CELLS, runs), CELLS, runs))
     assert len(lines) == 3
-    assert lines[1].endswith("10 s a cell, 10 s for 1 cell")
+    assert lines[1].endswith("median 10 s, 10 s for 1 cell")
     untimed = {CELLS[0].key: make_run(CELLS[0], {"test/error": 0.1})}
     assert list(costs_of_rows(compare(CELLS, untimed), CELLS, untimed)) == []
 
