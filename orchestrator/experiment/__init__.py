@@ -10,6 +10,7 @@ from orchestrator.experiment.dataset_spec import VAL_FRACTION, DatasetSpec
 from orchestrator.experiment.load import load_experiment
 from orchestrator.experiment.model_spec import ModelSpec
 from orchestrator.experiment.optimizer_info import OPTIMIZERS, OptimizerInfo, OptimizerName
+from orchestrator.experiment.resources import Resources
 from orchestrator.experiment.search_settings import (
     Budget,
     Confirming,
@@ -23,7 +24,6 @@ from orchestrator.experiment.settings import (
     Experiment,
     General,
     Models,
-    Resources,
     Tracking,
 )
 from orchestrator.experiment.train_settings import TrainSettings

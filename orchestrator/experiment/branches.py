@@ -12,7 +12,7 @@ from orchestrator.experiment.axes import entries, split_entry
 from orchestrator.experiment.branch import TRAIN, Branch
 from orchestrator.experiment.cells import resolved, resolved_for
 from orchestrator.experiment.problems import Problems, in_full
-from orchestrator.experiment.settings import Resources
+from orchestrator.experiment.resources import Resources
 from orchestrator.experiment.train_entries import Recipe, Said, take_train
 from orchestrator.plugins import known_names
 from orchestrator.search import Axis, Range, Scalar, is_range, read_range

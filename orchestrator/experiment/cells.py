@@ -17,7 +17,8 @@ from orchestrator.experiment.code_spec import CodeSpec, code_in_use
 from orchestrator.experiment.dataset_spec import SHOWN_AS, DatasetSpec
 from orchestrator.experiment.model_spec import WEIGHTS_FILE, ModelSpec
 from orchestrator.experiment.optimizer_info import OPTIMIZERS
-from orchestrator.experiment.settings import Configuration, Experiment, Resources
+from orchestrator.experiment.resources import Resources
+from orchestrator.experiment.settings import Configuration, Experiment
 from orchestrator.experiment.train_settings import TrainSettings
 from orchestrator.plugins import Kind
 

@@ -14,8 +14,9 @@ from orchestrator.experiment.cells import resolved, resolved_for
 from orchestrator.experiment.dataset_spec import SHOWN_AS, DatasetSpec
 from orchestrator.experiment.model_spec import ModelSpec
 from orchestrator.experiment.problems import Problems
+from orchestrator.experiment.resources import Resources
 from orchestrator.experiment.schedule_checks import check_schedules
-from orchestrator.experiment.settings import Configuration, Resources
+from orchestrator.experiment.settings import Configuration
 from orchestrator.experiment.train_entries import NOTHING, Entry, Recipe, Said, Training, Written, note_conflicts
 from orchestrator.experiment.train_settings import TrainSettings
 

@@ -23,8 +23,9 @@ from orchestrator.experiment.ranges_in_file import (
     probes,
     settled,
 )
+from orchestrator.experiment.resources import Resources
 from orchestrator.experiment.search_settings import SearchSettings
-from orchestrator.experiment.settings import Configuration, Resources
+from orchestrator.experiment.settings import Configuration
 from orchestrator.experiment.shown_names import check_names
 from orchestrator.experiment.train_entries import Said, read_train
 

@@ -12,6 +12,7 @@ from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.grid_in_file import Around, read_grid
 from orchestrator.experiment.overrides import Key, apply_overrides
 from orchestrator.experiment.problems import NOT_GIVEN, Problems, read_section
+from orchestrator.experiment.resources import Resources
 from orchestrator.experiment.search_checks import check_search
 from orchestrator.experiment.search_in_file import read_search
 from orchestrator.experiment.settings import (
@@ -19,7 +20,6 @@ from orchestrator.experiment.settings import (
     Comparing,
     Experiment,
     General,
-    Resources,
     Tracking,
 )
 from orchestrator.experiment.yaml_reader import read_yaml

@@ -11,13 +11,11 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, InstanceOf, PrivateAttr, ValidationInfo, field_validator
+from pydantic import Field, InstanceOf, PrivateAttr, field_validator
 
-from augment import Backend
 from orchestrator.credentials import NO_CREDENTIALS, PLACES, has_password
 from orchestrator.data import Cache, default_cache_dir
 from orchestrator.environment import DATA_DIR, TRACKING_URI
-from orchestrator.experiment.arithmetic_spec import USUAL_TF32, ArithmeticSpec, Compile, Tf32, arithmetic_of
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.branch import TRAIN, DrawnColumn
 from orchestrator.experiment.code_spec import Name, check_still_in_use, plugins_of
@@ -25,7 +23,6 @@ from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.field_types import (
     TEXT_PATTERN,
     AbsolutePath,
-    Bool,
     Count,
     Frozen,
     Real,
@@ -35,154 +32,11 @@ from orchestrator.experiment.field_types import (
     refuse,
 )
 from orchestrator.experiment.model_spec import ModelSpec
+from orchestrator.experiment.resources import Resources
 from orchestrator.experiment.search_settings import SearchSettings
 from orchestrator.experiment.train_settings import TrainSettings
 from orchestrator.plugins import Kind, Plugin
 from orchestrator.uris import is_sqlite
-
-
-class Resources(Frozen):
-    """What one cell occupies, how many train at once, and how fast; results change with `workers`, `deterministic`,
-    `tf32` and `compile` alone.
-    """
-
-    workers: Count = Field(
-        title="processes that train a cell together; they mix inside their own batches",
-        default=1,
-        description="an integer, at least 1",
-    )
-    cpus_per_worker: Real = Field(
-        title="cores of a worker, and the threads that it computes with",
-        default=1.0,
-        ge=0.01,
-        description="an integer, at least 1; with one worker also a fraction of a CPU, at least 0.01",
-    )
-    gpus_per_worker: Real = Field(
-        title="GPUs of a worker; 0 trains on the CPU",
-        default=0.0,
-        ge=0,
-        description="an integer, at least 0; with one worker also a fraction of a GPU",
-    )
-    slots: Literal["auto"] | Count = Field(
-        title="cells that train at a time; auto takes as many as fit",
-        default="auto",
-        description="auto, or an integer, at least 1",
-    )
-    backend: Backend = Field(
-        title="what mixes the batches",
-        default="auto",
-        description="what mixes the batches: auto, torch, or triton, which needs GPUs",
-    )
-    deterministic: Bool = Field(
-        title="whether a seed gives the same numbers again: else cuDNN tries its algorithms, and takes the fastest",
-        default=True,
-        description="true, or false for whatever is fastest at the moment",
-    )
-    tf32: Tf32 = Field(
-        title="what of float32 a GPU rounds to TensorFloat-32, which has 10 bits: convolutions, as torch does by "
-        "default, all, products of matrices too, or none; with bf16 little is left in float32",
-        default=USUAL_TF32,
-        description="convolutions, all or none",
-    )
-    compile: Compile = Field(
-        title="whether torch.compile makes kernels of the step, mixing included: once for each shape, kept from cell "
-        "to cell; max-autotune tries more of them",
-        default="off",
-        description="off, default, or max-autotune, which needs deterministic: false",
-    )
-    cuda_graphs: Bool = Field(
-        title="whether the compiled step is launched as one CUDA graph",
-        default=False,
-        description="true, with resources.compile and GPUs, or false",
-    )
-    feed: Literal["auto", "resident", "streaming"] = Field(
-        title="how images get to the device",
-        default="auto",
-        description="auto, resident (all images on the device) or streaming (batch by batch)",
-    )
-    resident_share: Real = Field(
-        title="how much of the device's free memory may hold images",
-        default=0.5,
-        gt=0,
-        le=1,
-        description="the share of the device's free memory for images, above 0, at most 1",
-    )
-    max_failures: Count = Field(
-        title="deaths of workers over one cell until it is given up",
-        default=3,
-        description="an integer, at least 1: a cell is given up when its workers have died so often",
-    )
-    start_timeout_s: Real = Field(
-        title="how long workers may take to start, not counting how long they wait for CPUs and GPUs",
-        default=600.0,
-        ge=5,
-        description="seconds, at least 5: workers that have not started by then are ended and started anew",
-    )
-    stall_timeout_s: Real = Field(
-        title="silence after which workers are started again",
-        default=600.0,
-        ge=5,
-        description="seconds, at least 5: workers that give no sign of life so long are restarted",
-    )
-    checkpoint_every_s: Real = Field(
-        title="how often a checkpoint is written within a long epoch",
-        default=600.0,
-        ge=0,
-        description="seconds, at least 0: longer epochs are saved so often, too",
-    )
-
-    @field_validator("cpus_per_worker", "gpus_per_worker")
-    @classmethod
-    def _whole_or_one_share(cls, value: float, info: ValidationInfo) -> float:
-        # Two NCCL ranks cannot share a GPU, and Ray places whole units only above 1.
-        if value > 1 and not value.is_integer():
-            raise refuse("an integer, or with one worker a fraction below 1", "Round it.")
-        workers = info.data.get("workers", 1)
-        if workers > 1 and not value.is_integer():
-            raise refuse(
-                f"an integer with resources.workers={workers}: workers cannot share one",
-                "Give each worker a whole one or set resources.workers to 1.",
-            )
-        return value
-
-    @field_validator("compile")
-    @classmethod
-    def _tuning_is_no_repetition(cls, compile: Compile, info: ValidationInfo) -> Compile:
-        if compile == "max-autotune" and info.data.get("deterministic"):
-            raise refuse(
-                "off or default with resources.deterministic=true: max-autotune takes the kernels that were fastest",
-                "Set resources.deterministic to false, or take default.",
-            )
-        return compile
-
-    @field_validator("cuda_graphs")
-    @classmethod
-    def _graphs_are_compiled(cls, cuda_graphs: bool, info: ValidationInfo) -> bool:
-        if cuda_graphs and info.data.get("compile") == "off":
-            raise refuse("false with resources.compile=off", "Set resources.compile to default, or leave it out.")
-        if cuda_graphs and info.data.get("gpus_per_worker") == 0:
-            raise refuse("false with resources.gpus_per_worker=0", "Give the workers GPUs, or leave it out.")
-        return cuda_graphs
-
-    @field_validator("backend")
-    @classmethod
-    def _triton_has_gpus(cls, backend: Backend, info: ValidationInfo) -> Backend:
-        if backend == "triton" and info.data.get("gpus_per_worker") == 0:
-            raise refuse("auto or torch with resources.gpus_per_worker=0", "Give the workers GPUs, or remove it.")
-        return backend
-
-    @property
-    def gpu_share(self) -> float:
-        """What of a GPU a worker has: below 1 where cells share one."""
-        return min(self.gpus_per_worker, 1.0) or 1.0
-
-    @property
-    def arithmetic(self) -> ArithmeticSpec | None:
-        """What of the arithmetic is not as usual: part of the keys of the cells."""
-        return arithmetic_of(
-            on_gpu=self.gpus_per_worker > 0, compile=self.compile, deterministic=self.deterministic, tf32=self.tf32
-        )
-
 
 # For editors, as a JSON schema says it: no password, and of a store a SQLite file with an absolute path.
 _ADDRESS_PATTERN = r"^(?!.*//[^/@\s]*:[^/@\s]+@)" + TEXT_PATTERN.removeprefix("^")

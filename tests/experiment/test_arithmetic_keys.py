@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from orchestrator.experiment.cells import Cell, expand
-from orchestrator.experiment.settings import Experiment, Resources
+from orchestrator.experiment.resources import Resources
+from orchestrator.experiment.settings import Experiment
 
 GPU = {"gpus_per_worker": 1}
 TUNED = {"compile": "max-autotune", "deterministic": False}

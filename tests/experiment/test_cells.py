@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.experiment.settings import Experiment, Resources
+from orchestrator.experiment.resources import Resources
+from orchestrator.experiment.settings import Experiment
 from orchestrator.experiment.train_settings import TrainSettings
 
 AUGMENTS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import UserError
-from orchestrator.experiment.settings import Resources
+from orchestrator.experiment.resources import Resources
 from orchestrator.plan import Node, layout, local_layout
 from orchestrator.plan.wording import idle_without_gpus
 

@@ -398,7 +398,7 @@ def test_a_token_that_ray_makes_is_private(environment: dict[str, str], tmp_path
     start = (
         "from orchestrator.environment import prepare_program\nprepare_program()\n"
         "from orchestrator.sweep.cluster import joined_or_started\n"
-        "from orchestrator.experiment.settings import Resources\nwith joined_or_started(Resources()): pass"
+        "from orchestrator.experiment.resources import Resources\nwith joined_or_started(Resources()): pass"
     )
     own = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", start], env=environment | own, check=True, timeout=120, capture_output=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.errors import UserError
-from orchestrator.experiment.settings import Resources
+from orchestrator.experiment.resources import Resources
 from orchestrator.plan import Node, layout, local_layout
 from orchestrator.sweep.cluster import joined_or_started
 

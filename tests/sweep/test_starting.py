@@ -8,7 +8,7 @@ import sys
 import pytest
 from commands import ROOT
 
-from orchestrator.experiment.settings import Resources
+from orchestrator.experiment.resources import Resources
 from orchestrator.records import CellResult, EpochResult, Failed, Opened, Paused, Remark, Replaced
 from orchestrator.sweep import starting
 from orchestrator.sweep.starting import Starting
@@ -69,7 +69,7 @@ from orchestrator.environment import prepare_program
 prepare_program()
 import ray
 from ray.util import placement_group, placement_group_table, remove_placement_group
-from orchestrator.experiment.settings import Resources
+from orchestrator.experiment.resources import Resources
 from orchestrator.records import Opened
 from orchestrator.sweep.starting import Starting
 

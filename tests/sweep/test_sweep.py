@@ -29,7 +29,7 @@ from sweep_samples import ERM, make_cells
 from orchestrator.data import load_dataset
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
-from orchestrator.experiment.settings import Resources
+from orchestrator.experiment.resources import Resources
 from orchestrator.racing import Course, to_the_end
 from orchestrator.records import EpochResult, Failed, Opened
 from orchestrator.signals import NOTICES

@@ -11,13 +11,13 @@ from augment import AUGMENTATIONS, SINGLE_IMAGES, is_unsaid, parameters
 from orchestrator.data import DATASETS
 from orchestrator.experiment.dataset_spec import SHOWN_AS, DatasetSpec, written
 from orchestrator.experiment.model_spec import OWN_FIELDS, ModelSpec
+from orchestrator.experiment.resources import Resources
 from orchestrator.experiment.search_settings import SearchSettings
 from orchestrator.experiment.settings import (
     CacheSettings,
     Comparing,
     Experiment,
     General,
-    Resources,
     Tracking,
 )
 from orchestrator.experiment.train_settings import TrainSettings
