@@ -20,8 +20,8 @@ def test_a_run_ends_with_what_each_row_has_cost(call: Call, tmp_path: Path, new_
     assert answer.code == 0, answer.err
     told = answer.out[answer.out.index("cost, of all workers") :].splitlines()
     assert [line.split() for line in told[1:4]] == [
-        ["erm", "2", "s", "a", "cell,", "6", "s", "for", "3", "cells,", "0.006"],
-        ["mixup(alpha=1.0)", "2", "s", "a", "cell,", "6", "s", "for", "3", "cells,", "0.006"],
+        ["erm", "median", "2", "s,", "6", "s", "for", "3", "cells,", "0.006"],
+        ["mixup(alpha=1.0)", "median", "2", "s,", "6", "s", "for", "3", "cells,", "0.006"],
         ["together", "12", "s", "for", "6", "cells,", "0.012"],
     ]
     assert "0.006" not in call("run", sweep.file, *words).out
