@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,8 +115,8 @@ def test_the_grid_has_all_points_in_their_order() -> None:
         SAMPLERS["grid"](SPACE, 2, seed=0)
 
 
-@pytest.mark.skipif(HAS_OPTUNA, reason="Optuna is installed")
-def test_a_missing_optuna_is_said() -> None:
+def test_a_missing_optuna_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)  # as if it were not installed
     with pytest.raises(UserError, match=r'pip install "zetasweep\[optuna\]"'):
         SAMPLERS["optuna"](SPACE, 4, seed=0)
 
