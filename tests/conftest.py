@@ -104,7 +104,9 @@ def environment(home: Path) -> dict[str, str]:
     dropped = ("RAY_", "MLFLOW_", "TRITON_", "ZETASWEEP_DATA", "PYTHONSAFEPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     bin_dir = str(Path(sys.executable).parent)
-    return kept | {"HOME": str(home), "PATH": f"{bin_dir}{os.pathsep}{kept['PATH']}", "COLUMNS": "120"}
+    path = f"{bin_dir}{os.pathsep}{kept['PATH']}"
+    # Of a process that aborts it is told what each of its threads was at.
+    return kept | {"HOME": str(home), "PATH": path, "COLUMNS": "120", "PYTHONFAULTHANDLER": "1"}
 
 
 @pytest.fixture(autouse=True)
