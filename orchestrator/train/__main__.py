@@ -10,11 +10,12 @@ What it trains lies where a sweep looks for it: ``zetasweep run`` takes it over.
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 
@@ -110,6 +111,30 @@ def _is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+@contextmanager
+def _ends_without_the_interpreter() -> Iterator[None]:
+    """End the process once what was registered with `atexit` ran, with the code that the block exits with.
+
+    DDP keeps gloo's threads beyond `destroy_process_group`, and one that lets go of its work while the interpreter is
+    taken down aborts the process (pytorch/pytorch, pull request 179291).
+    """
+    code: object = 1
+
+    def end() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+    # Of all that is registered the first comes last.
+    atexit.register(end)
+    try:
+        yield
+    except SystemExit as ended:
+        code = ended.code or 0
+        raise
+
+
 def _leave_group() -> None:
     if "torch" not in sys.modules:
         return
@@ -122,7 +147,8 @@ def _leave_group() -> None:
 
 
 if __name__ == "__main__":
-    take_like_ctrl_c()
-    with lasting_output(), warnings_shown_by(partial(click.echo, err=True)), short_temporary_folders():
-        code = main()
-    sys.exit(code)
+    with _ends_without_the_interpreter():
+        take_like_ctrl_c()
+        with lasting_output(), warnings_shown_by(partial(click.echo, err=True)), short_temporary_folders():
+            code = main()
+        sys.exit(code)

@@ -44,8 +44,9 @@ def test_the_help_of_each_command_ends_with_examples_that_it_takes(path: str) ->
     for call in calls:
         name, *arguments = shlex.split(call.removeprefix(f"{path} "))
         assert call.startswith(f"{path} ")
-        command.make_context(path, [name, *arguments])
-        assert call in command.get_help(click.Context(command, info_name=path))
+        # With cli's settings: click keeps the option --help as the first context has it.
+        command.make_context(path, [name, *arguments], **cli.context_settings)
+        assert call in command.get_help(click.Context(command, info_name=path, **cli.context_settings))
 
 
 def test_commands_are_described_without_what_takes_seconds() -> None:

@@ -49,6 +49,44 @@ def keys_in(text: str) -> list[str]:
     return re.findall(r"^ +([0-9a-f]{16})  digits", text, flags=re.MULTILINE)
 
 
+ENDS = """
+import atexit
+
+from torch import nn
+
+atexit.register(print, "all is closed", flush=True)
+
+
+def unused(*, num_classes, num_channels, image_size):
+    return nn.Linear(num_channels, num_classes)
+
+
+MODELS = {"unused": unused}
+
+
+class Late:
+    def __del__(self):
+        print("the interpreter is taken down", flush=True)
+
+
+LATE = Late()
+"""
+
+
+def test_the_interpreter_is_not_taken_down(experiment: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    """DDP keeps threads that abort the process while it is; what is registered for the end runs all the same."""
+    code = tmp_path / "ends.py"
+    code.write_text(ENDS)
+    command = [sys.executable, "-m", "orchestrator.train", str(experiment), "--plugin", str(code)]
+    for cell, exit_code in (("augment=erm", 0), ("augment=nothing", 2)):
+        done = subprocess.run(
+            [*command, "-o", cell], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=280
+        )
+        assert done.returncode == exit_code, done.stderr
+        assert "all is closed" in done.stdout
+        assert "taken down" not in done.stdout
+
+
 def test_torchrun_trains_a_cell(experiment: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     command = [Path(sys.executable).with_name("torchrun"), "--nproc-per-node", "2", "-m", "orchestrator.train"]
     options = [experiment, "-o", "resources.workers=2", "-o", "augment=mixup"]
