@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -13,7 +13,10 @@ from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.model_spec import ModelSpec
 from orchestrator.experiment.search_settings import USUAL_BATCH, SearchSettings
 from orchestrator.experiment.settings import Configuration, Experiment
-from orchestrator.search import SAMPLERS, Point, Rung, Space, Told, ladder
+from orchestrator.search import SAMPLERS, Batch, Point, Rung, Space, Told, batches_of, ladder
+
+# What others are compared with, where the file names nothing.
+BASELINE = "erm"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,17 +55,71 @@ class Column:
         usual = USUAL_BATCH if self.search.sampler == "optuna" else self.num_samples
         return min(self.search.batch or usual, self.num_samples)
 
-    def ask(self, num: int, told: Sequence[Told] = ()) -> tuple[Point, ...]:
+    def ask(self, num: int, told: Sequence[Told] = (), stay: Sequence[Point] = ()) -> tuple[Point, ...]:
         """Return the next points; see `orchestrator.search.Sampler`.
+
+        Each alternative that others are compared with, or that is kept, has one of them at least.
+
+        Args:
+            num: So many.
+            told: What was asked before, with what became of it.
+            stay: What else was asked before, and is to be asked first.
 
         Raises:
             UserError: Optuna is asked, and not installed.
         """
+        known = {each.point for each in told}
+        fixed = [point for point in self.space.fixed if point not in known][:num]
+        stay = [point for point in stay if point not in known and point not in fixed]
+        if stay:
+            points = (*fixed, *stay)[:num]
+            # Nothing is known yet of what becomes of them.
+            asked = [*told, *(Told(point, None) for point in points)]
+            points += self._sampled(self.space, num - len(points), asked) if len(points) < num else ()
+        else:
+            points = self._sampled(self.space, num, told)
+        return self._with_compared(points, known, stay, num)
+
+    def _sampled(self, space: Space, num: int, told: Sequence[Told]) -> tuple[Point, ...]:
         try:
-            return SAMPLERS[self.search.sampler](self.space, num, seed=self.search.seed or 0, told=told)
+            return SAMPLERS[self.search.sampler](space, num, seed=self.search.seed or 0, told=told)
         except UserError as error:
             where = f"{self.experiment.file}: search.{error.args[0]}"
             raise UserError(where, allowed=error.allowed, remedy=error.remedy) from error
+
+    def _with_compared(
+        self, points: Sequence[Point], known: Collection[Point], stay: Sequence[Point], num: int
+    ) -> tuple[Point, ...]:
+        """Return points with one of each alternative that is compared with or kept, in place of the last others."""
+        asked = {point.branch for point in (*known, *points)}
+        missing = [branches for branches in self._compared() if asked.isdisjoint(branches)]
+        if not missing:
+            return tuple(points)
+        added = [self._first_of(branches, stay) for branches in missing]
+        needed = {*added, *(point for each in self._compared() for point in _of(each, points)[:1])}
+        others = [point for point in points if point not in needed][: max(0, num - len(needed))]
+        return tuple(point for point in (*added, *points) if point in needed or point in others)[:num]
+
+    def _first_of(self, branches: Sequence[str], stay: Sequence[Point]) -> Point:
+        """Return a point of one of these: that was asked before, else drawn of the first of them alone."""
+        if found := _of(branches, stay):
+            return found[0]
+        alone = Space({branches[0]: self.space.branches[branches[0]]}, self.space.shared)
+        return self._sampled(alone, 1, ())[0]
+
+    def _compared(self) -> Iterator[list[str]]:
+        """Yield the branches of each alternative that is drawn, and compared with or kept."""
+        confirm = self.search.confirm
+        names = [*self.search.keep, *(confirm.against if confirm is not None else ())]
+        for name in dict.fromkeys([*names, self.experiment.compare.baseline or BASELINE]):
+            branches = [each for each in self._branches.values() if each.augment == name]
+            if branches and all(each.axes for each in branches):  # what has none is asked anyway
+                yield [each.name for each in branches]
+
+    @property
+    def num_needed(self) -> int:
+        """How many points it has at least: what has nothing to draw, and of what is drawn, what others need."""
+        return len(self.space.fixed) + sum(1 for _ in self._compared())
 
     def configuration(self, point: Point) -> Configuration:
         """Return what a point means, read like a file that has these values.
@@ -111,6 +168,23 @@ class Column:
         if race == "ladder":
             return ladder(num_configurations, len(self.seeds), self.epochs)
         return tuple(Rung(each.seeds, each.epochs, each.keep) for each in race)
+
+    def batches(self, budget: int | None = None) -> tuple[Batch, ...]:
+        """Return what is asked at once, and how it is raced; see `orchestrator.search.batches_of`.
+
+        Args:
+            budget: Epochs in all; None for no bound.
+
+        Raises:
+            UserError: It does not suffice for the first batch.
+        """
+        return batches_of(
+            self.num_samples, batch=self.batch, rungs_of=self.rungs_of, num_kept=self.num_kept, budget=budget
+        )
+
+
+def _of(branches: Collection[str], points: Sequence[Point]) -> list[Point]:
+    return [point for point in points if point.branch in branches]
 
 
 def columns(experiment: Experiment) -> tuple[Column, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -10,10 +11,15 @@ from augment import Backend
 from orchestrator.experiment.arithmetic_spec import USUAL_TF32, ArithmeticSpec, Compile, Tf32, arithmetic_of
 from orchestrator.experiment.field_types import Bool, Count, Frozen, Real, refuse
 
+# What share of a device a cell has, and what else is at work on it; how its images and kernels get there.
+LAYOUT = ("cpus_per_worker", "gpus_per_worker", "slots", "backend", "feed", "resident_share", "cuda_graphs")
+
 
 class Resources(Frozen):
-    """What one cell occupies, how many train at once, and how fast; results change with `workers`, `deterministic`,
-    `tf32` and `compile` alone.
+    """What one cell occupies, how many train at once, and how fast.
+
+    Results change with `workers`, and their last bits with `deterministic`, `tf32` and `compile`, which are in the
+    key; and, on a CPU, with `cpus_per_worker`, on a GPU with `backend`, which are not.
     """
 
     workers: Count = Field(
@@ -140,6 +146,20 @@ class Resources(Frozen):
         if backend == "triton" and info.data.get("gpus_per_worker") == 0:
             raise refuse("auto or torch with resources.gpus_per_worker=0", "Give the workers GPUs, or remove it.")
         return backend
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """How cells are placed and fed, by the keys of the file: how long they take, and what they cost, is by it."""
+        return {name: getattr(self, name) for name in LAYOUT}
+
+    def placed_as(self, layout: Mapping[str, Any] | None) -> Resources:
+        """Return those of cells that ran in a layout; these ones where it is not known."""
+        return self.model_copy(update={name: value for name, value in (layout or {}).items() if name in LAYOUT})
+
+    @property
+    def devices_of_cell(self) -> float:
+        """What device hours count of a cell: its GPUs, or its share of one; where it has none its workers are one."""
+        return self.workers * self.gpus_per_worker or 1.0
 
     @property
     def gpu_share(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, pairwise
 
 from orchestrator.errors import UserError
 from orchestrator.experiment.cells import expand
@@ -17,8 +17,6 @@ from orchestrator.storage import FIRST_SEED
 
 # How long the learning rate of onecycle rises, as torch has it (`orchestrator.train.schedules`).
 _RISE_OF_ONECYCLE = 0.3
-# Of a space of lists, so many points are counted to compare with `num_samples`.
-_COUNTED = 1_000_000
 
 
 def check_search(problems: Problems, experiment: Experiment) -> None:
@@ -28,6 +26,7 @@ def check_search(problems: Problems, experiment: Experiment) -> None:
         return
     _check_columns(problems, experiment)
     _check_rows(problems, experiment, search)
+    _check_kept(problems, search)
     _check_confirm(problems, experiment, search)
     if search.is_drawn and search.num_samples is None:
         allowed = f"an integer, at least 1, with search.sampler={search.sampler}: it says when to end"
@@ -74,6 +73,14 @@ def _check_rows(problems: Problems, experiment: Experiment, search: SearchSettin
                 problems.add(f"{key}[{index}]", row, allowed=shown, remedy=suggest(row, known))
 
 
+def _check_kept(problems: Problems, search: SearchSettings) -> None:
+    if search.keep and search.race == "none":
+        remedy = "Leave it out, or write race: ladder."
+        problems.add(
+            "search.keep", list(search.keep), allowed="nothing with search.race=none: none is stopped", remedy=remedy
+        )
+
+
 def _names(experiment: Experiment) -> Iterator[tuple[str, ...]]:
     """Yield what the rows may be called; of an augmentation that is drawn, its name alone."""
     drawn = {branch.augment for column in experiment.drawn for branch in column.branches if branch.axes}
@@ -104,17 +111,23 @@ def _check_size(problems: Problems, column: Column, search: SearchSettings) -> N
             allowed=f"more than {len(space.fixed)}: so many are in it that have nothing to draw",
             remedy="Raise it, or write sampler: grid with lists.",
         )
-    if search.is_drawn and not space.ranges:
-        size = _size(column)
-        if num > size:
-            remedy = "Lower it; sampler: grid tries all."
-            problems.add("search.num_samples", num, allowed=f"1 to {size}: the lists have no more", remedy=remedy)
+    elif search.is_drawn and num < column.num_needed:
+        remedy = "Raise it, or compare with less."
+        problems.add(
+            "search.num_samples",
+            num,
+            allowed=f"at least {column.num_needed}: what has nothing to draw, and one of each that is kept or compared",
+            remedy=remedy,
+        )
+    if search.is_drawn and num > space.size:
+        remedy = "Lower it; sampler: grid tries all." if not space.ranges else "Lower it, or widen a range."
+        have = "the ranges and lists have" if space.ranges else "the lists have"
+        problems.add("search.num_samples", num, allowed=f"1 to {space.size}: {have} no more", remedy=remedy)
+    top = search.confirm.top if search.confirm is not None else None
+    if top is not None and top > num:
+        problems.add("search.confirm.top", top, allowed=f"1 to {num}: so many are tried", remedy="Lower it.")
     if search.batch is not None and search.batch > num:
         problems.add("search.batch", search.batch, allowed=f"1 to search.num_samples={num}", remedy="Lower it.")
-
-
-def _size(column: Column) -> int:
-    return sum(1 for _, _ in zip(column.space.grid(), range(_COUNTED), strict=False))
 
 
 def _check_limit(problems: Problems, experiment: Experiment, found: tuple[Column, ...]) -> None:
@@ -146,19 +159,61 @@ def _check_race(problems: Problems, experiment: Experiment, column: Column) -> N
             allowed = f"{error.allowed}; this is {error.args[0]}"
             problems.add("search.race", written, allowed=allowed, remedy=error.remedy or "Change it.")
             return
-        if not isinstance(search.race, str) and search.race[0].keep >= num > 1 and len(search.race) > 1:
-            problems.add(
-                "search.race[0].keep",
-                search.race[0].keep,
-                allowed=f"1 to {num - 1}, fewer than the {num} configurations that race",
-                remedy="Lower it, or leave the rung out: it would stop none.",
-            )
+        _check_stops(problems, column, search)
+    if search.budget is not None and search.budget.device_hours is not None and _is_one_rung(column):
+        problems.add(
+            "search.budget.device_hours",
+            search.budget.device_hours,
+            allowed="null where all are trained to the end at once: the first rung, which says how fast it is, is all",
+            remedy="Write race: ladder, lower num_samples, or give what is too much as {epochs: N}.",
+        )
     if search.budget is not None and search.budget.epochs is not None:
         try:
             within(column.rungs_of(num), num, epochs=search.budget.epochs, num_kept=column.num_kept)
         except UserError as error:
             remedy = "Raise it, or lower num_samples" + (" or batch." if search.batch else ".")
             problems.add("search.budget.epochs", search.budget.epochs, allowed=error.allowed, remedy=remedy)
+
+
+def _is_one_rung(column: Column) -> bool:
+    """Return whether nothing is left to decide once the first rung of a search is over."""
+    found = column.batches()
+    return len(found) == 1 and len(found[0].rungs) == 1
+
+
+def _check_stops(problems: Problems, column: Column, search: SearchSettings) -> None:
+    """Note a race that would stop none, and rungs that would."""
+    num, last = column.batch, column.num_samples % column.batch or column.batch
+    if isinstance(search.race, str):
+        if len(column.rungs_of(num)) == 1:
+            one = ("search.batch", search.batch) if search.batch is not None else ("search.race", search.race)
+            allowed = "a race of 3 configurations at least: of fewer, each is trained to the end"
+            problems.add(
+                *one, allowed=allowed, remedy="Raise batch." if search.batch is not None else "Leave race out."
+            )
+        return
+    keeps = [rung.keep for rung in search.race]
+    if len(keeps) > 1 and keeps[0] >= num > 1:
+        problems.add(
+            "search.race[0].keep",
+            keeps[0],
+            allowed=f"1 to {num - 1}, fewer than the {num} configurations that race",
+            remedy="Lower it, or leave the rung out: it would stop none.",
+        )
+    elif len(keeps) > 1 and keeps[0] >= last:
+        problems.add(
+            "search.race[0].keep",
+            keeps[0],
+            allowed=f"fewer than the {last} configurations of the last batch",
+            remedy=f"Lower it, or make num_samples a multiple of batch: {column.num_samples - last}, e.g.",
+        )
+    for place, (before, keep) in enumerate(pairwise(keeps[:-1]), start=1):
+        if keep == before:
+            remedy = "Lower it, or leave the rung out: it would stop none."
+            problems.add(f"search.race[{place}].keep", keep, allowed=f"1 to {before - 1}", remedy=remedy)
+    if keeps[-1] != 1:
+        remedy = "Write keep: 1; confirm: {top: 3} trains more than the winner on fresh seeds."
+        problems.add(f"search.race[{len(keeps) - 1}].keep", keeps[-1], allowed="1 in the last rung", remedy=remedy)
 
 
 def _of(experiment: Experiment, column: Column) -> list[Configuration]:

@@ -22,7 +22,10 @@ _SCHEDULE = (
     "A member of a population has no fixed configuration, so no key, and no seeds to compare it by. What it would find "
     "is a schedule, which is raced like any other value: gamma: {linear: [6.0, 2.0]}."
 )
-_RACE = "It stops single seeds on early epochs, which takes wrong winners where mixing wins late: race: ladder."
+_RACE = (
+    "It stops single seeds on early epochs: where mixing wins late its winners were worse than a ladder's, and most "
+    "had one seed at the end: race: ladder."
+)
 
 
 def _sampler_of_configurations(value: object) -> object:
@@ -63,7 +66,7 @@ class Budget(Frozen):
     """What a search may take of each data set and model."""
 
     device_hours: Real | None = Field(
-        title="GPU hours, or where there are no GPUs hours of a slot; they become epochs once, by the speed of the "
+        title="GPU hours, or where there are no GPUs hours of a slot; they become epochs by the speed of the "
         "first rung",
         default=None,
         gt=0,
@@ -83,7 +86,7 @@ class Budget(Frozen):
 
 
 class Confirming(Frozen):
-    """What is trained on fresh seeds once the search has ended; null is what ``zetasweep confirm`` takes."""
+    """What ``zetasweep confirm``, a command of its own, trains on fresh seeds, where no option says it."""
 
     top: Count | None = Field(
         title="how many of the best rows, beside the baselines",
@@ -96,7 +99,10 @@ class Confirming(Frozen):
         description="an integer, at least 2, or null",
     )
     against: Rows = Field(
-        title="the baselines; an empty list is what a table compares with", default=(), description=_ROWS
+        title="the baselines; an empty list is what a table compares with; of a name that several rows have, the one "
+        "that is placed best",
+        default=(),
+        description=_ROWS,
     )
 
     @field_validator("seeds", mode="before")
@@ -155,9 +161,10 @@ class SearchSettings(Frozen):
         description="{device_hours: 8} or {epochs: 2000}, or null for none",
     )
     confirm: Confirming | None = Field(
-        title="what is trained on fresh seeds at the end, without which no difference of the search has an interval",
+        title="what the command zetasweep confirm trains on fresh seeds once the search is over, without which no "
+        "difference of it has an interval; run ends by saying the command",
         default=None,
-        description="{top: 3, seeds: 10, against: [erm]}, or null for nothing",
+        description="{top: 3, seeds: 10, against: [erm]}, or null for what that command takes",
     )
     warm_start: Bool | None = Field(
         title="whether finished cells of the same data set and model are told to optuna, once, at the beginning",
@@ -177,6 +184,12 @@ class SearchSettings(Frozen):
             raise refuse(
                 "error, of validation",
                 "What chooses by the test set has nothing left to test on; confirm trains the winner anew for that.",
+            )
+        if metric != "error":
+            raise refuse(
+                "error, of validation",
+                "A race was shown to find good rows by the error alone. Leave it out; for another metric race: none "
+                "trains all rows, and compare.metric decides between them.",
             )
         return metric
 

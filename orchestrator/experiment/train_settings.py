@@ -139,6 +139,11 @@ class TrainSettings(Frozen):
         description="error, loss, balanced_accuracy, f1_macro, auroc or last; null is error",
     )
 
+    @property
+    def tested_by(self) -> str:
+        """What chooses the tested epoch, see `orchestrator.records.best_epoch`."""
+        return self.best_by or "error"
+
     @field_validator("momentum")
     @classmethod
     def _momentum_is_said(cls, momentum: float | None, info: ValidationInfo) -> float | None:

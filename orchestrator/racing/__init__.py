@@ -1,5 +1,6 @@
 """The search of an experiment while it runs: from runs and what is kept to what is trained now; no Ray, no MLflow."""
 
+from orchestrator.racing.asking import staying
 from orchestrator.racing.course import Advance, Course, to_the_end
 from orchestrator.racing.curves import lacks_curve, read_at
 from orchestrator.racing.followed import CellLeg, Epochs, Followed, FollowedColumn
@@ -25,6 +26,7 @@ __all__ = [
     "place",
     "read_at",
     "record",
+    "staying",
     "to_the_end",
     "told_at_first",
 ]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.experiment import Cell
-from orchestrator.racing.curves import METRIC, TIE
 from orchestrator.racing.followed import CellLeg
 from orchestrator.records import (
     CellResult,
@@ -108,17 +107,18 @@ class Course:
         cell = out.leg.cell
         known = self.runs.get(key) or CellRun(key=key, status="interrupted", run_id=None, epochs=cell.train.epochs)
         statuses: dict[type[object], CellStatus] = {CellResult: "done", Failed: "failed", Paused: "interrupted"}
-        status = statuses[type(event)]
+        status, is_lost = statuses[type(event)], isinstance(event, Failed) and event.is_lost
         if not out.epochs:
-            return replace(known, status=status, race=None)
+            return replace(known, status=status, is_lost=is_lost, race=None)
         last = out.epochs[-1]
         return replace(
             known,
             status=status,
+            is_lost=is_lost,
             race=None,
             epoch=last.epoch,
             metrics={**last.metrics, **(event.metrics if isinstance(event, CellResult) else {})},
-            curve=Curve.of(out.epochs, at=frozenset(self._read_at(cell)), metrics=(METRIC, TIE)),
+            curve=Curve.of(out.epochs, at=frozenset(self._read_at(cell)), by=cell.train.tested_by),
             num_images=known.num_images or out.num_images,
         )
 

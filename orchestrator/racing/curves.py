@@ -1,4 +1,4 @@
-"""The curves of a race, as its runs have them."""
+"""The curves of a race, as its runs have them: validation of the epoch that would be tested, as `select` reads it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.experiment import SearchSettings
 from orchestrator.records import CellRun
 from orchestrator.search import ladder_epochs
 
-METRIC, TIE = "error", "loss"
+METRIC, TIE = "best/error", "best/loss"
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Heard:
     """What is known of the cells of a column, by configuration and seed.
 
     Attributes:
-        errors: Validation error of each epoch, as far as it counts.
-        losses: Validation loss likewise.
+        errors: Validation error of the best epoch until each, as far as it counts.
+        losses: Its validation loss, likewise.
         failed: Those that will not train on.
     """
 
@@ -45,7 +45,7 @@ class Heard:
             length = _length(run, epochs, at)
             self.errors[name, seed] = _sequence(run, METRIC, length)
             self.losses[name, seed] = _sequence(run, TIE, length)
-            if run.status == "failed":
+            if run.status == "failed" and not run.is_lost:
                 self.failed.add((name, seed))
 
 
@@ -71,11 +71,7 @@ def lacks_curve(run: CellRun, at: Collection[int]) -> bool:
 
 def epoch_s_of(run: CellRun) -> float | None:
     """Return how long an epoch of a cell takes, in seconds; None if that is not known."""
-    if run.curve is not None and run.curve.epoch_s is not None:
-        return run.curve.epoch_s
-    # Of a single epoch: without its validation.
-    num_images, per_s = run.num_images.get("train"), run.metrics.get("train/images_per_s")
-    return num_images / per_s if num_images and per_s else None
+    return run.epoch_s
 
 
 def _length(run: CellRun, epochs: int, at: Collection[int]) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from orchestrator.amounts import counted
 from orchestrator.experiment import Cell, Column, Configuration
 from orchestrator.racing.kept import Kept
 from orchestrator.records import CellRun
@@ -71,6 +72,18 @@ class FollowedColumn:
         return self.is_asked and not self.legs
 
     @property
+    def is_all_asked(self) -> bool:
+        """Whether no batch is left to be asked."""
+        return len(self.search.races) == len(self.column.batches(self.budget))
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """The alternatives of which no configuration is tried, once all are asked: others have all places."""
+        asked = {point.branch for race in self.search.races for point in race.points.values()}
+        space = self.column.space
+        return tuple(name for name in space.branches if name not in asked) if self.is_all_asked else ()
+
+    @property
     def winner(self) -> str | None:
         """The ``config_key`` of the best configuration; None before the end, or if each of the last has failed."""
         return self.search.decision.winner if self.is_over else None
@@ -90,12 +103,14 @@ class Followed:
         configurations: All that have been asked, those of a data set and model together.
         cells: All of their cells, labelled together.
         kept: What is to be kept before a leg is trained.
+        left_out: How many configurations that were asked before are no longer in it: the file has another space.
     """
 
     columns: tuple[FollowedColumn, ...]
     configurations: tuple[Configuration, ...]
     cells: tuple[Cell, ...]
     kept: Kept
+    left_out: int = 0
 
     @property
     def legs(self) -> tuple[CellLeg, ...]:
@@ -111,6 +126,16 @@ class Followed:
     def epochs(self) -> Epochs:
         """What all of it takes."""
         return Epochs(*(sum(each) for each in zip(*(column.epochs for column in self.columns), strict=True)))
+
+    @property
+    def left_out_text(self) -> str | None:
+        """What there is to say of `left_out`."""
+        if not self.left_out:
+            return None
+        what = counted(self.left_out, "configuration")
+        return (
+            f"{what} asked before {'is' if self.left_out == 1 else 'are'} no longer in the search: the file has changed"
+        )
 
     def stop_of(self, key: str) -> Stop | None:
         """Return where and why the configuration of a cell was stopped; None if it was not, or is not in the race."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
 from orchestrator.experiment import Cell, Column, Configuration, Experiment, expand
+from orchestrator.racing.asking import Ask, Asker, staying
 from orchestrator.racing.curves import Heard, epoch_s_of, read_at
 from orchestrator.racing.followed import CellLeg, Epochs, Followed, FollowedColumn
-from orchestrator.racing.kept import Kept, place, question
+from orchestrator.racing.kept import Kept, place
 from orchestrator.records import CellRun
-from orchestrator.search import Leg, Point, Search, Told, epochs_of, follow, most_epochs
-
-# Of a column: how many points are asked, and what is told.
-Ask = Callable[[Column, int, Sequence[Told]], Sequence[Point]]
+from orchestrator.search import Leg, Point, Search, epochs_of, follow, least_epochs
 
 
 class Following:
@@ -50,7 +48,7 @@ class Following:
             kept = looked.kept
         self._label(found)
         columns = tuple(_labelled(each, self._labelled) for each in found)
-        return Followed(columns, self._known, self._cells, kept)
+        return Followed(columns, self._known, self._cells, kept, self._left_out(columns, kept))
 
     def remarks(self) -> list[str]:
         """Return what the user is to be told, once."""
@@ -58,6 +56,15 @@ class Following:
         for roster in self._rosters:
             roster.remarks.clear()
         return found
+
+    def _left_out(self, found: Sequence[FollowedColumn], kept: Kept) -> int:
+        """Return how many that were asked are neither in the search nor going to be."""
+        asked = {name for each in kept.drawn.values() for name in each}
+        for roster, column in zip(self._rosters, found, strict=True):
+            asked -= column.cells.keys()
+            if asked and not column.is_all_asked:
+                asked -= {roster.name(point) for point in staying(column.column, kept, roster.name)}
+        return len(asked)
 
     def _label(self, found: Sequence[FollowedColumn]) -> None:
         """Make all cells; what tells them apart is a matter of all of them."""
@@ -91,10 +98,6 @@ class _Roster:
         """Return the cells of a point by key, in the order of the seeds."""
         return self._of(point)[2]
 
-    def num_kept(self, points: Iterable[Point]) -> int:
-        """Return how many go on beside the best, since they are never stopped."""
-        return len({name for point in points if (name := self.column.kept_as(point)) is not None})
-
     def _of(self, point: Point) -> tuple[str, Configuration, dict[str, Cell]]:
         if point not in self._made:
             configuration = self.column.configuration(point)
@@ -115,41 +118,49 @@ class _Look:
 
     def followed(self) -> FollowedColumn:
         """Return how far it is; `kept` is what is to be kept then."""
-        budget, epochs = self._column.search.budget, None
-        hours = budget.device_hours if budget is not None else None
-        if budget is not None:
-            epochs = budget.epochs if hours is None else self.kept.epochs.get(self._roster.place)
-        search = self._search(epochs)
+        budget, hours = self._budget(), self._hours
+        search = self._search(budget)
         # Before the first rung is decided: how many go on is a matter of the budget.
-        if hours is not None and epochs is None and search.races and search.races[0].standings[0].places:
-            epochs = self._keep_epochs(hours, search)
-            search = self._search(epochs)
+        if hours is not None and budget is None and search.races and search.races[0].standings[0].places:
+            self._keep_speed(hours, search)
+            # Nobody may know it, e.g. of an epoch that was not measured.
+            budget = self._budget() or self._least
+            search = self._search(budget)
         return FollowedColumn(
             column=self._column,
             search=search,
             cells=self._cells,
             legs=tuple(self._legs(search)),
             is_asked=self._is_asked,
-            budget=epochs,
-            epochs=self._epochs(search, epochs),
+            budget=budget,
+            epochs=self._epochs(search, budget),
         )
 
+    @property
+    def _hours(self) -> float | None:
+        budget = self._column.search.budget
+        return budget.device_hours if budget is not None else None
+
     def _search(self, budget: int | None) -> Search:
-        column = self._column
-        return follow(
-            self._ask,
+        column, warm = self._column, self.kept.told.get(self._roster.place, ())
+        asker = Asker(column, self.kept, self._roster.name, self._roster.ask)
+        found = follow(
+            asker.points,
+            column.batches(budget),
             name_of=self._name,
-            num_samples=column.num_samples,
-            batch=column.batch,
-            rungs_of=column.rungs_of,
             seeds=column.seeds,
             curves=self._heard.errors,
             kept_as=column.kept_as,
             ties=self._heard.losses,
             failed=self._heard.failed,
-            warm=self.kept.told.get(self._roster.place, ()),
-            budget=budget,
+            warm=warm,
+            known=[each.point for each in warm if self._is_finished(each.point)],
         )
+        self.kept, self._is_asked = asker.kept, asker.has_asked
+        return found
+
+    def _is_finished(self, point: Point) -> bool:
+        return all(key in self._runs and self._runs[key].has_result for key in self._roster.cells(point))
 
     def _name(self, point: Point) -> str:
         """Return what a point is called, and hear what there is of its cells."""
@@ -160,33 +171,37 @@ class _Look:
             self._heard.hear(name, keys, self._runs, epochs=self._column.epochs, at=self._at)
         return name
 
-    def _ask(self, num: int, told: tuple[Told, ...]) -> Sequence[Point]:
-        if not self._column.search.is_drawn:
-            return self._column.ask(num, told)  # the lists say it themselves
-        asked = question(self._column, num, [self._roster.name(each.point) for each in told])
-        if asked not in self.kept.asked:
-            if self._roster.ask is None:
-                self._is_asked = False
-                return ()
-            points = tuple(self._roster.ask(self._column, num, told))
-            self.kept = self.kept.model_copy(update={"asked": {**self.kept.asked, asked: points}})
-        return self.kept.asked[asked]
+    def _budget(self) -> int | None:
+        """Return how many epochs the search may take, as the file and the measured speed have it; None for no bound.
 
-    def _keep_epochs(self, hours: float, search: Search) -> int:
-        """Return what hours are by the speed of the first rung, and keep it; no less than the race can do with."""
-        race, resources = search.races[0], self._column.experiment.resources
+        Of hours no less than the race can do with; before their speed is known they bound nothing.
+        """
+        budget, epoch_s = self._column.search.budget, self.kept.epoch_s.get(self._roster.place)
+        if budget is None or budget.device_hours is None:
+            return budget.epochs if budget is not None else None
+        return max(self._least, self._affordable(budget.device_hours, epoch_s)) if epoch_s is not None else None
+
+    @property
+    def _least(self) -> int:
+        return least_epochs(self._column.batches()[0], num_kept=self._column.num_kept)
+
+    def _affordable(self, hours: float, epoch_s: float) -> int:
+        devices = self._column.experiment.resources.devices_of_cell
+        return epochs_of(hours, epoch_s=epoch_s, num_devices=devices)
+
+    def _keep_speed(self, hours: float, search: Search) -> None:
+        """Keep how long an epoch of the first rung takes, by which hours become epochs; nothing if nobody knows."""
+        race = search.races[0]
         first = (key for name in race.points for key in list(self._cells[name])[: race.rungs[0].seeds])
         speeds = [speed for key in first if key in self._runs and (speed := epoch_s_of(self._runs[key]))]
-        devices = resources.workers * resources.gpus_per_worker or 1.0
-        narrow = tuple(rung._replace(keep=1) for rung in race.rungs)
-        least = most_epochs(narrow, len(race.points), num_kept=self._roster.num_kept(race.points.values()))
-        affordable = epochs_of(hours, epoch_s=median(speeds), num_devices=devices) if speeds else 0
-        epochs = max(least, affordable)
-        self.kept = self.kept.model_copy(update={"epochs": {**self.kept.epochs, self._roster.place: epochs}})
+        if not speeds:
+            return
+        epoch_s = median(speeds)
+        self.kept = self.kept.model_copy(update={"epoch_s": {**self.kept.epoch_s, self._roster.place: epoch_s}})
+        affordable = self._affordable(hours, epoch_s)
         what = f"search.budget: {hours:g} device hours are {affordable:,} epochs, by the speed of the first rung"
-        raised = f"; the narrowest race needs {least:,}, and gets them" if affordable < least else ""
-        self._roster.remarks.append(f"{what}{raised}; kept")
-        return epochs
+        raised = f"; the narrowest race needs {self._least:,}, and gets them" if affordable < self._least else ""
+        self._roster.remarks.append(f"{what}{raised}; the speed is kept")
 
     def _legs(self, search: Search) -> Iterator[CellLeg]:
         """Yield what is to be trained now, the longest first: so the slots wait least for the last ones."""
@@ -200,19 +215,17 @@ class _Look:
             yield CellLeg([*self._cells[leg.configuration].values()][places[leg.seed]], leg.epochs)
 
     def _epochs(self, search: Search, budget: int | None) -> Epochs:
-        column, asked, at_most = self._column, 0, 0
-        for race in search.races:
-            at_most += most_epochs(race.rungs, len(race.points), num_kept=self._roster.num_kept(race.points.values()))
-            asked += len(race.points)
-        if not (search.races and self._is_asked and not search.decision.legs):
-            for first in range(asked, column.num_samples, column.batch):
-                num = min(column.batch, column.num_samples - first)
-                at_most += most_epochs(column.rungs_of(num), num, num_kept=min(num, len(column.search.keep)))
+        column = self._column
+        batches = column.batches(budget)
+        if search.races and self._is_asked and not search.decision.legs:
+            batches = batches[: len(search.races)]  # the space has no more
+        whole = len(column.seeds) * column.epochs
+        known = len(search.races[0].known) if search.races else 0
         runs = [self._runs[key] for cells in self._cells.values() for key in cells if key in self._runs]
         return Epochs(
             trained=sum(run.epoch or 0 for run in runs),
-            at_most=at_most if budget is None else min(at_most, budget),
-            of_grid=column.num_samples * len(column.seeds) * column.epochs,
+            at_most=sum(batch.epochs for batch in batches) + known * whole,
+            of_grid=(column.num_samples + known) * whole,
         )
 
 

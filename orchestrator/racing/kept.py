@@ -1,4 +1,4 @@
-"""What a search must not do twice, kept once: what was asked of a sampler, what was told to it first, what hours mean.
+"""What a search must not do twice, kept once: what was asked of a sampler, what was told to it first, how fast it is.
 
 All else is made anew from the curves. None of this could be: another version of a sampler asks otherwise, cells are
 finished meanwhile, and a machine is faster on another day.
@@ -30,8 +30,9 @@ class Kept(BaseModel):
         format: Of the file.
         sweep: The experiment's name.
         asked: The points of each batch, by what was asked (`question`).
+        drawn: The same points by `drawn_by` and by the ``config_key`` of their cells: what stays in another space.
         told: What a sampler was told of cells that were finished before the search, by column (`place`).
-        epochs: What a budget of device hours is, by column.
+        epoch_s: How long an epoch of a cell takes, in seconds, by column: what device hours are in epochs.
     """
 
     # What a later version adds is no mistake.
@@ -40,8 +41,9 @@ class Kept(BaseModel):
     format: Literal[1] = 1
     sweep: str
     asked: dict[str, tuple[Point, ...]] = {}
+    drawn: dict[str, dict[str, Point]] = {}
     told: dict[str, tuple[Told, ...]] = {}
-    epochs: dict[str, int] = {}
+    epoch_s: dict[str, float] = {}
 
     def save(self, path: Path) -> None:
         """Write it to `path`, whole or not at all.
@@ -84,6 +86,18 @@ class Kept(BaseModel):
         except FileNotFoundError:
             return None
 
+    def with_missing(self, other: Kept) -> tuple[Kept, int]:
+        """Return what either has, and in how many places the other says something else: there its own counts."""
+        mine, theirs = (each.model_dump() for each in (self, other))
+        names = [name for name, value in mine.items() if isinstance(value, dict) and name != "drawn"]
+        num_others = sum(
+            theirs[name][key] != value for name in names for key, value in mine[name].items() if key in theirs[name]
+        )
+        merged = {name: {**getattr(other, name), **getattr(self, name)} for name in names}
+        by = dict.fromkeys((*self.drawn, *other.drawn))
+        drawn = {each: {**self.drawn.get(each, {}), **other.drawn.get(each, {})} for each in by}
+        return self.model_copy(update={**merged, "drawn": drawn}), num_others
+
 
 @contextmanager
 def _explained(origin: str) -> Iterator[None]:
@@ -114,6 +128,11 @@ def question(column: Column, num: int, told: Sequence[str]) -> str:
     """
     search = column.search
     return _digest([search.sampler, search.seed or 0, num, repr(column.space), [*told]])
+
+
+def drawn_by(column: Column) -> str:
+    """Return what stands for the sampler: of another one, or with another seed, nothing stays."""
+    return f"{column.search.sampler} {column.search.seed or 0}"
 
 
 def _digest(content: object) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.experiment import Column, Configuration, Experiment, columns
-from orchestrator.racing.kept import Kept, place, question
-from orchestrator.search import Point
+from orchestrator.racing.asking import Asker
+from orchestrator.racing.kept import Kept, place
+from orchestrator.search import Point, Told
 
 
 def known_configurations(experiment: Experiment, kept: Kept | None) -> tuple[Configuration, ...]:
@@ -21,21 +22,20 @@ def known_configurations(experiment: Experiment, kept: Kept | None) -> tuple[Con
     """
     if not experiment.drawn:
         return tuple(experiment.grid)
-    return tuple(
-        column.configuration(point)
-        for column in columns(experiment)
-        for point in (kept is not None and tuple(_asked(column, kept))) or column.ask(column.batch)
-    )
+    kept = kept or Kept(sweep=experiment.name)
+    return tuple(column.configuration(point) for column in columns(experiment) for point in _points(column, kept))
 
 
-def _asked(column: Column, kept: Kept) -> Iterator[Point]:
+def _points(column: Column, kept: Kept) -> Iterator[Point]:
     """Yield the points of all batches that were asked: which they were is a matter of those before, not of curves."""
-    told = [column.name_of(each.point) for each in kept.told.get(place(column), ())]
-    num_left = column.num_samples
-    while num_left > 0:
-        points = kept.asked.get(question(column, min(column.batch, num_left), told), ())
+    told = [*kept.told.get(place(column), ())]
+    yield from (each.point for each in told)
+    asker = Asker(column, kept, column.name_of, None)
+    for number, batch in enumerate(column.batches()):
+        points = asker.points(batch.num, told)
+        if not points and not number:
+            points = Asker(column, kept, column.name_of, Column.ask).points(batch.num, told)
         if not points:
             return
         yield from points
-        told += [column.name_of(point) for point in points]
-        num_left -= len(points)
+        told += [Told(point, None) for point in points]

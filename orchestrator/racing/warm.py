@@ -21,7 +21,7 @@ class FinishedCell(NamedTuple):
     Attributes:
         key: Its own.
         params: Its values as texts, as `Cell.params` has them.
-        error: Of validation, after the last epoch.
+        error: Of validation, at the epoch that was tested.
     """
 
     key: str
@@ -29,10 +29,15 @@ class FinishedCell(NamedTuple):
     error: float
 
 
-def told_at_first(column: Column, finished: Iterable[FinishedCell]) -> tuple[Told, ...]:
+def told_at_first(column: Column, finished: Iterable[FinishedCell], *, asked: Iterable[Point] = ()) -> tuple[Told, ...]:
     """Return what a column's sampler is told of cells that were finished before, see `orchestrator.search.warm_start`.
 
     That a cell is the one that a point means, its key says.
+
+    Args:
+        column: The column.
+        finished: All cells that are finished.
+        asked: What the search has asked itself: it stays in it as that.
     """
     found: dict[Point, dict[int, float]] = {}
     made: dict[Point, dict[str, Cell]] = {}
@@ -42,7 +47,7 @@ def told_at_first(column: Column, finished: Iterable[FinishedCell]) -> tuple[Tol
             if cell is not None:
                 found.setdefault(point, {})[cell.seed] = each.error
                 break
-    return warm_start(column.space, found, seeds=column.seeds, asked=column.space.fixed)
+    return warm_start(column.space, found, seeds=column.seeds, asked=[*column.space.fixed, *asked])
 
 
 def _cells(column: Column, point: Point, made: dict[Point, dict[str, Cell]]) -> dict[str, Cell]:

@@ -1,7 +1,16 @@
 """Which configurations are tried, and which of them train on: pure functions of the curves; no Ray, no MLflow."""
 
 from orchestrator.search.batches import Race, Search, follow
-from orchestrator.search.budget import MostCells, epochs_of, most_cells, most_epochs, within
+from orchestrator.search.budget import (
+    Batch,
+    MostCells,
+    batches_of,
+    epochs_of,
+    least_epochs,
+    most_cells,
+    most_epochs,
+    within,
+)
 from orchestrator.search.ledger import Told, told_of, warm_start
 from orchestrator.search.race import Curves, Decision, Leg, Place, Standing, Stop, decide, ranking, standings
 from orchestrator.search.ranges import (
@@ -22,6 +31,7 @@ __all__ = [
     "RANGES",
     "SAMPLERS",
     "Axis",
+    "Batch",
     "Curves",
     "Decision",
     "Leg",
@@ -42,6 +52,7 @@ __all__ = [
     "Stop",
     "Told",
     "Uniform",
+    "batches_of",
     "check_rungs",
     "decide",
     "epochs_of",
@@ -49,6 +60,7 @@ __all__ = [
     "is_range",
     "ladder",
     "ladder_epochs",
+    "least_epochs",
     "most_cells",
     "most_epochs",
     "ranking",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.errors import UserError
-from orchestrator.search.budget import most_epochs, within
+from orchestrator.search.budget import Batch
 from orchestrator.search.ledger import Told, told_of
 from orchestrator.search.race import Curves, Decision, Leg, Standing, Stop, standings
 from orchestrator.search.rungs import Rung
@@ -21,11 +20,13 @@ class Race:
         points: What races, by name.
         rungs: That are raced, as narrow as the budget makes them.
         standings: See `orchestrator.search.standings`.
+        known: Those of the points that were finished before the search: they go on beside the others.
     """
 
     points: Mapping[str, Point]
     rungs: tuple[Rung, ...]
     standings: tuple[Standing, ...]
+    known: frozenset[str] = frozenset()
 
     @property
     def is_over(self) -> bool:
@@ -48,62 +49,57 @@ class Search:
 
 def follow(
     ask: Callable[[int, tuple[Told, ...]], Sequence[Point]],
+    batches: Sequence[Batch],
     *,
     name_of: Callable[[Point], str],
-    num_samples: int,
-    batch: int,
-    rungs_of: Callable[[int], Sequence[Rung]],
     seeds: Sequence[int],
     curves: Curves,
-    keep: Collection[str] = (),
     kept_as: Callable[[Point], str | None] = lambda _: None,
     ties: Curves | None = None,
     failed: Collection[tuple[str, int]] = (),
     warm: Sequence[Told] = (),
-    budget: int | None = None,
+    known: Sequence[Point] = (),
 ) -> Search:
     """Return the whole search as the curves tell it: every batch that was asked, and the legs to be trained now.
 
     Args:
         ask: The sampler, of how many points and what is told. It is asked for every batch anew: one that takes long may
             be a `functools.cache` of it, since the same is told again.
+        batches: From `orchestrator.search.batches_of`; of a batch that the space has fewer for, those race, and it is
+            the last.
         name_of: What a point is called in `curves`; no two points have one name.
-        num_samples: Points in all; fewer are asked if the space has no more.
-        batch: So many at once: all of them, for a sampler that learns nothing.
-        rungs_of: The rungs for so many configurations.
-        seeds: See `orchestrator.search.decide`, as `curves`, `keep`, `ties` and `failed`.
+        seeds: See `orchestrator.search.decide`, as `curves`, `ties` and `failed`.
         curves: Likewise.
-        keep: Likewise.
         kept_as: Under which name a point is kept, None for none: of each name the best of a rung goes on.
         ties: Likewise.
         failed: Likewise.
         warm: From `orchestrator.search.warm_start`.
-        budget: Epochs in all; the batch that it does not suffice for is raced by fewer, and what follows is not asked.
+        known: Those of them that cost nothing any more: they are in the first race, take no place, and may win it.
 
     Raises:
-        UserError: The budget does not suffice for the first batch, or the sampler refuses.
+        UserError: The sampler refuses.
     """
-    told, asked, spent = list(warm), 0, 0
+    told = list(warm)
     races: list[Race] = []
-    while asked < num_samples:
-        points = {name_of(point): point for point in ask(min(batch, num_samples - asked), tuple(told))}
-        groups = _groups(points, kept_as)
-        num_kept = len(points.keys() & {*keep}) + len(groups)
-        try:
-            rungs = _affordable(rungs_of, len(points), num_kept, budget=None if budget is None else budget - spent)
-        except UserError:
-            if not races:
-                raise
-            break
+    for batch in batches:
+        points = {name_of(point): point for point in ask(batch.num, tuple(told))}
         if not points:
             break
-        found = standings(rungs, tuple(points), seeds, curves, keep=keep, best_of=groups, ties=ties, failed=failed)
-        races.append(Race(points, rungs, found))
+        beside = {} if races else {name_of(point): point for point in known}
+        found = standings(
+            batch.rungs,
+            (*beside, *points),
+            seeds,
+            curves,
+            keep=beside,
+            best_of=_groups(points, kept_as),
+            ties=ties,
+            failed=failed,
+        )
+        races.append(Race({**beside, **points}, batch.rungs, found, frozenset(beside)))
         if not races[-1].is_over:
             break
-        told += told_of(points, found, num_rungs=len(rungs))
-        asked += len(points)
-        spent += most_epochs(rungs, len(points), num_kept=num_kept)
+        told += told_of(points, found, num_rungs=len(batch.rungs))
     return Search(tuple(races), _over_all(races))
 
 
@@ -114,15 +110,6 @@ def _groups(points: Mapping[str, Point], kept_as: Callable[[Point], str | None])
         if (kept := kept_as(point)) is not None:
             groups.setdefault(kept, []).append(name)
     return [*groups.values()]
-
-
-def _affordable(
-    rungs_of: Callable[[int], Sequence[Rung]], num_points: int, num_kept: int, *, budget: int | None
-) -> tuple[Rung, ...]:
-    if not num_points:
-        return ()
-    rungs = tuple(rungs_of(num_points))
-    return rungs if budget is None else within(rungs, num_points, epochs=budget, num_kept=num_kept)
 
 
 def _over_all(races: Sequence[Race]) -> Decision:

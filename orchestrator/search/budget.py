@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from orchestrator.errors import UserError
@@ -13,8 +13,8 @@ from orchestrator.search.rungs import Rung
 def most_epochs(rungs: Sequence[Rung], num_configurations: int, *, num_kept: int = 0) -> int:
     """Return how many epochs a race trains at most, all cells together.
 
-    It is exactly so many if no cell fails and those that are never stopped (``search.keep``) stay among the best;
-    what is trained already is counted, since the decisions rest on it.
+    It is exactly so many if no cell fails and all that are never stopped (``search.keep``) are there; what is trained
+    already is counted, since the decisions rest on it.
 
     Args:
         rungs: As `check_rungs` allows them.
@@ -85,11 +85,68 @@ def within(rungs: Sequence[Rung], num_configurations: int, *, epochs: int, num_k
     )
 
 
+class Batch(NamedTuple):
+    """A batch of a search, as it is known before it is asked.
+
+    Attributes:
+        num: So many configurations are asked.
+        rungs: That they race over, as narrow as the budget makes them.
+        epochs: So many it trains at most, see `most_epochs`.
+    """
+
+    num: int
+    rungs: tuple[Rung, ...]
+    epochs: int
+
+
+def batches_of(
+    num_samples: int,
+    *,
+    batch: int,
+    rungs_of: Callable[[int], Sequence[Rung]],
+    num_kept: int = 0,
+    budget: int | None = None,
+) -> tuple[Batch, ...]:
+    """Return the batches of a search: all of them, or the first ones, which a budget suffices for.
+
+    It is a matter of the file alone, and not of what became of a batch: so nobody trains more than was planned.
+
+    Args:
+        num_samples: Configurations in all.
+        batch: So many at once; the last one has what is left.
+        rungs_of: The rungs for so many configurations.
+        num_kept: See `most_epochs`.
+        budget: Epochs in all: the batch that it does not suffice for is raced by fewer, or else not asked.
+
+    Raises:
+        UserError: It does not suffice for the first batch.
+    """
+    found: list[Batch] = []
+    for first in range(0, num_samples, batch):
+        num = min(batch, num_samples - first)
+        rungs = tuple(rungs_of(num))
+        if budget is not None:
+            try:
+                rungs = within(rungs, num, epochs=budget - sum(each.epochs for each in found), num_kept=num_kept)
+            except UserError:
+                if not found:
+                    raise
+                break
+        found.append(Batch(num, rungs, most_epochs(rungs, num, num_kept=num_kept)))
+    return tuple(found)
+
+
+def least_epochs(batch: Batch, *, num_kept: int = 0) -> int:
+    """Return how many epochs a batch cannot do without: its first rung, and one that is trained to the end."""
+    narrow = tuple(rung._replace(keep=1) for rung in batch.rungs)
+    return most_epochs(narrow, batch.num, num_kept=num_kept)
+
+
 def epochs_of(device_hours: float, *, epoch_s: float, num_devices: float) -> int:
     """Return how many epochs of a cell a budget of device hours is.
 
-    Whoever calls it does so once, with the speed of the first rung, and keeps the number: another speed later would be
-    another race.
+    Whoever calls it does so with the speed of the first rung, and keeps that: by another one later it would be another
+    race.
 
     Args:
         device_hours: The budget: two devices for an hour are two.

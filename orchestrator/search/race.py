@@ -37,7 +37,7 @@ class Place(NamedTuple):
     """How a configuration stands in a rung.
 
     Attributes:
-        mean: Error over the rung's seeds at the rung's last epoch; infinite if a cell failed before.
+        mean: Over the rung's seeds, of what the curves say at its last epoch; infinite if a cell failed before.
         loss: What tells apart configurations of the same mean: the mean of ``ties``; infinite if it is unknown.
     """
 
@@ -52,7 +52,7 @@ class Stop(NamedTuple):
         rung: Counted from 1.
         place: Among those that were in the rung, from 1.
         mean: See `Place`.
-        cut: The mean of the last that went on by its place.
+        cut: The mean of the last that went on by its place; infinite if none did.
     """
 
     rung: int
@@ -87,6 +87,7 @@ class Standing:
         legs: See `Decision`; empty once it is decided.
         places: The best first; empty until it is decided.
         going_on: Those that enter the next rung, in the order of the file; of the last rung, the winner if it has one.
+        by_place: Of those the ones that go on since they are the best, the best first; the others are never stopped.
     """
 
     number: int
@@ -95,15 +96,18 @@ class Standing:
     legs: tuple[Leg, ...]
     places: Mapping[str, Place]
     going_on: tuple[str, ...]
+    by_place: tuple[str, ...] = ()
+
+    @property
+    def cut(self) -> float:
+        """See `Stop`."""
+        return self.places[self.by_place[-1]].mean if self.by_place else math.inf
 
     @property
     def stopped(self) -> dict[str, Stop]:
         """Those that do not go on, with where and why; of the last rung, all but the winner."""
-        means = [place.mean for place in self.places.values()]
-        # No rung keeps more than there are.
-        cut = means[: self.rung.keep][-1] if means else math.nan
         return {
-            name: Stop(self.number, place, self.places[name].mean, cut)
+            name: Stop(self.number, place, self.places[name].mean, self.cut)
             for place, name in enumerate(self.places, start=1)
             if name not in self.going_on
         }
@@ -125,13 +129,14 @@ def decide(
         rungs: See `orchestrator.search.ladder`.
         configurations: In the order of the file, which decides where all else is equal.
         seeds: In the order of the file: a rung takes the first of them.
-        curves: Validation error of each epoch, as far as trained, by configuration and seed: less is better. The value
-            *at* the epoch of the rung counts, never a later or a better one: cells that have trained further, and
-            cells that are not raced, may be there. What is not finite counts as the worst.
+        curves: What validation says after each epoch, as far as trained, by configuration and seed: less is better.
+            The value *at* the epoch of the rung counts, never a later one: cells that have trained further, and cells
+            that are not raced, may be there. What is not finite counts as the worst.
         keep: Configurations that are never stopped: they go on beside the others, and take no place from them.
         ties: Validation loss likewise, which decides where the mean errors are equal.
         failed: Cells that will not train on. Of a rung whose epoch it has not reached, such a cell's configuration is
-            the last; rungs before that stay as they were decided.
+            the last, and goes no further, whatever keeps it: each later mean would lack the cell, too. Rungs before
+            that stay as they were decided.
 
     Raises:
         ValueError: There is no rung, a rung has more seeds than the file, or a configuration or seed is there twice.
@@ -182,13 +187,15 @@ def standings(
         if legs:
             return (*found, Standing(number, rung, entered, legs, {}, ()))
         places = _places(rung, entered, seeds, curves, ties or {})
+        finite = [name for name, place in places.items() if math.isfinite(place.mean)]
         if number < len(rungs):
-            firsts = (name for group in best_of for name in [each for each in places if each in group][:1])
-            best = {*list(places)[: rung.keep], *keep, *firsts}
-            going_on = tuple(name for name in entered if name in best)
+            firsts = (name for group in best_of for name in [each for each in finite if each in group][:1])
+            kept = {*keep, *firsts}
+            by_place = tuple(name for name in finite if name not in kept)[: rung.keep]
+            going_on = tuple(name for name in entered if name in by_place or (name in kept and name in finite))
         else:
-            going_on = tuple(name for name in list(places)[:1] if math.isfinite(places[name].mean))
-        found.append(Standing(number, rung, entered, (), places, going_on))
+            going_on = by_place = tuple(finite[:1])
+        found.append(Standing(number, rung, entered, (), places, going_on, by_place))
         entered = going_on
     return tuple(found)
 

@@ -12,6 +12,8 @@ from orchestrator.errors import UserError
 Number = int | float
 # Labels can be read, and two searches meet in the same cells.
 DIGITS = 3
+# As good as without end.
+MANY = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,13 @@ class Range:
             )
         if not self.low < self.high:
             raise self._refused("LOW below HIGH", "Swap them, or give the value itself.")
+        if self.size < 2:
+            allowed = f"ends that differ in their first {DIGITS} digits: what is drawn has no more"
+            raise self._refused(allowed, "Move them apart, or give the value itself.")
 
     def _is_end(self, end: object) -> bool:
         kinds = int if self.is_whole else int | float
-        is_number = isinstance(end, kinds) and not isinstance(end, bool) and math.isfinite(end)
+        is_number = isinstance(end, kinds) and not isinstance(end, bool) and _is_finite(end)
         return is_number and (not self.is_log or end > 0)  # type: ignore[operator]
 
     def _refused(self, allowed: str, remedy: str) -> UserError:
@@ -59,6 +64,15 @@ class Range:
     def last(self) -> Number:
         """The largest value that can be drawn."""
         return self.high - 1 if self.is_whole else self.high
+
+    @property
+    def size(self) -> int:
+        """How many values can be drawn; where they come ever closer to 0, more than anybody draws."""
+        if self.is_whole:
+            return _num_whole(int(self.low), int(self.last))
+        if self.low <= 0 <= self.last:
+            return MANY
+        return abs(_place(self.last) - _place(self.low)) + 1
 
     def at(self, share: float) -> Number:
         """Return the value below which so large a share of the range lies, as it is kept.
@@ -85,6 +99,31 @@ class Range:
 
     def __str__(self) -> str:
         return f"{self.name}({self.low:g}, {self.high:g})"
+
+
+def _is_finite(end: object) -> bool:
+    try:
+        return math.isfinite(end)  # type: ignore[arg-type]
+    except OverflowError:  # a whole number that is too large for a fraction
+        return False
+
+
+def _place(value: float) -> int:
+    """Return which of the numbers with so many digits the size of a value is, counted through all powers of ten."""
+    mantissa, exponent = f"{abs(value):.{DIGITS - 1}e}".split("e")
+    hundreds = int(10 ** (DIGITS - 1))
+    return int(exponent) * 9 * hundreds + round(float(mantissa) * hundreds)
+
+
+def _num_whole(low: int, last: int) -> int:
+    """Return how many whole numbers with so many digits there are from one to another, both among them."""
+    if last < 0:
+        return _num_whole(-last, -low)
+    if low < 0:
+        return _num_whole(1, -low) + _num_whole(0, last)
+    first_rounded = int(10**DIGITS)
+    exact = max(0, min(last, first_rounded - 1) - low + 1)
+    return exact + (max(0, _place(last) - _place(max(low, first_rounded)) + 1) if last >= first_rounded else 0)
 
 
 @dataclass(frozen=True)

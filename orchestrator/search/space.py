@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -73,6 +74,11 @@ class Space:
         """The branches that have something to draw."""
         return tuple(branch for branch in self.branches if self.axes(branch))
 
+    @property
+    def size(self) -> int:
+        """How many points it has."""
+        return sum(math.prod(map(_size, self.axes(branch).values())) for branch in self.branches)
+
     def axes(self, branch: str) -> dict[str, Axis]:
         """Return the axes of one branch, its own first."""
         return {**self.branches[branch], **self.shared}
@@ -83,6 +89,12 @@ class Space:
             return False
         axes, values = self.axes(point.branch), dict(point.values)
         return axes.keys() == values.keys() and all(_on(axis, values[name]) for name, axis in axes.items())
+
+    def settled(self, point: Point) -> Point | None:
+        """Return a point as this space writes it, whichever space it was asked in; None if it does not lie here."""
+        if not self.has(point):
+            return None
+        return Point(point.branch, tuple((name, point[name]) for name in self.axes(point.branch)))
 
     def grid(self) -> Iterator[Point]:
         """Yield every point of a space of lists, in its order.
@@ -101,3 +113,7 @@ class Space:
 
 def _on(axis: Axis, value: Scalar) -> bool:
     return axis.has(value) if isinstance(axis, Range) else value in axis
+
+
+def _size(axis: Axis) -> int:
+    return axis.size if isinstance(axis, Range) else len(set(axis))

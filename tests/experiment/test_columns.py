@@ -201,7 +201,8 @@ def test_optuna_that_is_missing_is_said_with_the_key(tmp_path: Path) -> None:
 
 def test_whole_numbers_are_drawn_as_such(tmp_path: Path) -> None:
     augment = ["erm", {"zeta_mixup": {"gamma": 2.8, "num_mixed": {"randint": [2, 9]}}}]
-    column = column_of(tmp_path, augment=augment, train={"epochs": 8, "warmup_epochs": 1})
+    training = {"epochs": 8, "warmup_epochs": 1}
+    column = column_of(tmp_path, augment=augment, search=RANDOM | {"num_samples": 8}, train=training)
     assert column.space.branches["zeta_mixup"] == {"num_mixed": RandInt(2, 9)}
     drawn = [column.configuration(point).augment.params["num_mixed"] for point in column.ask(6)[1:]]
     assert all(isinstance(value, int) and 2 <= value <= 8 for value in drawn)

@@ -77,6 +77,8 @@ def test_what_is_drawn_is_checked_with_it(tmp_path: Path, entry: str, key: str, 
 
 def test_a_parameter_may_be_called_like_a_schedule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(AUGMENTATIONS, "with_steps", WithSteps)
-    found = drawn(read(tmp_path, "[erm, {with_steps: {steps: {randint: [2, 9]}}}]"))
+    found = drawn(
+        read(tmp_path, "[erm, {with_steps: {steps: {randint: [2, 9]}}}]", "{sampler: random, num_samples: 6}")
+    )
     assert len(found) > 2
     assert all(label.startswith("with_steps(steps=") for label in found[1:])

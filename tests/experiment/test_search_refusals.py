@@ -37,8 +37,8 @@ def searching(**changes: Any) -> dict[str, Any]:
     return {"search": BASE["search"] | changes}
 
 
-def written_out(*rungs: tuple[int, int, int]) -> dict[str, Any]:
-    return searching(race=[dict(zip(("seeds", "epochs", "keep"), rung, strict=True)) for rung in rungs])
+def written_out(*rungs: tuple[int, int, int], **changes: Any) -> dict[str, Any]:
+    return searching(race=[dict(zip(("seeds", "epochs", "keep"), rung, strict=True)) for rung in rungs], **changes)
 
 
 CASES = [
@@ -52,7 +52,7 @@ CASES = [
     (searching(race="asha"), "search.race", "none, ladder, or rungs", "race: ladder"),
     (searching(race="ladders"), "search.race", "none, ladder, or rungs", "Did you mean ladder?"),
     (searching(metric="test/error"), "search.metric", "error, of validation", "nothing left to test on"),
-    (searching(metric="accuracy"), "search.metric", "error", "Change it"),
+    (searching(metric="accuracy"), "search.metric", "error, of validation", "compare.metric decides between them"),
     # How many.
     (
         searching(num_samples=None),
@@ -63,7 +63,12 @@ CASES = [
     (searching(num_samples=0), "search.num_samples", "an integer, at least 1", "Change it"),
     (searching(num_samples=1), "search.num_samples", "more than 1: so many are in it", "Raise it"),
     (LISTS | searching(num_samples=9), "search.num_samples", "1 to 4: the lists have no more", "sampler: grid"),
-    (searching(num_samples=4000), "max_cells", "at least 12000", "Lower search.num_samples"),
+    (
+        {"augment": ["erm", {"mixup": {"alpha": {"loguniform": [1e-5, 2.0]}}}]} | searching(num_samples=4000),
+        "max_cells",
+        "at least 12000",
+        "Lower search.num_samples",
+    ),
     (LISTS | searching(sampler="grid"), "search.num_samples", "null with search.sampler=grid", "Leave it out"),
     (searching(batch=2), "search.batch", "null with search.sampler=random, which learns nothing", "sampler: optuna"),
     (searching(sampler="optuna", batch=7), "search.batch", "1 to search.num_samples=6", "Lower it"),
@@ -122,7 +127,34 @@ CASES = [
     (written_out((1, 4, 2), (2, 6, 3), (3, 8, 1)), "search.race", "keep = 3, of 2", "Keep fewer"),
     (written_out((1, 4, 3), (2, 8, 1)), "search.race", "the last rung of the race", "{seeds: 3, epochs: 8, keep: 1}"),
     (written_out((1, 4, 6), (3, 8, 1)), "search.race[0].keep", "1 to 5, fewer than the 6", "it would stop none"),
+    (written_out((1, 4, 3), (3, 8, 3)), "search.race[1].keep", "1 in the last rung", "confirm: {top: 3}"),
+    (written_out((1, 2, 3), (2, 4, 3), (3, 8, 1)), "search.race[1].keep", "1 to 2", "it would stop none"),
+    (searching(num_samples=2), "search.race", "3 configurations at least", "Leave race out"),
+    (searching(sampler="optuna", batch=2), "search.batch", "3 configurations at least", "Raise batch"),
+    (
+        written_out((1, 4, 2), (3, 8, 1), sampler="optuna", batch=4),
+        "search.race[0].keep",
+        "fewer than the 2 configurations of the last batch",
+        "a multiple of batch: 4",
+    ),
+    # What a range has.
+    (
+        {"augment": ["erm", {"cutmix": {"alpha": {"uniform": [0.5, 0.504]}}}]} | searching(num_samples=7),
+        "search.num_samples",
+        "1 to 6: the ranges and lists have no more",
+        "widen a range",
+    ),
+    ({"augment": {"mixup": {"alpha": {"uniform": [1.0001, 1.0002]}}}}, "augment.mixup.alpha.uniform", "digits", "Move"),
+    ({"augment": {"mixup": {"alpha": {"uniform": [1, 10**400]}}}}, "augment.mixup.alpha.uniform", "finite", "Write"),
     # Rows, budget, confirmation.
+    (searching(keep=["erm"], race="none"), "search.keep", "nothing with search.race=none", "race: ladder"),
+    (searching(confirm={"top": 7}), "search.confirm.top", "1 to 6", "Lower it"),
+    (
+        searching(budget={"device_hours": 1}, race="none"),
+        "search.budget.device_hours",
+        "null where all are trained to the end at once",
+        "race: ladder",
+    ),
     (searching(keep=["ermm"]), "search.keep[0]", "one of: erm, mixup", "Did you mean erm?"),
     (searching(keep=["mixup(alpha=0.5)"]), "search.keep[0]", "one of: erm, mixup", "Choose one of these."),
     (searching(confirm={"against": "cutmix"}), "search.confirm.against[0]", "one of: erm, mixup", "Choose one"),

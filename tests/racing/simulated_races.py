@@ -10,7 +10,7 @@ from time import process_time
 
 from orchestrator.experiment import Cell, Experiment, columns, load_experiment
 from orchestrator.racing import Course, Followed, Following, Kept, read_at
-from orchestrator.records import CellResult, CellRun, EpochResult, Failed, Paused
+from orchestrator.records import CellResult, CellRun, EpochResult, Failed, Paused, best_epoch
 
 EPOCHS = 8
 LISTS = """
@@ -66,10 +66,19 @@ class Simulated:
         experiment: With a search.
         of: Says what validation says.
         fails: Cells that fail, by key, in which epoch.
+        losses: Likewise those that are lost.
     """
 
-    def __init__(self, experiment: Experiment, *, of: Errors = errors, fails: Mapping[str, int] | None = None) -> None:
-        self.experiment, self._of, self._fails = experiment, of, fails or {}
+    def __init__(
+        self,
+        experiment: Experiment,
+        *,
+        of: Errors = errors,
+        fails: Mapping[str, int] | None = None,
+        losses: Mapping[str, int] | None = None,
+    ) -> None:
+        self.experiment, self._of = experiment, of
+        self.fails, self.losses = dict(fails or {}), dict(losses or {})
         self._columns = columns(experiment)
         self.runs: dict[str, CellRun] = {}
         self.kept = Kept(sweep=experiment.name)
@@ -103,18 +112,27 @@ class Simulated:
         assert self.followed is not None
         return self.followed
 
-    def _ask(self, column, num, told):  # type: ignore[no-untyped-def]
+    def _ask(self, column, num, told, stay):  # type: ignore[no-untyped-def]
         self.num_asked += 1
-        return column.ask(num, told)
+        return column.ask(num, told, stay)
 
     def _train(self, course: Course, cell: Cell, until: int) -> None:
         key = cell.key
-        end = min(until, self._fails.get(key, until + 1) - 1)
+        is_lost = key in self.losses
+        end = min(until, {**self.fails, **self.losses}.get(key, until + 1) - 1)
         for result in finished(key, end, of=self._of):
             course.take(cell, result)
         before = self.runs[key].epoch or 0 if key in self.runs else 0
         self.trained += [(key, epoch) for epoch in range(before + 1, end + 1)]
-        event = Failed("nan") if end < until else CellResult({}, 1) if until == cell.train.epochs else Paused(until, 1)
+        tested = best_epoch(finished(key, end, of=self._of), by=cell.train.tested_by) if end else None
+        best = {f"best/{name}": tested.metrics[f"val/{name}"] for name in ("error", "loss")} if tested else {}
+        event = (
+            Failed("nan", is_lost)
+            if end < until
+            else CellResult(best, 1)
+            if until == cell.train.epochs
+            else Paused(until, 1)
+        )
         course.take(cell, event)
         # What MLflow would say of it, whichever driver asks.
         self.runs[key] = course.runs[key]

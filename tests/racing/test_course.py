@@ -8,7 +8,7 @@ from sweep_samples import ERM, MIXUP, ZETA, make_cells
 from tracked import FACTS
 
 from orchestrator.racing import CellLeg, Course, to_the_end
-from orchestrator.records import CellResult, CellRun, EpochResult, Failed, Interrupted, Paused, Started
+from orchestrator.records import EPOCH_S, CellResult, CellRun, EpochResult, Failed, Interrupted, Paused, Started
 
 CELLS = make_cells(ERM, MIXUP, ZETA, seeds=(0,))
 A, B, C = CELLS
@@ -49,11 +49,12 @@ def test_what_follows_is_asked_for_when_a_column_has_no_leg_left() -> None:
 def test_it_hears_what_the_runs_will_say() -> None:
     course = Course({}, to_the_end([A]), read_at=lambda _: (2,))
     course.next()
-    results = [EpochResult(n, {"val/error": 0.1 * n, "val/loss": n}, timestamp_ms=3_000 * n) for n in (1, 2, 3)]
+    results = [EpochResult(n, {"val/error": 0.1 * n, "val/loss": n, EPOCH_S: 3.0}, 4_000 * n) for n in (1, 2, 3)]
     for event in (Started(FACTS), results[0], *results, Paused(3, 1)):
         course.take(A, event)
     run = course.runs[A.key]
     assert (run.status, run.epoch, run.num_images) == ("interrupted", 3, {"train": 10})
     assert run.curve is not None
-    assert run.curve.values == {"error": {2: 0.2}, "loss": {2: 2}}
+    # Of the first two epochs the first is the better one: it would be tested.
+    assert run.curve.values == {"best/error": {2: 0.1}, "best/loss": {2: 1}}
     assert run.curve.epoch_s == 3.0

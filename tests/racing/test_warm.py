@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_races import RANGES, Simulated, opened
+from simulated_races import EPOCHS, RANGES, Simulated, finished, opened
 
 from orchestrator.experiment import columns, expand
-from orchestrator.racing import FinishedCell, place, told_at_first
+from orchestrator.racing import FinishedCell, known_configurations, place, told_at_first
+from orchestrator.records import Curve
 from orchestrator.search import SAMPLERS, Point
 
 # What a sweep of lists had trained, in the same column.
@@ -46,6 +48,35 @@ def test_finished_cells_of_the_column_are_told_once(tmp_path: Path) -> None:
     simulated.drive()
     asked = {point for points in simulated.kept.asked.values() for point in points}
     assert not asked & found.keys(), "what was told is not asked for"
+
+
+def test_what_was_finished_before_may_win_and_costs_nothing(tmp_path: Path) -> None:
+    """It was told to the sampler, and in neither race, table nor confirmation."""
+    experiment = opened(tmp_path, RANGES, "search.sampler=optuna", "search.warm_start=true", "search.batch=3")
+    listed = Simulated(opened(tmp_path, LISTED, "search={race: none}", "seed=[0,1]"))
+    listed.drive()
+    of_lr = [cell for cell in expand(listed.experiment) if cell.train.lr == 0.1]
+    best = {cell.key for cell in of_lr if cell.augment.values.get("alpha") == 0.5}
+
+    def error(key: str, _: int) -> float:
+        return 0.1 if key in best else 0.9
+
+    simulated = Simulated(experiment, of=lambda _, epoch: 0.5 + 0.01 * epoch)
+    simulated.runs = {
+        key: replace(run, curve=Curve.of(finished(key, EPOCHS, of=error), at=(2, 4, 8), metrics=("error", "loss")))
+        for key, run in listed.runs.items()
+    }
+    (column,) = columns(experiment)
+    cells = [FinishedCell(cell.key, cell.params(), 0.1) for cell in expand(listed.experiment)]
+    simulated.kept = simulated.kept.model_copy(update={"told": {place(column): told_at_first(column, cells)}})
+    followed = simulated.drive()
+    winner = followed.columns[0].winner
+    assert winner is not None
+    assert {*followed.columns[0].cells[winner]} == best
+    assert not {key for key, _ in simulated.trained} & listed.runs.keys()
+    assert [len(race.points) - len(race.known) for race in followed.columns[0].search.races] == [3, 3]
+    assert followed.epochs.trained <= followed.epochs.at_most
+    assert known_configurations(experiment, simulated.kept) == followed.configurations
 
 
 def test_cells_of_another_training_or_with_a_seed_too_few_are_not_told(tmp_path: Path) -> None:

@@ -88,6 +88,12 @@ def test_kept_configurations_go_on_beside_the_others_and_may_lose() -> None:
     assert decide(RUNGS, ["erm", "a", "b"], SEEDS, end, keep=["erm"]) == Decision((), {}, "a")
 
 
+def test_a_kept_configuration_takes_no_place_where_it_is_the_best() -> None:
+    curves = of(erm=[[0, 0.1]], a=[[0, 0.2]], b=[[0, 0.3]], c=[[0, 0.4]])
+    found = decide(RUNGS, ["erm", "a", "b", "c"], SEEDS, curves, keep=["erm"])
+    assert found.stopped == {"c": Stop(rung=1, place=4, mean=0.4, cut=0.3)}
+
+
 def test_a_failed_cell_is_the_last_of_its_rung_and_no_open_leg() -> None:
     curves = of(a=[[0.1]], b=[[0.2, 0.9]], c=[[0.2, 0.8]])
     found = decide(RUNGS, ["a", "b", "c"], SEEDS, curves, failed=[("a", 7)])
@@ -117,7 +123,16 @@ def test_what_is_no_number_is_the_worst(value: float) -> None:
 
 def test_nobody_wins_if_each_of_the_last_rung_has_a_failed_cell() -> None:
     failed = [(name, seed) for name in "ab" for seed in SEEDS]
-    assert decide(RUNGS, ["a", "b"], SEEDS, {}, failed=failed) == Decision((), {}, None)
+    stopped = {"a": Stop(1, 1, math.inf, math.inf), "b": Stop(1, 2, math.inf, math.inf)}
+    assert decide(RUNGS, ["a", "b"], SEEDS, {}, failed=failed) == Decision((), stopped, None)
+
+
+def test_a_failed_cell_takes_no_place_from_those_that_could_go_on_nor_is_it_kept() -> None:
+    """Each later mean would lack it, too."""
+    rungs = (Rung(1, 1, 2), Rung(2, 2, 1))
+    found = decide(rungs, ["a", "b", "c"], SEEDS, of(b=[[0.5]]), failed=[("a", 7), ("c", 7)], keep=["c"])
+    assert found.legs == (Leg("b", 7, 2), Leg("b", 3, 2))
+    assert {name: stop.cut for name, stop in found.stopped.items()} == {"a": 0.5, "c": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -226,7 +241,8 @@ def test_a_stop_is_final_and_no_leg_comes_back(race: dict[str, Any], rng: Random
     assert not end.legs
     assert not {leg.configuration for leg in found.legs} & found.stopped.keys()
     assert all(len(part[leg[:2]]) < leg.epochs for leg in found.legs)
-    assert not end.stopped.keys() & {*race["keep"], end.winner}
+    has_failed = {name for name, _ in race["fails"]}
+    assert not end.stopped.keys() & {*({*race["keep"]} - has_failed), end.winner}
 
 
 def test_a_thousand_configurations_are_decided_in_less_than_a_second() -> None:

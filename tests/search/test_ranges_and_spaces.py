@@ -116,3 +116,31 @@ def test_a_space_is_conditional() -> None:
 def test_what_is_no_space_is_refused(branches: Any, shared: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Space(branches, shared)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        Uniform(0.95, 1.05),
+        LogUniform(0.0987, 0.102),
+        Uniform(-1.02, -0.98),
+        Uniform(0.12345, 0.125),
+        RandInt(-3, 5),
+        RandInt(990, 1030),
+        RandInt(-1020, -990),
+        LogRandInt(2, 5),
+    ],
+    ids=str,
+)
+def test_a_range_knows_how_many_values_it_has(drawn: Range) -> None:
+    assert drawn.size == len(
+        {drawn.at(share) for share in np.linspace(0, 1, 20_000, endpoint=False)} | {drawn.settled(drawn.last)}
+    )
+
+
+def test_a_space_knows_how_many_points_it_has() -> None:
+    space = Space(
+        {"erm": {}, "mixup": {"alpha": RandInt(1, 4)}, "zeta": {"n": (4, 8), "k": RandInt(1, 3)}}, {"lr": (1, 2)}
+    )
+    assert space.size == 2 * (1 + 3 + 2 * 2)
+    assert Space({"mixup": {"alpha": Uniform(0, 1)}}).size >= 1_000_000

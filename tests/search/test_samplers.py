@@ -23,6 +23,7 @@ from orchestrator.search import (
     Space,
     Told,
     Uniform,
+    batches_of,
     follow,
     ladder,
     warm_start,
@@ -133,13 +134,10 @@ class Trainer:
         while True:
             found = follow(
                 lambda num, told: sampler(SPACE, num, seed=5, told=told),
+                batches_of(num_samples, batch=8, rungs_of=lambda num: ladder(num, 3, 8), budget=budget),
                 name_of=repr,
-                num_samples=num_samples,
-                batch=8,
-                rungs_of=lambda num: ladder(num, 3, 8),
                 seeds=[0, 1, 2],
                 curves=self.curves,
-                budget=budget,
             )
             yield found
             legs = [*found.decision.legs]
@@ -182,10 +180,8 @@ def test_the_search_goes_on_with_the_best_of_all_batches() -> None:
     errors = {"a": 0.4, "b": 0.2, "c": 0.3, "d": 0.5}
     found = follow(
         lambda num, told: [point for point in waiting if point not in {each.point for each in told}][:num],
+        batches_of(9, batch=2, rungs_of=lambda _: (Rung(1, 1, 1), Rung(2, 2, 1))),
         name_of=lambda point: point.branch,
-        num_samples=9,
-        batch=2,
-        rungs_of=lambda _: (Rung(1, 1, 1), Rung(2, 2, 1)),
         seeds=[0, 1],
         curves={(name, seed): [errors[name]] * 2 for name in points for seed in (0, 1)},
     )
