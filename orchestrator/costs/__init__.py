@@ -10,10 +10,10 @@ from orchestrator.costs.estimates import (
     makespan_s,
 )
 from orchestrator.costs.kept import KeptMeasurements, layout_id
-from orchestrator.costs.kinds import Kind, kind_of, kind_of_params
-from orchestrator.costs.price import Price, duration_text, money_text
-from orchestrator.costs.spent import worker_seconds
-from orchestrator.costs.time_left import KindLeft, Left, TimeLeft
+from orchestrator.costs.kinds import Kind, kind_of, kind_of_params, labels_of
+from orchestrator.costs.price import Price, duration_text, hours_text, money_text
+from orchestrator.costs.spent import money_of, worker_seconds
+from orchestrator.costs.time_left import KindLeft, Left, TimeLeft, column_of
 
 __all__ = [
     "Duration",
@@ -27,14 +27,18 @@ __all__ = [
     "Measured",
     "Price",
     "TimeLeft",
+    "column_of",
     "curve",
     "duration_text",
     "finished_by_kind",
+    "hours_text",
     "kind_of",
     "kind_of_params",
+    "labels_of",
     "layout_id",
     "longer_than_measured",
     "makespan_s",
+    "money_of",
     "money_text",
     "worker_seconds",
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from statistics import median
+from typing import Any
 
 from orchestrator.costs.kinds import Kind
+from orchestrator.records import EpochResult, median_epoch_s
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ class Measured:
 
     Attributes:
         device: ``cpu``, or the name of the GPU.
-        step_s: A batch of each worker, from the forward pass to the optimizer, without cropping and mixing.
-        mixing_s: To crop, mirror, normalise and mix that batch, by `Kind.augment_id`.
+        step_s: A batch of each worker, from the forward pass to the optimizer, without cropping and mixing; with its
+            part of the optimizer's step, if that is of several. 0 where the step is compiled.
+        mixing_s: To crop, mirror, normalise and mix that batch, by `Kind.augment_id`; where mixing is compiled with the
+            step, all of the step.
         batches: Of an epoch.
         validation_s: Of an epoch.
         checkpoint_s: Of an epoch.
@@ -49,6 +52,8 @@ class Measured:
         at: When, as ``2026-11-30 01:02``, UTC.
         largest_batch: The largest one per worker that was tried and fits; None if none was looked for.
         too_large: The smallest one that was tried and does not fit; None if none was met.
+        compile_s: By `Kind.augment_id` what compiling takes, once on each slot; empty where nothing is compiled.
+        num_images: Of all splits together: with more of them an epoch takes longer.
     """
 
     device: str
@@ -64,6 +69,8 @@ class Measured:
     at: str = ""
     largest_batch: int | None = None
     too_large: int | None = None
+    compile_s: Mapping[str, float] = field(default_factory=dict)
+    num_images: int = 0
 
     def duration(self, augment_id: str) -> Duration | None:
         """Return how long a cell with an augmentation takes; None if that was not measured."""
@@ -81,7 +88,9 @@ class Finished:
         kind: Of the cell.
         device: ``cpu``, or the name of the GPU; None if MLflow does not have it.
         host: The machine that ran it; None likewise.
-        epochs_ms: When each epoch ended, by its number, Unix milliseconds.
+        layout: How it was placed and fed there, by the keys of ``resources``; None likewise.
+        num_images: Of all splits together; 0 likewise.
+        epochs: Those that it has finished; how long each took is a metric of it, but of an earlier version.
         opened_ms: When a slot got it; None if that is not known.
         first_step_ms: When the process that finished it began its first step; likewise.
         ended_ms: When the test ended; likewise.
@@ -90,7 +99,9 @@ class Finished:
     kind: Kind
     device: str | None
     host: str | None
-    epochs_ms: Mapping[int, int] = field(default_factory=dict)
+    layout: Mapping[str, Any] | None = None
+    num_images: int = 0
+    epochs: Sequence[EpochResult] = ()
     opened_ms: int | None = None
     first_step_ms: int | None = None
     ended_ms: int | None = None
@@ -98,18 +109,16 @@ class Finished:
     @property
     def epoch_s(self) -> float | None:
         """How long an epoch took, the median, without what an interruption took; None if that is not known."""
-        ends = self.epochs_ms
-        taken = [ends[after] - ends[before] for before, after in pairwise(sorted(ends)) if after == before + 1]
-        if self._is_of_one_process:
-            taken.append(ends[1] - (self.first_step_ms or 0))
-        return median(taken) / 1000 if taken else None
+        if (told := median_epoch_s(self.epochs)) is not None:
+            return told
+        return (self.epochs[0].timestamp_ms - (self.first_step_ms or 0)) / 1000 if self._is_of_one_process else None
 
     @property
     def test_s(self) -> float | None:
         """How long the test took."""
-        if self.ended_ms is None or not self.epochs_ms:
+        if self.ended_ms is None or not self.epochs:
             return None
-        return max(0, self.ended_ms - max(self.epochs_ms.values())) / 1000
+        return max(0, self.ended_ms - max(each.timestamp_ms for each in self.epochs)) / 1000
 
     @property
     def build_s(self) -> float | None:
@@ -120,7 +129,7 @@ class Finished:
 
     @property
     def _is_of_one_process(self) -> bool:
-        first = self.epochs_ms.get(1)
+        first = next((each.timestamp_ms for each in self.epochs if each.epoch == 1), None)
         return first is not None and self.first_step_ms is not None and self.first_step_ms < first
 
 

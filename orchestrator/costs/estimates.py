@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -12,7 +12,7 @@ from orchestrator.costs.durations import Duration, Finished, Measured, typical
 from orchestrator.costs.kinds import Kind, kind_of
 from orchestrator.experiment import Cell
 
-Source = Literal["finished", "measured", "borrowed"]
+Source = Literal["finished", "measured", "other layout", "borrowed"]
 
 
 class Estimate(NamedTuple):
@@ -20,8 +20,9 @@ class Estimate(NamedTuple):
 
     Attributes:
         duration: Of a cell.
-        source: ``finished`` cells of the same kind; ``measured`` in a few steps; ``borrowed`` from the same training
-            with another augmentation, the longest that is known.
+        source: ``finished`` cells of the same kind and layout; ``measured`` in a few steps; ``other layout``: finished
+            cells of the kind that were placed otherwise; ``borrowed`` from the same training with another augmentation,
+            the longest that is known.
     """
 
     duration: Duration
@@ -34,6 +35,7 @@ class Estimates:
 
     Attributes:
         finished: By kind, how long finished cells took, and how many there are.
+        other_layout: Likewise those that had another share of their device, or whose layout is not known.
         measured: By `Kind.training_id`.
         factor: How much longer finished cells took than their kind was measured; None if there are none of which both
             is known.
@@ -44,12 +46,15 @@ class Estimates:
     measured: Mapping[str, Measured]
     factor: float | None = None
     prefers: Literal["finished", "measured"] = "finished"
+    other_layout: Mapping[Kind, tuple[Duration, int]] = field(default_factory=dict)
 
     def of(self, cell: Cell) -> Estimate | None:
         """Return how long a cell takes; None if nothing is known of its kind."""
         kind = kind_of(cell)
         known = {"finished": self._finished(kind), "measured": self._measured(kind)}
         found = known[self.prefers] or known["measured"] or known["finished"]
+        if found is None and kind in self.other_layout:
+            found = Estimate(self.other_layout[kind][0], "other layout")
         return found or self._borrowed(kind)
 
     def _finished(self, kind: Kind) -> Estimate | None:
@@ -65,7 +70,10 @@ class Estimates:
         if (measured := self.measured.get(kind.training_id)) is not None:
             durations = (measured.duration(augment_id) for augment_id in measured.mixing_s)
             known += [duration.times(self.factor or 1.0) for duration in durations if duration is not None]
-        return Estimate(max(known, key=lambda each: each.epoch_s), "borrowed") if known else None
+        placed_otherwise = [of for other, (of, _) in self.other_layout.items() if other.training == kind.training]
+        source: Source = "borrowed" if known else "other layout"
+        longest = max(known or placed_otherwise, key=lambda each: each.epoch_s, default=None)
+        return Estimate(longest, source) if longest is not None else None
 
 
 def finished_by_kind(finished: Iterable[Finished]) -> dict[Kind, tuple[Duration, int]]:

@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ def layout_id(resources: Resources, *, device: str, slots: int) -> str:
         device: ``cpu``, or the name of the GPU.
         slots: How many groups of workers were at work at a time.
     """
-    told = [device, num_cores(), slots, resources.workers, int(resources.cpus_per_worker)]
-    told += [resources.gpus_per_worker, resources.backend, resources.feed, resources.resident_share]
+    told = [device, num_cores(), slots, resources.workers]
+    told += [*resources.layout.values(), version("torch")]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from orchestrator.experiment import Cell
 
@@ -57,23 +58,37 @@ class Kind:
     training: Params
     augment: Params
 
-    @property
+    @cached_property
     def training_id(self) -> str:
         """The same for all augmentations: 12 hexadecimal digits."""
         return _digest(self.training)
 
-    @property
+    @cached_property
     def augment_id(self) -> str:
         """Likewise of the augmentation."""
         return _digest(self.augment)
 
     @property
     def label(self) -> str:
-        """The training for people, e.g. ``cifar10 resnet18, batch 128``; other options of it are not named."""
+        """The training for people, e.g. ``cifar10 resnet18, batch 128``; `labels_of` names what else differs."""
         params = dict(self.training)
         workers = int(params.get("resources.workers", "1"))
         batch = params.get("train.batch_size_per_worker", "?")
         return f"{params['dataset']} {params['model']}, batch {batch}" + (f" x {workers}" if workers > 1 else "")
+
+
+def labels_of(kinds: Iterable[Kind]) -> dict[str, str]:
+    """Return what trainings are called, by `Kind.training_id`: those of one label by all that tells them apart."""
+    trainings = {kind.training_id: kind for kind in kinds}
+    found = {}
+    for training_id, kind in trainings.items():
+        alike = [dict(other.training) for other in trainings.values() if other.label == kind.label]
+        own = dict(kind.training)
+        differing = sorted({name for params in alike for name in params if len({each.get(name) for each in alike}) > 1})
+        # Of sections and of code, what is said is the last word.
+        told = [f"{name.rpartition('.')[2]}={own.get(name, 'default')}" for name in differing]
+        found[training_id] = ", ".join([kind.label, *told])
+    return found
 
 
 def kind_of(cell: Cell) -> Kind:

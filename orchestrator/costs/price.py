@@ -63,6 +63,11 @@ def money_text(amount: float) -> str:
     return f"{amount:,.2f}" if amount == 0 or amount >= 0.1 else f"{amount:.2g}"
 
 
+def hours_text(hours: float) -> str:
+    """Return a number of hours, e.g. ``1,234``, ``12.3`` or ``0.0222``."""
+    return f"{hours:,.0f}" if hours >= 99.95 else f"{hours:.3g}"
+
+
 def duration_text(seconds: float) -> str:
     """Return e.g. ``0.52 s``, ``41 s``, ``3 min 20 s``, ``2 h 05 min`` or ``3.1 days``."""
     if seconds < 9.95:

@@ -1,25 +1,40 @@
-"""What finished cells took of the devices, as far as their runs say it without being asked for every epoch."""
+"""What cells took of their devices, in worker seconds: of a trained one, of one that was stopped, and in money.
+
+A worker second is a second in which a worker has what `resources` gives it: its GPUs or its share of one, and its CPUs,
+whether they compute or wait. It is what is meant wherever time is paid for; device hours are GPUs times that.
+"""
 
 from __future__ import annotations
 
-from orchestrator.experiment import Cell
+from orchestrator.costs.price import Price
+from orchestrator.experiment import Cell, Resources
 from orchestrator.records import CellRun
-
-IMAGES_PER_S = "train/images_per_s"
 
 
 def worker_seconds(cell: Cell, run: CellRun | None) -> float | None:
-    """Return for how long the workers of a finished cell were at work, together; None if that is not known.
+    """Return for how long the workers of a cell were at work, together; None if that is not known.
 
-    From its first step to the end of its test. Of one that was interrupted the run knows when the process that
-    finished it began: then it is at least what all epochs take at the speed of the last one, without validation.
+    From its first step to the end of its test. Of one that was interrupted the run knows when the process that finished
+    it began: then it is at least what all epochs take; and of one that has no result it is what its epochs took.
     """
-    if run is None or not run.has_result:
+    if run is None:
         return None
     known = []
-    if run.first_step_ms is not None and run.ended_ms is not None:
+    if run.has_result and run.first_step_ms is not None and run.ended_ms is not None:
         known.append((run.ended_ms - run.first_step_ms) / 1000)
-    images_per_s, images = run.metrics.get(IMAGES_PER_S), run.num_images.get("train")
-    if images_per_s and images:
-        known.append(cell.train.epochs * images / images_per_s)
+    epochs = cell.train.epochs if run.has_result else run.epoch or 0
+    if epochs and (epoch_s := run.epoch_s) is not None:
+        known.append(epochs * epoch_s)
     return max(known) * cell.workers if known else None
+
+
+def money_of(price: Price, worker_s: float, run: CellRun | None, resources: Resources) -> float:
+    """Return what so many seconds of a worker have cost.
+
+    Args:
+        price: Of an hour.
+        worker_s: The seconds.
+        run: Of whom: it was paid for what it was placed on, whatever the file says by now.
+        resources: Of the file: where the run does not know it.
+    """
+    return price.of(worker_s, resources.placed_as(run.layout if run is not None else None))

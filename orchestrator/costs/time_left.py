@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import NamedTuple
 
 from orchestrator.costs.durations import Duration
 from orchestrator.costs.estimates import Estimates, makespan_s
-from orchestrator.costs.kinds import Kind, Params, kind_of
+from orchestrator.costs.kinds import Kind, Params, kind_of, labels_of
 from orchestrator.experiment import Cell
 
 # Of each kind, so many of the last epochs say how long one takes: a machine that slows down is noticed.
@@ -52,10 +52,12 @@ class _Cell:
     began_s: float | None = None
     marked_s: float | None = None
     epochs: int = 0
+    reached: int = 0
 
 
 @dataclass
 class _Seen:
+    column: str = ""
     epochs_s: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
     once_s: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
 
@@ -67,10 +69,21 @@ class TimeLeft:
         cells: Those that the sweep runs, in this order.
         slots: How many at a time.
         known: What is known of their kinds before; None for nothing.
+        reached: The epoch that cells go on behind, by key.
     """
 
-    def __init__(self, cells: Sequence[Cell], *, slots: int, known: Estimates | None = None) -> None:
-        self._slots, self._estimates = slots, known
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        *,
+        slots: int,
+        known: Estimates | None = None,
+        reached: Mapping[str, int] | None = None,
+    ) -> None:
+        self._slots, self._estimates, self._reached = slots, known, reached or {}
+        self._workers = 1
+        # Of each training; empty until they are asked for, and when there is another cell.
+        self._labels: dict[str, str] = {}
         self._open: dict[str, _Cell] = {}
         self._known: dict[Kind, Duration] = {}
         self._seen: dict[Kind, _Seen] = {}
@@ -84,8 +97,9 @@ class TimeLeft:
         """Take note of a cell that is to be trained, unless it is known."""
         if cell.key in self._open:
             return
-        kind = kind_of(cell)
-        self._open[cell.key] = _Cell(cell, kind)
+        self._workers = cell.workers  # the same for all of a sweep
+        kind, self._labels = kind_of(cell), {}
+        self._open[cell.key] = _Cell(cell, kind, reached=self._reached.get(cell.key, 0))
         if kind not in self._known and self._estimates and (estimate := self._estimates.of(cell)):
             self._known[kind] = estimate.duration
 
@@ -113,7 +127,7 @@ class TimeLeft:
         is_first = False
         if is_new and state.marked_s is not None and epoch == state.epochs + 1:
             is_first = not any(kind.training == state.kind.training for kind in self._seen)
-            self._see(state.kind).epochs_s.append(now_s - state.marked_s)
+            self._see(state).epochs_s.append(now_s - state.marked_s)
         state.epochs, state.marked_s = max(state.epochs, epoch), now_s
         return self._kinds_left(now_s)[state.kind.training] if is_first else None
 
@@ -129,13 +143,13 @@ class TimeLeft:
         if state is None:
             return
         if is_done and state.marked_s is not None and state.epochs:
-            self._see(state.kind).once_s.append(now_s - state.marked_s)
+            self._see(state).once_s.append(now_s - state.marked_s)
         if state.began_s is not None:
             self._spent_s += (now_s - state.began_s) * cell.workers
 
-    def _see(self, kind: Kind) -> _Seen:
+    def _see(self, state: _Cell) -> _Seen:
         self._durations = {}
-        return self._seen.setdefault(kind, _Seen())
+        return self._seen.setdefault(state.kind, _Seen(column_of(state.cell)))
 
     def left(self, now_s: float) -> Left | None:
         """Return what is left; None as long as nothing is known of how long an epoch takes."""
@@ -145,16 +159,32 @@ class TimeLeft:
             return None
         return Left(makespan_s([seconds for seconds, _ in known], self._slots), any(about for _, about in known))
 
-    def of_epochs(self, epochs: int) -> Left | None:
-        """Return how long so many epochs take, of cells like those that were seen; None as long as none was."""
-        duration = _as_seen(self._seen.values())
-        return Left(max(0, epochs) * duration.epoch_s / self._slots, is_about=True) if duration is not None else None
+    def of_epochs(self, epochs: Mapping[str, int]) -> Left | None:
+        """Return how long so many epochs of each column take (`column_of`); None as long as nothing is known of one."""
+        worker_s = self.worker_s_of_epochs(epochs)
+        return Left(worker_s / self._workers / self._slots, is_about=True) if worker_s is not None else None
 
-    def worker_s_of_epochs(self, epochs: int) -> float | None:
-        """Return for how long workers are at work for so many epochs, together; None as `of_epochs` does."""
-        left = self.of_epochs(epochs)
-        workers = max((state.cell.workers for state in self._open.values()), default=1)
-        return left.seconds * self._slots * workers if left is not None else None
+    def worker_s_of_epochs(self, epochs: Mapping[str, int]) -> float | None:
+        """Return for how long workers are at work for so many epochs of each column, together; None as `of_epochs`.
+
+        Of a column of which none was seen they take what was known of its cells before, else as long as the others.
+        """
+        found = 0.0
+        for column, number in epochs.items():
+            if number <= 0:
+                continue
+            seen = list(self._seen.values())
+            of_column = _as_seen(each for each in seen if each.column == column) or self._known_of(column)
+            duration = of_column or _as_seen(seen)
+            if duration is None:
+                return None
+            found += number * duration.epoch_s * self._workers
+        return found
+
+    def _known_of(self, column: str) -> Duration | None:
+        kinds = {state.kind for state in list(self._open.values()) if column_of(state.cell) == column}
+        known = [self._known[kind] for kind in kinds if kind in self._known]
+        return max(known, key=lambda each: each.epoch_s) if known else None
 
     def by_kind(self, now_s: float) -> list[KindLeft]:
         """Return what is left of each training of which something is known, the longest first."""
@@ -167,10 +197,11 @@ class TimeLeft:
 
     def _kinds_left(self, now_s: float) -> dict[Params, KindLeft]:
         found: dict[Params, list[tuple[str, float, float]]] = {}
+        self._labels = self._labels or labels_of({state.kind for state in self._in_order()})
         for state in self._in_order():
             duration, told = self._duration(state.kind), self._of(state, now_s)
             if duration is not None and told is not None:
-                entry = state.kind.label, duration[0].epoch_s, told[0]
+                entry = self._labels[state.kind.training_id], duration[0].epoch_s, told[0]
                 found.setdefault(state.kind.training, []).append(entry)
         return {
             training: KindLeft(
@@ -203,7 +234,8 @@ class TimeLeft:
             return (0.0, True) if state.epochs >= state.cell.train.epochs else None
         duration, is_about = found
         begun_s = min(now_s - state.marked_s, duration.epoch_s) if state.marked_s is not None else 0.0
-        epochs = max(0, state.cell.train.epochs - state.epochs)
+        # An interrupted one tells its epochs again once it has a slot.
+        epochs = max(0, state.cell.train.epochs - max(state.epochs, state.reached))
         return max(0.0, duration.of(epochs) - begun_s), is_about
 
     def _duration(self, kind: Kind) -> tuple[Duration, bool] | None:
@@ -223,6 +255,11 @@ class TimeLeft:
         alike = _as_seen(of for other, of in seen if other.training == kind.training)
         found = alike or _as_seen(of for _, of in seen)
         return (found, True) if found is not None else None
+
+
+def column_of(cell: Cell) -> str:
+    """Return what the data set and model of a cell are called: the column of a table, and of a search."""
+    return f"{cell.dataset.label} / {cell.model.label}"
 
 
 def _as_seen(seen: Iterable[_Seen]) -> Duration | None:

@@ -44,7 +44,12 @@ class Opened:
         self.storage = Storage(self.experiment.storage)
         self.followed: Followed | None = None
         self.know(known_configurations(self.experiment, self._kept()))
-        check_comparing(self.experiment.compare, self.cells, file=self.experiment.file)
+        check_comparing(
+            self.experiment.compare,
+            self.cells,
+            file=self.experiment.file,
+            is_searched=self.experiment.search is not None,
+        )
         self.confirms: str | None = None
         self.read_confirmation()
         # What the file says goes first; MLflow's own variable may hold a password, and the file may not.

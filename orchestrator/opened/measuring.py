@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from orchestrator.amounts import counted
-from orchestrator.costs import KeptMeasurements, Measured, kind_of, layout_id
+from orchestrator.amounts import bytes_text, counted
+from orchestrator.costs import KeptMeasurements, Measured, kind_of, labels_of, layout_id
 from orchestrator.errors import UserError
-from orchestrator.experiment import AugmentSpec, Cell, Resources
+from orchestrator.experiment import AugmentSpec, Cell, DatasetSpec, Resources
 from orchestrator.machine import num_cores
 from orchestrator.opened.experiment import Opened
 from orchestrator.plan import local_layout, local_node
 from orchestrator.plugins import carried
+from orchestrator.sweep.decode import decode_images
+from orchestrator.terminal import new_console
 from orchestrator.train import NotMeasured, Place, Timing, measure, search_batches
 from orchestrator.waiting import counting
 
 # Of the cores: what is measured beside more than that is said to be.
 BUSY = 0.5
+# Of a GPU's memory: what the driver and this process have of it is less.
+BUSY_GPU = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -53,27 +58,43 @@ class Here:
         return f"{device} in fp32, {at_a_time}, since there is no such GPU here: a GPU takes another time"
 
 
-def here_for(resources: Resources, *, num_cells: int) -> Here:
-    """Return what trainings are timed on: as many at a time as a sweep of so many cells would have here."""
+def here_for(resources: Resources) -> Here:
+    """Return what trainings are timed on: as many at a time as a sweep would have here, however few are left of it."""
     on_gpu = bool(resources.gpus_per_worker) and torch.cuda.is_available()
     try:
         slots = local_layout(resources, local_node()).slots
     except UserError:  # it is planned for another machine
         slots, on_gpu = 1, on_gpu and torch.cuda.device_count() >= resources.workers * resources.gpus_per_worker
     device = torch.cuda.get_device_name() if on_gpu else "cpu"
-    return Here(device, max(1, min(slots, num_cells)), on_gpu)
+    return Here(device, slots, on_gpu)
 
 
 def measure_lacking(
-    opened: Opened, cells: Sequence[Cell], here: Here, kept: KeptMeasurements, *, searches: bool
-) -> dict[str, Measured]:
-    """Time what is not kept yet, keep it, and return all by `Kind.training_id`.
+    opened: Opened,
+    cells: Sequence[Cell],
+    here: Here,
+    kept: KeptMeasurements,
+    before: Mapping[str, Measured],
+    *,
+    searches: bool,
+) -> tuple[dict[str, Measured], frozenset[str]]:
+    """Time what is not known yet, keep it, and return all by `Kind.training_id`, and what could not be timed.
+
+    Args:
+        opened: The experiment.
+        cells: What is to be known.
+        here: Where they are timed.
+        kept: Where it is kept.
+        before: What is known of before.
+        searches: Whether the largest batches are looked for, too.
 
     Raises:
-        UserError: A training does not fit.
+        UserError: A training does not fit, or images cannot be decoded.
     """
-    layout, timings = here.layout(opened.experiment.resources), _timings(cells)
-    known = kept.read(layout)
+    layout, timings, known = here.layout(opened.experiment.resources), _timings(cells), dict(before)
+    is_stand_in = bool(opened.experiment.resources.gpus_per_worker) and not here.on_gpu
+    if is_stand_in and searches:
+        logger.warning("--largest-batch: there is no such GPU here, and of its memory nothing is known")
     resources = opened.experiment.resources
     place = Place(
         # A CPU that stands for a GPU has no Triton.
@@ -94,15 +115,20 @@ def measure_lacking(
         again = counted(len(timings) - len(lacking), "training")
         logger.warning("what was measured of %s before is used again: remove %s to measure anew", again, kept.file)
     if lacking:
-        _say_load()
+        _decode(opened, [timing.cell.dataset for timing in lacking.values()])
+        _say_load(here)
     with counting("timing trainings") as show:
         found = measure(_for(place, lacking), place, on_progress=show)
     for training, each in found.items():
         if isinstance(each, Measured):
-            before = known[training].mixing_s if training in known else {}
-            known[training] = replace(each, mixing_s={**before, **each.mixing_s})
+            earlier = known.get(training, each)
+            known[training] = replace(
+                each,
+                mixing_s={**earlier.mixing_s, **each.mixing_s},
+                compile_s={**earlier.compile_s, **each.compile_s},
+            )
     unfit = {training: each for training, each in found.items() if isinstance(each, NotMeasured)}
-    largest = _searched(timings, known, set(unfit), place) if searches else {}
+    largest = _searched(timings, known, set(unfit), place) if searches and not is_stand_in else {}
     for training, (fits, too_large) in largest.items():
         if training in known:
             known[training] = replace(known[training], largest_batch=fits, too_large=too_large)
@@ -110,12 +136,23 @@ def measure_lacking(
         kept.add(layout, known)
     except OSError as error:
         logger.warning("what was measured is not kept: %s: %s", kept.file, error.strerror or error)
-    _refuse(unfit, timings, largest, opened)
-    return known
+    _refuse(unfit, timings, largest, opened, is_stand_in=is_stand_in)
+    return known, frozenset(unfit)
 
 
-def _say_load() -> None:
-    """Say that other programs share the machine: what is measured then is no measure of it."""
+def _decode(opened: Opened, specs: Sequence[DatasetSpec]) -> None:
+    """Decode what the cache lacks, once, as a sweep does before its workers begin: it stays there.
+
+    Raises:
+        UserError: It cannot be decoded.
+    """
+    problems = decode_images(list(dict.fromkeys(specs)), opened.experiment, new_console(sys.stderr))
+    if problems:
+        raise UserError("\n".join(problems.values()))
+
+
+def _say_load(here: Here) -> None:
+    """Say that other programs share the machine or its GPUs: what is measured then is no measure of it."""
     load, cores = os.getloadavg()[0], num_cores()
     if load > BUSY * cores:
         logger.warning(
@@ -123,6 +160,14 @@ def _say_load() -> None:
             load,
             counted(cores, "core"),
         )
+    for number in range(torch.cuda.device_count() if here.on_gpu else 0):
+        free, total = torch.cuda.mem_get_info(number)
+        if free < (1 - BUSY_GPU) * total:
+            logger.warning(
+                "%s of GPU %d are in use already: what is measured now takes longer, and more may not fit",
+                bytes_text(total - free),
+                number,
+            )
 
 
 def _timings(cells: Sequence[Cell]) -> dict[str, Timing]:
@@ -166,12 +211,17 @@ def _refuse(
     timings: Mapping[str, Timing],
     largest: Mapping[str, tuple[int | None, int | None]],
     opened: Opened,
+    *,
+    is_stand_in: bool,
 ) -> None:
-    """Say which trainings could not be timed; raise UserError if there is no memory for one."""
+    """Say which trainings could not be timed; raise UserError if there is no memory for one on a device of its own."""
     problems = []
+    labels = labels_of(kind_of(timing.cell) for timing in timings.values())
     for training, each in unfit.items():
-        cell = timings[training].cell
-        label = f"{opened.experiment.file}: {kind_of(cell).label}"
+        label = f"{opened.experiment.file}: {labels[training]}"
+        if each.lacks_memory and is_stand_in:
+            logger.warning("%s: not measured: this machine has no memory for it; of a GPU that says nothing", label)
+            continue
         if not each.lacks_memory:
             logger.warning("%s: not measured: %s", label, each.reason)
             continue

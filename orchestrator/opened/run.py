@@ -25,12 +25,13 @@ def download(opened: Opened) -> None:
             fetch_weights(source_of(model.name, model.weights))
 
 
-def run(opened: Opened, *, price: Price | None = None) -> Outcome:
+def run(opened: Opened, *, price: Price | None = None, retry: bool = False) -> Outcome:
     """Run the cells that are not done, print the comparison and what each row has cost, and return how it ended.
 
     Args:
         opened: The experiment.
         price: Of an hour; None says what rows cost in hours alone.
+        retry: Whether a race trains again what failed.
 
     Raises:
         UserError: Anything is wrong with data, models, folders or layout, or another sweep is at work; nothing was
@@ -51,6 +52,7 @@ def run(opened: Opened, *, price: Price | None = None) -> Outcome:
             opened.storage,
             tracker_of(opened),
             data=data,
-            known=lambda: estimates_of(opened, opened.cells),
+            known=lambda: estimates_of(opened, opened.cells, data),
             price=price,
+            retry=retry,
         )

@@ -58,7 +58,7 @@ def runs_of(opened: Opened, *, and_of: Sequence[Cell] = ()) -> dict[str, CellRun
 
 def _runs_of_search(opened: Opened, and_of: Sequence[Cell]) -> dict[str, CellRun]:
     """Return the runs as the race sees them: which of those that nobody works on wait, and which are stopped."""
-    tracker = tracker_of(opened) if _tracked(opened, [*opened.cells, *and_of]) else None
+    tracker = _connected(opened, [*opened.cells, *and_of])
     store = tracker.store if tracker is not None else None
     every = tracker.every_cell_run() if tracker is not None else {}
     reader = RaceReader(Following(opened.experiment, columns(opened.experiment)), store)
@@ -105,13 +105,19 @@ def at_work(opened: Opened, runs: Mapping[str, CellRun]) -> Iterator[str]:
 
 
 def _tracked(opened: Opened, cells: Sequence[Cell]) -> dict[str, CellRun]:
-    """Return the cells' runs in MLflow; a store that is not there yet is not made, it has none."""
+    """Return the cells' runs in MLflow."""
+    tracker = _connected(opened, cells)
+    return tracker.cell_runs(cells) if tracker is not None else {}
+
+
+def _connected(opened: Opened, cells: Sequence[Cell]) -> Tracker | None:
+    """Connect to the store that has the cells' runs; None for one that is not there yet: it is not made."""
     if opened.store_is_there:
         tracker = tracker_of(opened)
         if said := of_other_code(tracker.store, cells):
             logger.warning("%s", said)
-        return tracker.cell_runs(cells)
+        return tracker
     if opened.tracking_uri and opened.database is not None:
         check_place(opened.database, opened.origin)
         logger.warning("%s: %s is not there yet, run makes it", opened.origin, opened.database)
-    return {}
+    return None

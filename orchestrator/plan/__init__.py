@@ -1,10 +1,11 @@
 """What a sweep would do, need and cost; no Ray."""
 
-from orchestrator.plan.hours import Costing, cost_lines
+from orchestrator.plan.costing import Costing, RaceLeft
+from orchestrator.plan.hours import cost_lines
 from orchestrator.plan.images import check_cache, check_images, distinct_images, distinct_splits
 from orchestrator.plan.inputs import DataFound, check_inputs, other_data
 from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node, planned_local_layout
-from orchestrator.plan.plan import Plan, make_plan, pending_cells
+from orchestrator.plan.plan import Plan, make_plan, pending_cells, reached_epochs
 from orchestrator.plan.searching import Searched, search_lines, searched
 from orchestrator.plan.wording import data_lines, plan_lines
 
@@ -14,6 +15,7 @@ __all__ = [
     "Layout",
     "Node",
     "Plan",
+    "RaceLeft",
     "Searched",
     "check_cache",
     "check_images",
@@ -30,6 +32,7 @@ __all__ = [
     "pending_cells",
     "plan_lines",
     "planned_local_layout",
+    "reached_epochs",
     "search_lines",
     "searched",
 ]

@@ -3,99 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.amounts import bytes_text, counted
 from orchestrator.costs import (
     Estimate,
-    Estimates,
-    Kind,
     Measured,
-    Price,
     curve,
     duration_text,
+    hours_text,
     kind_of,
+    labels_of,
     makespan_s,
     money_text,
 )
-from orchestrator.experiment import Cell, Resources
+from orchestrator.experiment import Cell
+from orchestrator.plan.costing import Costing
 
-
-@dataclass(frozen=True)
-class Costing:
-    """What the hours of a sweep are made of.
-
-    Attributes:
-        cells: That are to be trained, in their order.
-        estimates: What is known of their kinds.
-        slots: How many at a time.
-        resources: Of each.
-        measured_on: On what `estimates` were measured, for people.
-        finished_on: On what the finished cells ran, likewise.
-        around_s: What a sweep takes beside its cells; None if that is not known.
-        price: Of an hour; None if nobody asked.
-        is_elsewhere: Whether the sweep is to run on another machine than those.
-    """
-
-    cells: Sequence[Cell]
-    estimates: Estimates
-    slots: int
-    resources: Resources
-    measured_on: str
-    finished_on: str
-    around_s: float | None = None
-    price: Price | None = None
-    is_elsewhere: bool = False
-
-    @property
-    def known(self) -> dict[str, Estimate]:
-        """How long the cells take of which that is known, by key."""
-        found = ((cell.key, self.estimates.of(cell)) for cell in self.cells)
-        return {key: estimate for key, estimate in found if estimate is not None}
-
-    @property
-    def seconds(self) -> list[float]:
-        """Of each of those cells, in their order."""
-        known = self.known
-        return [known[cell.key].duration.of(cell.train.epochs) for cell in self.cells if cell.key in known]
+_STANDS_IN = "not known: what was measured is the CPU's, and a GPU takes another time; cells finished on GPUs tell it"
+_NO_SWEEP = "without what Ray, workers and MLflow take to start and end: no sweep is complete yet that would say it"
 
 
 def cost_lines(costing: Costing) -> list[str]:
     """Return what the cells are going to take, a line for each subject and each training."""
-    if not costing.cells:
+    epochs = sum(race.epochs for race in costing.races)
+    if not costing.cells and not epochs:
         return ["time:      nothing is left to be trained"]
-    known = costing.known
-    lines = [f"time:      {line}" for line in _trainings(costing, known)]
-    if len(known) < len(costing.cells):
-        lines.append(f"time:      {_unknown(costing, known)}")
-    if not known:
-        return lines
-    told = [cell for cell in costing.cells if cell.key in known]
-    seconds = costing.seconds
-    lines.insert(0, f"time:      {_total(costing, seconds, len(told))}")
-    lines.append(f"curve:     {_curve(costing, seconds)}")
-    worker_s = sum(seconds) * costing.resources.workers
+    known, seconds = costing.known, costing.seconds
+    lines = [f"time:      {line}" for line in (*_trainings(costing, known), *_unknown(costing, known))]
+    if epochs and not seconds and not costing.cells:
+        lines = [f"time:      not known of at most {epochs:,} epochs: zetasweep run asks for its configurations"]
+    if seconds:
+        lines.insert(0, f"time:      {_total(costing, seconds)}")
+        if costing.compile_s:
+            kinds = counted(len(costing.compile_s), "kind")
+            text = f"{duration_text(sum(costing.compile_s))} on each slot, for {kinds} of steps; it is in the totals"
+            lines.append(f"compile:   an estimate: {text}")
+        lines.append(f"curve:     {_STANDS_IN if costing.stands_in else _curve(costing, seconds)}")
     if costing.price is not None:
-        hours = worker_s / 3600 * costing.price.devices(costing.resources)
-        lines.append(
-            f"price:     an estimate: {money_text(costing.price.of(worker_s, costing.resources))} for "
-            f"{hours:.3g} {costing.price.device.upper()} hours at {costing.price}; idle ones are not in it"
-        )
-    lines += [f"energy:    {line}" for line in _energy(costing, told, known)]
+        lines.append(f"price:     {_price(costing)}")
+    lines += [f"energy:    {line}" for line in _energy(costing, known)]
     return lines
 
 
-def _total(costing: Costing, seconds: Sequence[float], num_known: int) -> str:
-    all_s = makespan_s(seconds, costing.slots) + (costing.around_s or 0.0)
-    start = (
+def _what(costing: Costing) -> str:
+    """Return what the totals are of: all, or the cells of which something is known."""
+    if costing.races:
+        return f"{counted(sum(race.epochs for race in costing.races), 'epoch')} of the search"
+    known, cells = len(costing.known), counted(len(costing.cells), "cell")
+    return cells if known == len(costing.cells) else f"{known:,} of {cells}"
+
+
+def _estimate(costing: Costing) -> str:
+    return "an estimate, at most about:" if costing.races else "an estimate:"
+
+
+def _total(costing: Costing, seconds: Sequence[float]) -> str:
+    all_s = makespan_s(seconds, costing.slots) + sum(costing.compile_s) + (costing.around_s or 0.0)
+    parts = [
         f"{duration_text(costing.around_s)} of it before the first step and after the last, as sweeps before took"
         if costing.around_s is not None
-        else "without what Ray, workers and MLflow take to start and end: no sweep is complete yet that would say it"
-    )
+        else _NO_SWEEP
+    ]
+    if costing.decodes:
+        parts.append("without the images that are still to be decoded")
     elsewhere = ", if they are as fast as what this is known from" if costing.is_elsewhere else ""
+    elsewhere = ", of a CPU that stands for the GPUs" if costing.stands_in else elsewhere
     return (
-        f"an estimate: {duration_text(all_s)} for {counted(num_known, 'cell')} on {counted(costing.slots, 'slot')}"
-        f"{elsewhere}; {start}"
+        f"{_estimate(costing)} {duration_text(all_s)} for {_what(costing)} on {counted(costing.slots, 'slot')}"
+        f"{elsewhere}; {'; '.join(parts)}"
     )
 
 
@@ -105,30 +80,38 @@ def _trainings(costing: Costing, known: Mapping[str, Estimate]) -> Iterator[str]
     for cell in costing.cells:
         if cell.key in known:
             trainings.setdefault(kind_of(cell).training_id, []).append(cell)
+    labels = labels_of(map(kind_of, costing.cells))
     for training, cells in trainings.items():
         epochs_s = [known[cell.key].duration.epoch_s for cell in cells]
-        cells_s = [known[cell.key].duration.of(cell.train.epochs) for cell in cells]
-        measured = costing.estimates.measured.get(training)
+        cells_s = [costing.left_s(cell, known[cell.key]) for cell in cells]
+        begun = [cell for cell in cells if costing.reached.get(cell.key)]
+        left = f" of what is left of {len(begun):,}" if begun else ""
+        memory = f"; {_memory(measured)}" if (measured := costing.measured(cells[0])) is not None else ""
         yield (
-            f"{kind_of(cells[0]).label}: {counted(len(cells), 'cell')}, {_range(epochs_s)} an epoch, "
-            f"{_range(cells_s)} a cell, {_how(costing, cells, known)}"
-            + (f"; {_memory(measured)}" if measured is not None else "")
+            f"{labels[training]}: {counted(len(cells), 'cell')}, {_range(epochs_s)} an epoch, "
+            f"{_range(cells_s)} a cell{left}, {_how(costing, cells, known)}{memory}"
         )
 
 
 def _how(costing: Costing, cells: Sequence[Cell], known: Mapping[str, Estimate]) -> str:
-    sources = {known[cell.key].source for cell in cells}
+    by_source: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_source.setdefault(known[cell.key].source, []).append(cell)
     parts = []
-    if "finished" in sources:
-        kinds = {kind_of(cell) for cell in cells if known[cell.key].source == "finished"}
+    if finished := by_source.get("finished"):
+        kinds = {kind_of(cell) for cell in finished}
         number = sum(costing.estimates.finished[kind][1] for kind in kinds)
-        parts.append(f"as {counted(number, 'finished cell')} took ({costing.finished_on})")
-    if "measured" in sources:
-        measured = costing.estimates.measured[kind_of(cells[0]).training_id]
+        places = ", ".join(dict.fromkeys(sorted(filter(None, (costing.finished_on.get(kind) for kind in kinds)))))
+        parts.append(f"as {counted(number, 'finished cell')} took ({places})")
+    if "measured" in by_source:
+        measured = costing.measured(cells[0])
+        assert measured is not None
         factor = costing.estimates.factor
         times = "" if factor is None else f", times {factor:.2f}, as finished cells took against what was measured"
         parts.append(f"measured {measured.at} UTC ({costing.measured_on}){times}")
-    if "borrowed" in sources:
+    if "other layout" in by_source:
+        parts.append("as cells took that had another share of their device, or one that is not known: --measure tells")
+    if "borrowed" in by_source:
         parts.append("of some augmentations as the longest of the others")
     return "; ".join(parts)
 
@@ -143,13 +126,16 @@ def _memory(measured: Measured) -> str:
     return text
 
 
-def _unknown(costing: Costing, known: Mapping[str, Estimate]) -> str:
+def _unknown(costing: Costing, known: Mapping[str, Estimate]) -> Iterator[str]:
     unknown = [cell for cell in costing.cells if cell.key not in known]
-    labels = ", ".join(dict.fromkeys(kind_of(cell).label for cell in unknown))
-    return (
-        f"not known of {counted(len(unknown), 'cell')} ({labels}): none of their kind is finished or measured; "
-        "--measure measures it"
-    )
+    failed = [cell for cell in unknown if kind_of(cell).training_id in costing.unmeasured]
+    others = [cell for cell in unknown if cell not in failed]
+    why = "none of their kind is finished or measured; --measure measures it"
+    labels = labels_of(map(kind_of, costing.cells))
+    for cells, reason in ((failed, "it could not be measured, as said above"), (others, why)):
+        if cells:
+            named = ", ".join(dict.fromkeys(labels[kind_of(cell).training_id] for cell in cells))
+            yield f"not known of {counted(len(cells), 'cell')} ({named}): {reason}"
 
 
 def _curve(costing: Costing, seconds: Sequence[float]) -> str:
@@ -158,29 +144,50 @@ def _curve(costing: Costing, seconds: Sequence[float]) -> str:
     of_slot = resources.workers * resources.gpus_per_worker
     found = curve(seconds, slots=costing.slots)
     noun = "slot" if not of_slot else "GPU"
+    beside_s = sum(costing.compile_s) + (costing.around_s or 0.0)
     parts = [
-        f"{counted(slots * of_slot if of_slot else slots, noun)} {duration_text(of_all + (costing.around_s or 0.0))}"
+        f"{counted(slots * of_slot if of_slot else slots, noun)} {duration_text(of_all + beside_s)}"
         for slots, of_all in found.items()
     ]
-    return f"an estimate: {', '.join(parts)}, if they do not slow each other"
+    return f"{_estimate(costing)} {', '.join(parts)}, if they do not slow each other{_part(costing)}"
 
 
-def _energy(costing: Costing, cells: Sequence[Cell], known: Mapping[str, Estimate]) -> Iterator[str]:
+def _part(costing: Costing) -> str:
+    what = _what(costing)
+    return f"; of {what}" if " of " in what and not costing.races else ""
+
+
+def _price(costing: Costing) -> str:
+    price = costing.price
+    assert price is not None
+    if not costing.seconds:
+        return "not known, as the time is not"
+    if costing.stands_in:
+        return _STANDS_IN
+    hours = costing.worker_s / 3600 * price.devices(costing.resources)
+    return (
+        f"{_estimate(costing)} {money_text(price.of(costing.worker_s, costing.resources))} for "
+        f"{hours_text(hours)} {price.device.upper()} hours at {price}; idle ones are not in it{_part(costing)}"
+    )
+
+
+def _energy(costing: Costing, known: Mapping[str, Estimate]) -> Iterator[str]:
     """Yield what the cells draw; nothing where nothing was measured."""
-    kinds: dict[str, Kind] = {cell.key: kind_of(cell) for cell in cells}
-    measured = {key: costing.estimates.measured.get(kind.training_id) for key, kind in kinds.items()}
-    if not any(measured.values()):
+    told = [(cell, costing.measured(cell)) for cell in costing.cells if cell.key in known]
+    if not any(measured for _, measured in told):
         return
-    told = [each for each in measured.values() if each is not None and each.watts is not None]
-    if len(told) < len(cells):
+    if costing.stands_in:
+        yield _STANDS_IN
+        return
+    watts = {cell.key: measured.watts for cell, measured in told if measured is not None and measured.watts is not None}
+    if len(watts) < len(told):
         yield "not known: neither NVML nor RAPL tells it of all trainings"
         return
-    joules = sum(
-        (each.watts or 0.0) * known[cell.key].duration.of(cell.train.epochs)
-        for cell in cells
-        if (each := measured[cell.key]) is not None
-    )
-    yield f"an estimate: {joules / 3.6e6:.3g} kWh, of the devices alone"
+    if costing.races:
+        joules = max(watts.values()) * sum(costing.seconds)
+    else:
+        joules = sum(watts[cell.key] * costing.left_s(cell, known[cell.key]) for cell, _ in told)
+    yield f"{_estimate(costing)} {joules / 3.6e6:.3g} kWh, of the devices alone{_part(costing)}"
 
 
 def _range(seconds: Sequence[float]) -> str:

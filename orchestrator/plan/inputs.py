@@ -53,6 +53,7 @@ class DataFound:
         unmeasured: Which metrics do not exist with these images, and why; a line each.
         weights: What the networks that do not begin from scratch take of their weights for it; a line each.
         doubts: What may be a mistake with these images and weights, or the steps that they make; a line each.
+        num_images: Of all splits together.
     """
 
     split_hash: str | None
@@ -62,6 +63,7 @@ class DataFound:
     unmeasured: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    num_images: int = 0
 
 
 @waiting_for("the files of the data sets to be looked at")
@@ -164,6 +166,7 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Imag
         torn=tuple(torn_groups(parts)),
         unmeasured=unmeasured(parts, source.class_names),
         doubts=tuple(dict.fromkeys(filter(None, doubts))),
+        num_images=sum(len(chosen) for _, chosen in parts.values()),
     )
     channels, _, side = shape
     return found, Images(len(source.class_names), channels, spec.image_size or side)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -12,8 +12,9 @@ from orchestrator.experiment import OPTIMIZERS, Cell, DatasetSpec, Experiment, M
 from orchestrator.models import build_model
 from orchestrator.plan.images import cache_bytes, readable_source
 from orchestrator.plan.placement import Layout
-from orchestrator.plan.searching import searched
+from orchestrator.plan.searching import Searched, searched
 from orchestrator.plugins import plugin_of
+from orchestrator.racing import Followed
 from orchestrator.records import CellRun
 from orchestrator.storage import Storage
 from orchestrator.storage import checkpoints as checkpoint
@@ -34,6 +35,8 @@ class Plan:
         cells: All cells of the experiment.
         pending: Those that are not done, and that no race has stopped.
         trained: Those of them that are trained: MLflow lacks their results.
+        searched: What each column of a search trains at most; empty without a search.
+        left_out: What is to be said of configurations that a search has no more; None if there is none.
         num_stopped: How many cells a race has stopped.
         layout: Where they would be placed.
         paused_bytes: What of `disk_peak_bytes` checkpoints of cells take that a race has stopped, or that wait for its
@@ -41,16 +44,20 @@ class Plan:
         disk_peak_bytes: What checkpoints, models and the weights that they begin with take at most, while the last
             cells run.
         cache_bytes: What decoded images take, on each machine, beside those that are there.
+        reached: The epoch that a pending cell goes on behind, by key; of those that have a checkpoint in the storage.
     """
 
     cells: tuple[Cell, ...]
     pending: tuple[Cell, ...]
     trained: tuple[Cell, ...]
+    searched: tuple[Searched, ...]
+    left_out: str | None
     num_stopped: int
     layout: Layout
     paused_bytes: int
     disk_peak_bytes: int
     cache_bytes: int
+    reached: Mapping[str, int]
 
 
 def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Cell]:
@@ -59,8 +66,23 @@ def pending_cells(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> list[Ce
 
 
 @waiting_for("the size of data sets and models")
-def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, CellRun], layout: Layout) -> Plan:
-    """Put the plan together; the data sets must be there, since a model's size depends on the number of classes."""
+def make_plan(
+    experiment: Experiment,
+    cells: Sequence[Cell],
+    runs: Mapping[str, CellRun],
+    layout: Layout,
+    *,
+    followed: Followed | None = None,
+) -> Plan:
+    """Put the plan together; the data sets must be there, since a model's size depends on the number of classes.
+
+    Args:
+        experiment: What is planned.
+        cells: Of it.
+        runs: What is known of them, by key.
+        layout: Where they run.
+        followed: How far its search is; None without, or before anybody has looked.
+    """
     pending = pending_cells(cells, runs)
     layout = replace(layout, slots=max(1, min(layout.slots, len(pending))))
     with_result = {key for key, run in runs.items() if run.has_result}
@@ -76,11 +98,12 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
         "none": [],
     }[experiment.tracking.models]
     copies = max((_copies(cell.train) for cell in to_run), default=0)
-    if experiment.search is None:
+    found = searched(experiment, followed)
+    if not found:
         # The best weights, and MLflow's model where there is to be one.
         kept, paused = sum(weights[cell.dataset, cell.model] for cell in (*to_run, *exported)), 0
     else:
-        kept, paused = _kept_by_search(experiment, weights, copies)
+        kept, paused = _kept_by_search(found, experiment, weights, copies)
     state = max((copies * weights[cell.dataset, cell.model] for cell in to_run), default=0)
     # The newest ones, that of the best epoch, and the one that is being written.
     resumable = (checkpoint.KEPT + 2) * state * layout.slots
@@ -89,16 +112,28 @@ def make_plan(experiment: Experiment, cells: Sequence[Cell], runs: Mapping[str, 
         cells=tuple(cells),
         pending=tuple(pending),
         trained=tuple(trained),
+        searched=found,
+        left_out=followed.left_out_text if followed is not None else None,
         num_stopped=sum(cell.key in runs and runs[cell.key].status == "stopped" for cell in cells),
         layout=layout,
         paused_bytes=paused,
         disk_peak_bytes=kept + paused + resumable + begun_with,
         cache_bytes=cache_bytes([cell.dataset for cell in pending], experiment),
+        reached=reached_epochs(pending, Storage(experiment.storage)),
     )
 
 
+def reached_epochs(cells: Iterable[Cell], storage: Storage) -> dict[str, int]:
+    """Return the epoch that each cell goes on behind, by key: of those that have a checkpoint."""
+    found = {cell.key: max((point.epoch for point in storage.cell(cell.key).points()), default=0) for cell in cells}
+    return {key: epoch for key, epoch in found.items() if epoch}
+
+
 def _kept_by_search(
-    experiment: Experiment, weights: Mapping[tuple[DatasetSpec, ModelSpec], int], copies: int
+    found: Sequence[Searched],
+    experiment: Experiment,
+    weights: Mapping[tuple[DatasetSpec, ModelSpec], int],
+    copies: int,
 ) -> tuple[int, int]:
     """Return what the cells of a search leave, and what those of them that wait take at most.
 
@@ -106,7 +141,7 @@ def _kept_by_search(
     than that.
     """
     kept = paused = 0
-    for each in searched(experiment):
+    for each in found:
         of_model = weights.get((each.column.dataset, each.column.model), 0)
         exported = {"all": each.cells.finished, "best": each.column.num_samples, "none": 0}[experiment.tracking.models]
         kept += of_model * (each.cells.finished + min(exported, each.cells.finished))

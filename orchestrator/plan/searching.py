@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.amounts import counted
-from orchestrator.errors import UserError
-from orchestrator.experiment import Budget, Column, Experiment, columns
-from orchestrator.search import MostCells, Rung, most_cells, most_epochs, within
+from orchestrator.experiment import Column, Experiment, columns
+from orchestrator.racing import Followed
+from orchestrator.search import Batch, MostCells, most_cells
 
 
 @dataclass(frozen=True)
@@ -17,69 +17,65 @@ class Searched:
 
     Attributes:
         column: The column.
-        races: How many configurations race in each batch, and over which rungs: those that the budget allows.
-        epochs: Of all its cells together.
+        batches: Those that the budget allows.
         of_all: What all would train to the end.
         cells: How many there are, summed over batches: what is stopped in one stays while others race.
+        budget: Epochs of it; None without, and while hours are not epochs yet.
+        untried: Alternatives of which no configuration is tried, once all are asked.
     """
 
     column: Column
-    races: tuple[tuple[int, tuple[Rung, ...]], ...]
-    epochs: int
+    batches: tuple[Batch, ...]
     of_all: int
     cells: MostCells
+    budget: int | None
+    untried: tuple[str, ...] = ()
+
+    @property
+    def epochs(self) -> int:
+        """So many are trained at most, of all its cells together."""
+        return sum(batch.epochs for batch in self.batches)
 
 
-def searched(experiment: Experiment) -> tuple[Searched, ...]:
+def searched(experiment: Experiment, followed: Followed | None = None) -> tuple[Searched, ...]:
     """Return what each column of a search trains at most; nothing without a search.
+
+    Args:
+        experiment: The experiment.
+        followed: How far its search is: what a budget of hours is then; None before anybody has looked.
 
     Raises:
         UserError: The budget in epochs does not suffice for the first batch.
     """
-    return tuple(_searched(column) for column in columns(experiment))
+    if followed is not None:
+        return tuple(replace(_searched(each.column, each.budget), untried=each.untried) for each in followed.columns)
+    budget = experiment.search.budget if experiment.search is not None else None
+    return tuple(_searched(each, budget.epochs if budget is not None else None) for each in columns(experiment))
 
 
-def _searched(column: Column) -> Searched:
-    races = tuple(_races(column))
-    kept = column.num_kept
-    cells = [most_cells(rungs, num, num_kept=kept) for num, rungs in races]
+def _searched(column: Column, budget: int | None) -> Searched:
+    batches = column.batches(budget)
+    cells = [most_cells(batch.rungs, batch.num, num_kept=column.num_kept) for batch in batches]
     return Searched(
         column,
-        races,
-        epochs=sum(most_epochs(rungs, num, num_kept=kept) for num, rungs in races),
+        batches,
         of_all=column.num_samples * len(column.seeds) * column.epochs,
         cells=MostCells(*(sum(each) for each in zip(*cells, strict=True))),
+        budget=budget,
     )
 
 
-def _races(column: Column) -> Iterator[tuple[int, tuple[Rung, ...]]]:
-    budget = column.search.budget.epochs if column.search.budget is not None else None
-    for first in range(0, column.num_samples, column.batch):
-        num = min(column.batch, column.num_samples - first)
-        rungs = column.rungs_of(num)
-        if budget is not None:
-            try:
-                rungs = within(rungs, num, epochs=budget, num_kept=column.num_kept)
-            except UserError:
-                if not first:
-                    raise
-                return
-            budget -= most_epochs(rungs, num, num_kept=column.num_kept)
-        yield num, rungs
-
-
-def search_lines(experiment: Experiment) -> list[str]:
+def search_lines(found: Sequence[Searched]) -> list[str]:
     """Return what a search would do, a line for each subject; no line without a search."""
-    if experiment.search is None:
+    if not found:
         return []
-    found = searched(experiment)
     return [*_asked(found), *dict.fromkeys(_rungs(each) for each in found), _most(found)]
 
 
 def _asked(found: Sequence[Searched]) -> Iterator[str]:
     for each in found:
         column, search = each.column, each.column.search
-        asked = sum(num for num, _ in each.races)
+        asked = sum(batch.num for batch in each.batches)
         num = counted(column.num_samples, "configuration")
         num = num if asked == column.num_samples else f"{asked:,} of {num}, as many as the budget allows"
         if search.sampler == "grid":
@@ -89,14 +85,15 @@ def _asked(found: Sequence[Searched]) -> Iterator[str]:
             how += f", in batches of {column.batch}" if column.batch < column.num_samples else ""
             how += ", told what is finished already" if search.warm_start else ""
         place = f" of {column.dataset.label} / {column.model.label}" if len(found) > 1 else ""
-        yield f"search:    {num}{place}: {how}"
+        untried = f"; none is of {', '.join(each.untried)}: raise search.num_samples" if each.untried else ""
+        yield f"search:    {num}{place}: {how}{untried}"
 
 
 def _rungs(each: Searched) -> str:
     column = each.column
     if column.search.race == "none":
         return f"race:      none: all are trained to the end, with {counted(len(column.seeds), 'seed')}"
-    num, (*rungs, last) = each.races[0]
+    num, (*rungs, last), _ = each.batches[0]
     steps = [f"{counted(rung.seeds, 'seed')} to epoch {rung.epochs}, {min(rung.keep, num)} go on" for rung in rungs]
     steps.append(f"{counted(last.seeds, 'seed')} to epoch {last.epochs}")
     kept = f"; never stopped: {', '.join(column.search.keep)}" if column.search.keep else ""
@@ -107,14 +104,15 @@ def _most(found: Sequence[Searched]) -> str:
     epochs, of_all = sum(each.epochs for each in found), sum(each.of_all for each in found)
     cells = sum(each.cells.started for each in found)
     share = f" of {of_all:,}, {100 * epochs / of_all:.0f} %" if epochs < of_all else ""
-    hours = _hours(found[0].column.search.budget)
+    hours = _hours(found)
     return f"epochs:    at most {epochs:,}{share}, in {counted(cells, 'cell')} at most{hours}"
 
 
-def _hours(budget: Budget | None) -> str:
+def _hours(found: Sequence[Searched]) -> str:
+    budget = found[0].column.search.budget
     if budget is None or budget.device_hours is None:
         return ""
-    return (
-        f"; fewer if {budget.device_hours:g} device hours are fewer: the first rung says how fast an epoch is, "
-        "and that is kept"
-    )
+    hours = f"{budget.device_hours:g} device hours"
+    if all(each.budget is not None for each in found):
+        return f"; {hours} are {' and '.join(f'{each.budget:,}' for each in found)}, by the speed of the first rung"
+    return f"; fewer if {hours} are fewer: the first rung says how fast an epoch is, and that is kept"

@@ -31,7 +31,8 @@ def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
         f"cells:     {len(plan.cells)}: {len(plan.cells) - len(plan.pending) - plan.num_stopped} done, {stopped}"
         f"{trained}{to_run}"
         f"{_epochs(cell.train.epochs for cell in plan.cells)} each",
-        *search_lines(experiment),
+        *search_lines(plan.searched),
+        *([f"left out:  {plan.left_out}"] if plan.left_out else []),
         f"slots:     {layout.slots} at a time, {used} each, on {offered}",
         f"disk:      at most {bytes_text(plan.disk_peak_bytes)} more in {experiment.storage}{paused}",
     ]
@@ -54,7 +55,24 @@ def _warnings(plan: Plan, experiment: Experiment) -> Iterator[str]:
     ending = [each.augment for each in experiment.grid if each.train.mixing_off_epochs]
     if ending and not any(augment.mixes for augment in ending):
         yield "train.mixing_off_epochs has no effect: none of the augmentations that have it mixes"
+    yield from _of_search(experiment)
     yield from plan.layout.warning.splitlines()
+
+
+def _of_search(experiment: Experiment) -> Iterator[str]:
+    """Yield where a search looks at another metric than the file decides by: it may stop what that finds best."""
+    search, metric = experiment.search, experiment.compare.metric
+    if search is None or (search.race == "none" and search.sampler != "optuna"):
+        return
+    others = {train.best_by for train in experiment.train} & {"balanced_accuracy", "f1_macro", "auroc"}
+    written = [f"train.best_by is {name}" for name in sorted(filter(None, others))]
+    if metric.removeprefix("test/") != "error":
+        written.append(f"compare.metric is {metric}")
+    if written:
+        yield (
+            f"the search goes by the validation error, and {' and '.join(written)}: it may stop what is best by that. "
+            "search.race=none with another sampler than optuna trains all to the end"
+        )
 
 
 def idle_without_gpus(resources: Resources) -> str:

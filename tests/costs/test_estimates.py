@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sweep_samples import ERM, MIXUP, ZETA, make_cells, trained_with
 
@@ -16,6 +18,7 @@ from orchestrator.costs import (
     longer_than_measured,
     makespan_s,
 )
+from orchestrator.records import EPOCH_S, Curve, EpochResult
 
 ERM_CELL, MIXUP_CELL, ZETA_CELL = make_cells(ERM, MIXUP, ZETA, seeds=(0,))
 TRAINING = kind_of(ERM_CELL).training_id
@@ -38,7 +41,7 @@ def finished(cell_number: int, *ends_s: float, opened: float = 0, first_step: fl
         kind=kind_of(cell),
         device="cpu",
         host="here",
-        epochs_ms={epoch: int(1000 * end) for epoch, end in enumerate(ends_s, start=1)},
+        epochs=[EpochResult(epoch, {}, int(1000 * end)) for epoch, end in enumerate(ends_s, start=1)],
         opened_ms=int(1000 * opened),
         first_step_ms=int(1000 * first_step),
         ended_ms=int(1000 * ended),
@@ -67,7 +70,15 @@ def test_what_an_interruption_took_is_in_no_epoch() -> None:
 
 def test_a_cell_of_one_epoch_has_it_from_its_first_step() -> None:
     assert finished(0, 4, first_step=1).epoch_s == 3
-    assert Finished(kind_of(ERM_CELL), "cpu", "here", {1: 4000}).epoch_s is None
+    assert Finished(kind_of(ERM_CELL), "cpu", "here", epochs=[EpochResult(1, {}, 4000)]).epoch_s is None
+
+
+def test_hours_between_two_epochs_are_no_epoch() -> None:
+    """Of a race each rung has such a gap: until the others are as far."""
+    told = [EpochResult(epoch, {EPOCH_S: 30.0 + epoch}, 7_200_000 * epoch) for epoch in (1, 2)]
+    cell = Finished(kind_of(ERM_CELL), "cpu", "here", epochs=told, first_step_ms=7_170_000)
+    assert cell.epoch_s == 31.5
+    assert Curve.of(told, at=(), metrics=()).epoch_s == 31.5
 
 
 def test_of_finished_cells_the_median_counts_and_not_the_start_of_a_slot() -> None:
@@ -96,6 +107,11 @@ def test_what_is_known_best_goes_first() -> None:
     assert zeta is not None
     assert zeta.source == "borrowed"
     assert zeta.duration.epoch_s == 3
+    # Cells that shared their device otherwise come behind what was measured, and are said to be that.
+    placed_otherwise = Estimates({}, {TRAINING: MEASURED}, other_layout=by_kind)
+    assert placed_otherwise.of(ERM_CELL).source == "measured"  # type: ignore[union-attr]
+    alone = replace(placed_otherwise, measured={})
+    assert alone.of(ERM_CELL).source == alone.of(ZETA_CELL).source == "other layout"  # type: ignore[union-attr]
     (other,) = trained_with([ZETA_CELL], batch_size_per_worker=16)
     assert Estimates(by_kind, {TRAINING: MEASURED}).of(other) is None
 

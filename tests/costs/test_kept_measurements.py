@@ -42,8 +42,10 @@ def test_other_workers_are_another_layout() -> None:
         layout_id(Resources(workers=2), **usual),
         layout_id(Resources(cpus_per_worker=2), **usual),
         layout_id(Resources(feed="streaming"), **usual),
+        layout_id(Resources(gpus_per_worker=1, compile="default"), **usual),
+        layout_id(Resources(gpus_per_worker=1, compile="default", cuda_graphs=True), **usual),
         layout_id(Resources(), device="cpu", slots=2),
         layout_id(Resources(), device="NVIDIA H200", slots=1),
     }
-    assert len(layouts) == 6
+    assert len(layouts) == 8
     assert layout_id(Resources(max_failures=9), **usual) in layouts

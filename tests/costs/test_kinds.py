@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sweep_samples import ERM, MIXUP, ZETA, ZETA_BATCH, make_cells, trained_with
 
-from orchestrator.costs import kind_of, kind_of_params
+from orchestrator.costs import kind_of, kind_of_params, labels_of
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,16 @@ def test_the_augmentation_is_apart() -> None:
     assert len({kind.augment_id for kind in kinds}) == 3
     (two,) = trained_with(make_cells(ERM, seeds=(0,)), workers=2)
     assert kind_of(two).label == "digits convnet, batch 64 x 2"
+
+
+def test_trainings_of_one_label_are_told_apart() -> None:
+    (cell,) = make_cells(ERM, seeds=(0,))
+    trainings = [cell, *trained_with([cell], optimizer="adamw"), *trained_with([cell], workers=2)]
+    assert list(labels_of(map(kind_of, trainings)).values()) == [
+        "digits convnet, batch 64, optimizer=sgd",
+        "digits convnet, batch 64, optimizer=adamw",
+        "digits convnet, batch 64 x 2",
+    ]
 
 
 def test_mlflow_tells_the_kind_of_a_run() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
-from orchestrator.costs import Price, duration_text, money_text
+import pytest
+from sweep_samples import ERM, make_cells, make_run
+
+from orchestrator.costs import Price, duration_text, hours_text, money_of, money_text
 from orchestrator.errors import UserError
 from orchestrator.experiment import Resources
 
@@ -58,6 +61,17 @@ def test_a_worker_pays_for_what_it_has(text: str, resources: Resources, paid: fl
 )
 def test_hours_are_written_so_that_they_are_read_at_a_glance(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+def test_hours_of_devices_are_no_powers_of_ten() -> None:
+    assert [hours_text(hours) for hours in (1234.4, 99.96, 12.34, 0.02222)] == ["1,234", "100", "12.3", "0.0222"]
+
+
+def test_a_run_has_cost_what_it_was_placed_on() -> None:
+    cell = make_cells(ERM, seeds=(0,))[0]
+    run = replace(make_run(cell, {}), layout=Resources(gpus_per_worker=1).layout)
+    assert money_of(Price(2.0, "gpu"), 3600, run, QUARTER) == 2.0
+    assert money_of(Price(2.0, "gpu"), 3600, None, QUARTER) == 0.5
 
 
 def test_a_tiny_amount_of_money_is_not_nothing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sweep_samples import ERM, MIXUP, make_cells, trained_with
 
-from orchestrator.costs import Duration, Estimates, TimeLeft, kind_of
+from orchestrator.costs import Duration, Estimates, TimeLeft, column_of, kind_of
 from orchestrator.experiment import Cell
 
 SMALL = trained_with(make_cells(ERM, seeds=(0, 1)), epochs=2)
@@ -62,6 +62,26 @@ def test_what_was_known_before_is_about_right_from_the_start() -> None:
     known = Estimates({kind_of(LARGE[0]): (Duration(5.0, 1.0), 3)}, {})
     left = TimeLeft(LARGE, slots=1, known=known)
     assert left.left(0.0) == (42.0, True)
+
+
+def test_of_an_interrupted_cell_the_last_epochs_are_left() -> None:
+    known = Estimates({kind_of(LARGE[0]): (Duration(5.0, 1.0), 3)}, {})
+    left = TimeLeft(LARGE, slots=1, known=known, reached={LARGE[0].key: 3})
+    assert left.left(0.0) == (6.0 + 21.0, True)
+
+
+def test_epochs_of_a_column_take_as_long_as_its_own() -> None:
+    """First the convnets of a search, then its ResNets: those take ten times as long."""
+    small, large = column_of(SMALL[0]), column_of(LARGE[0])
+    left = TimeLeft([], slots=2)
+    assert left.of_epochs({small: 4, large: 4}) is None
+    left.add(SMALL[0])
+    train(left, SMALL[0], at=0.0, epoch_s=1.0)
+    assert left.of_epochs({small: 4, large: 4}) == (4.0, True)  # of the others nothing is known yet
+    left.add(LARGE[0])
+    train(left, LARGE[0], at=2.0, epoch_s=10.0)
+    assert left.of_epochs({small: 4, large: 4, "another": -1}) == (22.0, True)
+    assert left.worker_s_of_epochs({large: 4}) == 40.0
 
 
 def test_neither_a_resumed_cell_nor_new_workers_are_taken_for_an_epoch() -> None:

@@ -68,9 +68,9 @@ def test_how_many_cells_a_race_has(
             ],
         ),
         (
-            {"race": "none", "budget": {"device_hours": 0.5}, "confirm": {"top": 2, "against": "erm"}},
+            {"race": "none", "sampler": "optuna", "batch": 4, "budget": {"device_hours": 0.5}, "confirm": {"top": 2}},
             [
-                "search:    12 configurations: random, seed 0",
+                "search:    12 configurations: optuna, seed 0, in batches of 4",
                 "race:      none: all are trained to the end, with 5 seeds",
                 "epochs:    at most 960, in 60 cells at most; fewer if 0.5 device hours are fewer: the first rung says "
                 "how fast an epoch is, and that is kept",
@@ -79,13 +79,13 @@ def test_how_many_cells_a_race_has(
     ],
 )
 def test_what_is_said(tmp_path: Path, search: dict[str, Any], lines: list[str]) -> None:
-    assert search_lines(experiment(tmp_path, **search)) == lines
+    assert search_lines(searched(experiment(tmp_path, **search))) == lines
 
 
 def test_nothing_is_said_without_a_search(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(yaml.safe_dump(BASE | {"augment": "erm", "search": None}))
-    assert search_lines(load_experiment(path)) == []
+    assert search_lines(searched(load_experiment(path))) == []
 
 
 def test_what_waits_on_the_disk_counts_for_each_cell_and_not_for_each_slot(tmp_path: Path) -> None:
