@@ -7,10 +7,8 @@ or setting, and cells of a slot that differ in nothing of it share what was comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -18,19 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from augment import Augmentation, Normalization, Window
-from orchestrator.errors import CellError, first_line
-from orchestrator.experiment import ArithmeticSpec, Compile
-from orchestrator.waiting import waiting_for
-
-# By whether CUDA graphs are wanted: torch's names.
-_MODES = {
-    ("default", False): "default",
-    ("default", True): "reduce-overhead",
-    ("max-autotune", False): "max-autotune-no-cudagraphs",
-    ("max-autotune", True): "max-autotune",
-}
-# A slot may see as many kinds of cells as an experiment has; torch gives up after eight.
-_MAX_KINDS = 10_000
+from orchestrator.experiment import ArithmeticSpec
+from orchestrator.train.compiling import RECORDED_GRAPHS, compiled, explained
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,54 +91,26 @@ class ForwardPass:
     """
 
     def __init__(self, arithmetic: ArithmeticSpec | None, *, cuda_graphs: bool) -> None:
-        self._compile = (arithmetic.compile if arithmetic is not None else None) or "off"
+        spec = arithmetic or ArithmeticSpec()
+        self._compile = spec.compile or "off"
+        self._deterministic = spec.deterministic is not False
         self._cuda_graphs = cuda_graphs and self._compile != "off"
-        self._seen: set[type[Augmentation]] = set()
+        if self._cuda_graphs:
+            RECORDED_GRAPHS.begin_network()
 
     def begin_step(self) -> None:
         """Say that nothing is needed any more of what the step before had on the device."""
         if self._cuda_graphs:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
-    def __call__(self, model: nn.Module, augment: Augmentation, batch: Batch, objective: Objective) -> Tensor:
-        """Return the loss of a batch.
+    def explained(self) -> AbstractContextManager[Any]:
+        """Return in what the loss is computed and its backward pass is run; see `compiling.explained`."""
+        return nullcontext() if self._compile == "off" else explained()
 
-        Raises:
-            CellError: It cannot be compiled.
-        """
+    def __call__(self, model: nn.Module, augment: Augmentation, batch: Batch, objective: Objective) -> Tensor:
+        """Return the loss of a batch."""
         if self._compile == "off":
             return forward_loss(model, augment, batch, objective)
-        run = compiled_loss(self._compile, self._cuda_graphs)
-        if type(augment) in self._seen:
-            return run(model, augment, batch, objective)
-        self._seen.add(type(augment))
-        with waiting_for(f"torch.compile to compile the step (resources.compile={self._compile})"), _explaining():
-            return run(model, augment, batch, objective)
-
-
-@contextmanager
-def _explaining() -> Iterator[None]:
-    """Raise CellError for what cannot be compiled."""
-    from torch._dynamo.exc import TorchDynamoException  # seconds, unless something is compiled
-
-    try:
-        yield
-    except TorchDynamoException as error:
-        cause = getattr(error, "inner_exception", error)
-        raise CellError(
-            f"the step cannot be compiled: {type(cause).__name__}: {first_line(cause)}",
-            remedy="set resources.compile to off, or mend that: on a CPU it needs a C++ compiler",
-        ) from error
-
-
-@cache
-def compiled_loss(wanted: Compile, cuda_graphs: bool) -> Callable[..., Tensor]:
-    """Return `forward_loss` compiled, the same for all cells of this process."""
-    import torch._dynamo.config as settings  # likewise
-
-    settings.recompile_limit = settings.accumulated_recompile_limit = _MAX_KINDS
-    # Rather than going on uncompiled, in silence.
-    settings.fail_on_recompile_limit_hit = True
-    # A shape that changes is another kind of cell: numbers do not depend on what else a slot has trained.
-    compiled: Callable[..., Tensor] = torch.compile(forward_loss, mode=_MODES[wanted, cuda_graphs], dynamic=False)
-    return compiled
+        run = compiled(forward_loss, self._compile, cuda_graphs=self._cuda_graphs, deterministic=self._deterministic)
+        loss: Tensor = run(model, augment, batch, objective)
+        return loss

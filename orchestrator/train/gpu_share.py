@@ -13,6 +13,21 @@ def own_bytes(total: int, share: float) -> int:
     return int(max(share * total - CONTEXT_BYTES, share * total / 10))
 
 
+def workers_on_gpu(each: float) -> int:
+    """Return how many workers have a GPU of which each has a share; one where it has a whole one or more."""
+    return max(1, int((1 + 1e-6) // each))
+
+
+def gpu_of(number: int, each: float) -> int:
+    """Return the first GPU of a worker: no share is of two.
+
+    Args:
+        number: Which worker of this machine, from 0.
+        each: How many GPUs a worker has, or which share of one.
+    """
+    return int(number * each) if each >= 1 else number // workers_on_gpu(each)
+
+
 def claim_share(device: torch.device, share: float) -> None:
     """Have this process take no more of a GPU's memory than its share: what is more is out of memory, here alone.
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
-from augment import Backend
+from augment import Augmentation, Backend
 from orchestrator.data import Dataset
 from orchestrator.experiment import Cell
 from orchestrator.train.feed import Feed
-from orchestrator.train.timed import learner_of, plain_cell
+from orchestrator.train.learner import Learner
+from orchestrator.train.timed import Timing, learner_of, plain_cell
 
 # No batch is tried that is expected to take longer than what is left of this.
 LIMIT_S = 60.0
@@ -59,7 +60,7 @@ def bracket(fits: Callable[[int], bool | None], *, first: int, at_most: int) -> 
 
 
 def largest_batch(
-    cell: Cell,
+    timing: Timing,
     dataset: Dataset,
     *,
     feed: Feed,
@@ -70,21 +71,22 @@ def largest_batch(
     """Search the largest batch of one worker, as `bracket` returns it; the workers of a cell train alike.
 
     Args:
-        cell: Whose batch is the first to be tried.
+        timing: The batch of its cell is the first to be tried; steps are taken with each of its augmentations, and are
+            not compiled: each batch would be anew.
         dataset: Its data.
         feed: Of the images.
         backend: What is to mix the batches.
         weights: The file of those that the model begins with, if it does not begin from scratch.
         on_try: Called with each batch before it is tried, and None; and after it, and whether it fits.
     """
-    began_s, image_s = time.perf_counter(), 0.0
+    began_s, image_s, cell = time.perf_counter(), 0.0, timing.cell
 
     def fits(batch: int) -> bool | None:
         nonlocal image_s
         if STEPS * image_s * batch > LIMIT_S - (time.perf_counter() - began_s):
             return None
         on_try(batch, None)
-        step_s = _step_s(cell, batch, dataset, feed=feed, backend=backend, weights=weights)
+        step_s = _step_s(timing, batch, dataset, feed=feed, backend=backend, weights=weights)
         if step_s is not None:
             image_s = step_s / batch
         on_try(batch, step_s is not None)
@@ -95,14 +97,17 @@ def largest_batch(
 
 
 def _step_s(
-    cell: Cell, batch: int, dataset: Dataset, *, feed: Feed, backend: Backend, weights: Path | None
+    timing: Timing, batch: int, dataset: Dataset, *, feed: Feed, backend: Backend, weights: Path | None
 ) -> float | None:
-    """Return the seconds of the last of a few steps with a batch; None if it does not fit."""
+    """Return the seconds of a step with each augmentation, together; None if one of them does not fit."""
+    cell = timing.cell
     changed = {"batch_size_per_worker": batch, "accumulate": None}
     plain = plain_cell(cell.model_copy(update={"train": cell.train.model_copy(update=changed)}))
-    plain = plain.model_copy(update={"workers": 1})
+    arithmetic = cell.arithmetic and cell.arithmetic.model_copy(update={"compile": None})
+    plain = plain.model_copy(update={"workers": 1, "arithmetic": arithmetic})
+    augments = [augment.build(backend=backend) for augment in timing.augments.values()]
     try:
-        return _last_step_s(plain, dataset, feed=feed, backend=backend, weights=weights)
+        return _steps_s(plain, augments, dataset, feed=feed, backend=backend, weights=weights)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -113,8 +118,21 @@ def _step_s(
             torch.cuda.empty_cache()
 
 
-def _last_step_s(cell: Cell, dataset: Dataset, *, feed: Feed, backend: Backend, weights: Path | None) -> float:
+def _steps_s(
+    cell: Cell,
+    augments: Sequence[Augmentation],
+    dataset: Dataset,
+    *,
+    feed: Feed,
+    backend: Backend,
+    weights: Path | None,
+) -> float:
     learner = learner_of(cell, dataset, feed=feed, backend=backend, weights=weights)
+    return sum(_last_step_s(learner, augment, cell, dataset, feed) for augment in augments)
+
+
+def _last_step_s(learner: Learner, augment: Augmentation, cell: Cell, dataset: Dataset, feed: Feed) -> float:
+    learner.augment = augment
     generator = torch.Generator(feed.device).manual_seed(0)
     rows = torch.arange(cell.train.batch_size_per_worker)
     labels = dataset.train.labels[rows].to(feed.device)

@@ -137,9 +137,12 @@ class Learner:
             labels: int64 ``[B]`` on the device.
             generator: What the augmentation is drawn from.
             part: Which part of a step the batch is; its gradient counts 1 / `part.of`.
+
+        Raises:
+            CellError: It cannot be compiled.
         """
         batch = self._drawn(pixels, labels, self._dataset.num_classes, generator)
-        with self._summed_with_the_last(part):
+        with self._forward.explained(), self._summed_with_the_last(part):
             if part.number == 1:
                 self._optimizer.zero_grad(set_to_none=True)
                 self._forward.begin_step()

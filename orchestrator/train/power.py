@@ -54,10 +54,16 @@ class EnergyMeter:
 
 def _joules_of_cpu(folder: Path) -> float | None:
     try:
-        counters = [path.read_text(encoding="ascii") for path in sorted(folder.glob("intel-rapl:?/energy_uj"))]
+        # `psys`, of many laptops, is all of the machine: the packages are in it.
+        packages = [path for path in folder.glob("intel-rapl:*") if _read_text(path / "name").startswith("package-")]
+        counters = [_read_text(path / "energy_uj") for path in packages]
         return sum(map(int, counters)) / 1e6 if counters else None
     except (OSError, ValueError):
         return None
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="ascii")
 
 
 def _joules_of_gpu(device: torch.device) -> float | None:

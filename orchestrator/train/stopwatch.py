@@ -16,16 +16,22 @@ AT_A_TIME_ON_GPU = 10
 
 
 class Stopwatch:
-    """Times what is repeated, the same number of times on all ranks."""
+    """Times what is repeated, the same number of times on all ranks.
+
+    Attributes:
+        first_s: Seconds of the first time of what was timed last.
+    """
 
     def __init__(self, device: torch.device, ranks: Ranks) -> None:
         self._device, self._ranks = device, ranks
+        self.first_s = 0.0
         self._at_a_time = AT_A_TIME_ON_GPU if device.type == "cuda" else 1
 
     def timed(self, repeated: Iterator[None], lasting_s: float) -> list[float]:
         """Return the seconds of each time, of several together their mean; the first time is not counted."""
-        self._advance(repeated, 1)
         seconds, began_s = [], time.perf_counter()
+        self._advance(repeated, 1)
+        self.first_s, began_s = time.perf_counter() - began_s, time.perf_counter()
         while True:
             before_s = time.perf_counter()
             num = self._advance(repeated, self._at_a_time)

@@ -50,7 +50,15 @@ class Timing:
 
 
 def time_training(
-    timing: Timing, dataset: Dataset, *, feed: Feed, backend: Backend, folder: Path, weights: Path | None = None
+    timing: Timing,
+    dataset: Dataset,
+    *,
+    feed: Feed,
+    backend: Backend,
+    folder: Path,
+    weights: Path | None = None,
+    cuda_graphs: bool = False,
+    together: Callable[[], None] = lambda: None,
 ) -> Measured:
     """Return how long the parts of a training take.
 
@@ -61,6 +69,8 @@ def time_training(
         backend: What is to mix the batches.
         folder: Empty, on the disk that checkpoints go to; what is written there stays.
         weights: The file of those that the model begins with, if it does not begin from scratch.
+        cuda_graphs: Whether a compiled step is launched as a CUDA graph.
+        together: Called on every rank before the first step that counts.
 
     Raises:
         CellError: The training cannot be done.
@@ -68,25 +78,43 @@ def time_training(
     """
     cell = plain_cell(timing.cell)
     ranks, memory = Ranks(feed.device), PeakMemory(feed.device)
-    whole_s = _short_trainings(cell, dataset, feed=feed, backend=backend, folder=folder, weights=weights)
-    learner = learner_of(cell, dataset, feed=feed, backend=backend, weights=weights)
+    first_s, whole_s = _short_trainings(
+        cell, dataset, feed=feed, backend=backend, folder=folder, weights=weights, cuda_graphs=cuda_graphs
+    )
+    learner = learner_of(cell, dataset, feed=feed, backend=backend, weights=weights, cuda_graphs=cuda_graphs)
     order = _order(cell, dataset, ranks)
     stopwatch = Stopwatch(feed.device, ranks)
     energy = EnergyMeter(feed.device)
+
+    def batch_s(augment: Augmentation) -> float:
+        """Return the seconds of a batch, with its part of the optimizer's step."""
+        learner.augment = augment
+        return median(stopwatch.timed(_steps(learner, order, dataset, feed, cell), STEPS_S)) / _parts(cell)
+
+    together()
     with energy:
-        together_s = median(stopwatch.timed(_steps(learner, order, dataset, feed, cell), STEPS_S))
-    unmixed_s = fmean(stopwatch.timed(_mixing(learner, learner.augment, order, dataset, feed), MIXING_S))
-    mixing_s = {
-        augment_id: fmean(
-            stopwatch.timed(_mixing(learner, augment.build(backend=backend), order, dataset, feed), MIXING_S)
-        )
-        for augment_id, augment in timing.augments.items()
-    }
-    step_s = max(0.0, together_s - unmixed_s)
+        together_s = batch_s(learner.augment)
+    compile_s: dict[str, float] = {}
+    if is_compiled(cell):
+        # What is compiled with the network costs something else than it does alone: each is timed as a whole.
+        step_s, mixing_s = 0.0, {}
+        for augment_id, augment in timing.augments.items():
+            mixing_s[augment_id] = batch_s(augment.build(backend=backend))
+            took_s = first_s - whole_s if augment.name == cell.augment.name else stopwatch.first_s
+            compile_s[augment_id] = max(0.0, took_s - mixing_s[augment_id] * _parts(cell))
+    else:
+        unmixed_s = fmean(stopwatch.timed(_mixing(learner, learner.augment, order, dataset, feed), MIXING_S))
+        step_s = max(0.0, together_s - unmixed_s)
+        mixing_s = {
+            augment_id: fmean(
+                stopwatch.timed(_mixing(learner, augment.build(backend=backend), order, dataset, feed), MIXING_S)
+            )
+            for augment_id, augment in timing.augments.items()
+        }
     evaluation = _Evaluation(learner, dataset, feed, ranks, cell.train.batch_size_per_worker, stopwatch)
     checkpoint_s = _checkpoint_s(learner, dataset, folder, ranks)
     # What the short training has of all that, it has once: the rest is what a cell takes beside it.
-    once_s = together_s * (cell.train.accumulate or 1) + 2 * evaluation.batch_s + checkpoint_s
+    once_s = together_s * _parts(cell) + 2 * evaluation.batch_s + checkpoint_s
     (peak,) = ranks.largest([memory.bytes()])
     return Measured(
         device=torch.cuda.get_device_name(feed.device) if feed.device.type == "cuda" else "cpu",
@@ -100,7 +128,19 @@ def time_training(
         memory_bytes=peak,
         watts=energy.watts(workers=ranks.world_size),
         at=time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        compile_s=compile_s,
+        num_images=sum(map(len, (dataset.train, dataset.val, dataset.test))),
     )
+
+
+def is_compiled(cell: Cell) -> bool:
+    """Return whether `torch.compile` makes the steps of a cell."""
+    return cell.arithmetic is not None and cell.arithmetic.compile is not None
+
+
+def _parts(cell: Cell) -> int:
+    """Return how many batches make one step of the optimizer."""
+    return cell.train.accumulate or 1
 
 
 def plain_cell(cell: Cell) -> Cell:
@@ -122,31 +162,46 @@ def plain_cell(cell: Cell) -> Cell:
     return cell.model_copy(update={"train": train, "augment": AugmentSpec(name="erm")})
 
 
-def learner_of(cell: Cell, dataset: Dataset, *, feed: Feed, backend: Backend, weights: Path | None) -> Learner:
+def learner_of(
+    cell: Cell,
+    dataset: Dataset,
+    *,
+    feed: Feed,
+    backend: Backend,
+    weights: Path | None,
+    cuda_graphs: bool = False,
+) -> Learner:
     """Return what takes the steps of a cell, on all ranks."""
     ranks = Ranks(feed.device)
     steps = sum(part.is_last for part in parts_of_epoch(len(_order(cell, dataset, ranks)), cell.train.accumulate))
     return Learner(
-        cell, dataset, device=feed.device, ranks=ranks, backend=backend, steps_per_epoch=steps, weights_file=weights
+        cell,
+        dataset,
+        device=feed.device,
+        ranks=ranks,
+        backend=backend,
+        steps_per_epoch=steps,
+        weights_file=weights,
+        cuda_graphs=cuda_graphs,
     )
 
 
 def _short_trainings(
-    cell: Cell, dataset: Dataset, *, feed: Feed, backend: Backend, folder: Path, weights: Path | None
-) -> float:
-    """Train on one global batch, validate and test on one, twice; return the seconds of the second time.
+    cell: Cell, dataset: Dataset, *, feed: Feed, backend: Backend, folder: Path, weights: Path | None, cuda_graphs: bool
+) -> tuple[float, float]:
+    """Train on the batches of one step, validate and test on one, twice; return the seconds of each time.
 
-    The first one imports, and has libraries choose their algorithms: a slot has that once.
+    The first one imports, compiles, and has libraries choose their algorithms: a slot has that once.
     """
     num = cell.train.batch_size_per_worker * cell.workers
     few = replace(
         dataset,
-        train=_first(dataset.train, num * (cell.train.accumulate or 1)),
+        train=_first(dataset.train, num * _parts(cell)),
         val=_first(dataset.val, num),
         test=_first(dataset.test, num),
         test_groups=None,
     )
-    seconds = 0.0
+    seconds = []
     for number in range(2):
         began_s = time.perf_counter()
         train_cell(
@@ -158,10 +213,11 @@ def _short_trainings(
             feed=feed,
             backend=backend,
             weights=weights,
+            cuda_graphs=cuda_graphs,
         )
-        seconds = time.perf_counter() - began_s
+        seconds.append(time.perf_counter() - began_s)
         gc.collect()  # the network, before the next one is made
-    return seconds
+    return seconds[0], seconds[1]
 
 
 def _first(split: Split, num: int) -> Split:
@@ -180,7 +236,8 @@ def _order(cell: Cell, dataset: Dataset, ranks: Ranks) -> torch.Tensor:
 
 
 def _steps(learner: Learner, order: torch.Tensor, dataset: Dataset, feed: Feed, cell: Cell) -> Iterator[None]:
-    """Take steps, as an epoch does, and yield after each batch."""
+    """Take whole steps, as an epoch does, and yield after each: a shorter one of the end is left out."""
+    order = order[: len(order) // _parts(cell) * _parts(cell)]
     generator = torch.Generator(feed.device).manual_seed(0)
     labels = dataset.train.labels.to(feed.device)[order.to(feed.device)]
     parts = parts_of_epoch(len(order), cell.train.accumulate)
@@ -189,7 +246,8 @@ def _steps(learner: Learner, order: torch.Tensor, dataset: Dataset, feed: Feed, 
         pixels_of = feed.batches(dataset.train.rows[order].unbind())
         for pixels, batch_labels, part in zip(pixels_of, labels, parts, strict=True):
             learner.step(pixels, batch_labels, generator, part)
-            yield
+            if part.is_last:
+                yield
 
 
 def _mixing(

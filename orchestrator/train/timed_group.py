@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from orchestrator.costs import Measured
 from orchestrator.folders import nearest_folder
+from orchestrator.train.gpu_share import workers_on_gpu
 from orchestrator.train.timed import Timing
 from orchestrator.train.timed_worker import Place, Said, serve
 
@@ -67,10 +68,11 @@ def measure(
 
 
 def _of_one_slot(measured: Measured, place: Place) -> Measured:
-    """Return a measurement with the part of the power that a slot draws: the counters of a CPU are of all of them."""
-    if measured.watts is None or place.on_gpu:
+    """Return a measurement with the part of the power that a slot draws: a counter is of all that share the device."""
+    if measured.watts is None:
         return measured
-    return replace(measured, watts=measured.watts / place.slots)
+    sharing = min(place.slots, workers_on_gpu(place.resources.gpus_per_worker)) if place.on_gpu else place.slots
+    return replace(measured, watts=measured.watts / sharing)
 
 
 def _died(codes: frozenset[int]) -> NotMeasured:
@@ -137,11 +139,15 @@ class _Group:
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
+        # It is there as long as somebody here has it.
+        self._barrier = context.Barrier(self._place.slots * self._workers)
         for number in range(self._place.slots * self._workers):
             ours, theirs = context.Pipe(duplex=False)
             slot, rank = divmod(number, self._workers)
-            arguments = (self._place, slot, rank, self._jobs, self._folder, theirs, self._searches)
-            process = context.Process(target=serve, args=arguments, daemon=True)
+            arguments = (self._place, slot, rank, self._jobs, self._folder, theirs, self._searches, self._barrier)
+            # Not a daemon, which may have no processes of its own: what loads data may start some. It ends with this
+            # one all the same (`live_with_parent`).
+            process = context.Process(target=serve, args=arguments, daemon=False)
             process.start()
             theirs.close()
             self._processes.append(process)

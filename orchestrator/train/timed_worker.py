@@ -7,7 +7,9 @@ import resource
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from threading import BrokenBarrierError
 from typing import Any, NamedTuple
 
 import psutil
@@ -22,11 +24,15 @@ from orchestrator.plugins import Carried
 from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.side_process import live_with_parent
 from orchestrator.storage import Storage
-from orchestrator.train.feed import make_feed
+from orchestrator.train.feed import Feed, make_feed
+from orchestrator.train.gpu_share import claim_share, gpu_of
 from orchestrator.train.largest_batch import is_out_of_memory, largest_batch
 from orchestrator.train.starting_weights import weights_file
 from orchestrator.train.timed import Timing, time_training
 from orchestrator.waiting import counting, hush
+
+# What times a training waits no longer for the other slots to have come as far.
+LATE_S = 120.0
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +76,7 @@ def serve(
     folder: Path,
     connection: Connection,
     searches: bool,
+    barrier: Barrier,
 ) -> None:
     """Time the trainings on one rank of one slot: what a process of the group does."""
     live_with_parent()
@@ -78,7 +85,7 @@ def serve(
         if rank or slot:
             hush()
         try:
-            worker = _Worker(place, slot, rank, folder)
+            worker = _Worker(place, slot, rank, folder, barrier)
             for name, (cell, augments) in jobs.items():
                 connection.send(Said(name, "begun"))
                 timing = Timing(
@@ -102,15 +109,16 @@ def serve(
 class _Worker:
     """One rank: what it has from one training to the next."""
 
-    def __init__(self, place: Place, slot: int, rank: int, folder: Path) -> None:
-        self._place, self._folder = place, folder / f"slot-{slot}"
+    def __init__(self, place: Place, slot: int, rank: int, folder: Path, barrier: Barrier) -> None:
+        self._place, self._folder, self._barrier = place, folder / f"slot-{slot}", barrier
         resources = place.resources
         torch.set_num_threads(max(1, int(resources.cpus_per_worker)))
         place.plugins.use()
         number = slot * resources.workers + rank
         if place.on_gpu:
-            self._device = torch.device("cuda", int(number * resources.gpus_per_worker + 1e-6))
+            self._device = torch.device("cuda", gpu_of(number, resources.gpus_per_worker))
             torch.cuda.set_device(self._device)
+            claim_share(self._device, resources.gpu_share)
         else:
             self._device = torch.device("cpu")
             _limit_memory(free_memory_bytes() // (place.slots * resources.workers))
@@ -125,10 +133,15 @@ class _Worker:
 
     def timed(self, name: str, timing: Timing) -> Said:
         dataset, resources = self._dataset(timing.cell), self._place.resources
-        feed = make_feed(dataset.images, self._device, mode=resources.feed, resident_share=resources.resident_share)
-        weights = weights_file(timing.cell.model, self._place.storage)
         found = time_training(
-            timing, dataset, feed=feed, backend=resources.backend, folder=self._folder / name, weights=weights
+            timing,
+            dataset,
+            feed=self._feed(dataset),
+            backend=resources.backend,
+            cuda_graphs=resources.cuda_graphs and self._place.on_gpu,
+            folder=self._folder / name,
+            weights=weights_file(timing.cell.model, self._place.storage),
+            together=self._together,
         )
         return Said(name, "measured", found)
 
@@ -139,14 +152,29 @@ class _Worker:
             connection.send(Said(name, {None: "tries", True: "fits", False: "too large"}[fits], batch))
 
         largest_batch(
-            timing.cell,
+            timing,
             dataset,
-            feed=make_feed(dataset.images, self._device, mode=resources.feed, resident_share=resources.resident_share),
+            feed=self._feed(dataset),
             backend=resources.backend,
             weights=weights_file(timing.cell.model, self._place.storage),
             on_try=tell,
         )
         return Said(name, "searched")
+
+    def _feed(self, dataset: Dataset) -> Feed:
+        resources = self._place.resources
+        return make_feed(
+            dataset.images,
+            self._device,
+            mode=resources.feed,
+            resident_share=resources.resident_share,
+            gpu_share=resources.gpu_share if self._place.on_gpu else 1.0,
+        )
+
+    def _together(self) -> None:
+        """Wait for the other slots: in a sweep all of them are at work while one takes its steps."""
+        with suppress(BrokenBarrierError):  # one is late, or has refused it
+            self._barrier.wait(LATE_S)
 
     def leave(self) -> None:
         if dist.is_initialized():

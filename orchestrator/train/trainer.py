@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,8 +15,7 @@ from augment import Backend
 from orchestrator.data import Dataset
 from orchestrator.errors import CellError
 from orchestrator.experiment import Cell
-from orchestrator.metric_names import METRICS
-from orchestrator.records import CellResult, EpochResult, Paused, now_ms
+from orchestrator.records import EPOCH_S, CellResult, EpochResult, Paused, best_epoch, now_ms
 from orchestrator.storage import Point
 from orchestrator.storage.checkpoints import Checkpoints
 from orchestrator.train.accumulation import parts_of_epoch
@@ -103,6 +102,8 @@ class Trainer:
         self._resumed: EpochProgress | None = None
         self._history: list[EpochResult] = []
         self._first_step_ms: int | None = None
+        # Of the last epoch: how long its checkpoint took, which is reported before it is there.
+        self._checkpoint_s = 0.0
 
     def run(self, report: Report, *, until_epoch: int | None = None) -> CellResult | Paused:
         """Train what is left and test, or train until an epoch; see `orchestrator.train.train_cell`."""
@@ -177,15 +178,20 @@ class Trainer:
         self._first_step_ms = self._first_step_ms or now_ms()
         self._train(order, progress)
         metrics = self._training_metrics(epoch, progress, num_batches=len(order), num_images=order.numel())
+        judging_since = time.perf_counter()
         # All must judge the model that rank 0 saves.
         self._learner.settle_buffers()
         validation = self._evaluator.validate(
             after_batch=lambda: self._follow(self._requests.after_step(), lambda: self._save_in_epoch(progress))
         )
         metrics |= {f"val/{name}": value for name, value in validation.items()}
+        # What was interrupted, or waited for, between its steps is not in it.
+        metrics[EPOCH_S] = progress.seconds + time.perf_counter() - judging_since + self._checkpoint_s
         self._epoch = epoch
         self._history.append(self._ranks.from_rank_0(EpochResult(epoch=epoch, metrics=metrics, timestamp_ms=now_ms())))
+        saving_since = time.perf_counter()
         self._save(Point(epoch), progress=None)
+        self._checkpoint_s = time.perf_counter() - saving_since
 
     def _training_metrics(
         self, epoch: int, progress: EpochProgress, *, num_batches: int, num_images: int
@@ -313,7 +319,7 @@ class Trainer:
         write_audit(self._folder.audit, found, pixels=shown, class_names=self._dataset.class_names)
 
     def _best(self) -> EpochResult:
-        return best_epoch(self._history, by=self._cell.train.best_by or "error")
+        return best_epoch(self._history, by=self._cell.train.tested_by)
 
     def _order(self, *, epoch: int) -> Tensor:
         """Return this rank's batches of an epoch, int64 ``[steps, batch_size_per_worker]`` on the CPU."""
@@ -326,22 +332,3 @@ class Trainer:
             world_size=self._ranks.world_size,
             sample_weights=self._sample_weights,
         )
-
-
-def best_epoch(history: Sequence[EpochResult], *, by: str) -> EpochResult:
-    """Return the epoch whose weights are tested: the best by a validation metric, of equal ones the lowest in loss.
-
-    Args:
-        history: One epoch at least.
-        by: A metric of ``METRICS``, or ``last`` for the last epoch.
-    """
-    if by == "last":
-        return history[-1]
-
-    def rank(entry: EpochResult) -> tuple[float, float]:
-        value = entry.metrics.get(f"val/{by}", math.nan)
-        if math.isnan(value):  # e.g. AUROC of a single class, which earlier versions wrote down as NaN
-            return math.inf, entry.metrics["val/loss"]
-        return -value if METRICS[by].higher_is_better else value, entry.metrics["val/loss"]
-
-    return min(history, key=rank)

@@ -10,8 +10,7 @@ from trainings import EPOCHS, make_cell, run
 
 from orchestrator.data import Dataset
 from orchestrator.metric_names import METRICS
-from orchestrator.records import EpochResult
-from orchestrator.train.trainer import best_epoch
+from orchestrator.records import EpochResult, best_epoch
 
 # Of an imbalanced set: the first epoch knows the frequent class alone.
 EPOCH_METRICS = [

@@ -12,7 +12,7 @@ from orchestrator.errors import CellError
 from orchestrator.experiment.arithmetic_spec import ArithmeticSpec
 from orchestrator.train.arithmetic import set_arithmetic
 from orchestrator.train.feed import free_bytes_on, make_feed
-from orchestrator.train.gpu_share import CONTEXT_BYTES, claim_share, own_bytes
+from orchestrator.train.gpu_share import CONTEXT_BYTES, claim_share, gpu_of, own_bytes
 
 GIB = 2**30
 CUDA = torch.device("cuda", 0)
@@ -31,6 +31,14 @@ def test_of_a_shared_gpu_no_more_than_the_share_is_free(
 
 def test_four_cells_together_take_no_more_than_the_gpu_has() -> None:
     assert 4 * (own_bytes(80 * GIB, 0.25) + CONTEXT_BYTES) == 80 * GIB
+
+
+@pytest.mark.parametrize(
+    ("each", "gpus"),
+    [(0.3, [0, 0, 0, 1, 1, 1]), (0.4, [0, 0, 1, 1]), (0.25, [0, 0, 0, 0, 1]), (1, [0, 1]), (2, [0, 2]), (0.7, [0, 1])],
+)
+def test_no_share_is_of_two_gpus(each: float, gpus: list[int]) -> None:
+    assert [gpu_of(number, each) for number in range(len(gpus))] == gpus
 
 
 def test_images_that_do_not_fit_into_the_share_are_streamed_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 from cuda_cells import BATCH_SIZE, ZETA, cell_of, dataset_of
 from torch import Tensor
+from torch.multiprocessing import spawn
 from trainings import PollUntil, same_weights, weights_in
 
 from orchestrator.experiment.arithmetic_spec import ArithmeticSpec
@@ -107,6 +110,37 @@ def test_a_compiled_step_has_the_numbers_of_the_usual_one_and_a_graph_its_bits()
     torch.testing.assert_close(compiled, expected, rtol=1e-3, atol=1e-4)
     launched = torch.stack(steps_of(arithmetic(usual, tf32="none", compile="default"), cuda_graphs=True))
     assert torch.equal(launched, compiled)
+
+
+def trained_elsewhere(_: int, cell: Cell, folder: Path, device: str) -> None:
+    """Go on with a training in this process, whose kernels are chosen anew, and write its losses."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "compiled")
+    torch.set_num_threads(1)
+    (folder / "losses.json").write_text(json.dumps(losses(trained(cell, folder, device))))
+
+
+@on_each
+def test_a_compiled_training_that_another_process_goes_on_with_has_the_same_bits(device: str, tmp_path: Path) -> None:
+    cell = arithmetic(cell_of(precision="fp32" if device == "cpu" else "bf16"), compile="default")
+    whole = trained(cell, tmp_path / "whole", device)
+    with pytest.raises(StoppedError):
+        trained(cell, tmp_path / "stopped", device, stop_at=2)
+    spawn(trained_elsewhere, (cell, tmp_path / "stopped", device))
+    assert json.loads((tmp_path / "stopped" / "losses.json").read_text()) == losses(whole)
+    assert same_weights(weights_in(tmp_path / "whole" / "best.pt"), weights_in(tmp_path / "stopped" / "best.pt"))
+
+
+@pytest.mark.gpu
+def test_graphs_of_many_networks_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.train.compiling.MAX_RECORDED", 4)
+    cell, taken = arithmetic(cell_of(ZETA), compile="default"), list[int]()
+    for seed in range(24):
+        steps_of(cell.model_copy(update={"seed": seed}), cuda_graphs=True)
+        torch.cuda.empty_cache()
+        free, total = torch.cuda.mem_get_info()
+        taken.append(total - free - torch.cuda.memory_reserved())
+    # All that four networks left is there at the eighth, too.
+    assert max(taken[8:]) <= max(taken[:8]) + 2**25
 
 
 @pytest.mark.gpu

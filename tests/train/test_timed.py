@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from sweep_samples import ERM, MIXUP, make_cells
+from sweep_samples import ERM, MIXUP, make_cells, trained_with
 
 from orchestrator.costs import Measured, kind_of
-from orchestrator.data import Cache
+from orchestrator.data import Cache, load_dataset
 from orchestrator.experiment import Resources
+from orchestrator.experiment.arithmetic_spec import ArithmeticSpec
 from orchestrator.plugins import carried
 from orchestrator.storage import Storage
-from orchestrator.train import NotMeasured, Place, Timing, measure, search_batches, timed_group
+from orchestrator.train import NotMeasured, Place, Timing, measure, search_batches, timed, timed_group
+from orchestrator.train.accumulation import Part
+from orchestrator.train.feed import make_feed
 from orchestrator.train.largest_batch import bracket, is_out_of_memory
 from orchestrator.train.memory import PeakMemory
 from orchestrator.train.power import EnergyMeter
+from orchestrator.train.timed_worker import Said
+
+MEASURED = Measured("cpu", 0.1, {}, 10, 0.0, 0.0, 0.0, 0.0, 10**9)
 
 
 def place_in(folder: Path) -> Place:
@@ -53,6 +62,22 @@ def test_a_training_is_timed_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert duration.epoch_s > measured.batches * measured.step_s
     assert counts[-1] == (1, 1)
     assert [path.name for path in tmp_path.iterdir()] == []  # what it has written is gone
+
+
+def with_a_child(*arguments: Any) -> None:
+    connection: Connection = arguments[5]
+    child = multiprocessing.get_context("fork").Process(target=print)
+    child.start()
+    child.join()
+    connection.send(Said("it", "refused", "it had a child"))
+
+
+def test_what_times_may_have_processes_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding has, from ten seconds on; a daemon may not."""
+    monkeypatch.setattr(timed_group, "serve", with_a_child)
+    (cell,) = make_cells(ERM, seeds=(0,))
+    found = measure({"it": Timing(cell, {})}, place_in(tmp_path), on_progress=lambda *_: None)
+    assert found["it"] == NotMeasured("it had a child")
 
 
 @pytest.mark.slow
@@ -116,6 +141,50 @@ def test_no_memory_is_known_by_what_pytorch_says_of_it() -> None:
     assert not is_out_of_memory(RuntimeError("shapes do not fit"))
 
 
+@pytest.mark.parametrize(("gpus", "shares"), [(1, 4), (2, 2), (0, 8)])
+def test_a_slot_draws_its_part_of_what_a_counter_counts(gpus: int, shares: int, tmp_path: Path) -> None:
+    resources = Resources(gpus_per_worker={1: 0.25, 2: 0.5, 0: 0}[gpus])
+    place = replace(place_in(tmp_path), resources=resources, slots=8, on_gpu=gpus > 0)
+    assert timed_group._of_one_slot(replace(MEASURED, watts=400.0), place).watts == 400.0 / shares
+
+
+class Parts:
+    """Stands for a learner: takes note of the parts of steps that it is to take."""
+
+    def __init__(self) -> None:
+        self.taken: list[Part] = []
+
+    def train(self) -> None:
+        pass
+
+    def step(self, pixels: torch.Tensor, labels: torch.Tensor, generator: torch.Generator, part: Part) -> None:
+        self.taken.append(part)
+
+
+def test_what_is_timed_are_whole_steps_with_the_optimizer() -> None:
+    """The median of the batches of a step of four has no optimizer in it."""
+    (cell,) = trained_with(make_cells(ERM, seeds=(0,)), accumulate=4)
+    dataset = load_dataset("digits", Path())
+    feed = make_feed(dataset.images, torch.device("cpu"))
+    learner = Parts()
+    steps = timed._steps(learner, torch.arange(10 * 8).view(10, 8), dataset, feed, cell)  # type: ignore[arg-type]
+    for number in (1, 2, 3):
+        next(steps)
+        assert [part.is_last for part in learner.taken] == [False, False, False, True] * number
+
+
+@pytest.mark.slow
+def test_a_compiled_step_is_timed_as_a_whole_and_says_what_compiling_takes(tmp_path: Path) -> None:
+    cells = make_cells(ERM, MIXUP, seeds=(0,))
+    cells = [cell.model_copy(update={"arithmetic": ArithmeticSpec(compile="default")}) for cell in cells]
+    timing = Timing(cells[0], {kind_of(cell).augment_id: cell.augment for cell in cells})
+    measured = measure({"it": timing}, place_in(tmp_path), on_progress=lambda *_: None)["it"]
+    assert isinstance(measured, Measured), measured
+    assert measured.step_s == 0.0
+    assert min(measured.mixing_s.values()) > 0
+    assert min(measured.compile_s.values()) > 0.1
+
+
 @pytest.mark.parametrize(
     ("largest", "first", "at_most", "expected"),
     [
@@ -138,14 +207,18 @@ def test_a_batch_that_would_take_too_long_ends_the_search() -> None:
 
 
 def test_the_energy_of_a_cpu_is_what_its_packages_count(tmp_path: Path) -> None:
-    for name in ("intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0"):
+    # Of many laptops the second domain is the whole machine, the package among it.
+    names = {"intel-rapl:0": "package-0", "intel-rapl:1": "psys", "intel-rapl:0:0": "core", "intel-rapl:2": "package-1"}
+    for name, what in names.items():
         (tmp_path / name).mkdir()
+        (tmp_path / name / "name").write_text(f"{what}\n")
         (tmp_path / name / "energy_uj").write_text("1000000\n")
     with EnergyMeter(torch.device("cpu"), rapl=tmp_path) as meter:
-        (tmp_path / "intel-rapl:1" / "energy_uj").write_text("5000000\n")
+        for name in names:
+            (tmp_path / name / "energy_uj").write_text("5000000\n")
     watts = meter.watts(workers=2)
     assert watts is not None
-    assert watts > 4.0  # joules, in far less than a second
+    assert watts * meter._seconds == pytest.approx(8.0)
     with EnergyMeter(torch.device("cpu"), rapl=tmp_path / "none") as meter:
         pass
     assert meter.watts(workers=1) is None

@@ -50,7 +50,7 @@ def test_reports_all_metrics_of_every_epoch(whole: Trained) -> None:
     validation = {f"val/{name}" for name in METRICS}
     assert [entry.epoch for entry in whole.history] == [1, 2, 3]
     for entry in whole.history:
-        assert entry.metrics.keys() == {"train/loss", "train/lr", "train/images_per_s", *validation}
+        assert entry.metrics.keys() == {"train/loss", "train/lr", "train/images_per_s", "train/epoch_s", *validation}
         assert all(math.isfinite(value) for value in entry.metrics.values())
     times = [entry.timestamp_ms for entry in whole.history]
     assert times == sorted(times)

@@ -124,7 +124,8 @@ def same_weights(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def numbers(history: list[EpochResult]) -> list[dict[str, float]]:
     """The metrics of all epochs without the one that is a matter of time."""
-    return [{name: value for name, value in entry.metrics.items() if name != "train/images_per_s"} for entry in history]
+    timings = ("train/images_per_s", "train/epoch_s")
+    return [{name: value for name, value in entry.metrics.items() if name not in timings} for entry in history]
 
 
 def evaluate(weights: dict[str, Tensor], dataset: Dataset, split: Split) -> dict[str, float]:
