@@ -60,8 +60,8 @@ def change_images(pixels: Tensor, operations: Tensor, magnitudes: Tensor) -> Ten
 
 
 def _host_knows(chosen: Tensor) -> bool:
-    """Whether the host can read a tensor without waiting."""
-    return chosen.device.type == "cpu"
+    """Whether the host can read a tensor without waiting, or compiling the step anew for each number of images."""
+    return chosen.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _per_image(values: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ forward and backward, of custom operators by their fake implementations. Tensors
 epochs run, with their files; what is copied from the device to the host has numbers that mean nothing.
 
 Found are tensors on the wrong device, and waits: where the host asks for a value of the device, or copies without a
-stream of its own. Not found are wrong numbers, races between streams, what a kernel does, memory and speed.
+stream of its own. Not found are wrong numbers, races between streams, what a kernel does, memory and speed, and what
+the backward hooks of modules do. `Module.to` makes other parameters: an optimizer is given them afterwards.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from zetasweep._fake_mode import FakeCuda, FakeMode
 
 # One for the process: what is kept from call to call, like tables, must be of the same.
 _THE_MODE = FakeMode(allow_non_fake_inputs=True)
+# Where it is pretended, there is one by torch's words.
+_is_available = torch.cuda.is_available
 
 
 class RealCuda:
@@ -46,7 +49,7 @@ class RealCuda:
 @contextmanager
 def some_cuda() -> Iterator[FakeCuda | RealCuda]:
     """Yield the machine's GPU, or what pretends to be one where there is none."""
-    if torch.cuda.is_available():
+    if _is_available():
         yield RealCuda()
         return
     with fake_cuda() as cuda:
@@ -60,7 +63,7 @@ def fake_cuda() -> Iterator[FakeCuda]:
     Raises:
         RuntimeError: There is one: try that.
     """
-    if torch.cuda.is_available():
+    if _is_available():
         raise RuntimeError("there is a GPU: what is to be tried can be tried on it")
     cuda = FakeCuda()
     _THE_MODE.cuda = cuda

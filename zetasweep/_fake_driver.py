@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
+from torch.autograd.graph import _engine_run_backward
 from torch.utils._pytree import tree_map_only
 
-from zetasweep._fake_backward import run_backward
-from zetasweep._fake_mode import FakeCuda, FakeMode, RealGenerator, made_up
+from zetasweep._fake_backward import engine_with, register_hook_with, retain_grad_with
+from zetasweep._fake_mode import FakeCuda, FakeMode, RealGenerator, is_pinned, made_up, pinned
 
 _FREE_BYTES = 8 * 2**30
 _CAPABILITY = (9, 0)
@@ -86,6 +87,9 @@ def replaced(cuda: FakeCuda, mode: FakeMode) -> Iterator[tuple[Any, str, Any]]:
 
     on_cuda: dict[str, Callable[..., Any]] = {
         "_lazy_init": _nothing,
+        "is_available": lambda: True,
+        "device_count": lambda: 1,
+        "get_device_name": lambda *_: _PROPERTIES.name,
         "set_device": _nothing,
         "current_device": lambda: 0,
         "is_bf16_supported": lambda *_: True,
@@ -93,6 +97,7 @@ def replaced(cuda: FakeCuda, mode: FakeMode) -> Iterator[tuple[Any, str, Any]]:
         "get_device_properties": lambda *_: _PROPERTIES,
         "mem_get_info": lambda *_: (_FREE_BYTES, _FREE_BYTES),
         "empty_cache": _nothing,
+        "reset_peak_memory_stats": _nothing,
         "get_rng_state": lambda *_: state,
         "set_rng_state": _nothing,
         "manual_seed": _nothing,
@@ -102,13 +107,27 @@ def replaced(cuda: FakeCuda, mode: FakeMode) -> Iterator[tuple[Any, str, Any]]:
         "current_stream": lambda *_: current,
         "stream": lambda *_: nullcontext(),
     }
+    on_accelerator: dict[str, Callable[..., Any]] = {
+        "is_available": lambda: True,
+        "device_count": lambda: 1,
+        "current_accelerator": lambda *_, **__: torch.device("cuda"),
+        "current_device_index": lambda: 0,
+        "set_device_index": _nothing,
+        "synchronize": on_cuda["synchronize"],
+    }
     yield from ((torch.cuda, name, value) for name, value in on_cuda.items())
+    yield from ((torch.accelerator, name, value) for name, value in on_accelerator.items())
     yield torch.cuda.amp.common, "amp_definitely_not_available", lambda: False
     yield torch, "Generator", _Generator
     yield torch, "save", _save_with(torch.save)
     yield torch, "load", _load_with(torch.load)
     yield torch.Tensor, "record_stream", record_stream
-    yield torch.Tensor, "backward", _backward_with(torch.Tensor.backward)
+    yield torch.Tensor, "pin_memory", lambda tensor, *_: tensor if is_pinned(tensor) else pinned(tensor.clone())
+    yield torch.Tensor, "is_pinned", lambda tensor, *_: is_pinned(tensor)
+    yield torch.Tensor, "register_hook", register_hook_with(torch.Tensor.register_hook)
+    yield torch.Tensor, "retain_grad", retain_grad_with(torch.Tensor.retain_grad)
+    # Under torch's own checks of what is asked for.
+    yield torch.autograd, "_engine_run_backward", engine_with(_engine_run_backward)
     yield FakeTensor, "__deepcopy__", _deep_copied
     # As on a GPU: an optimizer takes all weights at once.
     optimizers = import_module("torch.optim.optimizer")  # torch.optim does not keep it
@@ -136,16 +155,42 @@ def _load_with(load: Callable[..., Any]) -> Callable[..., Any]:
     return load_real
 
 
+class _Moved(threading.local):
+    """What the outermost `_apply` of a thread has made of each tensor so far, by its id, with the tensor itself."""
+
+    tensors: dict[int, tuple[Tensor, Tensor]] | None = None
+
+
+_MOVED = _Moved()
+
+
 def _apply(module: nn.Module, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-    """Stand for the method of that name: fake parameters cannot be changed in place."""
+    """Stand for the method of that name: fake parameters cannot be changed in place; those that are shared stay so."""
+    if _MOVED.tensors is None:
+        _MOVED.tensors = {}
+        try:
+            return _apply(module, fn, recurse)
+        finally:
+            _MOVED.tensors = None
     for child in module.children() if recurse else ():
         child._apply(fn)  # type: ignore[no-untyped-call]
-    for name, parameter in module._parameters.items():
-        if parameter is not None:
-            with torch.no_grad():
-                module._parameters[name] = nn.Parameter(fn(parameter), parameter.requires_grad)
-    module._buffers |= {name: fn(buffer) for name, buffer in module._buffers.items() if buffer is not None}
+    for tensors in (module._parameters, module._buffers):
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                tensors[name] = _moved(tensor, fn)
     return module
+
+
+def _moved(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> Any:
+    assert _MOVED.tensors is not None
+    if id(tensor) not in _MOVED.tensors:
+        with torch.no_grad():
+            moved = fn(tensor)
+        _MOVED.tensors[id(tensor)] = (
+            tensor,
+            nn.Parameter(moved, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else moved,
+        )
+    return _MOVED.tensors[id(tensor)][1]
 
 
 def _deep_copied(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
@@ -155,13 +200,3 @@ def _deep_copied(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
     is_parameter = isinstance(tensor, nn.Parameter)
     memo[id(tensor)] = nn.Parameter(copy, tensor.requires_grad) if is_parameter else copy
     return memo[id(tensor)]  # type: ignore[no-any-return]
-
-
-def _backward_with(backward: Callable[..., None]) -> Callable[..., None]:
-    def of_fake_ones(tensor: Tensor, *arguments: Any, **options: Any) -> None:
-        if isinstance(tensor, FakeTensor):
-            run_backward(tensor)
-        else:
-            backward(tensor, *arguments, **options)
-
-    return of_fake_ones

@@ -122,7 +122,13 @@ class Results:
         self._plugins.use()
         names = Names(self.experiment.names)
         row = None if baseline is None else names.label(baseline)
-        check_asked(self._opened.cells, metric=metric, baseline=row, best_of_settings=best_of)
+        check_asked(
+            self._opened.cells,
+            metric=metric,
+            baseline=row,
+            best_of_settings=best_of,
+            is_searched=self._opened.experiment.search is not None,
+        )
         comparing = self.experiment.compare.model_copy(update={} if family is None else {"family": family})
         with _told():
             comparison = comparison_of(
