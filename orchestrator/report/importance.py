@@ -48,10 +48,10 @@ def _importance_of(material: Material, column: Column, name: str, ending: str) -
     return Figure(
         name=name,
         title=f"What the error hangs on{ending}",
-        sentence=_importance_sentence(rung, len(errors), measured),
+        sentence=_importance_sentence(rung, len(errors), measured) + _doubt(rung, found),
         draw=lambda: _importance_drawn(measured),
         data={
-            "metric": "val/error",
+            "metric": "best/error",
             "seeds": rung.seeds,
             "epochs": rung.epochs,
             "groups": {
@@ -63,11 +63,16 @@ def _importance_of(material: Material, column: Column, name: str, ending: str) -
 
 
 def _errors(found: Searched) -> tuple[Rung, dict[str, float]]:
-    """Return the rung that most configurations have, the furthest of equals, with their means: no others compare."""
+    """Return a rung with the means of its configurations: no others compare.
+
+    Of those that train to the end, if enough are in one: early errors say little of late ones, and where mixing wins at
+    the end it leads late. Else the rung that most have, the furthest of equals.
+    """
     entered: Counter[tuple[int, int]] = Counter()
     for each in found.raced.search.races:
         entered.update({standing.rung[:2]: len(standing.places) for standing in each.standings})
-    most = max(entered, key=lambda rung: (entered[rung], rung))
+    ends = [rung for rung in entered if rung[1] == found.raced.epochs and entered[rung] >= LEAST]
+    most = max(ends or entered, key=lambda rung: (entered[rung], rung))
     means = {
         name: place.mean
         for each in found.raced.search.races
@@ -103,9 +108,19 @@ def _importance_sentence(rung: Rung, num: int, measured: Mapping[str, Importance
     silent = ["what all have" if title == ALL else title for title in measured if title not in told]
     left = f" Nothing can be told of {' and '.join(silent)} (R² of 0 or less)." if silent else ""
     return (
-        "Shares of the variance of val/error that each parameter has alone, by random forests (functional ANOVA) of "
+        "Shares of the variance of best/error that each parameter has alone, by random forests (functional ANOVA) of "
         f"{counted(num, 'configuration')}, {rung_text(rung)}. The largest: {said}. R² is of configurations that a tree "
         f"has not seen: where it is low, shares say little.{left}"
+    )
+
+
+def _doubt(rung: Rung, found: Searched) -> str:
+    """Return what a rung that ends early cannot say; empty for one at the end."""
+    if rung.epochs == found.raced.epochs:
+        return ""
+    return (
+        f" These are errors of epoch {rung.epochs} of {found.raced.epochs}: what leads early may be behind at the end, "
+        "above all where mixing is searched."
     )
 
 

@@ -17,7 +17,7 @@ from orchestrator.report.style import (
     point_style,
     series_style,
 )
-from orchestrator.results import Column, rung_text
+from orchestrator.results import Column, rung_text, winner_text
 from orchestrator.search import Rung, Standing
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _race_of(material: Material, column: Column, name: str, ending: str) -> Figu
         sentence=_race_sentence(found),
         draw=lambda: _race_drawn(found, decided),
         data={
-            "metric": "val/error",
+            "metric": "best/error",
             "rungs": [
                 {
                     "rung": standing.number,
@@ -70,11 +70,13 @@ def _race_sentence(found: Searched) -> str:
     num_stopped = len(found.raced.search.decision.stopped)
     entered = counted(len(found.cells), "configuration")
     open_ = "" if found.raced.is_over else " so far"
-    won = "" if (winner := _winner(found)) is None else f" {winner} won, by validation."
+    won = f" {won}." if (won := winner_text(found.raced, found.called.__getitem__)) else ""
+    num_failed = sum(not math.isfinite(stop.mean) for stop in found.raced.search.decision.stopped.values())
+    failed = f", and {num_failed} without one, of which a training failed" if num_failed else ""
     return (
         f"Of {entered} {num_stopped} {'was' if num_stopped == 1 else 'were'} stopped{open_}, each where its line ends "
-        f"with a cross: its mean lay beyond the bar, that of the last to go on{_kept(found)}.{won} Rungs have "
-        "other seeds and other epochs: means compare within one alone."
+        f"with a cross: its mean was no better than the bar, that of the last to go on{_kept(found)}{failed}.{won} "
+        "Rungs have other seeds and other epochs: means compare within one alone."
     )
 
 
@@ -83,19 +85,20 @@ def _kept(found: Searched) -> str:
     kept = dict.fromkeys(
         found.called[each]
         for standing in _decided(found)
-        for place, each in enumerate(standing.places)
-        if place >= standing.rung.keep and each in standing.going_on
+        for each in standing.going_on
+        if each not in standing.by_place
     )
     return f" by its place ({some(list(kept))} went on all the same: search.keep)" if kept else ""
 
 
 def _race_drawn(found: Searched, decided: list[Standing]) -> Drawing:
-    rungs = sorted({standing.rung[:2] for standing in decided}, key=lambda rung: rung[0] * rung[1])
+    rungs = _rungs(decided)
+    across = {rung: place for place, rung in enumerate(rungs)}
     paths: dict[str, list[tuple[int, float]]] = {}
     for standing in decided:
         for each, place in standing.places.items():
             if math.isfinite(place.mean):
-                paths.setdefault(each, []).append((rungs.index(standing.rung[:2]), 100 * place.mean))
+                paths.setdefault(each, []).append((across[standing.rung[:2]], 100 * place.mean))
     colored = [each for each in found.raced.order if each in paths][:COLORED]
     drawing = new_drawing(3.6 + 0.16 * len(colored))
     axes = drawing.add_subplot()
@@ -106,21 +109,23 @@ def _race_drawn(found: Searched, decided: list[Standing]) -> Drawing:
         axes.plot(*zip(*paths[each], strict=True), linewidth=1.5, markersize=4, **_look(place))[0]
         for place, each in enumerate(colored)
     ]
-    ends = [paths[each][-1] for each in found.raced.search.decision.stopped if each in paths]
+    # One that failed has no mean where it was stopped: what its line shows was a good one.
+    stops = found.raced.search.decision.stopped.items()
+    ends = [paths[each][-1] for each, stop in stops if math.isfinite(stop.mean)]
     if ends:
         axes.plot(*zip(*ends, strict=True), linestyle="none", marker="x", color=INK, markersize=5)
     for standing in decided:
         if (cut := next((stop.cut for stop in standing.stopped.values()), math.nan)) and math.isfinite(cut):
-            across = rungs.index(standing.rung[:2])
+            at = across[standing.rung[:2]]
             if standing.number < _num_rungs(found, standing):
-                axes.hlines(100 * cut, across - 0.16, across + 0.16, color=INK, linewidth=1.4)
+                axes.hlines(100 * cut, at - 0.16, at + 0.16, color=INK, linewidth=1.4)
     labels = [found.called[each] for each in colored]
     if len(colored) < len(paths):
         handles += axes.plot([], [], color=FAINT, linewidth=0.7, marker=".", markersize=3)
         labels.append(f"{len(paths) - len(colored)} others")
-    axes.set_xticks(range(len(rungs)), [_rung_label(place, rung) for place, rung in enumerate(rungs, start=1)])
+    axes.set_xticks(range(len(rungs)), [_rung_label(numbers, rung) for rung, numbers in rungs.items()])
     axes.set_xlim(-0.3, len(rungs) - 0.7)
-    axes.set_ylabel("val/error in %, lower is better")
+    axes.set_ylabel("best/error until then in %, lower is better")
     axes.grid(axis="y")
     legend_below(drawing, handles, labels)
     return drawing
@@ -134,5 +139,14 @@ def _num_rungs(found: Searched, standing: Standing) -> int:
     return next(len(each.rungs) for each in found.raced.search.races if standing in each.standings)
 
 
-def _rung_label(number: int, rung: tuple[int, int]) -> str:
-    return f"rung {number}\n{rung_text(Rung(*rung, keep=1)).replace(' to ', chr(10) + 'to ')}"
+def _rungs(decided: list[Standing]) -> dict[tuple[int, int], set[int]]:
+    """Return the rungs of all batches, who got less far first, each with the numbers that it has in them."""
+    found: dict[tuple[int, int], set[int]] = {}
+    for standing in decided:
+        found.setdefault(standing.rung[:2], set()).add(standing.number)
+    return dict(sorted(found.items(), key=lambda item: (item[0][0] * item[0][1], item[0][1])))
+
+
+def _rung_label(numbers: set[int], rung: tuple[int, int]) -> str:
+    called = f"rung {' or '.join(map(str, sorted(numbers)))}"
+    return f"{called}\n{rung_text(Rung(*rung, keep=1)).replace(' to ', chr(10) + 'to ')}"

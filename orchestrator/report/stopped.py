@@ -28,7 +28,7 @@ def _stopped_of(material: Material, column: Column, name: str, ending: str) -> F
             "stopped.html", rows=[{"label": found.called[each], **stopped_text(out[each])._asdict()} for each in shown]
         ),
         data={
-            "metric": "val/error",
+            "metric": "best/error",
             "rows": {
                 found.called[each]: {
                     "rung": at.standing.number,
@@ -55,6 +55,7 @@ def _stopped_sentence(out: dict[str, Reached], *, num_shown: int) -> str:
     )
     more = f" Shown are the {num_shown} that got furthest." if num_shown < len(out) else ""
     return (
-        f"Stopped were {said}: whose validation error, mean over the seeds of the rung at its last epoch, was behind "
-        f"that of the last to go on by its place. Their checkpoints are kept: without search they train on.{more}"
+        f"Stopped were {said}: whose validation error, mean over the seeds of the rung until its last epoch, was no "
+        "better than that of the last to go on by its place; what is as good is told apart by the loss, then by the "
+        f"order of the file. Their checkpoints are kept: without search they train on.{more}"
     )

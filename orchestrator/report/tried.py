@@ -66,8 +66,8 @@ def _tried_sentence(found: Searched) -> str:
     raced = "who got further is before, then the mean of the rung decides" if found.raced.is_race else "by their means"
     return (
         f"Each line is one of {counted(num, 'configuration')}; the last axis is its place by validation: {raced}. A "
-        "dash is a parameter that the augmentation does not have. Where the coloured lines bundle, more of it is worth "
-        "trying."
+        "dash is a parameter that the augmentation does not have. The coloured lines are the first few, and so few "
+        "bundle by chance, too."
     )
 
 

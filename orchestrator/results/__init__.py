@@ -34,6 +34,7 @@ from orchestrator.results.race_words import (
     search_lines,
     share_text,
     stopped_text,
+    winner_text,
 )
 from orchestrator.results.raced import Raced, Reached, races_of
 from orchestrator.results.row_costs import costs_of_rows
@@ -130,4 +131,5 @@ __all__ = [
     "units",
     "wanted_of",
     "why_not_compared",
+    "winner_text",
 ]

@@ -83,7 +83,7 @@ def _amounts(entry: Entry, metric: Metric) -> tuple[str, float | None, float | N
     """Return metric, mean, deviation and number of values: of a row that a race has stopped those of its rung."""
     if entry.is_stopped and entry.reached is not None:
         rung, mean = entry.reached.standing.rung, entry.reached.place.mean
-        named = f"val/error in % at epoch {rung.epochs} (rung {entry.reached.standing.number})"
+        named = f"best/error in % until epoch {rung.epochs} (rung {entry.reached.standing.number})"
         return named, round(100 * mean, 4) if math.isfinite(mean) else None, None, rung.seeds
     named = f"{metric.key} in %" if metric.is_fraction else metric.key
     return named, _shown(entry.mean, metric), _shown(entry.std, metric), entry.n

@@ -16,7 +16,8 @@ from orchestrator.records import CellRun
 from orchestrator.results.comparison import Column, Comparison, Entry, compare
 from orchestrator.results.metric import Metric, resolve_metric
 from orchestrator.results.race_words import progress_text
-from orchestrator.results.raced import Raced, by_configuration
+from orchestrator.results.raced import Raced, by_configuration, losses_of
+from orchestrator.results.rows import rows_named
 from orchestrator.results.wording import MIXED_DATA
 from orchestrator.storage import FIRST_SEED, Choice, Confirmation, RankedRow
 
@@ -30,21 +31,27 @@ def validation_metric(comparing: Comparing) -> Metric:
         return resolve_metric("error", default_stage="best")
 
 
-def ranking(table: Comparison, column: Column) -> list[RankedRow]:
+def ranking(table: Comparison, column: Column, losses: Mapping[str, float]) -> list[RankedRow]:
     """Return the rows of a column that have a mean, best first: those with all of their seeds before the others, which
-    lucky seeds may lead; equal ones in the experiment's order. Those that a race has stopped come last, who got
-    furthest first: means over other seeds and epochs are not compared.
+    lucky seeds may lead; equal ones by `losses`, then in the experiment's order. Those that a race has stopped come
+    last, who got furthest first: means over other seeds and epochs are not compared.
     """
+    known = {row: losses.get(table.cells[row, column][0].config_key, math.inf) for row in _rows_in(table, column)}
     sign = -1.0 if table.metric.higher_is_better else 1.0
-    entries = {row: table.entries[row, column] for row in table.rows if (row, column) in table.cells}
+    entries = {row: table.entries[row, column] for row in known}
     found = [row for row, entry in entries.items() if math.isfinite(entry.mean)]
-    found.sort(key=lambda row: (not entries[row].complete, sign * entries[row].mean))
+    found.sort(key=lambda row: (not entries[row].complete, sign * entries[row].mean, known[row]))
     stopped = {row: entry.reached for row, entry in entries.items() if entry.is_stopped and entry.reached}
     found += sorted(stopped, key=lambda row: stopped[row].sorts_as)
-    return [_ranked(row, entries[row], table.cells[row, column]) for row in found]
+    return [_ranked(row, entries[row], table.cells[row, column], known[row]) for row in found]
 
 
-def _ranked(row: str, entry: Entry, cells: Sequence[Cell]) -> RankedRow:
+def _rows_in(table: Comparison, column: Column) -> list[str]:
+    return [row for row in table.rows if (row, column) in table.cells]
+
+
+def _ranked(row: str, entry: Entry, cells: Sequence[Cell], loss: float) -> RankedRow:
+    told_by = loss if math.isfinite(loss) else None
     if entry.is_stopped and entry.reached is not None:
         standing, mean = entry.reached.standing, entry.reached.place.mean
         return RankedRow(
@@ -54,6 +61,7 @@ def _ranked(row: str, entry: Entry, cells: Sequence[Cell]) -> RankedRow:
             cells=tuple(cell.key for cell in cells[: standing.rung.seeds]),
             num_planned=len(cells),
             rung=standing.number,
+            loss=told_by,
         )
     return RankedRow(
         row=row,
@@ -61,6 +69,7 @@ def _ranked(row: str, entry: Entry, cells: Sequence[Cell]) -> RankedRow:
         mean=entry.mean if math.isfinite(entry.mean) else None,
         cells=tuple(cell.key for cell in cells if cell.replicate in entry.values),
         num_planned=len(cells),
+        loss=told_by,
     )
 
 
@@ -92,7 +101,7 @@ class Chooser:
         Args:
             columns: Data set and model, as tables show them.
             top: How many rows, beside the baselines.
-            against: The baselines, as tables show them.
+            against: The baselines, as tables show them; of a search also names, each of which means the best row of it.
             num_seeds: How many seeds.
             now: UTC, as `Choice.chosen_at` has it.
 
@@ -115,7 +124,9 @@ class Chooser:
     def _chosen(
         self, table: Comparison, column: Column, top: int, against: tuple[str, ...], num_seeds: int, now: str
     ) -> Choice:
-        ranked = ranking(table, column)
+        losses = losses_of(self.races)
+        ranked = ranking(table, column, losses)
+        asked, against = against, self._meant(table, column, ranked, against)
         beside = [row for row in ranked if row.row not in against]
         if not beside:
             raise UserError(
@@ -123,7 +134,8 @@ class Chooser:
                 remedy="zetasweep status says why",
             )
         baselines = [
-            _ranked(row, table.entries[row, column], table.cells[row, column])
+            next((each for each in ranked if each.row == row), None)
+            or _ranked(row, table.entries[row, column], table.cells[row, column], math.inf)
             for row in against
             if (row, column) in table.cells
         ]
@@ -137,10 +149,20 @@ class Chooser:
             metric=table.metric.key,
             top=top,
             against=against,
+            asked=asked if asked != against else (),
             taken=taken,
             passed_over=tuple(beside[top:]),
             seeds=self.fresh_seeds(place, taken, num_seeds),
         )
+
+    def _meant(
+        self, table: Comparison, column: Column, ranked: Sequence[RankedRow], against: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Return the rows that the baselines are here: of those that share a name the one that is placed best."""
+        rows = {row: table.cells[row, column][0].augment for row in _rows_in(table, column)}
+        placed = [*(each.row for each in ranked), *rows]
+        found = (min(rows_named(rows, name), key=placed.index, default=name) for name in against)
+        return tuple(dict.fromkeys(found))
 
     def fresh_seeds(self, column: tuple[str, str], taken: Sequence[RankedRow], num: int) -> tuple[int, ...]:
         """Return the next seeds from `FIRST_SEED` on that neither the sweep has nor any cell of these rows ever had."""
@@ -203,5 +225,5 @@ def _refuse_open(searches: Sequence[Raced]) -> None:
     if any(raced.winner is None for raced in searches):
         raise UserError(
             "the search has no winner: each configuration of its last rung has a training that failed",
-            remedy="zetasweep status says why: mend that, and zetasweep run",
+            remedy="zetasweep status says why: mend that, and zetasweep run --retry",
         )

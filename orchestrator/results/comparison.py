@@ -54,7 +54,9 @@ class Comparison:
         num_cells: The number of cells planned.
         mixed_data: Columns whose cells did not see the same images: the data set was changed between them.
         num_untracked: How many of the values come from storage, and are not in MLflow yet.
-        num_baselines: How many rows the baseline could be: they differ in settings, and the first of them is taken.
+        num_baselines: How many rows the baseline could be: of a search the best placed is taken, else the first, as
+            they differ in settings alone.
+        placed_in: The column whose search has placed them; None where none has.
         lacking: A cell without the predictions that statements about new images need, in each column that has one.
         looks: After how many looks seeds were added, of each column where they were.
         seen: Which seeds stand now in the columns that are settled: by a cell's `config_key`, its replicates.
@@ -80,6 +82,7 @@ class Comparison:
     mixed_data: tuple[Column, ...]
     num_untracked: int = 0
     num_baselines: int = 1
+    placed_in: Column | None = None
     lacking: Mapping[Column, Cell] = field(default_factory=dict)
     looks: Mapping[Column, int] = field(default_factory=dict)
     seen: Seeds = field(default_factory=dict)
@@ -168,7 +171,10 @@ def compare(
     if among:
         layout, choices = best_of(cells, runs, among, chosen, raced=raced)
     layout.check()
-    against, num_baselines = baseline_of(layout, baseline or comparing.baseline, must_be_one=baseline is not None)
+    placed_in, placed = _placed(layout, races)
+    against, num_baselines = baseline_of(
+        layout, baseline or comparing.baseline, must_be_one=baseline is not None, placed=placed
+    )
     margin = comparing.margin if decides else None
     asked = Asked(
         metric=chosen,
@@ -191,12 +197,13 @@ def compare(
         cells=layout.cells,
         baseline=against,
         margin=asked.margin,
-        exploratory=tuple(_exploratory(layout, comparing, decides=decides, baseline=baseline and against)),
+        exploratory=tuple(_exploratory(layout, comparing, placed, decides=decides, baseline=baseline and against)),
         without_value=sum((each.without_value for each in judged.values()), Counter()),
         num_cells=sum(map(len, layout.cells.values())),
         mixed_data=tuple(column for column, each in judged.items() if each.mixed_data),
         num_untracked=sum(each.num_untracked for each in judged.values()),
         num_baselines=num_baselines,
+        placed_in=placed_in if num_baselines > 1 and against in (placed or ()) else None,
         lacking={column: each.lacking for column, each in judged.items() if each.lacking is not None},
         looks={column: each.num_looks for column, each in judged.items() if each.num_looks},
         seen={key: seeds for each in judged.values() for key, seeds in each.seen.items()},
@@ -220,37 +227,55 @@ def _raced(layout: Layout, races: Sequence[Raced], runs: Mapping[str, CellRun]) 
     return found
 
 
-def _exploratory(layout: Layout, comparing: Comparing, *, decides: bool, baseline: str | None) -> Iterator[str]:
+def _placed(layout: Layout, races: Sequence[Raced]) -> tuple[Column | None, Sequence[str] | None]:
+    """Return the first column that has a search with places, and its rows by them; no rows at all without a search."""
+    of_configuration = by_configuration(races)
+    for column in layout.columns if races else ():
+        rows = {of_row[0].config_key: row for row, of_row in layout.of_column(column).items() if of_row}
+        found = next((of_configuration[name] for name in rows if name in of_configuration), None)
+        if found is not None and found.order:
+            return column, [rows[name] for name in found.order if name in rows]
+    return None, () if races else None
+
+
+def _exploratory(
+    layout: Layout, comparing: Comparing, placed: Sequence[str] | None, *, decides: bool, baseline: str | None
+) -> Iterator[str]:
     """Yield what somebody may have chosen by looking at the table: the metric, or the baseline that was asked for."""
     if not decides:
         yield OTHER_METRIC
     if baseline is not None:
         try:
-            usual, _ = baseline_of(layout, comparing.baseline, must_be_one=False)
+            usual, _ = baseline_of(layout, comparing.baseline, must_be_one=False, placed=placed)
         except UserError:  # with --best-of, its label is none of this table's
             usual = None
         if baseline != usual:
             yield OTHER_BASELINE
 
 
-def check_comparing(comparing: Comparing, cells: Sequence[Cell], *, file: Path) -> None:
+def check_comparing(comparing: Comparing, cells: Sequence[Cell], *, file: Path, is_searched: bool = False) -> None:
     """Raise UserError if an experiment's tables could not be compared as it says: before anything is trained."""
     try:
         resolve_metric(comparing.metric)
-        baseline_of(lay_out(cells), comparing.baseline, must_be_one=False)
+        baseline_of(lay_out(cells), comparing.baseline, must_be_one=False, placed=() if is_searched else None)
     except UserError as error:
         raise UserError(f"{file}: compare.{error.args[0]}", allowed=error.allowed, remedy=error.remedy) from error
 
 
 def check_asked(
-    cells: Sequence[Cell], *, metric: str | None, baseline: str | None, best_of_settings: Sequence[str]
+    cells: Sequence[Cell],
+    *,
+    metric: str | None,
+    baseline: str | None,
+    best_of_settings: Sequence[str],
+    is_searched: bool = False,
 ) -> None:
     """Raise UserError if `compare` could not be asked so, as far as that is known without any run."""
     if metric is not None:
         resolve_metric(metric)
     layout = lay_out(cells, left_out=settings_named(best_of_settings, cells))
     if baseline is not None:
-        baseline_of(layout, baseline, must_be_one=True)
+        baseline_of(layout, baseline, must_be_one=True, placed=() if is_searched else None)
 
 
 def _claims(layout: Layout, judged: Mapping[Column, Judged], metric: Metric) -> tuple[Claim, ...]:

@@ -17,6 +17,7 @@ from orchestrator.records import CellRun
 from orchestrator.results.choosing import Chooser, column_of, members_of, with_seed
 from orchestrator.results.comparison import compare
 from orchestrator.results.raced import Raced
+from orchestrator.results.rows import BASELINE, baseline_of, lay_out
 from orchestrator.storage import Choice, Confirmation
 
 # Simulated, 54 rows: two seeds each and then this tells half a point in 74 of 100 tables, one shot of as many trainings
@@ -32,7 +33,8 @@ class Wanted:
     Attributes:
         top: How many rows beside the baselines.
         num_seeds: How many seeds.
-        against: The baselines, as the table has them, or by the name of an augmentation that one row has.
+        against: The baselines, as the table has them, or by the name of an augmentation that one row has; of a search
+            several may: the one that is placed best then is meant when it is chosen.
     """
 
     top: int | None = None
@@ -53,21 +55,37 @@ def check_usual(usual: Wanted, cells: Sequence[Cell]) -> Wanted:
         UserError: There is no such row.
     """
     try:
-        against = tuple(dict.fromkeys(str(compare(cells, {}, baseline=row).baseline) for row in usual.against))
+        against = _checked(usual.against, cells, is_searched=True)
     except UserError as error:
         what = error.args[0].removeprefix("baseline = ")
         raise UserError(f"search.confirm.against = {what}", allowed=error.allowed, remedy=error.remedy) from error
     return replace(usual, against=against)
 
 
-def check_wanted(wanted: Wanted, cells: Sequence[Cell], comparing: Comparing) -> Wanted:
+def _checked(against: tuple[str, ...], cells: Sequence[Cell], *, is_searched: bool) -> tuple[str, ...]:
+    """Return the baselines as the table has them; a name that several rows of a search have stays one."""
+    layout = lay_out(cells)
+    found = dict[str, None]()
+    for name in against:
+        row, num = baseline_of(layout, name, must_be_one=True, placed=() if is_searched else None)
+        found[str(row) if num == 1 else name] = None
+    return tuple(found)
+
+
+def check_wanted(wanted: Wanted, cells: Sequence[Cell], comparing: Comparing, *, is_searched: bool = False) -> Wanted:
     """Return what is wanted, with the baselines as the table has them.
+
+    Args:
+        wanted: By the user.
+        cells: The sweep's.
+        comparing: What the experiment says of comparing.
+        is_searched: Whether it has a search.
 
     Raises:
         UserError: There are no such rows, or not so many, or one seed is to tell something.
     """
-    against = tuple(dict.fromkeys(str(compare(cells, {}, baseline=row).baseline) for row in wanted.against))
-    beside, _ = _rows_of(cells, comparing, against)
+    against = _checked(wanted.against, cells, is_searched=is_searched)
+    beside, _ = _rows_of(cells, comparing, against, is_searched=is_searched)
     if not beside:
         raise UserError("nothing can be confirmed: there is no row beside the baseline", remedy="add one to augment")
     if wanted.top is not None and not 1 <= wanted.top <= beside:
@@ -78,11 +96,15 @@ def check_wanted(wanted: Wanted, cells: Sequence[Cell], comparing: Comparing) ->
     return replace(wanted, against=against)
 
 
-def _rows_of(cells: Sequence[Cell], comparing: Comparing, against: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+def _rows_of(
+    cells: Sequence[Cell], comparing: Comparing, against: tuple[str, ...], *, is_searched: bool
+) -> tuple[int, tuple[str, ...]]:
     """Return how many rows there are beside the baselines, and these; what tables compare with, if none is wanted."""
-    table = compare(cells, {}, comparing=comparing)
-    baselines = against or ((table.baseline,) if table.baseline is not None else ())
-    return len(set(table.rows) - set(baselines)), baselines
+    layout = lay_out(cells)
+    row, num = baseline_of(layout, comparing.baseline, must_be_one=False, placed=() if is_searched else None)
+    usual = (comparing.baseline or BASELINE) if is_searched and num > 1 else row
+    baselines = against or ((usual,) if usual is not None else ())
+    return len(layout.rows) - len(baselines), baselines
 
 
 def settle(
@@ -125,8 +147,9 @@ def settle(
     new = here - {choice.column for choice in before.choices}
     if new:
         if begun := next(iter(before.choices), None):  # of another column
-            usual = Wanted(begun.top, len(begun.seeds), begun.against)
-        beside, baselines = _rows_of(cells, comparing, wanted.against or usual.against)
+            usual = Wanted(begun.top, len(begun.seeds), begun.asked or begun.against)
+        asked = wanted.against or usual.against
+        beside, baselines = _rows_of(cells, comparing, asked, is_searched=bool(races))
         kept += chooser.choose(
             new,
             top=wanted.top or min(usual.top or TOP, beside),
@@ -141,7 +164,7 @@ def _refuse_other(choice: Choice, wanted: Wanted) -> None:
     """Raise UserError if something else is wanted than was begun: a choice that follows results is no test of them."""
     asked = {
         f"--top {wanted.top}": wanted.top not in (None, choice.top),
-        f"--against {', '.join(wanted.against)}": wanted.against not in ((), choice.against),
+        f"--against {', '.join(wanted.against)}": wanted.against not in ((), choice.against, choice.asked),
         f"--seeds {wanted.num_seeds}": (wanted.num_seeds or len(choice.seeds)) < len(choice.seeds),
     }
     for option, differs in asked.items():
@@ -275,7 +298,7 @@ def refuse_kept_seeds(cells: Sequence[Cell], confirmations: Iterable[Confirmatio
 
 
 def price(
-    cells: Sequence[Cell], comparing: Comparing, *, usual: Wanted | None = None
+    cells: Sequence[Cell], comparing: Comparing, *, usual: Wanted | None = None, is_searched: bool = False
 ) -> tuple[int, tuple[str, ...], int]:
     """Return what `zetasweep confirm` would train: how many rows of each column, beside which baselines, in how many
     cells; no rows where there are none beside the baseline.
@@ -284,9 +307,10 @@ def price(
         cells: The sweep's.
         comparing: What the experiment says of comparing.
         usual: What it says of confirming.
+        is_searched: Whether it has a search.
     """
     usual = usual or Wanted()
-    beside, baselines = _rows_of(cells, comparing, usual.against)
+    beside, baselines = _rows_of(cells, comparing, usual.against, is_searched=is_searched)
     top = min(usual.top or TOP, beside)
     num_places = len({(cell.dataset, cell.model) for cell in cells})  # a fold is one, too
     return top, baselines, (top + len(baselines)) * num_places * (usual.num_seeds or SEEDS)

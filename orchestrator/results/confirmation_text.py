@@ -10,6 +10,7 @@ from orchestrator.results.confirmation import SEEDS, Wanted, price
 from orchestrator.results.metric import resolve_metric
 from orchestrator.results.names import Names
 from orchestrator.results.race_words import percent
+from orchestrator.results.rows import lay_out
 from orchestrator.results.wording import number
 from orchestrator.storage import FIRST_SEED, Choice, RankedRow
 
@@ -46,7 +47,7 @@ def choice_lines(choice: Choice) -> Iterator[str]:
     def shown(row: RankedRow) -> str:
         n, planned = len(row.cells), row.num_planned
         if row.rung is not None:
-            failed = "a training failed" if row.mean is None else f"val/error {percent(row.mean)}"
+            failed = "a training failed" if row.mean is None else f"best/error {percent(row.mean)}"
             return f"{row.row}: stopped in rung {row.rung} of the race, {failed}, n={n}/{planned}"
         mean = "no value" if row.mean is None else number(row.mean, metric) + (" %" if metric.is_fraction else "")
         return f"{row.row}: {mean}, n={n}" + (f"/{planned}" if n < planned else "")
@@ -59,19 +60,24 @@ def choice_lines(choice: Choice) -> Iterator[str]:
     yield from (f"  {place}. {shown(row)}" for place, row in enumerate(best, start=1))
     yield from (f"  against {shown(row)}" for row in baselines)
     last = best[-1]
-    if tied := [row.row for row in choice.passed_over if (row.rung, row.mean) == (last.rung, last.mean)]:
+    if tied := [row for row in choice.passed_over if (row.rung, row.mean) == (last.rung, last.mean)]:
         verb = "is" if len(tied) == 1 else "are"
-        yield f"  tie: as good as the last of these {verb} {some(tied)}: the first in the file is taken"
+        by = "the first in the file" if all(row.loss == last.loss for row in tied) else "the one of the lowest loss"
+        yield f"  tie: as good as the last of these {verb} {some([row.row for row in tied])}: {by} is taken"
     skipped = set(range(FIRST_SEED, choice.seeds[-1])) - set(choice.seeds)
     yield f"  seeds: {ranges(choice.seeds)}" + (f" ({ranges(skipped)} had been used before)" if skipped else "")
 
 
-def price_line(cells: Sequence[Cell], comparing: Comparing, *, usual: Wanted | None = None) -> list[str]:
+def price_line(
+    cells: Sequence[Cell], comparing: Comparing, *, usual: Wanted | None = None, is_searched: bool = False
+) -> list[str]:
     """Return a line of a plan that says what `zetasweep confirm` would cost; none where there is nothing to choose."""
-    top, baselines, num_cells = price(cells, comparing, usual=usual)
+    top, baselines, num_cells = price(cells, comparing, usual=usual, is_searched=is_searched)
     if not top:
         return []
-    rows = " and ".join(["the best row" if top == 1 else f"the {top} best rows", *baselines])
+    layout = lay_out(cells)
+    named = [name if name in layout.rows else f"the best row of {name}" for name in baselines]
+    rows = " and ".join(["the best row" if top == 1 else f"the {top} best rows", *named])
     num_seeds = usual.num_seeds if usual is not None and usual.num_seeds else SEEDS
     return [
         f"confirm:   zetasweep confirm would train {counted(num_cells, 'cell')} more: {rows} on {num_seeds} new seeds"
@@ -84,7 +90,7 @@ def kept_lines(choices: Sequence[Choice], usual: Wanted) -> Iterator[str]:
         differing = {
             # Fewer rows than the file asks for are all that there are.
             f"top: {usual.top}": usual.top not in (None, choice.top) and bool(choice.passed_over),
-            f"against: [{', '.join(usual.against)}]": usual.against not in ((), choice.against),
+            f"against: [{', '.join(usual.against)}]": usual.against not in ((), choice.against, choice.asked),
             f"seeds: {usual.num_seeds}": (usual.num_seeds or len(choice.seeds)) < len(choice.seeds),
         }
         if said := [what for what, differs in differing.items() if differs]:

@@ -35,6 +35,11 @@ class Reached(NamedTuple):
     stop: Stop | None
 
     @property
+    def is_last(self) -> bool:
+        """Whether it is the last rung of its race: those in it have trained to the end with all seeds."""
+        return self.standing.number == self.num_rungs
+
+    @property
     def sorts_as(self) -> tuple[int, int, Place]:
         """What is less for who got further, and within a rung, of whatever batch, for a better place.
 
@@ -117,7 +122,8 @@ class Raced:
     @property
     def grid_epochs(self) -> int:
         """How many epochs there were if all configurations trained to the end with all seeds."""
-        return self.num_samples * len(self.seeds) * self.epochs
+        known = len(self.search.races[0].known) if self.search.races else 0
+        return (self.num_samples + known) * len(self.seeds) * self.epochs
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -165,6 +171,11 @@ def _reached(race: Race) -> dict[str, Reached]:
 def by_configuration(races: Sequence[Raced]) -> Mapping[str, Raced]:
     """Return the search of each configuration, by the `config_key` of its cells."""
     return {name: raced for raced in races for name in raced.points}
+
+
+def losses_of(races: Sequence[Raced]) -> Mapping[str, float]:
+    """Return what tells apart equal means of a search, by the `config_key` of its configurations: less is better."""
+    return {name: found.place.loss for raced in races for name, found in raced.reached.items()}
 
 
 def races_of(followed: Followed | None) -> tuple[Raced, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from statistics import median
 
 from orchestrator.amounts import counted
@@ -12,6 +12,8 @@ from orchestrator.records import CellRun
 from orchestrator.results.comparison import Comparison
 from orchestrator.results.names import Names, named
 
+_UNFINISHED = "stopped, failed or interrupted"
+
 
 def costs_of_rows(
     comparison: Comparison,
@@ -19,7 +21,7 @@ def costs_of_rows(
     runs: Mapping[str, CellRun],
     *,
     names: Names | None = None,
-    pays: Callable[[float], float] | None = None,
+    pays: Callable[[float, CellRun | None], float] | None = None,
 ) -> Iterator[str]:
     """Yield what each row of each column took of its workers, and in money; nothing where no run says it.
 
@@ -28,25 +30,34 @@ def costs_of_rows(
         cells: Of all of them.
         runs: What is known of the cells, by key.
         names: What rows and columns are called there; None for their labels.
-        pays: Returns what so many seconds of a worker cost; None tells of hours alone.
+        pays: Returns what so many seconds of a worker have cost a run; None tells of hours alone.
     """
     found = {cell.key: seconds for cell in cells if (seconds := worker_seconds(cell, runs.get(cell.key))) is not None}
     if not found:
         return
     comparison = named(comparison, names or Names())
+
+    def money(keys: Collection[str]) -> str:
+        return "" if pays is None else f", {money_text(sum(pays(found[key], runs.get(key)) for key in keys))}"
+
     yield "cost, of all workers from the first step of a cell to the end of its test:"
-    width = max(map(len, comparison.rows))
+    width = max(map(len, (*comparison.rows, _UNFINISHED)))
     for column in comparison.columns:
         if len(comparison.columns) > 1:
             yield f"{column.dataset} / {column.model}"
         for row in comparison.rows:
-            of_row = [found[cell.key] for cell in comparison.cells.get((row, column), ()) if cell.key in found]
+            of_row = {
+                cell.key: found[cell.key]
+                for cell in comparison.cells.get((row, column), ())
+                if cell.key in found and runs[cell.key].has_result
+            }
             if of_row:
-                money = "" if pays is None else f", {money_text(pays(sum(of_row)))}"
                 yield (
-                    f"  {row:<{width}}  median {duration_text(median(of_row))}, {duration_text(sum(of_row))} for "
-                    f"{counted(len(of_row), 'cell')}{money}"
+                    f"  {row:<{width}}  median {duration_text(median(of_row.values()))}, "
+                    f"{duration_text(sum(of_row.values()))} for {counted(len(of_row), 'cell')}{money(of_row)}"
                 )
-    total = sum(found.values())
-    money = "" if pays is None else f", {money_text(pays(total))}"
-    yield f"  {'together':<{width}}  {duration_text(total)} for {counted(len(found), 'cell')}{money}"
+    # A race stops most of its cells on the way, and that is most of what it costs.
+    unfinished = {key: seconds for key, seconds in found.items() if not runs[key].has_result}
+    parts = {_UNFINISHED: unfinished} if unfinished else {}
+    for name, part in (parts | {"together": found}).items():
+        yield (f"  {name:<{width}}  {duration_text(sum(part.values()))} for {counted(len(part), 'cell')}{money(part)}")

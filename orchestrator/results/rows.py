@@ -101,22 +101,37 @@ def varying(cells: Sequence[Cell]) -> list[str]:
     return [name for name in _all_names(settings) if len({of_cell.get(name) for of_cell in settings}) > 1]
 
 
-def baseline_of(layout: Layout, wanted: str | None, *, must_be_one: bool) -> tuple[str | None, int]:
+def rows_named(augments: Mapping[str, AugmentSpec], name: str) -> tuple[str, ...]:
+    """Return the rows that a name means.
+
+    Args:
+        augments: Of each row.
+        name: A row's label, or the augmentation that it has, with parameters or without.
+    """
+    if name in augments:
+        return (name,)
+    return tuple(row for row, augment in augments.items() if name in (augment.label, augment.name))
+
+
+def baseline_of(
+    layout: Layout, wanted: str | None, *, must_be_one: bool, placed: Sequence[str] | None = None
+) -> tuple[str | None, int]:
     """Return the row that is meant, and how many it could be.
 
     Args:
         layout: Of the table.
-        wanted: A row's label, or the augmentation that it has, with parameters or without; None for erm, if that is
-            there.
+        wanted: See `rows_named`; None for erm, if that is there.
         must_be_one: Whether rows that differ in their settings alone are too many; else the first is taken.
+        placed: The rows of a search by their places in it, as far as these are known: of several that are meant the
+            best is taken, since one that was drawn badly makes any other look good. None without a search.
 
     Raises:
         UserError: There is no such row, or several augmentations are meant.
     """
     name = wanted or BASELINE
-    meant = [row for row in layout.rows if row == name] or [
-        row for row, augment in layout.augments.items() if name in (augment.label, augment.name)
-    ]
+    meant = rows_named(layout.augments, name)
+    if placed is not None and meant:
+        return next((row for row in placed if row in meant), meant[0]), len(meant)
     alike = len({layout.augments[row].label for row in meant}) == 1 and not must_be_one
     if len(meant) == 1 or alike or wanted is None:
         return (meant[0] if meant else None), len(meant)

@@ -10,7 +10,7 @@ from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Replicate
 from orchestrator.records import CellRun
 from orchestrator.results.metric import Metric, resolve_metric
-from orchestrator.results.raced import Raced, Reached, by_configuration
+from orchestrator.results.raced import Raced, Reached, by_configuration, losses_of
 from orchestrator.results.statistics import mean_and_std
 from orchestrator.results.statistics.leave_out import leave_one_seed_out
 from orchestrator.results.values import saw_different_data, value_of
@@ -27,6 +27,7 @@ class Candidate:
         std: With ddof=1; None for fewer than two values.
         num_failed: How many of its trainings failed.
         reached: How far it got in a race that leaves cells out; None without one.
+        loss: What tells it apart from equal ones, of a search; infinite without one.
     """
 
     cells: tuple[Cell, ...]
@@ -35,6 +36,7 @@ class Candidate:
     std: float | None
     num_failed: int = 0
     reached: Reached | None = None
+    loss: float = math.inf
 
     @property
     def label(self) -> str:
@@ -43,8 +45,12 @@ class Candidate:
 
     @property
     def eligible(self) -> bool:
-        """All of its seeds are done with a finite value: the mean over fewer seeds would favour lucky ones."""
-        return len(self.values) == len(self.cells) and math.isfinite(self.mean)
+        """All of its seeds are done with a finite value: the mean over fewer seeds would favour lucky ones.
+
+        What a race has stopped is not, whatever had been trained of it before.
+        """
+        is_stopped = self.reached is not None and self.reached.stop is not None
+        return not is_stopped and len(self.values) == len(self.cells) and math.isfinite(self.mean)
 
     @property
     def is_judged(self) -> bool:
@@ -59,7 +65,8 @@ class Selection:
     Attributes:
         dataset: The data set's label.
         metric: ``best/<metric>``: validation, at the epoch that was tested.
-        ranked: The eligible configurations, best first; equal ones in the experiment's order.
+        ranked: The eligible configurations, best first; equal ones of a search by the loss, as its race has them, and
+            then, as without one, in the experiment's order.
         not_eligible: Configurations with seeds that are not done, in the experiment's order.
         mixed_data: Its cells did not see the same images: the data set was changed between them.
         cell: The chosen configuration's cell with the best seed on validation; None if nothing is eligible.
@@ -155,11 +162,13 @@ def _selection(
         groups.setdefault(cell.config_key, []).append(cell)
     reached = _reached(groups, runs, races)
     is_raced = bool(reached)
+    losses = losses_of(races)
     candidates = [
-        replace(_candidate(members, runs, metric), reached=reached.get(name)) for name, members in groups.items()
+        replace(_candidate(members, runs, metric), reached=reached.get(name), loss=losses.get(name, math.inf))
+        for name, members in groups.items()
     ]
     sign = _sign(metric)
-    ranked = tuple(sorted((c for c in candidates if c.eligible), key=lambda candidate: sign * candidate.mean))
+    ranked = tuple(sorted((c for c in candidates if c.eligible), key=lambda each: (sign * each.mean, each.loss)))
     not_eligible = tuple(candidate for candidate in candidates if not candidate.eligible)
     mixed_data = saw_different_data(cells, runs)
     if not ranked:

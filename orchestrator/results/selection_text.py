@@ -59,7 +59,9 @@ def _selection_lines(selection: Selection, *, by: str) -> Iterator[str]:
         yield f"{selection.dataset}{by}: {best.label}"
         if selection.tied:
             others = "; ".join(candidate.label for candidate in selection.tied)
-            yield f"  tie: as good on validation are {others}: the first in the file is chosen"
+            alike = all(candidate.loss == best.loss for candidate in selection.tied)
+            by_what = "the first in the file" if alike else "the one of the lowest loss, as in the race,"
+            yield f"  tie: as good on validation are {others}: {by_what} is chosen"
         seeds = f"n={len(best.values)}"
         yield f"  validation {metric.name}: {_amount(best, selection)}, {seeds} (the choice looks at nothing else)"
         yield f"  {_sureness(selection)}"

@@ -31,7 +31,7 @@ __all__ = [
 MARKS: dict[Standing, str] = {"best": "*", "may be best": "≈", "ruled out": "", "not judged": "", "stopped": ""}
 # Between the rows of a table that were raced to the end, or still are, and those that were not.
 STOPPED = (
-    "stopped by a race: val/error in % over the seeds of the rung, at its last epoch; comparable within a rung alone"
+    "stopped by a race: best/error in % over the seeds of the rung, until its epoch; comparable within a rung alone"
 )
 DELIVERS = "zetasweep run delivers them, without training"
 MIXED_DATA = (
@@ -197,8 +197,11 @@ def _of_rows(comparison: Comparison) -> Iterator[str]:
             were = f"{counted(failed, 'setting')} {'was' if failed == 1 else 'were'}"
             yield f"{were} not chosen among, since a training failed with {them}."
     if comparison.num_baselines > 1:
-        others = f"{comparison.num_baselines} rows have its augmentation"
-        yield f"{comparison.baseline} is the baseline; {others}, and compare.baseline or --against names another."
+        why = f"; {comparison.num_baselines} rows have its augmentation"
+        if comparison.placed_in is not None:
+            placed = f"it is placed best by validation, in the search of {comparison.placed_in.label}"
+            why = f": of {comparison.num_baselines} rows with its augmentation {placed}"
+        yield f"{comparison.baseline} is the baseline{why}, and compare.baseline or --against names another."
     for column, settings in comparison.settings.items():
         yield f"{column.label}: all rows with {settings}."
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from sweep_samples import DIGITS, ERM, MIXUP, make_run
 
 from orchestrator.experiment import AugmentSpec, Cell, Comparing, DatasetSpec, Experiment, expand
-from orchestrator.records import EpochResult
+from orchestrator.records import EPOCH_S, EpochResult
 from orchestrator.report import Material
 from orchestrator.results import compare
 
@@ -46,7 +46,9 @@ def material(
     done = cells[: round(finished * len(cells))]
     runs = {
         cell.key: replace(
-            make_run(cell, {"test/error": (error := error_of(experiment, cell)), "best/error": error / 2}),
+            make_run(
+                cell, {"test/error": (error := error_of(experiment, cell)), "best/error": error / 2, EPOCH_S: 1.0}
+            ),
             split_hash="f" * 64,
             device="cpu",
             commit="c0ffee",

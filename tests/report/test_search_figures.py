@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from materials import material
@@ -16,9 +17,11 @@ from sweep_samples import ERM
 
 from orchestrator.experiment import AugmentSpec, Cell
 from orchestrator.report import FIGURES, Figure, Material, Unavailable, missing_of
-from orchestrator.report.measures.importance import importance_of
+from orchestrator.report.importance import _doubt, _errors
+from orchestrator.report.measures.importance import LEAST, importance_of
 from orchestrator.report.page import Part
 from orchestrator.report.parameters import parameters_of
+from orchestrator.report.searched import searched as of_column
 from orchestrator.report.style import rendered, styled
 from orchestrator.results import compare
 from orchestrator.search import LogUniform, Range, Space, Uniform
@@ -26,10 +29,8 @@ from orchestrator.search import LogUniform, Range, Space, Uniform
 KINDS = ("race", "stopped", "epochs", "tried", "importance")
 
 
-def searched(
-    cells: list[Cell], *, rounds: int | None = None, curve: Callable[[Cell, int], float] | None = None
-) -> Material:
-    found, runs = raced(cells, rounds=rounds, **({"curve": curve} if curve else {}))
+def searched(cells: list[Cell], **of_race: Any) -> Material:
+    found, runs = raced(cells, **of_race)
     return replace(
         material(*RACED), cells=cells, runs=runs, comparison=compare(cells, runs, races=[found]), races=[found]
     )
@@ -70,6 +71,54 @@ def test_they_say_who_was_stopped_where_and_what_it_cost(over: Material) -> None
     assert epochs.data["rows"]["mixup(alpha=1.1)"] == epochs.data["whole"] == 5 * EPOCHS
     assert epochs.data["rows"]["erm"] == 2
     assert sum(epochs.data["rows"].values()) == over.races[0].trained_epochs
+
+
+def crosses_of(figure: Figure) -> list[tuple[float, float]]:
+    assert figure.draw is not None
+    with styled():
+        (axes,) = figure.draw().axes
+    return [point for line in axes.lines if line.get_marker() == "x" for point in line.get_xydata().tolist()]
+
+
+def test_one_that_failed_has_no_cross_where_it_was_good() -> None:
+    """It fails in rung 2, and in rung 1 it was the best of all."""
+    found = searched(cells_of(), failed={("mixup(alpha=1.1)", 1)})
+    figure = only("race", found)
+    assert "went on" not in figure.sentence
+    assert ", and 1 without one, of which a training failed." in figure.sentence
+    stopped = found.races[0].search.decision.stopped.values()
+    places = {stop.rung - 1: set[float]() for stop in stopped}
+    for stop in stopped:
+        places[stop.rung - 1].add(round(100 * stop.mean, 9))
+    crosses = crosses_of(figure)
+    assert len(crosses) == len(stopped) - 1
+    assert all(round(mean, 9) in places[int(rung)] for rung, mean in crosses)
+
+
+def test_a_rung_is_called_as_status_calls_it_in_each_batch() -> None:
+    """A smaller batch has fewer rungs: what is its first is the second of the others."""
+    figure = only("race", searched(cells_of(), batch=9))
+    assert figure.draw is not None
+    with styled():
+        (axes,) = figure.draw().axes
+    labels = {label.get_text() for label in axes.get_xticklabels()}
+    for rung in figure.data["rungs"]:
+        what = f"seed{'s' if rung['seeds'] > 1 else ''}\nto epoch {rung['epochs']}"
+        (label,) = (each for each in labels if f"\n{rung['seeds']} {what}" in each)
+        assert str(rung["rung"]) in label.split("\n")[0]
+
+
+@pytest.mark.parametrize(("num", "epochs"), [(24, EPOCHS), (12, 2)])
+def test_importance_is_of_the_end_where_enough_came_there_and_else_says_so(num: int, epochs: int) -> None:
+    augments = [AugmentSpec(name="mixup", params={"alpha": round(0.1 * step, 1)}) for step in range(1, num + 1)]
+    cells = cells_of(*augments)
+    found = searched(cells)
+    (column,) = found.comparison.columns
+    seen = of_column(found, column)
+    rung, errors = _errors(seen)
+    assert rung.epochs == epochs
+    assert len(errors) >= LEAST
+    assert _doubt(rung, seen).startswith(f" These are errors of epoch {epochs} of") == (epochs < EPOCHS)
 
 
 def test_what_was_tried_stands_by_its_place_in_the_race(over: Material) -> None:

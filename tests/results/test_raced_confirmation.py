@@ -51,7 +51,7 @@ def test_the_best_are_those_that_came_to_the_end_and_then_who_got_furthest() -> 
     assert [row.rung for row in choice.taken] == [None, None, 3, 3, None]
     assert [len(row.cells) for row in choice.taken] == [5, 5, 2, 2, 5]
     said = list(choice_lines(choice))
-    assert "  3. mixup(alpha=0.9): stopped in rung 3 of the race, val/error 43.09 %, n=2/5" in said
+    assert "  3. mixup(alpha=0.9): stopped in rung 3 of the race, best/error 43.09 %, n=2/5" in said
     assert not any("tie" in line for line in said)
 
 

@@ -103,7 +103,7 @@ def test_mlflow_is_told_the_same_in_the_order_of_the_race() -> None:
         "mixup(alpha=0.9)",
     ]
     assert {row["metric"] for row in rows[:3]} == {"test/error in %"}
-    assert rows[3]["metric"] == "val/error in % at epoch 8 (rung 3)"
+    assert rows[3]["metric"] == "best/error in % until epoch 8 (rung 3)"
     assert rows[-1]["standing"] == "stopped"
     assert "the search is over: mixup(alpha=1.1) won by validation" in answer.text
     assert len(answer.figures) == len(TO_THE_END)
