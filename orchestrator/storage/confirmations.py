@@ -30,6 +30,7 @@ class RankedRow(_Record):
         num_planned: How many cells it should have had.
         rung: In which rung a race had stopped it; None for one that had trained to the end. Its mean is the validation
             error at the end of that rung.
+        loss: What tells it apart from equal ones, of a search; None without one.
     """
 
     row: str
@@ -38,6 +39,7 @@ class RankedRow(_Record):
     cells: tuple[str, ...]
     num_planned: int
     rung: int | None = None
+    loss: float | None = None
 
 
 class Choice(_Record):
@@ -51,6 +53,7 @@ class Choice(_Record):
         metric: What decided: of validation, at the tested epoch.
         top: How many rows were asked for, beside the baselines.
         against: The baselines; the first is the one that a table compares with.
+        asked: As what they were asked for, where of a search a name stood for the best row that has it.
         taken: The rows that are trained: the best of validation, and then the baselines.
         passed_over: The others, best first.
         seeds: Those that they are trained with, from `FIRST_SEED` on.
@@ -68,6 +71,7 @@ class Choice(_Record):
     passed_over: tuple[RankedRow, ...]
     seeds: tuple[int, ...]
     looked_at: tuple[int, ...] = ()
+    asked: tuple[str, ...] = ()
 
     @property
     def column(self) -> tuple[str, str]:

@@ -91,6 +91,8 @@ def remove(folder: Path) -> None:
 
 def _encoded(event: TrackedEvent) -> str:
     body = asdict(event.facts if isinstance(event, Started) else event)
+    if isinstance(event, Failed) and not event.is_lost:
+        del body["is_lost"]  # earlier versions do not know it
     return json.dumps({"kind": _NAMES[type(event)], "body": body})
 
 

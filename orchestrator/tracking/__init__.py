@@ -22,7 +22,6 @@ from orchestrator.tracking.ownership import described
 from orchestrator.tracking.pages import pages_of
 from orchestrator.tracking.predicting import is_registered, predict_files, registered_uri
 from orchestrator.tracking.predictions import add_predictions, fetch_predictions, has_predictions
-from orchestrator.tracking.provenance import product_version
 from orchestrator.tracking.race import RaceReader, kept_of
 from orchestrator.tracking.registry import register_model
 from orchestrator.tracking.reports import read_environment, read_epochs, run_links, send_report
@@ -63,7 +62,6 @@ __all__ = [
     "pages_of",
     "port_to_use",
     "predict_files",
-    "product_version",
     "read_durations",
     "read_environment",
     "read_epochs",

@@ -8,8 +8,8 @@ from mlflow.entities import Run, ViewType
 
 from orchestrator.experiment import Cell
 from orchestrator.racing import FinishedCell
-from orchestrator.records import CellRun, CellStatus
-from orchestrator.tracking.curves import curve_in
+from orchestrator.records import CellRun, CellStatus, Stopped
+from orchestrator.tracking.curves import curve_in, layout_in
 from orchestrator.tracking.dataset_inputs import sizes_of
 from orchestrator.tracking.names import (
     DEVICE,
@@ -17,9 +17,14 @@ from orchestrator.tracking.names import (
     GIT_COMMIT,
     KEY,
     KIND,
+    LOST,
     MODEL_URI,
     OWNER,
     RACE,
+    RACE_CUT,
+    RACE_MEAN,
+    RACE_PLACE,
+    RACE_RUNG,
     REASON,
     SPLIT_HASH,
 )
@@ -47,9 +52,9 @@ def read_finished(store: Store) -> list[FinishedCell]:
     with store.answering():
         found = store.search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")
         return [
-            FinishedCell(run.data.tags[KEY], dict(run.data.params), run.data.metrics["val/error"])
+            FinishedCell(run.data.tags[KEY], dict(run.data.params), run.data.metrics["best/error"])
             for run in found
-            if KEY in run.data.tags and "val/error" in run.data.metrics
+            if KEY in run.data.tags and "best/error" in run.data.metrics
         ]
 
 
@@ -87,6 +92,7 @@ def _cell_run(run: Run, key: str, *, epochs: int, alive: set[str], experiments: 
         epoch=int(run.data.metrics["epoch"]) if "epoch" in run.data.metrics else None,
         epochs=epochs,
         reason=tags.get(REASON) or None,
+        is_lost=bool(tags.get(LOST)),
         model_uri=tags.get(MODEL_URI),
         split_hash=tags.get(SPLIT_HASH),
         owner=owner,
@@ -97,6 +103,19 @@ def _cell_run(run: Run, key: str, *, epochs: int, alive: set[str], experiments: 
         commit=tags.get(GIT_COMMIT),
         curve=curve_in(tags),
         race=tags.get(RACE) or None,
+        stopped=_stopped_in(tags),
         first_step_ms=int(tags[FIRST_STEP_MS]) if FIRST_STEP_MS in tags else None,
         ended_ms=run.info.end_time,
+        layout=layout_in(tags),
     )
+
+
+def _stopped_in(tags: Mapping[str, str]) -> Stopped | None:
+    """Return what the tags of a run say of its stop, without when; None if they say nothing, or what is none."""
+    if tags.get(RACE) != "stopped":
+        return None
+    try:
+        mean, cut = (float(tags[name]) if tags[name] else None for name in (RACE_MEAN, RACE_CUT))
+        return Stopped(int(tags[RACE_RUNG]), int(tags[RACE_PLACE]), mean, cut, timestamp_ms=0)
+    except (KeyError, ValueError):
+        return None

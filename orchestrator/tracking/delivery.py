@@ -320,8 +320,8 @@ class Delivery:
                 tracker.pause_cell(cell, event, read_at=self._read_at(cell))
             case Stopped():
                 tracker.stop_cell(cell, event, self._known.get(cell.key))
-            case Failed(reason):
-                tracker.fail_cell(cell, reason)
+            case Failed(reason, is_lost):
+                tracker.fail_cell(cell, reason, is_lost=is_lost)
             case Interrupted():
                 tracker.interrupt_cell(cell)
             case _:

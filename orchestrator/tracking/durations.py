@@ -9,7 +9,11 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from orchestrator.costs import Finished, Kind, kind_of_params
-from orchestrator.tracking.names import DEVICE, FIRST_STEP_MS, KIND, OWNER
+from orchestrator.records import EPOCH_S
+from orchestrator.tracking.curves import layout_in
+from orchestrator.tracking.dataset_inputs import sizes_of
+from orchestrator.tracking.names import DEVICE, FIRST_STEP_MS, HOST, KIND, LAYOUT
+from orchestrator.tracking.reports import read_epochs
 from orchestrator.tracking.store import Store
 
 # Of each kind so many are asked for their epochs, the newest: each is a question to MLflow.
@@ -22,7 +26,7 @@ class Durations(NamedTuple):
     """What finished cells say.
 
     Attributes:
-        cells: The newest of each kind and device.
+        cells: The newest of each kind, by where and how they ran.
         around_s: What a sweep takes before the first step and after the last test, seconds: the shortest of the newest
             ones, since one that was interrupted takes days; None if none is complete.
     """
@@ -41,7 +45,7 @@ def read_durations(store: Store, trainings: Container[str]) -> Durations:
     Raises:
         TrackingError: The store does not answer.
     """
-    of_kind: dict[tuple[Kind, str | None], list[Run]] = {}
+    of_kind: dict[tuple[Kind, tuple[str | None, ...]], list[Run]] = {}
     of_sweep: dict[str, list[Run]] = {}
     with store.answering():
         for run in store.search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'"):
@@ -50,7 +54,8 @@ def read_durations(store: Store, trainings: Container[str]) -> Durations:
                 continue  # of a version before params, or of another's
             kind = kind_of_params(run.data.params)
             if kind.training_id in trainings:
-                of_kind.setdefault((kind, run.data.tags.get(DEVICE)), []).append(run)
+                place = tuple(run.data.tags.get(tag) for tag in (DEVICE, HOST, LAYOUT))
+                of_kind.setdefault((kind, place), []).append(run)
         cells = [
             _finished(store, kind, run)
             for (kind, _), runs in of_kind.items()
@@ -61,12 +66,15 @@ def read_durations(store: Store, trainings: Container[str]) -> Durations:
 
 def _finished(store: Store, kind: Kind, run: Run) -> Finished:
     tags = run.data.tags
-    rows = store.client.get_metric_history(run.info.run_id, "epoch")
+    # What an epoch took is a metric of it; of earlier versions its end is known.
+    epochs = read_epochs(store, run.info.run_id, [EPOCH_S]) or read_epochs(store, run.info.run_id, ["epoch"])
     return Finished(
         kind=kind,
         device=tags.get(DEVICE),
-        host=tags[OWNER].partition(":")[0] if tags.get(OWNER) else None,
-        epochs_ms={row.step: row.timestamp for row in rows},
+        host=tags.get(HOST),
+        layout=layout_in(tags),
+        num_images=sum(sizes_of(run)[0].values()),
+        epochs=epochs,
         opened_ms=run.info.start_time,
         first_step_ms=_first_step_ms(run),
         ended_ms=run.info.end_time,

@@ -18,6 +18,7 @@ from mlflow.protos.databricks_pb2 import (
 )
 
 from orchestrator.credentials import without_secrets
+from orchestrator.environment import TRACKING_CREDENTIALS
 from orchestrator.errors import ExplainedError, TrackingError, first_line
 
 # A reply that may be another one later.
@@ -27,6 +28,13 @@ PASSING_CODES = frozenset(
 )
 # A mistake of ours, or a refusal.
 FINAL_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TrackingError, TypeError, ValueError)
+# What helps where a server answers with this status, if nothing else is known.
+_REMEDIES: dict[int | None, str] = {
+    401: f"set {TRACKING_CREDENTIALS[0]} and {TRACKING_CREDENTIALS[1]} (or {TRACKING_CREDENTIALS[2]}), or write "
+    "~/.mlflow/credentials; only where zetasweep is called, no worker needs them",
+    403: "ask who keeps the server to let this user look and write",
+    404: "write the path behind the address that the server is reached by: that of --static-prefix, or a proxy's",
+}
 BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
 
@@ -63,6 +71,20 @@ def can_pass(error: Exception) -> bool:
     if isinstance(error, MlflowException):
         return error.error_code in PASSING_CODES
     return not isinstance(error, (*FINAL_ERRORS, UntellableError))
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether a server has answered, and does not do what it was asked for."""
+    return isinstance(error, MlflowException) and error.get_http_status_code() in _REMEDIES
+
+
+def remedy_of_no_answer(error: Exception, *, origin: str) -> str:
+    """Return what helps where a store cannot be used that the user named in `origin`."""
+    otherwise = f"or leave {origin} out: SQLite in storage"
+    status = error.get_http_status_code() if isinstance(error, MlflowException) else None
+    if status == 403 and "host" in str(error).lower():
+        return f"start the server with --allowed-hosts, and this address as it is written here among them\n{otherwise}"
+    return f"{_REMEDIES.get(status, 'start the server, or mend the address')}\n{otherwise}"
 
 
 def has_no_room(error: Exception) -> bool:

@@ -11,11 +11,14 @@ LINKED_RUN = "zetasweep.linked_run"
 # Of a race: `curve` is read, the others are for people.
 CURVE, RACE = "zetasweep.curve", "zetasweep.race"
 RACE_RUNG, RACE_PLACE, RACE_MEAN, RACE_CUT = (f"{RACE}.{name}" for name in ("rung", "place", "mean", "cut"))
+# Of a run that failed: its training is not to blame.
+LOST = "zetasweep.lost"
 CONFIRMS = "zetasweep.confirms"
 # A tag and a param, by which MLflow's UI groups the runs of a cell's seeds.
 SETTING = "setting"
 BELOW_GAMMA_MIN, FIRST_STEP_MS = "zetasweep.below_gamma_min", "zetasweep.first_step_ms"
 DEVICE, WORLD_SIZE, BACKEND, FEED = (f"zetasweep.{name}" for name in ("device", "world_size", "backend", "feed"))
+HOST, LAYOUT = "zetasweep.host", "zetasweep.layout"
 # MLflow's own, which its UI shows as the description of a run, and as the version of the source.
 NOTE = "mlflow.note.content"
 GIT_COMMIT = "mlflow.source.git.commit"
@@ -59,6 +62,9 @@ CELL_TAGS: dict[str, str] = {
     DATASET_NAME: "the data set as tables name it when the run is opened: by its `name`, or by its options",
     BELOW_GAMMA_MIN: "where there is a γ: `true` if it is so small that the first sample does not outweigh the others",
     DEVICE: "`cpu`, or the name of the GPU",
+    HOST: "the machine that it ran on: of several that of the first worker",
+    LAYOUT: "how it was placed and fed, by the keys of `resources`: JSON; how long it takes and what it costs depends "
+    "on it",
     WORLD_SIZE: "the number of workers",
     BACKEND: "what mixed the batches: `torch` or `triton`",
     FEED: "how the images got to the device: `resident` or `streaming`",
@@ -68,7 +74,7 @@ CELL_TAGS: dict[str, str] = {
     WEIGHTS: "what the network took of the weights that it begins with; missing from scratch",
     UNMEASURED: "which metrics do not exist with these images, and why; missing where all do",
     FIRST_STEP_MS: "when the process that finished the training began its first step, Unix milliseconds",
-    CURVE: "validation error and loss at the epochs that a race reads, and the seconds of an epoch: JSON",
+    CURVE: "validation error and loss of the best epoch until each that a race reads, and how long one takes: JSON",
     RACE: "of a cell that a race has not trained to the end: `paused` until its rung is decided, or `stopped`",
     RACE_RUNG: "of a stopped one: the rung that decided, from 1",
     RACE_PLACE: "the place of its configuration there, from 1",
@@ -101,6 +107,7 @@ EPOCH_METRICS: dict[str, str] = {
     "train/PARAMETER": "what a parameter of the augmentation is in this epoch (`train/gamma`), where it changes from "
     "epoch to epoch",
     "train/images_per_s": "training images per second, of all workers together",
+    "train/epoch_s": "seconds that it took, with its validation and the checkpoint before it, without interruptions",
     "val/METRIC": "over the validation split; the others of `best/METRIC` are of the tested epoch alone",
 }
 FINAL_METRICS: dict[str, str] = {

@@ -6,12 +6,11 @@ import platform
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from orchestrator.machine import num_cores
 from orchestrator.plugins import packages_of, plugins_in_use
-from orchestrator.shadows import PRODUCT
+from orchestrator.product_code import product_commit
 from orchestrator.tracking.names import GIT_COMMIT, ZETASWEEP_COMMIT
 
 PACKAGES = ("zetasweep", "torch", "torchvision", "triton", "ray", "mlflow", "numpy", "torchmetrics", "timm")
@@ -38,30 +37,10 @@ def git_tags() -> dict[str, str]:
     return {GIT_COMMIT: answer.stdout.strip()}
 
 
-@cache
 def product_tags() -> dict[str, str]:
-    """Return the commit of zetasweep itself as a tag, with ``-dirty`` if its files were changed; nothing if installed.
-
-    Not that of the folder of the command, nor of a checkout that it is installed somewhere below.
-    """
-    top = _git("rev-parse", "--show-toplevel")
-    commit = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    is_checkout = top is not None and Path(top).resolve() == PRODUCT
-    return {ZETASWEEP_COMMIT: commit} if is_checkout and commit else {}
-
-
-def product_version() -> str:
-    """Return what tells this code from other code of zetasweep: the commit as in `product_tags`, else the version."""
-    return product_tags().get(ZETASWEEP_COMMIT) or version("zetasweep")
-
-
-def _git(*arguments: str) -> str | None:
-    """Return what git says in the folder of zetasweep's packages; None if it refuses."""
-    try:
-        command = ["git", "-C", str(PRODUCT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+    """Return the commit of zetasweep itself as a tag; nothing if it is installed."""
+    commit = product_commit()
+    return {ZETASWEEP_COMMIT: commit} if commit else {}
 
 
 @cache

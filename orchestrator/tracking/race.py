@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.experiment import Experiment
+from orchestrator.amounts import counted
+from orchestrator.experiment import Cell, Experiment
 from orchestrator.racing import Followed, Following, Kept, kept_in, lacks_curve, read_at
 from orchestrator.records import CellRun, Curve
 from orchestrator.storage import Storage
@@ -53,27 +54,33 @@ class RaceReader:
             lacking = [] if self._store is None else [*self._lacking(followed, known)]
             if self._store is None or not lacking:
                 return followed, known
-            for run, at in lacking:
-                self.read[run.key] = read_curve(self._store, run, at=at)
+            for run, cell, at in lacking:
+                self.read[run.key] = read_curve(self._store, run, at=at, by=cell.train.tested_by)
                 self._complete(known, run)
 
-    def _lacking(self, followed: Followed, runs: Mapping[str, CellRun]) -> Iterator[tuple[CellRun, Collection[int]]]:
+    def _lacking(
+        self, followed: Followed, runs: Mapping[str, CellRun]
+    ) -> Iterator[tuple[CellRun, Cell, Collection[int]]]:
         for column in followed.columns:
             at = read_at(column.column.epochs, column.column.search)
-            for key in (key for cells in column.cells.values() for key in cells if key not in self.read):
+            for key, cell in (item for cells in column.cells.values() for item in cells.items()):
                 run = runs.get(key)
-                if run is not None and run.run_id is not None and lacks_curve(run, at):
-                    yield run, at
+                if key not in self.read and run is not None and run.run_id is not None and lacks_curve(run, at):
+                    yield run, cell, at
 
     def _complete(self, runs: dict[str, CellRun], run: CellRun) -> None:
         """Give a run the curve that was read, unless it has one of its own that goes further."""
-        read, own = (max(curve.values["error"], default=0) if curve else 0 for curve in (self.read[run.key], run.curve))
+        read, own = (
+            max(curve.values["best/error"], default=0) if curve else 0 for curve in (self.read[run.key], run.curve)
+        )
         if read > own:
             runs[run.key] = replace(run, curve=self.read[run.key])
 
 
 def kept_of(experiment: Experiment, storage: Storage, store: Store | None) -> Kept:
-    """Return what is kept of an experiment's search: what storage has, else what MLflow has, else nothing yet.
+    """Return what is kept of an experiment's search: what storage has, and what MLflow has beside that.
+
+    Another machine with another storage may have gone on with it.
 
     Args:
         experiment: With a search.
@@ -84,10 +91,21 @@ def kept_of(experiment: Experiment, storage: Storage, store: Store | None) -> Ke
         UserError: It cannot be read: of a later version, or damaged.
         TrackingError: MLflow does not answer.
     """
-    kept = Kept.load(storage.race(experiment.name))
-    if kept is None and store is not None:
-        kept = _in_mlflow(experiment, store)
-    return kept or Kept(sweep=experiment.name)
+    file = storage.race(experiment.name)
+    here = Kept.load(file)
+    there = _in_mlflow(experiment, store) if store is not None else None
+    if here is None or there is None:
+        return here or there or Kept(sweep=experiment.name)
+    kept, num_others = here.with_missing(there)
+    if num_others:
+        logger.warning(
+            "%s and %s of the sweep's run in MLflow differ in %s of what a search keeps: the file counts here; move it "
+            "away to go on with what MLflow has",
+            file,
+            RACE_FILE,
+            counted(num_others, "place"),
+        )
+    return kept
 
 
 def _in_mlflow(experiment: Experiment, store: Store) -> Kept | None:

@@ -21,7 +21,7 @@ from orchestrator.environment import TRACKING_URI, set_for
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.tracking.database import check_can_make, check_schema
 from orchestrator.tracking.drivers import Drivers
-from orchestrator.tracking.errors import kind_and_message
+from orchestrator.tracking.errors import is_refusal, kind_and_message, remedy_of_no_answer
 from orchestrator.uris import IN_ADDRESSES, database_of, is_server, is_sqlite, names_itself
 from orchestrator.waiting import waiting_for
 
@@ -64,8 +64,9 @@ class Store:
                 self.client.search_experiments(max_results=1)
         except Exception as error:
             raise UserError(
-                f"{origin} = {self.shown_uri}: MLflow does not answer ({kind_and_message(error)})",
-                remedy=f"start the server, mend the address, or leave {origin} out: SQLite in storage",
+                f"{origin} = {self.shown_uri}: MLflow {'refuses' if is_refusal(error) else 'does not answer'} "
+                f"({kind_and_message(error)})",
+                remedy=remedy_of_no_answer(error, origin=origin),
             ) from error
 
     @property

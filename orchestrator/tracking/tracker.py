@@ -5,6 +5,7 @@ Every write can be repeated: a driver that died in the middle, or got no answer,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -32,8 +33,11 @@ from orchestrator.tracking.names import (
     FEED,
     FIRST_STEP_MS,
     GROUPS,
+    HOST,
     KEY,
     KIND,
+    LAYOUT,
+    LOST,
     OWNER,
     RACE,
     RACE_CUT,
@@ -175,8 +179,8 @@ class Tracker:
         params = [Param(name, value) for name, value in {**cell.params(), SETTING: setting}.items()]
         marks = [RunTag(REASON, ""), RunTag(OWNER, self.sweep.owner), RunTag(DATASET_NAME, cell.dataset.label)]
         marks.append(RunTag(SETTING, setting))
-        if run is not None and run.data.tags.get(RACE):
-            marks += [RunTag(name, "") for name in OF_RACE]
+        if run is not None:
+            marks += [RunTag(name, "") for name in (*OF_RACE, LOST) if run.data.tags.get(name)]
         if (is_below := cell.is_below_gamma_min) is not None:
             marks.append(RunTag(BELOW_GAMMA_MIN, str(is_below).lower()))
         marks += [RunTag(name, value) for name, value in (product_tags() | plugin_tags(cell)).items()]
@@ -199,6 +203,10 @@ class Tracker:
             FEED: facts.feed,
             SPLIT_HASH: data.split_hash,
         }
+        if facts.host:
+            tags[HOST] = facts.host
+        if facts.layout is not None:
+            tags[LAYOUT] = json.dumps(facts.layout)
         if data.groups is not None:
             tags[GROUPS] = data.groups
         if data.unreadable:
@@ -231,7 +239,10 @@ class Tracker:
 
     def pause_cell(self, cell: Cell, event: Paused, *, read_at: Collection[int]) -> None:
         """End the run as killed: its race goes on with it or not, by what its curve says at the epochs `read_at`."""
-        tags = {CURVE: curve_tag([*self._epochs[cell.key].values()], at=read_at), RACE: "paused"}
+        tags = {
+            CURVE: curve_tag([*self._epochs[cell.key].values()], at=read_at, by=cell.train.tested_by),
+            RACE: "paused",
+        }
         self._client.log_batch(self._own_run(cell), tags=[RunTag(name, value) for name, value in tags.items()])
         self._client.set_terminated(self._own_run(cell), "KILLED", end_time=event.timestamp_ms)
 
@@ -244,6 +255,9 @@ class Tracker:
         numbers = {RACE_RUNG: event.rung, RACE_PLACE: event.place, RACE_MEAN: event.mean, RACE_CUT: event.cut}
         tags = {RACE: "stopped"} | {name: "" if value is None else f"{value}" for name, value in numbers.items()}
         self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        if cell.key not in self._run_ids and self._client.get_run(run_id).info.status == "RUNNING":
+            # Its driver was killed, and nobody goes on with it.
+            self._client.set_terminated(run_id, "KILLED", end_time=event.timestamp_ms)
 
     def finish_cell(
         self,
@@ -268,7 +282,7 @@ class Tracker:
         """
         run_id, rows = self._own_run(cell), self._own_rows(cell)
         tags = {} if result.first_step_ms is None else {FIRST_STEP_MS: str(result.first_step_ms)}
-        tags[CURVE] = curve_tag([*self._epochs[cell.key].values()], at=read_at)
+        tags[CURVE] = curve_tag([*self._epochs[cell.key].values()], at=read_at, by=cell.train.tested_by)
         rows.log_once(result.metrics | in_percent(result.metrics), timestamp_ms=result.timestamp_ms, tags=tags)
         folder = CellFolder(checkpoint_dir)
         if folder.test.is_dir():  # earlier versions had none
@@ -294,10 +308,12 @@ class Tracker:
         """Return the id of the run of a cell that this tracker has opened."""
         return self._run_ids[cell.key]
 
-    def fail_cell(self, cell: Cell, reason: str) -> None:
+    def fail_cell(self, cell: Cell, reason: str, *, is_lost: bool = False) -> None:
         """End the run as failed, with its reason: the first line as a tag, the whole as an artifact."""
         run_id = self._own_run(cell)
         self._client.set_tag(run_id, REASON, first_line(reason, at_most=5000))
+        if is_lost:
+            self._client.set_tag(run_id, LOST, "true")
         self._client.log_text(run_id, reason, "failure.txt")
         self._client.set_terminated(run_id, "FAILED")
 
@@ -312,7 +328,8 @@ class Tracker:
         if self._client.get_run(run_id).info.status == "FINISHED":
             return
         if isinstance(problem, UntellableError):
-            self.fail_cell(cell, problem.in_full)
+            # It was trained: a race waits until that can be told.
+            self.fail_cell(cell, problem.in_full, is_lost=True)
         else:
             what = "there is no room for its results" if has_no_room(problem) else "MLflow does not take its results"
             self._client.set_tag(run_id, REASON, f"{what}: {message_of(problem)}")

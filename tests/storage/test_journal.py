@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 from pathlib import Path
@@ -31,8 +32,9 @@ LINES = [
     '{"name": "digits", "split_hash": "' + "0" * 64 + '", "num_train": 10, "num_val": 2, "num_test": 3, '
     '"num_channels": 1, "image_size": 8, "class_names": ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], '
     '"mean": [0.3], "std": [0.4], "groups": "none", "unreadable": [], "unmeasured": "no test image of 7"}, '
-    '"weights": "24 of 26 tensors taken"}}',
-    '{"kind": "epoch", "body": {"epoch": 1, "metrics": {"val/error": 0.5}, "timestamp_ms": 1000}}',
+    '"weights": "24 of 26 tensors taken", ' + f'"host": "{FACTS.host}", "layout": {json.dumps(FACTS.layout)}}}}}',
+    '{"kind": "epoch", "body": {"epoch": 1, "metrics": {"val/error": 0.5, "train/epoch_s": 0.75}, '
+    '"timestamp_ms": 1000}}',
     '{"kind": "paused", "body": {"epoch": 1, "timestamp_ms": 1000}}',
     '{"kind": "stopped", "body": {"rung": 1, "place": 3, "mean": 0.3, "cut": 0.2, "timestamp_ms": 2000}}',
     '{"kind": "failed", "body": {"reason": "out of memory"}}',
@@ -64,17 +66,16 @@ def test_a_start_of_an_earlier_version_has_no_time(tmp_path: Path) -> None:
 
 
 def test_facts_of_an_earlier_version_have_no_groups(tmp_path: Path) -> None:
-    later = (
-        '"groups": "none", "unreadable": [], "unmeasured": "no test image of 7"}, "weights": "24 of 26 tensors taken"'
-    )
-    line = LINES[1].replace(", " + later, "}")
-    assert line != LINES[1]
+    known, _, later = LINES[1].partition(', "groups"')
+    assert later
+    line = known + "}}}"
     CellFolder(tmp_path).journal.write_text(line + "\n")
     (started,) = journal.read(tmp_path)
     assert isinstance(started, Started)
     assert started.facts.dataset.groups is None
     assert started.facts.dataset.unmeasured is None
-    assert started.facts.weights == ""
+    assert started.facts.weights == started.facts.host == ""
+    assert started.facts.layout is None
 
 
 def test_a_line_that_a_killed_writer_left_is_left_out(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from sweep_samples import MIXUP, make_cells
 from tracked import finish
 
 from orchestrator.costs import finished_by_kind, kind_of
-from orchestrator.experiment import Cell
+from orchestrator.experiment import Cell, Resources
 from orchestrator.tracking import read_durations
 from orchestrator.tracking.tracker import Tracker
 
@@ -24,9 +24,11 @@ def test_a_finished_cell_says_how_long_others_of_its_kind_take(
     found = read_durations(tracker.store, {kind_of(other_seed).training_id})
     (cell,) = found.cells
     assert (cell.device, cell.host) == ("cpu", socket.gethostname())
-    assert cell.epochs_ms == {1: 1000, 2: 2000}
+    assert [(each.epoch, each.timestamp_ms) for each in cell.epochs] == [(1, 1000), (2, 2000)]
+    assert cell.layout == Resources(slots=1).layout
+    assert cell.num_images == 15
     duration, count = finished_by_kind(found.cells)[kind_of(other_seed)]
-    # The first epoch from the first step on took 0.5 s, the second one 1 s; 0.4 s before, and the test 1 s.
+    # Each epoch says that it took 0.75 s; 0.4 s before, and the test 1 s.
     assert (duration.epoch_s, duration.once_s, count) == (0.75, 1.4, 1)
     assert found.around_s is None  # the sweep is still open
     assert read_durations(tracker.store, {"another"}).cells == []

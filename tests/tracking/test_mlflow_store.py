@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import http.server
 import socket
 import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -45,6 +47,42 @@ def test_who_waits_for_a_server_that_takes_calls_and_gives_no_answer_says_so(sai
         with pytest.raises(UserError, match="MLflow does not answer"):
             store.result()
     assert said[0].startswith(f"waiting for MLflow at {address} to answer (0:00:0")
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "verb", "remedy"),
+    [
+        (401, "You are not authenticated", "refuses", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (
+            403,
+            "Invalid Host header - possible attack",
+            "refuses",
+            "start the server with --allowed-hosts",
+        ),
+        (403, "Permission denied", "refuses", "ask who keeps the server"),
+        (404, "<!doctype html>", "refuses", "write the path behind the address"),
+        (400, "no such page", "does not answer", "start the server, or mend the address"),
+    ],
+)
+def test_what_a_server_refuses_is_said_with_what_helps(status: int, text: str, verb: str, remedy: str) -> None:
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(UserError) as refused:
+            Store(address, origin="tracking.uri")
+        server.shutdown()
+    assert str(refused.value).startswith(f"tracking.uri = {address}: MLflow {verb} (")
+    assert refused.value.remedy.startswith(remedy)
+    assert refused.value.remedy.endswith("or leave tracking.uri out: SQLite in storage")
 
 
 class StoreError(Exception):

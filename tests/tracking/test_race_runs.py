@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -25,6 +26,8 @@ from orchestrator.tracking.names import CURVE, RACE, RACE_CUT, RACE_MEAN, RACE_P
 from orchestrator.tracking.tracker import Tracker
 
 A, B = make_cells(ERM, MIXUP, seeds=(0,))
+# Until then the error at the epoch was read: such a run is read from its history.
+EARLIER = '{"error":{"1":0.5},"loss":{"1":0.7},"epoch_s":1.5}'
 STOPPED = Stopped(rung=1, place=3, mean=0.3, cut=0.1 + 0.2, timestamp_ms=9)
 
 
@@ -73,9 +76,9 @@ def test_a_cell_has_one_run_over_all_legs_and_each_epoch_once(tracker: Tracker, 
         states.append((run.info.status, known.status, known.race, known.curve))
     two = {2: 0.25}
     assert states == [
-        ("KILLED", "interrupted", "paused", Curve({"error": two, "loss": {}}, 1.0)),
-        ("KILLED", "interrupted", "paused", Curve({"error": two, "loss": {}}, 1.0)),
-        ("FINISHED", "done", None, Curve({"error": {**two, 4: 0.125}, "loss": {}}, 1.0)),
+        ("KILLED", "interrupted", "paused", Curve({"best/error": two, "best/loss": {}}, 0.75)),
+        ("KILLED", "interrupted", "paused", Curve({"best/error": two, "best/loss": {}}, 0.75)),
+        ("FINISHED", "done", None, Curve({"best/error": {**two, 4: 0.125}, "best/loss": {}}, 0.75)),
     ]
     rows = tracker.store.client.get_metric_history(run.info.run_id, "val/error")
     assert [(row.step, row.value) for row in rows] == [(n, 0.5 / n) for n in (1, 2, 3, 4)]
@@ -128,21 +131,25 @@ def test_who_was_stopped_says_where_and_why_until_it_goes_on(delivery: Delivery,
     assert {tags[name] for name in (RACE, RACE_RUNG, RACE_PLACE, RACE_MEAN, RACE_CUT)} == {""}
 
 
-def test_a_curve_comes_back_exactly(tracker: Tracker) -> None:
+@pytest.mark.parametrize("by", ["error", "auroc", "last"])
+def test_a_curve_comes_back_exactly(tracker: Tracker, by: str) -> None:
     results = [
         EpochResult(n, {"val/error": 1 / (3 * n), "val/loss": 2 / (3 * n)}, timestamp_ms=1_500 * n) for n in range(1, 5)
     ]
-    tag = curve_tag(results, at=(1, 4))
-    assert json.loads(tag).keys() == {"error", "loss", "epoch_s"}
-    expected = Curve({"error": {1: 1 / 3, 4: 1 / 12}, "loss": {1: 2 / 3, 4: 1 / 6}}, 1.5)
+    # The third epoch is the one that would be tested, by whatever decides.
+    results[2].metrics.update({"val/error": 1 / 20, "val/auroc": 0.9})
+    tag = curve_tag(results, at=(1, 4), by=by)
+    assert json.loads(tag).keys() == {"best/error", "best/loss", "epoch_s"}
+    error, loss = (1 / 12, 1 / 6) if by == "last" else (1 / 20, 2 / 9)
+    expected = Curve({"best/error": {1: 1 / 3, 4: error}, "best/loss": {1: 2 / 3, 4: loss}}, 1.5)
     assert curve_in({CURVE: tag}) == expected
-    for other in ({}, {CURVE: ""}, {CURVE: "[]"}, {CURVE: '{"later": 1}'}):
+    for other in ({}, {CURVE: ""}, {CURVE: "[]"}, {CURVE: '{"later": 1}'}, {CURVE: EARLIER}):
         assert curve_in(other) is None
     tracker.open_cell(A, None, sweep="sample")
     for result in results:
         tracker.log_epoch(A, result)
     (run,) = tracker.cell_runs([A]).values()
-    assert read_curve(tracker.store, run, at=(1, 4)) == expected, "a run without the tag has a history"
+    assert read_curve(tracker.store, run, at=(1, 4), by=by) == expected, "a run without the tag has a history"
 
 
 def test_what_is_kept_is_read_from_storage_and_else_from_mlflow(
@@ -155,9 +162,38 @@ def test_what_is_kept_is_read_from_storage_and_else_from_mlflow(
     in_mlflow = Kept(sweep="sample", asked={"q": (Point("mixup", (("alpha", 0.5), ("n", 4))),)})
     tracker.sweep.log_race(json.dumps({"kept": in_mlflow.model_dump(mode="json"), "columns": []}))
     assert kept("a") == in_mlflow
-    in_storage = Kept(sweep="sample", epochs={"place": 7})
+    in_storage = Kept(sweep="sample", epoch_s={"place": 7.0}, asked={"r": (Point("erm"),)})
     in_storage.save(Storage(tmp_path / "a").race("sample"))
-    assert (kept("a"), kept("b")) == (in_storage, in_mlflow)
+    both = in_storage.model_copy(update={"asked": in_mlflow.asked | in_storage.asked})
+    assert (kept("a"), kept("b")) == (both, in_mlflow), "another machine has gone on with it"
+
+
+def test_where_storage_and_mlflow_contradict_that_is_said(
+    tracker: Tracker, experiment: Experiment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, there = (Kept(sweep="sample", asked={"q": (Point(name),)}) for name in ("erm", "mixup"))
+    here.save(Storage(tmp_path).race("sample"))
+    tracker.sweep.log_race(json.dumps({"kept": there.model_dump(mode="json"), "columns": []}))
+    assert kept_of(experiment, Storage(tmp_path), tracker.store) == here
+    assert "differ in 1 place of what a search keeps: the file counts here; move it away" in caplog.text
+
+
+def test_a_cell_that_was_lost_says_so_until_it_goes_on(tracker: Tracker) -> None:
+    for is_lost in (True, False):
+        tracker.open_cell(A, None, sweep="sample")
+        tracker.fail_cell(A, "why", is_lost=is_lost)
+        (run,) = tracker.cell_runs([A]).values()
+        assert (run.status, run.is_lost) == ("failed", is_lost)
+
+
+def test_a_stop_is_read_back_and_ends_what_a_killed_driver_left_open(tracker: Tracker) -> None:
+    tracker.open_cell(A, None, sweep="sample")
+    tracker._run_ids.clear()  # another driver
+    (known,) = tracker.cell_runs([A]).values()
+    tracker.stop_cell(A, STOPPED, known)
+    (run,) = tracker.cell_runs([A]).values()
+    assert run.stopped == replace(STOPPED, timestamp_ms=0)
+    assert run_of(tracker, A).info.status == "KILLED"
 
 
 def test_every_run_knows_how_many_epochs_it_was_to_have(tracker: Tracker) -> None:

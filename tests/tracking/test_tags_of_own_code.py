@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from mlflow import MlflowClient
 
 from orchestrator.experiment import Cell, expand, load_experiment
 from orchestrator.plugins import plugin_of, use_plugins
+from orchestrator.product_code import product_commit
 from orchestrator.tracking import of_other_code
 from orchestrator.tracking.own_code import plugin_tags
 from orchestrator.tracking.provenance import product_tags
@@ -80,10 +82,10 @@ def test_the_commit_is_that_of_zetasweep_itself(tmp_path: Path, monkeypatch: pyt
     product = tmp_path / "product"
     product.mkdir()
     (product / "file").write_text("1")
-    monkeypatch.setattr("orchestrator.tracking.provenance.PRODUCT", product)
+    monkeypatch.setattr("orchestrator.product_code.PRODUCT", product)
 
     def tags() -> dict[str, str]:
-        product_tags.cache_clear()
+        product_commit.cache_clear()
         return product_tags()
 
     monkeypatch.chdir(ROOT)
@@ -99,4 +101,8 @@ def test_the_commit_is_that_of_zetasweep_itself(tmp_path: Path, monkeypatch: pyt
     assert tags() == {"zetasweep.commit": commit}
     (product / "file").write_text("2")
     assert tags() == {"zetasweep.commit": f"{commit}-dirty"}
-    product_tags.cache_clear()
+    # A copy of it, without git, that says which it is of.
+    shutil.rmtree(product / ".git")
+    (product / "zetasweep-commit").write_text(f"{commit}-dirty\n")
+    assert tags() == {"zetasweep.commit": f"{commit}-dirty"}
+    product_commit.cache_clear()
