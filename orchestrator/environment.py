@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 RAY_ADDRESS, RAY_AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_MODE"
+JOB_SERVER = "RAY_API_SERVER_ADDRESS"
 RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 # What Ray reads whenever one of its processes starts, from the folder that it is started in.
 RAY_FILES = (RAY_AUTH_TOKEN_PATH, "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
 TRACKING_URI = "MLFLOW_TRACKING_URI"
+TRACKING_CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 DATA_DIR, CACHE_DIR = "ZETASWEEP_DATA", "ZETASWEEP_CACHE"
 PLUGINS = "ZETASWEEP_PLUGINS"
 MPS_FOLDER = "CUDA_MPS_PIPE_DIRECTORY"
 PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 
-Moment = Literal["program", "local", "joined", "store", "sweep", "local_sweep", "joined_sweep", "slot", "group"]
+Moment = Literal["program", "local", "joined", "store", "sweep", "local_sweep", "joined_sweep", "slot", "group", "job"]
 MOMENTS: dict[Moment, str] = {
     "program": "before Ray and MLflow are imported",
     "local": "before Ray is imported, where no cluster is joined",
@@ -32,6 +34,7 @@ MOMENTS: dict[Moment, str] = {
     "joined_sweep": "before Ray Tune starts on a cluster that was joined",
     "slot": "in a slot, before Ray Train starts",
     "group": "in workers that are all on one machine, before they join their process group",
+    "job": "in a job that zetasweep submit makes, by Ray's runtime environment",
 }
 
 
@@ -98,6 +101,8 @@ SETTINGS: tuple[Setting, ...] = (
         Setting(name, "lo0" if sys.platform == "darwin" else "lo", "group", "the ranks listen on the network")
         for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
     ),
+    # Ray waits no longer than it takes.
+    Setting("RAY_JOB_STOP_WAIT_TIME_S", "900", "job", "Ray kills a job 3 s after it is told to stop, cells unsaved"),
 )
 
 
@@ -118,10 +123,11 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(CACHE_DIR, "where decoded images lie, unless cache.dir says it; zetasweep in the user's caches otherwise"),
     Variable(PLUGINS, "code of your own, unless --plugin names some: files or modules, with : between them"),
     Variable(RAY_ADDRESS, "the Ray cluster to join; without it, or with `local`, one is started on this machine"),
+    Variable(JOB_SERVER, "the job server of zetasweep submit and the like, unless --address says it; or RAY_ADDRESS"),
     Variable(TRACKING_URI, "the MLflow store, unless tracking.uri says it; it may hold a password, which is taken out"),
-    Variable("MLFLOW_TRACKING_USERNAME", "read by MLflow; set from the user in MLFLOW_TRACKING_URI"),
-    Variable("MLFLOW_TRACKING_PASSWORD", "read by MLflow; set from the password in MLFLOW_TRACKING_URI"),
-    Variable("MLFLOW_TRACKING_TOKEN", "read by MLflow: a token in place of user and password"),
+    Variable(TRACKING_CREDENTIALS[0], "read by MLflow; set from the user in MLFLOW_TRACKING_URI"),
+    Variable(TRACKING_CREDENTIALS[1], "read by MLflow; set from the password in MLFLOW_TRACKING_URI"),
+    Variable(TRACKING_CREDENTIALS[2], "read by MLflow: a token in place of user and password"),
     Variable(RAY_AUTH_TOKEN, "read by Ray: the cluster's token; or RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token"),
     *(Variable(name, "read by Ray: a file; a relative path starts at the folder of the command") for name in RAY_FILES),
     Variable("RAY_TMPDIR", "where Ray keeps sockets and logs, if it can; or TMPDIR, or /tmp"),
@@ -158,6 +164,11 @@ def set_for(moment: Moment) -> None:
     for setting in SETTINGS:
         if setting.moment == moment and (setting.forced or setting.name not in os.environ):
             os.environ[setting.name] = setting.value
+
+
+def values_for(moment: Moment) -> dict[str, str]:
+    """Return what is set at `moment` for another process; what the user has set here goes with it."""
+    return {each.name: os.environ.get(each.name, each.value) for each in SETTINGS if each.moment == moment}
 
 
 def prepare_program() -> None:

@@ -116,8 +116,16 @@ class TrackingError(ExplainedError):
     """MLflow refused something, or does not answer any more; names the store."""
 
 
+class ClusterError(ExplainedError):
+    """A Ray cluster refused something, or does not answer any more; names its address."""
+
+
 class CellError(ExplainedError):
     """A training that failed on every rank at the same point, e.g. with a loss of NaN: the workers stay usable."""
+
+
+class LostError(CellError):
+    """A cell was not trained for want of what it needs, e.g. its data: the training itself is not to blame."""
 
 
 def explained(message: str, *, allowed: str = "", remedy: str = "") -> str:

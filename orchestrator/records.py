@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
+
+from orchestrator.metric_names import METRICS
 
 CellStatus = Literal["done", "trained", "running", "failed", "interrupted", "paused", "stopped"]
+
+
+# A metric of each epoch.
+EPOCH_S = "train/epoch_s"
 
 
 def now_ms() -> int:
@@ -59,6 +66,8 @@ class CellFacts:
     """What a cell runs on and with which data.
 
     Attributes:
+        host: The machine of rank 0; empty in a journal of an earlier version.
+        layout: How it is placed and fed, by the keys of `resources`; None likewise.
         device: ``cpu``, or the name of the GPU.
         world_size: Number of ranks.
         backend: What mixes the batches: ``torch`` or ``triton``.
@@ -73,6 +82,8 @@ class CellFacts:
     feed: str
     dataset: DatasetFacts
     weights: str = ""
+    host: str = ""
+    layout: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,8 @@ class EpochResult:
 
     Attributes:
         epoch: 1-based.
-        metrics: ``train/loss`` and ``val/<metric>`` (see ``orchestrator.metric_names.METRICS``).
+        metrics: ``train/loss``, ``val/<metric>`` (see ``orchestrator.metric_names.METRICS``), and how long it took,
+            `EPOCH_S`.
         timestamp_ms: When the epoch ended, Unix milliseconds. It is kept in the checkpoint, so that sending the
             result twice is sending the same row.
     """
@@ -111,10 +123,10 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Curve:
-    """What validation said of a cell, at the epochs that a race reads.
+    """What validation said of a cell, until the epochs that a race reads: what its test would show if it ended there.
 
     Attributes:
-        values: By the name of the metric, e.g. ``error``, and by epoch.
+        values: ``best/error`` and ``best/loss``, by epoch: of the `best_epoch` until then.
         epoch_s: How long an epoch takes, the median in seconds; None before the second.
     """
 
@@ -122,25 +134,60 @@ class Curve:
     epoch_s: float | None = None
 
     @classmethod
-    def of(cls, epochs: Sequence[EpochResult], *, at: Collection[int], metrics: Collection[str]) -> Curve:
+    def of(cls, epochs: Sequence[EpochResult], *, at: Collection[int], by: str) -> Curve:
         """Return the curve of a training.
 
         Args:
             epochs: Those that it has finished, from the first.
             at: Those of them to be read.
-            metrics: Without ``val/``; one that an epoch lacks is left out there.
+            by: See `best_epoch`.
         """
-        values = {
-            name: {each.epoch: each.metrics[f"val/{name}"] for each in epochs if each.epoch in at and _has(each, name)}
-            for name in metrics
+        best = {
+            each.epoch: best_epoch(epochs[:number], by=by).metrics
+            for number, each in enumerate(epochs, start=1)
+            if each.epoch in at
         }
-        # The median, since a training that waits for its rung has a gap of hours.
-        between = [after.timestamp_ms - before.timestamp_ms for before, after in pairwise(epochs)]
-        return cls(values, statistics.median(between) / 1000 if between else None)
+        values = {
+            f"best/{name}": {epoch: found[f"val/{name}"] for epoch, found in best.items() if f"val/{name}" in found}
+            for name in ("error", "loss")
+        }
+        return cls(values, median_epoch_s(epochs))
 
 
-def _has(result: EpochResult, name: str) -> bool:
-    return f"val/{name}" in result.metrics
+def median_epoch_s(epochs: Sequence[EpochResult]) -> float | None:
+    """Return how long an epoch took, the median in seconds; None if that is not known.
+
+    What an interruption took, or a rung that others train, is not in it. Earlier versions did not write down how long
+    an epoch took: of theirs it is the time between two ends.
+    """
+    told = [each.metrics[EPOCH_S] for each in epochs if EPOCH_S in each.metrics]
+    if told:
+        return statistics.median(told)
+    between = [
+        after.timestamp_ms - before.timestamp_ms
+        for before, after in pairwise(epochs)
+        if after.epoch == before.epoch + 1
+    ]
+    return statistics.median(between) / 1000 if between else None
+
+
+def best_epoch(history: Sequence[EpochResult], *, by: str) -> EpochResult:
+    """Return the epoch whose weights are tested: the best by a validation metric, of equal ones the lowest in loss.
+
+    Args:
+        history: One epoch at least.
+        by: A metric of ``METRICS``, or ``last`` for the last epoch.
+    """
+    if by == "last":
+        return history[-1]
+
+    def rank(entry: EpochResult) -> tuple[float, float]:
+        value, loss = entry.metrics.get(f"val/{by}", math.nan), entry.metrics.get("val/loss", math.inf)
+        if math.isnan(value):  # e.g. AUROC of a single class, which earlier versions wrote down as NaN
+            return math.inf, loss
+        return -value if METRICS[by].higher_is_better else value, loss
+
+    return min(history, key=rank)
 
 
 @dataclass(frozen=True)
@@ -215,9 +262,16 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Failed:
-    """The cell has failed for good; the first line of the reason is what people are shown."""
+    """The cell has failed; the first line of the reason is what people are shown.
+
+    Attributes:
+        reason: Why.
+        is_lost: The training is not to blame, but a slot that died, or data that is missing: a race waits for it, and
+            does not take it for the last of its rung.
+    """
 
     reason: str
+    is_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -250,6 +304,7 @@ class CellRun:
         epoch: The last epoch tracked; None before the first.
         epochs: The number of epochs planned.
         reason: Why it failed.
+        is_lost: It failed, and its training is not to blame, see `Failed`.
         model_uri: The logged model, of a finished run; None where MLflow has none: `tracking.models`.
         split_hash: Which images were trained, validated and tested on; None before the first epoch.
         owner: The driver that opened it last (`orchestrator.tracking.ownership`).
@@ -259,10 +314,12 @@ class CellRun:
         device: What it ran on: ``cpu``, or the name of the GPU; None before the first epoch, or if MLflow has none.
         commit: Of the folder that its sweep was started in; None outside a checkout.
         curve: What validation said at the epochs that a race reads, as the run has it; None if it has none.
+        stopped: Where and why it was stopped, as its run says; None if it says nothing.
         race: What the run says of it in words, ``paused`` or ``stopped``; None if it is in no race.
         first_step_ms: When the process that finished it began its first step, Unix milliseconds; None if MLflow has
             none.
         ended_ms: When its run in MLflow ended: of a finished one its test; None of one that has not.
+        layout: How it was placed and fed last, by the keys of `resources`; None if MLflow does not have it.
     """
 
     key: str
@@ -272,6 +329,7 @@ class CellRun:
     epoch: int | None = None
     epochs: int = 0
     reason: str | None = None
+    is_lost: bool = False
     model_uri: str | None = None
     split_hash: str | None = None
     owner: str | None = None
@@ -282,8 +340,21 @@ class CellRun:
     commit: str | None = None
     curve: Curve | None = None
     race: str | None = None
+    stopped: Stopped | None = None
     first_step_ms: int | None = None
     ended_ms: int | None = None
+    layout: Mapping[str, Any] | None = None
+
+    @property
+    def epoch_s(self) -> float | None:
+        """How long an epoch takes, in seconds, with its validation and checkpoint; None if that is not known."""
+        if self.curve is not None and self.curve.epoch_s is not None:
+            return self.curve.epoch_s
+        if EPOCH_S in self.metrics:
+            return self.metrics[EPOCH_S]
+        # Of an earlier version, a single epoch: without its validation.
+        num_images, per_s = self.num_images.get("train"), self.metrics.get("train/images_per_s")
+        return num_images / per_s if num_images and per_s else None
 
     @property
     def has_result(self) -> bool:

@@ -90,7 +90,13 @@ def compare(
     baseline = None if against is None else names.label(against)
     settings = [name.strip() for name in (best_of or "").split(",") if name.strip()]
     # MLflow takes seconds to import: a mistake in the file or in an option is said before.
-    check_asked(opened.cells, metric=metric, baseline=baseline, best_of_settings=settings)
+    check_asked(
+        opened.cells,
+        metric=metric,
+        baseline=baseline,
+        best_of_settings=settings,
+        is_searched=opened.experiment.search is not None,
+    )
     with waiting_for("MLflow to be loaded"):
         from orchestrator.opened.compared import comparison_of
         from orchestrator.opened.tracked import runs_of

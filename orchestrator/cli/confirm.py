@@ -55,7 +55,8 @@ def confirm(
     from orchestrator.terminal import new_console, print_lines
 
     opened = Opened(experiment, overrides)
-    wanted = check_wanted(Wanted(top, seeds, against), opened.cells, opened.experiment.compare)
+    is_searched = opened.experiment.search is not None
+    wanted = check_wanted(Wanted(top, seeds, against), opened.cells, opened.experiment.compare, is_searched=is_searched)
     usual = check_usual(wanted_of(opened.experiment), opened.cells)
     from orchestrator.opened.start import check_start
     from orchestrator.plan import local_layout, other_data

@@ -15,8 +15,8 @@ import click
 from orchestrator.waiting import waiting_for
 
 HELP = {"-h", "--help"}
-# What each command imports when it is called, PyTorch with it.
-NEEDED = "orchestrator.opened"
+# What commands import when they are called, by the library that takes the time, whose module stands before it.
+NEEDED = {"PyTorch": ("torch", "orchestrator.opened"), "Ray": ("ray", "orchestrator.jobs")}
 
 
 class Entry(NamedTuple):
@@ -26,11 +26,13 @@ class Entry(NamedTuple):
         path: Of the command, ``module:name``.
         summary: The first sentence of its help.
         is_group: Whether it has commands below it, and does nothing itself.
+        library: What it waits for before it does anything.
     """
 
     path: str
     summary: str
     is_group: bool = False
+    library: str = "PyTorch"
 
 
 class LazyGroup(click.Group):
@@ -63,14 +65,15 @@ class LazyGroup(click.Group):
             return name, command, rest
         # A shell that completes, and who reads the help, need not wait for it.
         if not (self.entries[name].is_group or HELP.intersection(rest) or ctx.resilient_parsing):
-            _load_what_commands_need(f"{ctx.command_path} {name}")
+            _load_what_commands_need(f"{ctx.command_path} {name}", self.entries[name].library)
         return name, self.load(name), rest
 
 
-def _load_what_commands_need(command: str) -> None:
+def _load_what_commands_need(command: str, library: str) -> None:
     """Import it, and say so."""
-    if "torch" not in sys.modules:
+    library_module, needed = NEEDED[library]
+    if library_module not in sys.modules:
         # A sign of life. On stderr: the standard output has what was asked for alone.
-        click.echo(f"{command}: loading PyTorch, which takes some seconds", err=True)
-    with waiting_for("PyTorch to be loaded"):
-        import_module(NEEDED)
+        click.echo(f"{command}: loading {library}, which takes some seconds", err=True)
+    with waiting_for(f"{library} to be loaded"):
+        import_module(needed)

@@ -11,7 +11,7 @@ import click
 
 from orchestrator.cli.lazy import Entry, LazyGroup
 from orchestrator.environment import prepare_program
-from orchestrator.errors import TrackingError, UserError
+from orchestrator.errors import ClusterError, TrackingError, UserError
 from orchestrator.exit_codes import INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.lasting_output import lasting_output
 from orchestrator.shadows import REMEDY, Shadow, shadows
@@ -38,8 +38,14 @@ COMMANDS = {
     "init": Entry(
         "orchestrator.cli.init:init", "Write a commented experiment for the images in FOLDER, or one of the examples."
     ),
+    "jobs": Entry("orchestrator.cli.jobs:jobs", "List the jobs of a Ray cluster.", library="Ray"),
     "list": Entry(
         "orchestrator.cli.list:list_", "Show which models, augmentations, data sets or metrics there are, with options."
+    ),
+    "logs": Entry(
+        "orchestrator.cli.logs:logs",
+        "Show what a job of a Ray cluster has printed.",
+        library="Ray",
     ),
     "plan": Entry(
         "orchestrator.cli.plan:plan",
@@ -65,6 +71,15 @@ COMMANDS = {
     "status": Entry(
         "orchestrator.cli.status:status",
         "Show what is done, running, failed and missing, cell by cell; of a search also who was stopped, and why.",
+    ),
+    "stop": Entry(
+        "orchestrator.cli.stop:stop",
+        "Stop a job of a Ray cluster once all that it trains is saved; the same submit goes on with it.",
+        library="Ray",
+    ),
+    "submit": Entry(
+        "orchestrator.cli.submit:submit",
+        "Run what is missing as a job of a Ray cluster, and follow it; the same command again continues.",
     ),
     "sync": Entry("orchestrator.cli.sync:sync", "Deliver to MLflow what it did not take while the cells were trained."),
     "ui": Entry(
@@ -96,7 +111,7 @@ def _run() -> int:
     """Run the command that was asked for, say what went wrong, and return the exit code."""
     try:
         code: int = cli.main(standalone_mode=False)
-    except (UserError, TrackingError, OSError) as error:
+    except (UserError, TrackingError, ClusterError, OSError) as error:
         if "--debug" in sys.argv:
             raise
         from orchestrator.credentials import without_secrets  # a fifth of what --help costs
@@ -128,6 +143,6 @@ def _is_of(error: Exception, shadow: Shadow) -> bool:
     return importing or shadow.found in files or getattr(getattr(error, "obj", None), "__name__", "") == shadow.name
 
 
-def _code_of(error: UserError | TrackingError | OSError) -> int:
+def _code_of(error: UserError | TrackingError | ClusterError | OSError) -> int:
     wrong_path = isinstance(error, OSError) and error.errno in PATH_ERRORS
     return WRONG_INPUT if wrong_path or isinstance(error, UserError) else INCOMPLETE

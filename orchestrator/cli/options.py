@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orchestrator.cli.completing import experiment_files, overrides
-from orchestrator.environment import PLUGINS
+from orchestrator.environment import JOB_SERVER, PLUGINS, RAY_ADDRESS
 
 if TYPE_CHECKING:
     from orchestrator.costs import Price
@@ -46,6 +46,15 @@ def price_of(text: str | None, opened: Opened) -> Price | None:
     from orchestrator.costs import Price  # with PyTorch: the sign of life comes before it
 
     return None if text is None else Price.parse(text, opened.experiment.resources)
+
+
+def address_option(command: _Command) -> _Command:
+    """Add ``--address`` to a command that asks the job server of a cluster."""
+    return click.option(
+        "--address",
+        metavar="http://HOST:8265",
+        help=f"Where the cluster's dashboard answers; without it {JOB_SERVER} says it, or {RAY_ADDRESS}.",
+    )(command)
 
 
 def plugin_option(command: _Command) -> _Command:

@@ -7,7 +7,8 @@ from functools import partial
 import click
 
 from orchestrator.cli.options import examples, experiment_options, price_of, price_option
-from orchestrator.exit_codes import DONE
+from orchestrator.errors import UserError
+from orchestrator.exit_codes import DONE, INCOMPLETE
 from orchestrator.waiting import waiting_for
 
 
@@ -62,7 +63,7 @@ def plan(
     console = new_console()
     races = races_of(opened.followed)
     console.print(render_status(opened.cells, runs, races=races, home=opened.experiment.tracked_in))
-    planned = make_plan(opened.experiment, opened.cells, runs, placed)
+    planned = make_plan(opened.experiment, opened.cells, runs, placed, followed=opened.followed)
     print_lines(console, plan_lines(planned, opened.experiment) + data_lines(data))
     if confirmed.cells:
         left = len(pending_cells(confirmed.cells, runs))
@@ -71,19 +72,30 @@ def plan(
         print_lines(
             console,
             price_line(
-                opened.cells, opened.experiment.compare, usual=check_usual(wanted_of(opened.experiment), opened.cells)
+                opened.cells,
+                opened.experiment.compare,
+                usual=check_usual(wanted_of(opened.experiment), opened.cells),
+                is_searched=opened.experiment.search is not None,
             ),
         )
     warnings = [*other_data(opened.cells, runs, data), *at_work_now]
     print_lines(console, (f"warning:   {warning}" for warning in warnings))
+    if (measure or largest_batch) and at_work_now:
+        raise UserError(
+            f"--{'measure' if measure else 'largest-batch'}: a sweep is at work: {at_work_now[0]}",
+            remedy="wait for it: it would lose memory and time to what is measured, and the measurement be none",
+        )
     # What takes longest comes last: the rest is there to be read meanwhile.
     costing = costing_of(
         opened,
         planned,
+        data,
         measures=measure or largest_batch,
         searches=largest_batch,
         price=paid,
         is_elsewhere=gpus is not None,
     )
     print_lines(console, cost_lines(costing))
-    return DONE
+    if largest_batch and not costing.cells:
+        print_lines(console, ["--largest-batch: nothing is left to be trained, so that nothing was tried"])
+    return INCOMPLETE if costing.unmeasured else DONE

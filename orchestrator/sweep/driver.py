@@ -12,7 +12,7 @@ from orchestrator.costs import Estimates, TimeLeft
 from orchestrator.environment import ray_address
 from orchestrator.errors import DataError, TrackingError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
-from orchestrator.plan import DataFound, data_lines, make_plan, plan_lines
+from orchestrator.plan import DataFound, data_lines, make_plan, plan_lines, reached_epochs
 from orchestrator.records import Outcome
 from orchestrator.storage import Storage
 from orchestrator.sweep.cluster import joined_or_started
@@ -64,15 +64,17 @@ def _train(
 ) -> Outcome:
     experiment, cells, known = sweep.experiment, sweep.cells, _known(sweep)
     with joined_or_started(experiment.resources) as layout:
-        planned = plan_lines(
-            make_plan(experiment, cells, with_stored(cells, sweep.storage, sweep.runs), layout), experiment
-        ) + data_lines(data)
+        stored = with_stored(cells, sweep.storage, sweep.runs)
+        followed = sweep.search.followed if sweep.search is not None else None
+        plan = make_plan(experiment, cells, stored, layout, followed=followed)
+        planned = plan_lines(plan, experiment) + data_lines(data)
         print_lines(console, planned)
         logger.info("%s", "\n".join(planned))
         _warn_of_lost_storage(console, sweep.storage)
         # Later rungs of a search may have more legs than the first.
         slots = layout.slots if sweep.search is not None else min(layout.slots, len(sweep.pending))
-        progress = _progress(sweep, TimeLeft(sweep.pending, slots=slots, known=known), console)
+        reached = reached_epochs(sweep.pending, sweep.storage)
+        progress = _progress(sweep, TimeLeft(sweep.pending, slots=slots, known=known, reached=reached), console)
         delivery = sweep.delivery(progress.say)
         progress.undelivered = delivery.left
         if sweep.search is not None:

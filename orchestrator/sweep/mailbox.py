@@ -142,7 +142,7 @@ class Mailbox:
             while not self._closed and self._members.get(0) == member:
                 if self._job is not None and (failures := self._failures()) >= self._max_failures:
                     reason = f"{self._last_error} ({counted(failures, 'attempt')})"
-                    self._finish(Failed(reason))
+                    self._finish(Failed(reason, is_lost=True))
                 if self._job is not None:
                     if self._job.attempt in self._accepted:
                         self._outbox.put_nowait(Replaced(self._death_of(self._job)))

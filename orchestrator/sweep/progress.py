@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.amounts import counted
-from orchestrator.costs import KindLeft, TimeLeft, duration_text, money_text
+from orchestrator.costs import KindLeft, TimeLeft, column_of, duration_text, money_text
 from orchestrator.errors import first_line
 from orchestrator.experiment import Cell
 from orchestrator.racing import Followed
@@ -92,10 +93,11 @@ class Progress:
         self.followed: Callable[[], Followed | None] = lambda: None
         self._seen: Followed | None = None
         self._races: tuple[Raced, ...] = ()
-        self._epochs_done = 0
+        # By column.
+        self._epochs_done: Counter[str] = Counter()
         # By the cells that wait for their rung.
         self._reached: dict[str, int] = {}
-        self._trained_before: int | None = None
+        self._trained_before: dict[str, int] | None = None
         self._rungs_said: set[str] = set()
         self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
@@ -175,7 +177,7 @@ class Progress:
         running.epoch, running.error = result.epoch, result.metrics["val/error"]
         if not is_new:
             return
-        self._epochs_done += 1
+        self._epochs_done[column_of(cell)] += 1
         if running.waits_said_at is not None:
             running.waits_said_at = None
             self.say(f"goes on: {cell.label}")
@@ -235,7 +237,7 @@ class Progress:
         # The cell that has just ended is always on its way.
         behind = f", {undelivered} not yet in MLflow" if undelivered > (not self._all_ended) else ""
         now_s = time.monotonic()
-        left = self._left.of_epochs(self._at_most - self._trained) if self._races else self._left.left(now_s)
+        left = self._left.of_epochs(self._epochs_left) if self._races else self._left.left(now_s)
         if self._all_ended and undelivered and delivery_s is None:
             text = "delivering"
         elif left is None and not self._all_ended:
@@ -244,7 +246,8 @@ class Progress:
             training_s = left.seconds if left is not None and not self._all_ended else 0.0
             # Only what trains can be about right: what MLflow still has to get is told by its own clock.
             about = "about " if left is not None and left.is_about and training_s > (delivery_s or 0.0) else ""
-            about = "at most " if self._races and training_s else about
+            # How many epochs are left is a bound; how long they take is not.
+            about = "at most about " if self._races and training_s else about
             text = f"{about}{timedelta(seconds=round(max(training_s, delivery_s or 0.0)))} left"
         far = progress_text(self._races, trained=self._trained) if self._races else f"{self._done}/{self._total} cells"
         return f"[{far}{failed}{behind}, {text}{self._money(now_s)}]"
@@ -253,13 +256,11 @@ class Progress:
         """Return what was spent by now, and what is going to be."""
         if self._pays is None:
             return ""
-        if self._races:
-            left_s = self._left.worker_s_of_epochs(self._at_most - self._trained)
-        else:
-            left_s = self._left.worker_s_left(now_s)
-        bound = "at most" if self._races else "about"
+        left = self._left
+        left_s = left.worker_s_of_epochs(self._epochs_left) if self._races else left.worker_s_left(now_s)
+        bound = "at most about" if self._races else "about"
         to_go = "" if left_s is None else f", {bound} {money_text(self._pays(left_s))} to go"
-        return f", {money_text(self._pays(self._left.spent_s(now_s)))} spent{to_go}"
+        return f", {money_text(self._pays(self._left.spent_s(now_s)))} spent in this run{to_go}"
 
     def _look(self) -> None:
         """Look how far the search is, if it has gone on, and say what each rung has decided, once."""
@@ -268,7 +269,7 @@ class Progress:
             return
         is_first, self._seen, self._races = self._seen is None, now, races_of(now)
         if self._trained_before is None:
-            self._trained_before = now.epochs.trained
+            self._trained_before = {raced.label: raced.trained_epochs for raced in self._races}
         for line in rung_lines(self._races):
             if line not in self._rungs_said:
                 self._rungs_said.add(line)
@@ -278,7 +279,18 @@ class Progress:
     @property
     def _trained(self) -> int:
         """The epochs that all cells of a search have together, those of before among them."""
-        return (self._trained_before or 0) + self._epochs_done
+        return sum((self._trained_before or {}).values()) + self._epochs_done.total()
+
+    @property
+    def _epochs_left(self) -> dict[str, int]:
+        """How many are left at most, by column."""
+        before = self._trained_before or {}
+        return {
+            raced.label: 0
+            if raced.is_over
+            else raced.most_epochs - before.get(raced.label, 0) - self._epochs_done[raced.label]
+            for raced in self._races
+        }
 
     @property
     def _at_most(self) -> int:

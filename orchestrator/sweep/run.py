@@ -21,6 +21,8 @@ from orchestrator.tracking import Tracker, compared, of_other_code
 from orchestrator.train import with_stored
 from orchestrator.waiting import waiting_for
 
+WHY_AND_AGAIN = "zetasweep status says why, zetasweep run --retry trains them again"
+
 
 def run_missing(
     experiment: Experiment,
@@ -32,6 +34,7 @@ def run_missing(
     above: Sequence[str] = (),
     known: Callable[[], Estimates | None] = lambda: None,
     price: Price | None = None,
+    retry: bool = False,
 ) -> Outcome:
     """Run the cells that are not done and print the comparison, unless it is interrupted.
 
@@ -44,12 +47,13 @@ def run_missing(
         above: Lines above the comparison.
         known: Returns what is known of how long its cells take; asked if some are trained.
         price: Of an hour; None if nobody asked.
+        retry: Whether a race trains again what failed; cells of a sweep without one always are.
 
     Raises:
         UserError: The layout does not fit on the cluster, the cluster cannot be joined, or another sweep is at work on
             the same cells.
     """
-    sweep = replace(StartedSweep.of(experiment, cells, storage, tracker), known=known, price=price)
+    sweep = replace(StartedSweep.of(experiment, cells, storage, tracker, retry=retry), known=known, price=price)
     if other := of_other_code(tracker.store, sweep.cells):
         new_console().print(f"note: {other}", soft_wrap=True)
     outcome = Outcome.DONE
@@ -81,7 +85,7 @@ def _nothing_missing(sweep: StartedSweep) -> str:
     followed, cells = sweep.search.followed, counted(len(sweep.cells), "cell")
     trained, _, of_grid = followed.epochs
     failed = [cell for cell in sweep.cells if cell.key in sweep.runs and sweep.runs[cell.key].status == "failed"]
-    lost = f"; {counted(len(failed), 'cell')} failed, and came last: zetasweep status says why" if failed else ""
+    lost = f"; {counted(len(failed), 'cell')} failed, and came last: {WHY_AND_AGAIN}" if failed else ""
     return f"nothing is missing: the search is over, {cells}, {trained:,} epochs of the grid's {of_grid:,}{lost}"
 
 
@@ -173,5 +177,5 @@ def _print_comparison(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound]
     )
     names = Names(sweep.experiment.names)
     console.print(render(comparison, "table", names=names))
-    print_lines(console, costs_of_rows(comparison, cells, runs, names=names, pays=sweep.pays))
+    print_lines(console, costs_of_rows(comparison, cells, runs, names=names, pays=sweep.paid))
     print_lines(console, (f"warning: {warning}" for warning in other_data(cells, runs, data)), style="yellow")

@@ -6,10 +6,21 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from orchestrator.errors import TrackingError
 from orchestrator.experiment import Cell, Column, Experiment, columns
-from orchestrator.racing import CellLeg, Followed, Following, Kept, place, read_at, record, told_at_first
+from orchestrator.racing import (
+    CellLeg,
+    Followed,
+    Following,
+    Kept,
+    place,
+    read_at,
+    record,
+    staying,
+    told_at_first,
+)
 from orchestrator.records import CellRun, Stopped, now_ms
 from orchestrator.storage import Storage
 from orchestrator.tracking import RaceReader, Tracker, kept_of
@@ -24,6 +35,7 @@ class Searching:
         experiment: With a search.
         storage: Where it is kept.
         tracker: Of the store that holds its runs.
+        retry: Whether cells that failed are trained again; without a race they always are, as those of a grid.
 
     Attributes:
         followed: How far it is.
@@ -34,19 +46,21 @@ class Searching:
         TrackingError: MLflow does not answer.
     """
 
-    def __init__(self, experiment: Experiment, storage: Storage, tracker: Tracker) -> None:
+    def __init__(self, experiment: Experiment, storage: Storage, tracker: Tracker, *, retry: bool = False) -> None:
         self._experiment, self._tracker = experiment, tracker
         self._file = storage.race(experiment.name)
         found = columns(experiment)
-        self._following = Following(experiment, found, ask=lambda column, num, told: column.ask(num, told))
+        self._following = Following(experiment, found, ask=Column.ask)
         self._reader = RaceReader(self._following, tracker.store)
         self._kept = self._with_told(kept_of(experiment, storage, tracker.store), found)
         self._saved: Kept | None = None
-        self._told: dict[str, int] = {}
+        self._told: dict[str, Stopped] = {}
         self._logged = ""
         self.say: Callable[[str], None] = logger.warning
         self.tell: Callable[[Cell, Stopped], None] = lambda *_: None
         self.runs: dict[str, CellRun] = tracker.every_cell_run()
+        if retry or (experiment.search is not None and experiment.search.race == "none"):
+            self.runs = {key: _tried_again(run) for key, run in self.runs.items()}
         self.followed = self._look(self.runs)
 
     def read_at(self, cell: Cell) -> frozenset[int]:
@@ -84,7 +98,7 @@ class Searching:
         """Return what is kept, with what samplers are told at first: once, since more cells are finished later."""
         asked = [each for each in columns if each.search.warm_start and place(each) not in kept.told]
         finished = self._tracker.finished_cells() if asked else []
-        told = {place(column): told_at_first(column, finished) for column in asked}
+        told = {place(each): told_at_first(each, finished, asked=staying(each, kept, each.name_of)) for each in asked}
         return kept.model_copy(update={"told": {**kept.told, **told}})
 
     def _look(self, runs: Mapping[str, CellRun]) -> Followed:
@@ -103,14 +117,18 @@ class Searching:
             self.say(f"{self._file}: not written ({error.strerror}): another version of a sampler would ask otherwise")
 
     def _tell_stopped(self, runs: Mapping[str, CellRun]) -> None:
-        """Tell of the cells that have a run and do not say yet that they were stopped where they were."""
+        """Tell of the cells that have a run and do not say yet that, where and why they were stopped."""
         for column in self.followed.columns:
             for name, stop in column.stopped.items():
+                mean, cut = (value if math.isfinite(value) else None for value in (stop.mean, stop.cut))
+                said = Stopped(stop.rung, stop.place, mean, cut, timestamp_ms=0)
                 for key, cell in column.cells[name].items():
                     run = runs.get(key)
-                    if run is None or run.has_result or self._told.get(key) == stop.rung:
+                    if run is None or run.has_result or self._told.get(key, run.stopped) == said:
                         continue
-                    self._told[key] = stop.rung
-                    if run.race != "stopped":
-                        mean, cut = (value if math.isfinite(value) else None for value in (stop.mean, stop.cut))
-                        self.tell(cell, Stopped(stop.rung, stop.place, mean, cut, now_ms()))
+                    self._told[key] = said
+                    self.tell(cell, replace(said, timestamp_ms=now_ms()))
+
+
+def _tried_again(run: CellRun) -> CellRun:
+    return replace(run, status="interrupted") if run.status == "failed" else run

@@ -9,7 +9,7 @@ from functools import cached_property
 from rich.console import Console
 
 from orchestrator.amounts import counted
-from orchestrator.costs import Estimates, Price
+from orchestrator.costs import Estimates, Price, money_of
 from orchestrator.errors import TrackingError
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.plan import pending_cells
@@ -51,14 +51,16 @@ class StartedSweep:
     price: Price | None = None
 
     @classmethod
-    def of(cls, experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker) -> StartedSweep:
-        """Return a sweep as MLflow has it now.
+    def of(
+        cls, experiment: Experiment, cells: Sequence[Cell], storage: Storage, tracker: Tracker, *, retry: bool = False
+    ) -> StartedSweep:
+        """Return a sweep as MLflow has it now; see `Searching` for `retry`.
 
         Raises:
             UserError: See `Searching`.
             TrackingError: MLflow does not answer.
         """
-        search = Searching(experiment, storage, tracker) if experiment.search is not None else None
+        search = Searching(experiment, storage, tracker, retry=retry) if experiment.search is not None else None
         if search is None:
             return cls(experiment, cells, storage, tracker, tracker.cell_runs(cells))
         runs = {cell.key: search.runs[cell.key] for cell in search.followed.cells if cell.key in search.runs}
@@ -88,7 +90,7 @@ class StartedSweep:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing was left at the start, and no cell had failed: one of a search is not tried again."""
+        """Whether nothing was left at the start, and no cell had failed: one of a race is not tried again."""
         failed = (cell.key in self.runs and self.runs[cell.key].status == "failed" for cell in self.cells)
         return not self.pending and self.is_over and not any(failed)
 
@@ -120,9 +122,15 @@ class StartedSweep:
 
     @property
     def pays(self) -> Callable[[float], float] | None:
-        """What returns the cost of so many seconds of a worker; None if nobody asked."""
+        """What returns the cost of so many seconds of a worker now; None if nobody asked."""
         price = self.price
         return None if price is None else lambda worker_s: price.of(worker_s, self.experiment.resources)
+
+    @property
+    def paid(self) -> Callable[[float, CellRun | None], float] | None:
+        """What returns what so many seconds of a worker have cost a run, with what it had then; None likewise."""
+        price = self.price
+        return None if price is None else lambda s, run: money_of(price, s, run, self.experiment.resources)
 
     @cached_property
     def answering(self) -> Answering:

@@ -304,7 +304,7 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         leg = self._legs.pop(trial.trial_id)
         if leg is not None:
             reason = f"the slot died {self._max_failures} times: {last_line}\n{in_full}"
-            self._take(leg.cell, Failed(reason))
+            self._take(leg.cell, Failed(reason, is_lost=True))
             self._give_out()
 
     def interrupt_the_rest(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import socket
 import time
 import traceback
 from collections.abc import Callable
@@ -25,7 +26,7 @@ import torch.distributed as dist
 
 from augment import backend_on
 from orchestrator.data import Dataset, Decoded, decode_dataset, split_dataset
-from orchestrator.errors import CellError, UserError
+from orchestrator.errors import CellError, LostError, UserError
 from orchestrator.experiment import Cell
 from orchestrator.records import CellFacts, EpochResult, Event, Failed, Started, Waiting
 from orchestrator.shown_warnings import warnings_shown_by
@@ -123,7 +124,7 @@ class _Worker:
                 ray.get(self._mailbox.excuse.remote(job))
                 raise
         except CellError as error:
-            self._post(job, Failed(error.in_full))
+            self._post(job, Failed(error.in_full, is_lost=isinstance(error, LostError)))
         except torch.OutOfMemoryError as error:
             # It would come again: the cell has failed. The other ranks may wait for this one, so the group ends, too.
             reason = f"out of memory on rank {self._rank}: {error}\n{REMEDY_OUT_OF_MEMORY}\n{traceback.format_exc()}"
@@ -247,6 +248,8 @@ class _Worker:
             feed=feed.mode,
             dataset=dataset_facts(cell, dataset),
             weights=weights,
+            host=socket.gethostname(),
+            layout=self._settings.resources.layout,
         )
 
     def _post(self, job: Job, event: Event) -> bool:
@@ -260,19 +263,24 @@ class _Worker:
         return answer[0]
 
     def _agree(self, prepare: Callable[[], _Value]) -> _Value:
-        """Run `prepare` on every rank; if it fails on any, all raise the same `CellError` and the group stays whole."""
-        result, problem = None, None
+        """Run `prepare` on every rank; if it fails on any, all raise the same `CellError` and the group stays whole.
+
+        It is a `LostError`, unless `prepare` raises a `CellError` itself.
+        """
+        result: _Value | None = None
+        problem: tuple[type[CellError], str] | None = None
         try:
             result = prepare()
         except (UserError, CellError) as error:
-            problem = error.in_full
+            problem = CellError if isinstance(error, CellError) else LostError, error.in_full
         except Exception as error:  # noqa: BLE001 - reported as the cell's failure, by all ranks
-            problem = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-        problems: list[str | None] = [None] * dist.get_world_size()
+            problem = LostError, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+        problems: list[tuple[type[CellError], str] | None] = [None] * dist.get_world_size()
         with waiting_for("the other workers to load code and images"):
             dist.all_gather_object(problems, problem, group=self._control)
         for found in problems:
             if found is not None:
-                raise CellError(found)
+                kind, text = found
+                raise kind(text)
         assert result is not None
         return result
