@@ -76,7 +76,10 @@ def write_json(path: Path, *, source: Mapping[str, Any], **figures: Any) -> None
     content = {"source": source, **figures}
     # Minutes of measuring must not end with a folder that is missing.
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, default=asdict) + "\n", encoding="utf-8")
+    # Whole at any moment: a benchmark may be ended after any figure.
+    written = path.with_name(f"{path.name}.part")
+    written.write_text(json.dumps(content, indent=2, default=asdict) + "\n", encoding="utf-8")
+    written.replace(path)
 
 
 def _versions() -> dict[str, str]:

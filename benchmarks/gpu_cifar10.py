@@ -9,7 +9,7 @@ one epoch of warm-up says how long an epoch takes, and then each is trained as m
 as many seeds as fit. Their schedules are those of so many epochs: the errors are of short trainings, and no figures of
 the paper's. Written are the learning curves, and the hours and the price of the whole file's column at this speed.
 
-Without DIR/cifar-10-batches-py the images are noise: the time is the same, and no error is shown. ``--smoke`` trains
+Without --data-dir the images are noise: the time is the same, and no error is shown. ``--smoke`` trains
 digits on the CPU.
 """
 
@@ -60,13 +60,18 @@ def main() -> None:
         hours = epoch_s * cells["erm"].train.epochs * num_cells / 3600
         price = {"epoch_s": epoch_s, "cells": num_cells, "hours": hours, "price": hours * arguments.price}
         curves: dict[str, Any] = {}
+
+        def keep() -> None:
+            if arguments.json is not None:
+                write_json(arguments.json, source=source, column={} if arguments.smoke else price, curves=curves)
+
+        keep()
         for cell in fitting(cells, epoch_s, deadline - time.monotonic(), smoke=arguments.smoke):
             if not arguments.smoke and time.monotonic() + epoch_s * cell.train.epochs > deadline:
                 say(f"the time is up before {cell.label}")
                 break
             curves[cell.label] = curve(cell, dataset, Path(folder), device, is_real=is_real)
-            if arguments.json is not None:
-                write_json(arguments.json, source=source, column={} if arguments.smoke else price, curves=curves)
+            keep()
     if arguments.smoke:
         return
     cost = f"{hours:.1f} hours, {hours * arguments.price:.0f} at {arguments.price:g} an hour"
@@ -87,9 +92,11 @@ def dataset_of(arguments: argparse.Namespace, folder: Path) -> tuple[Dataset, bo
     """Return the images, and whether they are CIFAR-10's."""
     if arguments.smoke:
         return load_dataset("digits", folder), False
-    if arguments.data_dir is not None and (arguments.data_dir / "cifar-10-batches-py").is_dir():
+    if arguments.data_dir is not None:
+        if not (arguments.data_dir / "cifar-10-batches-py").is_dir():
+            sys.exit(f"error: --data-dir {arguments.data_dir} holds no cifar-10-batches-py")
         return load_dataset("cifar10", arguments.data_dir.absolute(), cache=Cache(folder / "cache", None)), True
-    say("no cifar-10-batches-py in --data-dir: the images are noise, and no error is shown")
+    say("no --data-dir: the images are noise, and no error is shown")
     return noise(Setting(torch.device("cuda", 0)) if not arguments.smoke else SMOKE), False
 
 

@@ -7,10 +7,11 @@ Run, two minutes on a GPU::
 * **boundary.** Cells of digits in one warm slot, by ``zetasweep run``: seconds from the end of one cell's test to the
   first step of the next. Bar: 0.1.
 * **packing.** ResNet-18 on noise of 32 px: cells per hour of one slot with the whole GPU, and of four with a quarter
-  each, from the first step of all to the last end.
+  each, three cells in each, while all of them are at work: slots start up to half a minute apart.
 * **sigkill.** The same cell twice; in the second sweep its worker gets SIGKILL after the first checkpoint. Bar: the
   same losses and errors, to the last bit, of every epoch and of the test.
-* **ranks.** Two ranks on the one GPU over gloo, and one over NCCL, train a cell: that they do, and no speed.
+* **ranks.** Two ranks on the one GPU over gloo train a cell; over NCCL one rank, for want of a second GPU, sums a
+  tensor and takes a step of DistributedDataParallel: that they do, and no speed.
 
 ``--smoke`` runs ``boundary`` with two cells, and ``ranks`` with one, on the CPU: its figures say nothing.
 """
@@ -35,6 +36,7 @@ import yaml
 from figures import Spread, origin, say, write_json
 from harness import client_of, first_step_ms, run_sweep, scratch_folder
 from mlflow.entities import Run
+from torch.nn.parallel import DistributedDataParallel
 from train_throughput import FOLDER, make_images
 
 from orchestrator.data import load_dataset
@@ -78,15 +80,34 @@ def packing(folder: Path, smoke: bool) -> dict[str, Any]:
     """Return the cells per hour of one slot, and of four that share the GPU."""
     make_images(folder / "data" / FOLDER)
     rates = {}
-    for share in (1, 0.25):
-        wanted = experiment("packing", smoke=smoke, seeds=PACKED, model="resnet18", epochs=4)
+    for slots in (1, PACKED):
+        wanted = experiment("packing", smoke=smoke, seeds=3 * slots, model="resnet18", epochs=4)
         wanted |= {"dataset": {"image_folder": {"folder": FOLDER}}, "data_dir": str(folder / "data")}
-        wanted["resources"] |= {"gpus_per_worker": share, "slots": "auto"}
-        runs = run_sweep(wanted, folder / f"packing-{share}")
-        took_ms = max(run.info.end_time for run in runs) - min(map(first_step_ms, runs))
-        rates[f"{1 / share:g} a GPU"] = PACKED * 3_600_000 / took_ms
+        wanted["resources"] |= {"gpus_per_worker": 1 / slots, "slots": "auto"}
+        runs = run_sweep(wanted, folder / f"packing-{slots}")
+        rates[f"{slots} a GPU"] = cells_per_hour([(first_step_ms(run), run.info.end_time) for run in runs], slots)
     one, four = rates.values()
-    return {"cells_per_hour": rates, "times": four / one}
+    return {"cells_per_hour": rates, "times": four / one if one else None}
+
+
+def cells_per_hour(cells_ms: list[tuple[int, int]], slots: int) -> float:
+    """Return how many cells an hour are done while all slots are at work, from the first to the last such moment; 0
+    without one.
+
+    Args:
+        cells_ms: When each cell took its first step, and when it ended, in milliseconds.
+        slots: How many train at a time.
+    """
+
+    def all_work(moment: int) -> bool:
+        return sum(began <= moment < ended for began, ended in cells_ms) >= slots
+
+    since = min((began for began, _ in cells_ms if all_work(began)), default=0)
+    until = max((ended for _, ended in cells_ms if all_work(ended - 1)), default=0)
+    if until <= since:
+        return 0.0
+    done = sum(max(0, min(ended, until) - max(began, since)) / (ended - began) for began, ended in cells_ms)
+    return done * 3_600_000 / (until - since)
 
 
 def sigkill(folder: Path, smoke: bool) -> dict[str, Any]:
@@ -107,11 +128,17 @@ def run_struck(wanted: dict[str, Any], folder: Path) -> Run | None:
     file.write_text(yaml.safe_dump({**wanted, "storage": str(storage)}), encoding="utf-8")
     sweep = subprocess.Popen([sys.executable, "-m", "orchestrator", "run", str(file)], stdout=subprocess.DEVNULL)
     struck = False
-    while sweep.poll() is None:
-        # Of a point that a training goes on from: EPOCH-STEP.pt.
-        if not struck and any(storage.rglob("0*-*.pt")):
-            struck = kill_worker(sweep.pid)
-        time.sleep(0.05)
+    try:
+        while sweep.poll() is None:
+            # Of a point that a training goes on from: EPOCH-STEP.pt.
+            if not struck and any(storage.rglob("0*-*.pt")):
+                struck = kill_worker(sweep.pid)
+            time.sleep(0.05)
+    finally:
+        # Whoever ends this one ends that, too: a sweep that is asked to stops its Ray cluster.
+        if sweep.poll() is None:
+            sweep.terminate()
+            sweep.wait()
     client = client_of(folder)
     known = client.get_experiment_by_name(wanted["name"])
     assert known is not None, "a sweep that ended well has its experiment"
@@ -142,23 +169,38 @@ def numbers_of(run: Run, folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def ranks(folder: Path, smoke: bool) -> dict[str, Any]:
-    """Return which groups of ranks trained a cell on the one device."""
-    done = {}
-    for backend, world_size in (("gloo", 1 if smoke else 2), *(() if smoke else (("nccl", 1),))):
-        address = f"file://{folder / backend}"
-        arguments = (world_size, backend, address, str(folder / f"ranks-{backend}"), smoke)
-        if world_size == 1:
-            _rank(0, *arguments)
-        else:
-            torch.multiprocessing.spawn(_rank, arguments, nprocs=world_size)
-        done[f"{world_size} over {backend}"] = True
-    return done
+    """Return what groups of ranks did on the one device."""
+    world_size = 1 if smoke else 2
+    arguments = (world_size, f"file://{folder / 'gloo'}", str(folder / "ranks"), smoke)
+    if world_size == 1:
+        _rank(0, *arguments)
+    else:
+        torch.multiprocessing.spawn(_rank, arguments, nprocs=world_size)
+    backend = "gloo" if smoke else "nccl"
+    collectives(backend, folder, torch.device("cpu") if smoke else torch.device("cuda", 0))
+    return {f"{world_size} over gloo: a cell": True, f"1 over {backend}: all_reduce and a step of DDP": True}
 
 
-def _rank(rank: int, world_size: int, backend: str, address: str, folder: str, smoke: bool) -> None:
+def collectives(backend: str, folder: Path, device: torch.device) -> None:
+    """Sum a tensor over a group of this process alone, and take a step of DistributedDataParallel there."""
+    dist.init_process_group(backend, init_method=f"file://{folder / 'collectives'}", rank=0, world_size=1)
+    try:
+        summed = torch.arange(4.0, device=device)
+        dist.all_reduce(summed)
+        assert summed.tolist() == [0, 1, 2, 3]
+        network = torch.nn.Linear(4, 2).to(device)
+        wrapped = DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+        wrapped(torch.ones(3, 4, device=device)).sum().backward()
+        assert network.bias.grad is not None
+        assert network.bias.grad.tolist() == [3, 3]
+    finally:
+        dist.destroy_process_group()
+
+
+def _rank(rank: int, world_size: int, address: str, folder: str, smoke: bool) -> None:
     """Train a cell of digits as one of the ranks."""
     torch.set_num_threads(1)
-    dist.init_process_group(backend, init_method=address, rank=rank, world_size=world_size)
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=world_size)
     device = torch.device("cpu") if smoke else torch.device("cuda", 0)
     try:
         path = Path(folder)
@@ -191,9 +233,9 @@ def experiment(name: str, *, smoke: bool, seeds: int, model: str = "convnet", ep
 
 PARTS: dict[str, Callable[[Path, bool], dict[str, Any]]] = {
     "boundary": boundary,
-    "packing": packing,
     "sigkill": sigkill,
     "ranks": ranks,
+    "packing": packing,
 }
 
 

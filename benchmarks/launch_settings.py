@@ -1,6 +1,6 @@
 """Which launch settings of the mixing kernels are fastest on this GPU.
 
-Run, half a minute on a GPU::
+Run, a minute on a GPU::
 
     python benchmarks/launch_settings.py [--seconds 0.05] [--json PATH]
 
@@ -43,34 +43,50 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.smoke and not torch.cuda.is_available():
         sys.exit("error: there is no CUDA device")
-    tables = {}
+    source, tables = origin() | {"smoke": arguments.smoke}, dict[str, Any]()
     for name, choices, num_mixed in (("gather, N=4", GATHER, 4), ("dense, N=batch", DENSE, None)):
         say(name)
-        tables[name] = timed(choices, num_mixed, arguments)
-    if arguments.json is not None:
-        write_json(arguments.json, source=origin() | {"smoke": arguments.smoke}, ms=tables)
+        for tables[name] in timed(choices, num_mixed, arguments):
+            if arguments.json is not None:
+                write_json(arguments.json, source=source, ms=tables)
+        show_fastest(tables[name], smoke=arguments.smoke)
 
 
 def timed(
     choices: Mapping[str, tuple[int, ...]], num_mixed: int | None, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """Return milliseconds of each combination of settings, the fastest first, and why others cannot run."""
+) -> Iterator[dict[str, Any]]:
+    """Yield, after each combination of settings, milliseconds of all so far, the fastest first, and why some cannot
+    run.
+    """
     step = make_step(SMOKE_SHAPE if arguments.smoke else SHAPE, num_mixed, on_cpu=arguments.smoke)
     present = {name: getattr(kernel, name) for name in choices}
     combinations = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
     found, refused = {}, {}
     for settings in [present] if arguments.smoke else [present, *(each for each in combinations if each != present)]:
-        title = ", ".join(f"{name.lower()} {value}" for name, value in settings.items())
+        title = title_of(settings)
         try:
             with set_to(settings):
                 found[title] = Spread.of(milliseconds(step, arguments))
         except Exception as error:  # noqa: BLE001 - too many registers or too much shared memory is a result, too
             refused[title] = f"{type(error).__name__}: {error}".splitlines()[0]
-    first = next(iter(found.values())).median
-    ranked = dict(sorted(found.items(), key=lambda entry: entry[1].median))
-    notes = [f"the fastest is {first / next(iter(ranked.values())).median:.2f} times as fast as the present settings"]
-    show("ms", dict(list(ranked.items())[:5]), digits=4, notes=[] if arguments.smoke else notes)
-    return {"present": present, "ranked": ranked, "refused": refused}
+        ranked = dict(sorted(found.items(), key=lambda entry: entry[1].median))
+        yield {"present": present, "ranked": ranked, "refused": refused}
+
+
+def show_fastest(table: dict[str, Any], *, smoke: bool) -> None:
+    """Print the five fastest, and how they compare with the present settings."""
+    ranked: dict[str, Spread] = table["ranked"]
+    present = ranked.get(title_of(table["present"]))
+    notes = []
+    if present is not None and not smoke:
+        times = present.median / next(iter(ranked.values())).median
+        notes.append(f"the fastest is {times:.2f} times as fast as the present settings")
+    show("ms", dict(list(ranked.items())[:5]), digits=4, notes=notes)
+
+
+def title_of(settings: Mapping[str, int]) -> str:
+    """Return settings in words."""
+    return ", ".join(f"{name.lower()} {value}" for name, value in settings.items())
 
 
 @contextmanager

@@ -32,7 +32,7 @@ import argparse
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,12 @@ def main() -> None:
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit("error: --device cuda: there is no CUDA device")
     source = origin() | {"device": device_name(device), "threads": torch.get_num_threads(), "smoke": arguments.smoke}
-    timer = Timer(device, arguments.seconds)
+
+    def keep(tables: dict[str, dict[str, Spread]], verdicts: dict[str, bool]) -> None:
+        if arguments.json is not None:
+            write_json(arguments.json, source=source, ms=tables, bars=verdicts)
+
+    timer = Timer(device, arguments.seconds, keep=lambda tables: keep(tables, {}))
     if arguments.crossover:
         tables, verdicts = crossover(timer), {}
     else:
@@ -79,24 +84,35 @@ def main() -> None:
     for verdict, fulfilled in verdicts.items():
         print(f"{'met' if fulfilled else 'NOT met':>8}: {verdict}")
     print(", ".join(f"{name} {value}" for name, value in source.items()))
-    if arguments.json is not None:
-        write_json(arguments.json, source=source, ms=tables, bars=verdicts)
+    keep(tables, verdicts)
 
 
 class Timer:
-    """Times contestants on one device."""
+    """Times contestants on one device.
 
-    def __init__(self, device: torch.device, seconds: float) -> None:
-        self.device, self._seconds = device, seconds
+    Args:
+        device: Which.
+        seconds: Per contestant.
+        keep: Takes all that was timed so far, after each figure.
+    """
+
+    def __init__(
+        self, device: torch.device, seconds: float, *, keep: Callable[[dict[str, dict[str, Spread]]], None]
+    ) -> None:
+        self.device, self._seconds, self._keep = device, seconds, keep
+        self._tables: dict[str, dict[str, Spread]] = {}
 
     def __call__(self, title: str, contestants: dict[str, Step]) -> dict[str, Spread]:
         """Return the milliseconds of each contestant, and print them."""
         say(title)
-        times = self._on_gpu(contestants) if self.device.type == "cuda" else self._in_turns(contestants)
+        times = self._tables[title] = {}
+        for name, spread in self._on_gpu(contestants) if self.device.type == "cuda" else self._in_turns(contestants):
+            times[name] = spread
+            self._keep(self._tables)
         show(f"\n{title}: ms", times, digits=3, notes=())
         return times
 
-    def _in_turns(self, contestants: dict[str, Step]) -> dict[str, Spread]:
+    def _in_turns(self, contestants: dict[str, Step]) -> Iterator[tuple[str, Spread]]:
         calls = {}
         for name, step in contestants.items():
             step()
@@ -113,15 +129,13 @@ class Timer:
                 for _ in range(calls[name]):
                     step()
                 times[name].append(1000 * (time.perf_counter() - started) / calls[name])
-        return {name: Spread.of(values) for name, values in times.items()}
+        yield from ((name, Spread.of(values)) for name, values in times.items())
 
-    def _on_gpu(self, contestants: dict[str, Step]) -> dict[str, Spread]:
+    def _on_gpu(self, contestants: dict[str, Step]) -> Iterator[tuple[str, Spread]]:
         from triton.testing import do_bench
 
-        found = {}
         for name, step in contestants.items():
-            found[name] = Spread.of(do_bench(step, warmup=100, rep=1000 * self._seconds, return_mode="all"))
-        return found
+            yield name, Spread.of(do_bench(step, warmup=100, rep=1000 * self._seconds, return_mode="all"))
 
 
 def race(timer: Timer) -> tuple[dict[str, dict[str, Spread]], dict[str, bool]]:

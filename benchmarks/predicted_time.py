@@ -195,11 +195,12 @@ def predicted_s(file: Path) -> tuple[float, float | None]:
     from orchestrator.opened import Opened
     from orchestrator.opened.costs import costing_of
     from orchestrator.opened.tracked import runs_of
-    from orchestrator.plan import local_layout, local_node, make_plan
+    from orchestrator.plan import check_inputs, local_layout, local_node, make_plan
 
     opened = Opened(str(file), [])
     layout = local_layout(opened.experiment.resources, local_node())
-    costing = costing_of(opened, make_plan(opened.experiment, opened.cells, runs_of(opened), layout), measures=True)
+    planned = make_plan(opened.experiment, opened.cells, runs_of(opened), layout)
+    costing = costing_of(opened, planned, check_inputs(opened.experiment), measures=True)
     if len(costing.seconds) < len(costing.cells):
         sys.exit(f"error: {file}: nothing was predicted of {len(costing.cells) - len(costing.seconds)} cells")
     return makespan_s(costing.seconds, costing.slots), costing.around_s

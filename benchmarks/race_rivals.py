@@ -37,7 +37,7 @@ class Table:
 
     @property
     def lowest_so_far(self) -> Table:
-        """The same with the lowest error until each epoch, which is what trainers that keep their best epoch show."""
+        """The same with the lowest error until each epoch, as the product reads it: that epoch's weights are tested."""
         return Table(self.arms, np.minimum.accumulate(self.val, axis=2), self.test)
 
     @property
