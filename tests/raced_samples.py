@@ -12,7 +12,7 @@ from orchestrator.experiment import AugmentSpec, Cell, Confirming, Experiment, S
 from orchestrator.racing import Followed, Following, Kept
 from orchestrator.records import CellRun, CellStatus, Curve
 from orchestrator.results.raced import Raced
-from orchestrator.search import SAMPLERS, Point, Rung, Search, Space, Told, follow, ladder, most_epochs
+from orchestrator.search import SAMPLERS, Point, Rung, Search, Space, Told, batches_of, follow, ladder
 
 EPOCHS = 8
 ALPHAS = tuple(round(0.1 * step, 1) for step in range(1, 12))
@@ -58,11 +58,17 @@ def raced(
     """
     names = {name(cell): cell.config_key for cell in cells}
     by_leg = {(cell.config_key, cell.seed): cell for cell in cells}
-    kept, lost = [names[label] for label in keep], {(names[label], seed) for label, seed in failed}
+    lost = {(names[label], seed) for label, seed in failed}
     seeds = tuple(dict.fromkeys(cell.seed for cell in cells))
     space = Space({label: {} for label in names})
     wanted = num_samples or len(names)
     curves: dict[tuple[str, int], list[float]] = {}
+    asked = batches_of(
+        wanted,
+        batch=batch or wanted,
+        rungs_of=rungs_of or (lambda num: ladder(num, len(seeds), EPOCHS)),
+        num_kept=len(keep),
+    )
 
     def ask(num: int, told: tuple[Told, ...]) -> tuple[Point, ...]:
         return SAMPLERS["grid"](space, num, seed=0, told=told)
@@ -70,13 +76,11 @@ def raced(
     def now() -> Search:
         return follow(
             ask,
+            asked,
             name_of=lambda point: names[point.branch],
-            num_samples=wanted,
-            batch=batch or wanted,
-            rungs_of=rungs_of or (lambda num: ladder(num, len(seeds), EPOCHS)),
             seeds=seeds,
             curves=curves,
-            keep=kept,
+            kept_as=lambda point: point.branch if point.branch in keep else None,
             failed=lost,
         )
 
@@ -95,7 +99,7 @@ def raced(
         num_samples=wanted,
         batch=batch or wanted,
         trained_epochs=sum(map(len, curves.values())),
-        most_epochs=sum(most_epochs(race.rungs, len(race.points), num_kept=len(kept)) for race in search.races),
+        most_epochs=sum(each.epochs for each in asked[: len(search.races)]),
         space=space,
     )
     return found, {cell.key: run for leg, cell in by_leg.items() if (run := _run(cell, curves.get(leg), leg in lost))}
@@ -141,4 +145,4 @@ def followed(experiment: Experiment, *, rounds: int | None = None) -> tuple[Foll
             curve = {epoch: error_of(cell, epoch) for epoch in range(1, until + 1)}
             run = _run(cell, list(curve.values()), has_failed=False)
             assert run is not None
-            runs[cell.key] = replace(run, curve=Curve({"error": curve, "loss": curve}))
+            runs[cell.key] = replace(run, curve=Curve({"best/error": curve, "best/loss": curve}))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import asdict
 from pathlib import Path
 
+from orchestrator.experiment import Resources
 from orchestrator.experiment.cells import Cell
 from orchestrator.models.registry import build_model
-from orchestrator.records import CellFacts, CellResult, DatasetFacts, EpochResult
+from orchestrator.records import EPOCH_S, CellFacts, CellResult, DatasetFacts, EpochResult
 from orchestrator.storage import CellFolder
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.tracking.tracker import Tracker
@@ -32,6 +34,8 @@ FACTS = CellFacts(
         unmeasured="no test image of 7",
     ),
     weights="24 of 26 tensors taken",
+    host=socket.gethostname(),
+    layout=Resources(slots=1).layout,
 )
 RESULT = CellResult(
     metrics={"test/error": 0.25, "best/error": 0.2, "best/epoch": 2.0}, timestamp_ms=3_000, first_step_ms=500
@@ -39,7 +43,8 @@ RESULT = CellResult(
 
 
 def epoch(number: int) -> EpochResult:
-    return EpochResult(epoch=number, metrics={"val/error": 0.5 / number}, timestamp_ms=1_000 * number)
+    metrics = {"val/error": 0.5 / number, EPOCH_S: 0.75}
+    return EpochResult(epoch=number, metrics=metrics, timestamp_ms=1_000 * number)
 
 
 def save_weights(folder: Path) -> None:
@@ -52,11 +57,11 @@ def export(tracker: Tracker, cell: Cell, folder: Path) -> str:
     return tracker.export_model(cell, tracker.run_id_of(cell), CellFolder(folder))
 
 
-def finish(tracker: Tracker, cell: Cell, folder: Path) -> None:
+def finish(tracker: Tracker, cell: Cell, folder: Path, *, facts: CellFacts = FACTS) -> None:
     """Have a cell finished: a slot got it at 0.1 s, steps began at 0.5 s, epochs ended at 1 and 2 s, its test at 3."""
     tracker.open_cell(cell, None, sweep="sample", timestamp_ms=100)
-    tracker.log_started(cell, FACTS, data_dir=folder)
+    tracker.log_started(cell, facts, data_dir=folder)
     for number in (1, 2):
         tracker.log_epoch(cell, epoch(number))
     save_weights(folder)
-    tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=folder)
+    tracker.finish_cell(cell, RESULT, facts, checkpoint_dir=folder)

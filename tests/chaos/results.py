@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 # What a clock says differs from run to run.
-TIMINGS = ("train/images_per_s", "audit/ms_per_step")
+TIMINGS = ("train/images_per_s", "train/epoch_s", "audit/ms_per_step")
 BEST = "best.pt"
 # What a finished cell keeps.
 KEPT = [BEST, "predictions.npz"]

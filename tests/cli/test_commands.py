@@ -53,8 +53,10 @@ FROZEN: dict[str, dict[str, str]] = {
         "--force": "flag",
         "--debug": "flag",
     },
+    "zetasweep jobs": {"--address": "text", "--debug": "flag"},
     "zetasweep list": PLUGIN
     | {"KIND": "choice, required", "--filter": "text", "--format": "table|json = table", "--debug": "flag"},
+    "zetasweep logs": {"JOB": "text, required", "--address": "text", "--follow": "flag", "--debug": "flag"},
     "zetasweep plan": EXPERIMENT
     | {"--gpus": "integer range", "--measure": "flag", "--largest-batch": "flag", "--price": "text"},
     "zetasweep plot": {"KIND": "text, required"} | EXPERIMENT | {"--confirmed": "flag", "--output": "file"},
@@ -69,9 +71,12 @@ FROZEN: dict[str, dict[str, str]] = {
     }
     | PLUGIN,
     "zetasweep report": EXPERIMENT | {"--confirmed": "flag", "--price": "text"},
-    "zetasweep run": EXPERIMENT | {"--download": "flag", "--price": "text"},
+    "zetasweep run": EXPERIMENT | {"--retry": "flag", "--download": "flag", "--price": "text"},
     "zetasweep select": EXPERIMENT | {"--metric": "text, each time one more", "--register": "text"},
     "zetasweep status": EXPERIMENT | {"--confirmed": "flag"},
+    "zetasweep stop": {"JOB": "text, required", "--address": "text", "--debug": "flag"},
+    "zetasweep submit": EXPERIMENT
+    | {"--address": "text", "--download": "flag", "--price": "text", "--no-wait": "flag"},
     "zetasweep sync": EXPERIMENT,
     "zetasweep ui": EXPERIMENT | {"--confirmed": "flag", "--port": "integer range"},
 }
@@ -194,7 +199,8 @@ main()
 def test_a_first_line_comes_before_anything_heavy_is_imported(command: str) -> None:
     ask = [sys.executable, "-c", FIRST_LINE, command.removeprefix("zetasweep ")]
     answer = subprocess.run(ask, cwd=ROOT, check=True, timeout=60, capture_output=True, text=True)
-    assert answer.stdout.rstrip() == f"[] {command}: loading PyTorch, which takes some seconds"
+    library = "Ray" if command.split()[1] in ("jobs", "logs", "stop") else "PyTorch"
+    assert answer.stdout.rstrip() == f"[] {command}: loading {library}, which takes some seconds"
 
 
 @pytest.mark.parametrize("arguments", [["status", "--help"], ["data", "list", "-h"], ["status"]])
@@ -202,7 +208,7 @@ def test_who_asks_for_help_is_told_that_alone(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    monkeypatch.setattr("orchestrator.cli.lazy.NEEDED", "click")
+    monkeypatch.setattr("orchestrator.cli.lazy.NEEDED", {"PyTorch": ("torch", "click")})
     monkeypatch.setattr(LazyGroup, "load", lambda _, name: data if name == "data" else click.Command(name))
     cli.main(arguments, prog_name="zetasweep", standalone_mode=False)
     answer = capsys.readouterr()

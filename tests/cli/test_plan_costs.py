@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -11,11 +13,14 @@ from typing import Any
 import pytest
 import torch
 from commands import Call
-from tracked import finish
+from PIL import Image
+from tracked import FACTS, finish
 
-from orchestrator.costs import Measured
+from orchestrator.costs import Measured, duration_text, money_text
+from orchestrator.data import decode
 from orchestrator.experiment import expand, load_experiment
 from orchestrator.opened import measuring
+from orchestrator.storage import Storage
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train import NotMeasured, Place, Timing
 
@@ -100,6 +105,25 @@ def test_hours_and_money_and_what_was_measured_is_not_measured_again(
 
 
 @pytest.mark.usefixtures("stopwatch")
+def test_images_are_decoded_once_and_by_processes_before_they_are_timed(
+    call: Call, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What times trainings may be many processes: all of them would decode, and a daemon may start no other."""
+    for number in range(160):
+        folder = tmp_path / "data" / "mine" / ("train", "test")[number % 2] / ("ant", "bee")[number // 2 % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (number, 100, 200)).save(folder / f"{number}.png")
+    monkeypatch.setattr(decode, "PARALLEL_FROM_S", 0.0)
+    monkeypatch.setattr(decode, "num_cores", lambda: 1)
+    words = ["-o", "dataset={image_folder: {folder: mine}}", "-o", f"data_dir={tmp_path / 'data'}"]
+    words += ["-o", "model=convnet", "-o", "train.batch_size_per_worker=8", "-o", "dataset.image_folder.image_size=32"]
+    answer = call("plan", file, *words, "--measure")
+    assert answer.code == 0, answer.err
+    assert "decoded 160 images of image_folder into" in answer.err
+    assert "decoded 160" not in call("plan", file, *words, "--measure").err
+
+
+@pytest.mark.usefixtures("stopwatch")
 @pytest.mark.parametrize(("load", "says"), [(1000.0, True), (0.0, False)])
 def test_a_measurement_beside_other_programs_is_said_to_be_one(
     call: Call, file: Path, monkeypatch: pytest.MonkeyPatch, load: float, says: bool
@@ -116,15 +140,19 @@ def test_finished_cells_say_how_long_the_others_take(call: Call, file: Path, new
     copyfile(new_store, experiment.storage / "mlflow.db")
     tracker = Tracker(f"sqlite:///{experiment.storage / 'mlflow.db'}", artifacts=experiment.storage / "artifacts")
     tracker.sweep.open(experiment, {})
-    finish(tracker, erm, tmp_path)
+    data = replace(FACTS.dataset, num_train=1294, num_val=143, num_test=360)
+    finish(tracker, erm, tmp_path, facts=replace(FACTS, dataset=data))
     tracker.sweep.close(complete=False)
     answer = call("plan", file, "-o", "resources.slots=1")
     assert answer.code == 0, answer.err
     # Another seed of it is of its kind, the mixups are taken for as long: epochs of 0.75 s, and 1.4 s once.
-    assert "an estimate: 27 s for 3 cells on 1 slot" in answer.out
+    assert "an estimate: 27 s for 3 of 7 cells on 1 slot" in answer.out
     assert f"as 1 finished cell took (cpu of {socket.gethostname()})" in answer.out
     assert "of some augmentations as the longest of the others" in answer.out
     assert "not known of 4 cells (digits resnet18, batch 64)" in answer.out
+    placed_otherwise = call("plan", file, "-o", "resources.slots=1", "-o", "resources.feed=streaming")
+    assert "as cells took that had another share of their device" in placed_otherwise.out
+    assert "finished cell took" not in placed_otherwise.out
 
 
 def test_without_a_measurement_it_is_said_what_gives_one(call: Call, file: Path) -> None:
@@ -175,7 +203,47 @@ def test_gpus_that_are_not_here_are_said_to_be_measured_on_the_cpu(call: Call, f
     gpus = ("-o", "resources.gpus_per_worker=1", "-o", "model=convnet")
     answer = call("plan", file, *gpus, "--gpus", "2", "--measure", "--price", "2.5/gpu-hour")
     assert answer.code == 0, answer.err
-    assert "on 2 slots, if they are as fast as what this is known from" in answer.out
     assert "in fp32, one slot, since there is no such GPU here: a GPU takes another time" in answer.out
-    assert "1 GPU 40 s, 2 GPUs 20 s, 4 GPUs 10 s" in answer.out
-    assert "0.0111 GPU hours at 2.5/gpu-hour" in answer.out
+    assert "20 s for 4 cells on 2 slots, of a CPU that stands for the GPUs" in answer.out
+    # Neither money nor a curve of GPUs is made of seconds of a CPU; nor is there, when it is read again.
+    for again in (answer, call("plan", file, *gpus, "--gpus", "2", "--price", "2.5/gpu-hour")):
+        for name in ("price:     ", "curve:     "):
+            assert f"{name}not known: what was measured is the CPU's, and a GPU takes another time" in again.out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about a machine without a GPU")
+def test_the_memory_of_this_machine_refuses_no_gpu(call: Call, file: Path, stopwatch: Stopwatch) -> None:
+    stopwatch.too_large = frozenset({"resnet18"})
+    gpus = ("-o", "resources.gpus_per_worker=1", "--gpus", "2")
+    answer = call("plan", file, *gpus, "--largest-batch")
+    assert answer.code == 1, answer.err
+    assert "resnet18, batch 64: not measured: this machine has no memory for it; of a GPU that says" in answer.err
+    assert "--largest-batch: there is no such GPU here, and of its memory nothing is known" in answer.err
+    assert stopwatch.searched == []
+    assert "not known of 4 cells (digits resnet18, batch 64): it could not be measured, as said above" in answer.out
+
+
+@pytest.mark.usefixtures("stopwatch")
+def test_nothing_is_measured_beside_a_sweep(call: Call, file: Path) -> None:
+    storage = Storage(load_experiment(file).storage)
+    storage.prepare()
+    with storage.locked("other"):
+        answer = call("plan", file, "--measure")
+        assert call("plan", file).code == 0
+    assert answer.code == 2
+    assert "--measure: a sweep is at work: run is refused while" in answer.err
+
+
+def test_a_search_is_what_its_race_trains_at_most(call: Call, file: Path, stopwatch: Stopwatch) -> None:
+    search = ["-o", "model=convnet", "-o", "augment=[erm, {mixup: {alpha: [0.2, 0.4, 0.6, 0.8, 1.0]}}]"]
+    search += ["-o", "search={race: ladder}", "-o", "resources.slots=1", "-o", "seed=[0,1,2]"]
+    answer = call("plan", file, *search, "--measure", "--price", "3.6/cpu-hour")
+    assert answer.code == 0, answer.err
+    (epochs,) = re.findall(r"epochs:    at most (\d+) of 180", answer.out)
+    assert stopwatch.timed == ["convnet"]
+    # A second each.
+    assert f"an estimate, at most about: {duration_text(int(epochs))} for {epochs} epochs of the search" in answer.out
+    assert f"price:     an estimate, at most about: {money_text(int(epochs) / 1000)} for" in answer.out
+    search[5] = "search={race: ladder, budget: {device_hours: 0.01}}"
+    budget = call("plan", file, *search)
+    assert "at most about: 36 s for" in budget.out

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from commands import Call
 
+from orchestrator.opened import run as running
+from orchestrator.records import Outcome
+
 EXPERIMENT = """
 name: searched
 dataset: digits
@@ -50,3 +53,15 @@ def test_a_baseline_that_is_not_there_is_named_by_its_key(call: Call, file: Path
     assert answer.code == 2
     assert "search.confirm.against" in answer.err
     assert "emr" in answer.err
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("confirm", ["{top: 2, seeds: 4}", "null"])
+def test_run_ends_with_the_command_that_confirms(
+    call: Call, file: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, confirm: str
+) -> None:
+    monkeypatch.setattr(running, "run", lambda *_, **__: outcome)
+    said = call("run", file, "-o", f"search.confirm={confirm}").out.splitlines()
+    command = f"zetasweep confirm {file} -o 'search.confirm={confirm}'"
+    is_said = confirm != "null" and outcome is not Outcome.INTERRUPTED
+    assert [line.endswith(f": {command}") for line in said if "zetasweep confirm" in line] == [True] * is_said

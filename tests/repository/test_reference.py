@@ -164,7 +164,11 @@ def is_read(data: dict[str, Any], folder: Path) -> bool:
         {"train": {"momentum": None}, "augment": {"mixup": {"train": {"optimizer": "adamw"}}}},
         {"dataset": {"digits": {"train": {"epochs": [1, 2]}}}, "model": {"convnet": {"train": None}}},
         {"search": {}},
-        {"search": {"race": "ladder", "keep": "erm", "budget": {"device_hours": 2.5}}, "seed": [0, 1]},
+        {
+            "search": {"race": "ladder", "keep": "erm", "budget": {"device_hours": 2.5}},
+            "seed": [0, 1],
+            "augment": ["erm", {"mixup": {"alpha": [0.5, 1.0]}}],
+        },
         {"search": {"race": [{"seeds": 2, "epochs": 5, "keep": 1}], "confirm": {"against": ["erm"]}}, "seed": [0, 1]},
         {"train": {"lr": {"loguniform": [0.02, 0.5]}}, "search": {"sampler": "qmc", "num_samples": 4, "seed": 1}},
         {

@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from commands import ROOT
 from mlflow import MlflowClient
-
-
-def free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
-
-
-@contextmanager
-def running_head(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Run a head of its own; yield the environment of its users."""
-    port, dashboard = free_port(), free_port()
-    ray = shutil.which("ray", path=environment["PATH"])
-    assert ray is not None
-    command = [ray, "start", "--head", "--num-cpus", "2", "--port", str(port), "--dashboard-port", str(dashboard)]
-    command += ["--dashboard-host", "127.0.0.1", "--disable-usage-stats", "--object-store-memory", "100000000"]
-    # By default all heads of a machine have the same: beside another one's, this one's agent would not come up.
-    command += ["--dashboard-agent-listen-port", str(free_port()), "--block"]
-    with (tmp_path / "head.log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            yield environment | {"RAY_ADDRESS": f"http://127.0.0.1:{dashboard}"}
-        finally:
-            process.terminate()
-            process.wait(60)
+from ray_head import running_head, with_token
 
 
 @pytest.fixture
 def head(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
     """A head with token authentication."""
-    with_token = environment | {"RAY_AUTH_MODE": "token"}
-    ray = shutil.which("ray", path=environment["PATH"])
-    assert ray is not None
-    subprocess.run([ray, "get-auth-token", "--generate"], env=with_token, check=True, capture_output=True)
-    with running_head(with_token, tmp_path) as users:
+    with running_head(with_token(environment), tmp_path) as users:
         yield users
 
 
@@ -67,19 +36,8 @@ def submit(head: dict[str, str], *arguments: str) -> subprocess.CompletedProcess
     return subprocess.run(command, env=head, capture_output=True, text=True, timeout=280, check=False)
 
 
-def wait_for(head: dict[str, str]) -> None:
-    ray = shutil.which("ray", path=head["PATH"])
-    for _ in range(60):
-        listed = subprocess.run([str(ray), "job", "list"], env=head, capture_output=True, text=True, check=False)
-        if listed.returncode == 0:
-            return
-        time.sleep(1)
-    raise AssertionError(f"the head did not come up: {listed.stdout}{listed.stderr}")
-
-
 @pytest.mark.slow
 def test_submitted_job_runs_the_quickstart_to_the_end(head: dict[str, str], tmp_path: Path) -> None:
-    wait_for(head)
     storage = tmp_path / "runs"
     overrides = [
         "-o",
@@ -106,7 +64,6 @@ def test_submitted_job_runs_the_quickstart_to_the_end(head: dict[str, str], tmp_
 
 @pytest.mark.slow
 def test_a_cluster_that_asks_for_no_token_is_joined_and_it_is_said(open_head: dict[str, str], tmp_path: Path) -> None:
-    wait_for(open_head)
     overrides = ["-o", "augment=erm", "-o", "seed=0", "-o", "train.epochs=1"]
     arguments = ["run", "experiments/quickstart.yaml", "-o", f"storage={tmp_path / 'runs'}", *overrides]
     answer = submit(open_head, *arguments)

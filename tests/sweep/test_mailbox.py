@@ -119,6 +119,7 @@ def test_a_group_that_died_while_it_waited_is_not_counted() -> None:
         asking = asyncio.create_task(mailbox.next_job(await joined(mailbox, pid=3)))
         failed = await received(mailbox, Failed)
         asking.cancel()
+        assert failed.is_lost, "a race waits for it"
         return failed.reason
 
     assert "(1 attempt)" in run(steps())

@@ -164,7 +164,7 @@ def test_money_is_told_to_who_gave_a_price(now: list[float]) -> None:
     now[0] += 10.0
     progress.take(cells[0], finished(1))
     progress.take(cells[0], result(error=0.5))
-    assert "[1/2 cells, 0:00:10 left, 1.00 spent, about 1.00 to go]" in output.getvalue()
+    assert "[1/2 cells, 0:00:10 left, 1.00 spent in this run, about 1.00 to go]" in output.getvalue()
 
 
 def test_what_is_not_delivered_yet_is_shown_with_its_time() -> None:

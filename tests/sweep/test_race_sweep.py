@@ -103,7 +103,9 @@ class Raced:
 
 def without_time(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return what MLflow has of each epoch, and is no matter of time."""
-    kept = {name: value for name, value in metrics.items() if name not in ("train/images_per_s", "epoch")}
+    kept = {
+        name: value for name, value in metrics.items() if name not in ("train/images_per_s", "train/epoch_s", "epoch")
+    }
     return {name: value for name, value in kept.items() if not name.startswith("val/") or _is_of_epochs(name)}
 
 
