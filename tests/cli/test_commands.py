@@ -134,7 +134,7 @@ def test_help_imports_no_command() -> None:
 
 def test_a_mistake_in_the_file_is_said_before_anything_heavy_is_imported() -> None:
     commands = ["plan", "run", "confirm", "sync", "status", "compare", "select", "doctor", "data check", "data prepare"]
-    commands += ["report", "ui"]
+    commands += ["report", "ui", "submit --address http://127.0.0.1:9"]
     heavy = {"ray", "mlflow", "torchvision", "torchmetrics", "scipy"}
     look = (
         "import contextlib, sys\nfrom orchestrator.cli.main import main\n"
