@@ -37,7 +37,8 @@ def product_version() -> str:
     """Return what tells this code from other code of zetasweep: the commit, the version, or a hash of its files."""
     if commit := product_commit():
         # One tree that was changed is not another.
-        return f"{commit}-{_hash_of_files()[:8]}" if commit.endswith(_DIRTY) else commit
+        is_told_apart = not commit.endswith(_DIRTY) or (PRODUCT / CARRIED_COMMIT).is_file()
+        return commit if is_told_apart else f"{commit}-{_hash_of_files()[:8]}"
     try:
         return version("zetasweep")
     except PackageNotFoundError:  # a copy, as ``ray job submit --working-dir`` makes it

@@ -66,7 +66,7 @@ def test_the_names_that_are_offered_are_current() -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("st", ["status"]),
+        ("st", ["status", "stop"]),
         ("run ", ["experiments/one.yaml", "experiments/two.yml", "here.yaml"]),
         ("run exp", ["experiments/one.yaml", "experiments/two.yml"]),
         ("run experiments/o", ["experiments/one.yaml"]),

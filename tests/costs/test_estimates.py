@@ -78,7 +78,7 @@ def test_hours_between_two_epochs_are_no_epoch() -> None:
     told = [EpochResult(epoch, {EPOCH_S: 30.0 + epoch}, 7_200_000 * epoch) for epoch in (1, 2)]
     cell = Finished(kind_of(ERM_CELL), "cpu", "here", epochs=told, first_step_ms=7_170_000)
     assert cell.epoch_s == 31.5
-    assert Curve.of(told, at=(), metrics=()).epoch_s == 31.5
+    assert Curve.of(told, at=(), by="error").epoch_s == 31.5
 
 
 def test_of_finished_cells_the_median_counts_and_not_the_start_of_a_slot() -> None:

@@ -26,7 +26,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("LOOK_EVERY_S", "TRY_EVERY_S"):
         monkeypatch.setattr(following, name, 0.01)
     monkeypatch.setattr(server, "ANSWER_TIMEOUT_S", 0.5)
-    for name in ("RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+    for name in ("RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "small.yaml").write_text("name: small\ndataset: digits\nmodel: convnet\naugment: erm\n")

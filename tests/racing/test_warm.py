@@ -63,7 +63,7 @@ def test_what_was_finished_before_may_win_and_costs_nothing(tmp_path: Path) -> N
 
     simulated = Simulated(experiment, of=lambda _, epoch: 0.5 + 0.01 * epoch)
     simulated.runs = {
-        key: replace(run, curve=Curve.of(finished(key, EPOCHS, of=error), at=(2, 4, 8), metrics=("error", "loss")))
+        key: replace(run, curve=Curve.of(finished(key, EPOCHS, of=error), at=(2, 4, 8), by="error"))
         for key, run in listed.runs.items()
     }
     (column,) = columns(experiment)

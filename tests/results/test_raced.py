@@ -101,7 +101,7 @@ def test_lines_of_a_search_say_winner_rungs_and_what_a_batch_was() -> None:
         "the search is over: mixup(alpha=1.1) won by validation, with 42.98 %; 12 configurations, 152 of the grid's "
         "480 epochs (31 %)."
     )
-    assert "rung 1 of 4 (1 seed to epoch 2): 4 of 12 stopped beyond 58.80 %; " in lines[1]
+    assert "rung 1 of 4 (1 seed to epoch 2): 4 of 12 stopped, the last to go on had 58.80 %; " in lines[1]
     assert lines[1].endswith("rung 4 of 4 (5 seeds to epoch 8): 2 to the end, mixup(alpha=1.1) is the first.")
     batches, _ = raced(CELLS, batch=6, rounds=1)
     assert progress_text([batches]).startswith("batch 1 of 2, rung 2 of ")
@@ -145,5 +145,5 @@ def test_a_grid_that_was_trained_all_the_same_has_nobody_stopped() -> None:
     found, runs = raced(CELLS)
     everything = {cell.key: replace(next(iter(runs.values())), key=cell.key, status="done") for cell in CELLS}
     text = text_of(render_status(CELLS, everything, races=[found]), 120)
-    assert "the last to go on" not in text
+    assert "4 of 12" not in text.partition("is the first.")[2], "there is no table of those that were stopped"
     assert "60 cells: 60 done" in text

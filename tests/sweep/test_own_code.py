@@ -13,7 +13,7 @@ import pytest
 import yaml
 from commands import ROOT
 from mlflow import MlflowClient
-from test_job import running_head, wait_for
+from ray_head import running_head
 
 EXAMPLE = ROOT / "examples" / "plugin"
 PLUGINS = ("tinynet", "pairmix", "shapes")
@@ -180,7 +180,6 @@ def test_a_submitted_job_brings_it_to_the_workers(bench: Bench, tmp_path: Path) 
     home.mkdir()
     without = {name: value for name, value in bench.environment.items() if not name.startswith("RAY_AUTH")}
     with running_head(without | {"HOME": str(home), "PYTHONPATH": str(ROOT)}, tmp_path) as head:
-        wait_for(head)
         ray = shutil.which("ray", path=head["PATH"])
         arguments = ["run", "own.yaml", *plugin_words(), "-o", "seed=0", "-o", "model={tinynet: {width: 4}}"]
         command = [str(ray), "job", "submit", "--working-dir", str(bench.folder), "--", sys.executable, "-m"]

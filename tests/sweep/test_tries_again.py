@@ -30,7 +30,7 @@ def searching(tmp_path: Path, race: str, *, retry: bool = False, is_lost: bool =
     file.write_text(TEXT.replace("RACE", race))
     experiment = load_experiment(file, [f"storage={tmp_path}"])
     cells = expand(experiment)
-    curve = Curve({"error": {1: 0.1}, "loss": {1: 0.1}}, 1.0)
+    curve = Curve({"best/error": {1: 0.1}, "best/loss": {1: 0.1}}, 1.0)
     run = CellRun(key="", status="interrupted", run_id=None, epoch=1, epochs=4, curve=curve)
     runs = {cell.key: replace(run, key=cell.key) for cell in cells if cell.seed == 0}
     failed = replace(runs[cells[0].key], status="failed", is_lost=is_lost, curve=None, epoch=None)

@@ -13,6 +13,7 @@ from tracked import epoch
 
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
+from orchestrator.records import EPOCH_S
 from orchestrator.tracking import Tracker, read_environment, read_epochs, run_links, send_report
 
 
@@ -22,7 +23,7 @@ def test_epochs_are_read_as_they_were_told(tracker: Tracker, cells: list[Cell]) 
         tracker.log_epoch(cells[0], epoch(number))
     run_id = tracker.cell_runs(cells)[cells[0].key].run_id
     assert run_id is not None
-    assert read_epochs(tracker.store, run_id, ["val/error"]) == [epoch(1), epoch(2)]
+    assert read_epochs(tracker.store, run_id, ["val/error", EPOCH_S]) == [epoch(1), epoch(2)]
     assert read_epochs(tracker.store, run_id, ["val/loss"]) == []
 
 
