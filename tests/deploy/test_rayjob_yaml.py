@@ -98,7 +98,7 @@ def test_the_password_of_mlflow_is_with_the_head_alone() -> None:
 
 # What is done before a pod ends
 
-# Listens to a signal, and ends a second after it.
+# Listens to a signal, and ends three seconds after it.
 PROCESS = """
 import signal, sys, time
 heard = []
@@ -106,7 +106,7 @@ signal.signal(getattr(signal, sys.argv[-1]), lambda *_: heard.append(1))
 print("ready", flush=True)
 while not heard:
     time.sleep(0.02)
-time.sleep(1)
+time.sleep(3)
 print("saved", flush=True)
 """
 
@@ -136,6 +136,8 @@ def before_the_end(pod: dict[str, Any]) -> str:
 
 def test_the_head_waits_until_the_driver_has_saved(tmp_path: Path) -> None:
     (tmp_path / "orchestrator").mkdir()
+    # A package, so that it goes before an installed one.
+    (tmp_path / "orchestrator" / "__init__.py").touch()
     (tmp_path / "orchestrator" / "__main__.py").write_text(PROCESS)
     driver = started(f"{shlex.quote(sys.executable)} -m orchestrator run x.yaml SIGUSR1")
     assert in_a_pod(f"{driver}{before_the_end(HEAD)}\ncat said", tmp_path) == ["ready", "saved"]

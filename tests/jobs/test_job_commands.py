@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from commands import ROOT, Call
 from job_server import NAME, Job, job_server
+from ray._private.authentication_test_utils import reset_auth_token_state
 
 from orchestrator.jobs import following, server
 
@@ -29,6 +30,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    reset_auth_token_state()  # Ray keeps for the process what the first test has asked of it
     (tmp_path / "small.yaml").write_text("name: small\ndataset: digits\nmodel: convnet\naugment: erm\n")
 
 
