@@ -64,17 +64,29 @@ def defined(one: np.ndarray, other: np.ndarray) -> float:
     return max(0.0, (n * of_mean - of_one) / (n - 1))
 
 
+def of_bins(cell: Predictions) -> np.ndarray:
+    """What each image adds to the calibration error, which is their mean."""
+    right, said = 1.0 * (cell.predicted == cell.labels), cell.confidence.astype(float)
+    added = np.zeros(len(right))
+    for lowest in np.arange(15) / 15:
+        inside = (said >= lowest) & ((said < lowest + 1 / 15) | (lowest == 14 / 15))
+        gap = (right - said)[inside]
+        added[inside] = gap if gap.sum() > 0 else -gap
+    return added
+
+
 PER_IMAGE: dict[str, Callable[[Predictions], np.ndarray]] = {
     "test/error": lambda cell: 1.0 * (cell.predicted != cell.labels),
     "accuracy": lambda cell: 1.0 * (cell.predicted == cell.labels),
     "f1_micro": lambda cell: 1.0 * (cell.predicted == cell.labels),
     "loss": lambda cell: cell.loss.astype(float),
+    "ece": of_bins,
 }
 
 
 @pytest.mark.parametrize("metric", PER_IMAGE)
 def test_means_over_images_have_the_floor_that_is_defined(metric: str) -> None:
-    predictions = drawn()
+    predictions = drawn(seeds=5)
     found = image_floors(metric, predictions)
     assert found is not None
     assert list(found) == [("r0", "r1"), ("r0", "r2"), ("r1", "r2")]
@@ -82,6 +94,14 @@ def test_means_over_images_have_the_floor_that_is_defined(metric: str) -> None:
     for (one, other), floor in found.items():
         assert floor == pytest.approx(defined(of_rows[one], of_rows[other]), rel=1e-9, abs=1e-15)
     assert any(found.values())
+
+
+def test_the_calibration_error_is_the_mean_of_what_images_add() -> None:
+    (cell,) = drawn(rows=1, seeds=1)["r0"].values()
+    assert cell.logits is not None
+    logits, labels = torch.tensor(cell.logits.astype(np.float32)), torch.tensor(cell.labels.astype(np.int64))
+    judged = judge_test(logits, labels, num_classes=3).images.metrics["ece"]
+    assert of_bins(cell).mean() == pytest.approx(judged, abs=1e-6)
 
 
 def test_balanced_accuracy_varies_within_each_class() -> None:
@@ -149,8 +169,7 @@ def test_images_of_one_group_count_as_one(metric: str) -> None:
     assert grouped is not None
     assert loose is not None
     assert list(grouped.values()) == pytest.approx(list(expected.values()), rel=1e-4, abs=1e-12)
-    if metric != "ece":  # which falls with the number of images
-        assert max(loose.values()) < max(expected.values()) / 2
+    assert max(loose.values()) < max(expected.values()) / 2
 
 
 RESAMPLED = [name for name in METRICS if name not in (*PER_IMAGE, "error", "balanced_accuracy")]
@@ -295,7 +314,7 @@ def test_what_was_resampled_is_not_resampled_again(monkeypatch: pytest.MonkeyPat
     assert asked == [6]
     changed = replace(predictions["r1"][2], predicted=predictions["r0"][0].predicted.copy()[::-1])
     image_floors("test/f1_macro", predictions | {"r1": {**predictions["r1"], 2: changed}})
-    image_floors("test/ece", predictions)
+    image_floors("test/auroc", predictions)
     assert asked == [6, 1, 6]
     measure = resampling.measure_of("f1_macro", None)
     assert measure is not None

@@ -23,7 +23,8 @@ Cells = Mapping[str, Mapping[Hashable, Answers]]
 
 # Means over the images, or over those of each class: their variance is known without resampling.
 _SHARES = ("error", "accuracy", "f1_micro")
-_MEANS = (*_SHARES, "loss", "balanced_accuracy", RECALL)
+_MEANS = (*_SHARES, "loss", "ece", "balanced_accuracy", RECALL)
+_ECE_BINS = 15
 _ARRAYS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_SHARES, "balanced_accuracy", RECALL, "f1_macro"), ("predicted",)),
     "loss": ("loss",),
@@ -52,6 +53,9 @@ def image_floors(
 
     Returns:
         Each pair of rows once, in their order; means over images, in all or by class, exactly, others by bootstrap.
+        The calibration error counts as the mean that it is while no bin's gap changes its sign: resamples of a gap
+        lie around the one that was seen, not around the true one, so that its sign is lost in them too often, and with
+        it half of the variance.
         None where it cannot be known: the metric is not of the test; a row has no predictions, or without what the
         metric needs (logits are not kept above a hundred classes); they are of different images; a class that counts
         has a single image or group; nothing is to be told apart because only one class is there.
@@ -153,7 +157,18 @@ def _deviations(asked: _Asked, predictions: Cells) -> _Deviations | None:
 
 def _values(asked: _Asked, cell: Answers) -> Floats:
     """Return what a mean over images is the mean of, [n]; its sign does not matter."""
-    return np.asarray(cell.loss if asked.name == "loss" else cell.predicted == cell.labels, dtype=np.float64)
+    if asked.name == "loss":
+        return np.asarray(cell.loss, dtype=np.float64)
+    right = np.asarray(cell.predicted == cell.labels, dtype=np.float64)
+    return _gaps(right, np.asarray(cell.confidence, dtype=np.float64)) if asked.name == "ece" else right
+
+
+def _gaps(right: Floats, confidence: Floats) -> Floats:
+    """Return by how much each image adds to the gap between what is right and what is said in its bin, [n]."""
+    bins = np.minimum((confidence * _ECE_BINS).astype(np.intp), _ECE_BINS - 1)
+    gaps = right - confidence
+    of_images: Floats = gaps * np.sign(np.bincount(bins, gaps))[bins]
+    return of_images
 
 
 def _by_resampling(predictions: Cells, measure: Measure, *, of: Hashable) -> _Deviations | None:

@@ -19,7 +19,6 @@ RESAMPLES = 4000
 _SEED = 0
 # Numbers in one part of the weights, 16 MB: it stays near the processor, whatever the number of images.
 _AT_ONCE = 4_000_000
-_ECE_BINS = 15
 
 Measure = Callable[[Answers], Callable[[Weights], NDArray[np.floating]]]
 """Takes a cell's answers, and then how often each image counts in each resample, float32 [n, resamples]; returns the
@@ -40,8 +39,8 @@ def resampled(cells: Sequence[Answers], measure: Measure) -> NDArray[np.float64]
 
 def measure_of(name: str, label: int | None) -> Measure | None:
     """Return the metric of this name, or that of one class (by its label); None if it cannot be resampled."""
-    if label is None and name in ("f1_macro", "ece"):
-        return _f1_macro if name == "f1_macro" else _ece
+    if label is None and name == "f1_macro":
+        return _f1_macro
     if name not in RANKED:
         return None
     return lambda cell: _ranked(cell, name, label)
@@ -81,19 +80,6 @@ def _f1_macro(cell: Answers) -> Callable[[Weights], Weights]:
             f1 = np.where(support > 0, 2 * (hits @ weights) / support, 0)
         mean: Weights = f1.sum(axis=0) / (support > 0).sum(axis=0, dtype=np.float32)
         return mean
-
-    return of_resamples
-
-
-def _ece(cell: Answers) -> Callable[[Weights], Weights]:
-    assert cell.predicted is not None
-    assert cell.confidence is not None
-    bins = np.minimum((cell.confidence * _ECE_BINS).astype(np.intp), _ECE_BINS - 1)
-    gaps = _sums(bins, _ECE_BINS, of=(cell.predicted == cell.labels) - cell.confidence)
-
-    def of_resamples(weights: Weights) -> Weights:
-        error: Weights = np.abs(gaps @ weights).sum(axis=0) / weights.sum(axis=0)
-        return error
 
     return of_resamples
 
