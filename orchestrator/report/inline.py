@@ -13,6 +13,7 @@ _PIXELS = 1.55
 # Hundredths of a point are less than any screen shows, and half of a large page.
 _FURTHER = re.compile(r"(\.\d\d)\d+")
 _PAINT = re.compile(r"url\(#")
+_REFERENCE = re.compile(r"#([\w.-]+)")
 # The blue, too: on a dark page it is too dark.
 _OF_PAGE = {INK: "currentColor", FAINT: "var(--faint)", PAPER: "var(--paper)", COLORS[0]: "var(--blue)"}
 _COLORS = re.compile("|".join(_OF_PAGE))
@@ -33,7 +34,12 @@ def inlined(svg: bytes, *, name: str, title: str) -> str:
         for child in list(parent):
             if child.tag in (f"{{{_SVG}}}style", f"{{{_SVG}}}metadata"):
                 parent.remove(child)
+    needed = {
+        name for element in root.iter() for value in element.attrib.values() for name in _REFERENCE.findall(value)
+    }
     for element in root.iter():
+        if element.get("id") not in needed:
+            element.attrib.pop("id", None)
         for key, value in element.attrib.items():
             if key in ("d", "x", "y"):
                 element.set(key, _FURTHER.sub(r"\1", value))
@@ -44,6 +50,7 @@ def inlined(svg: bytes, *, name: str, title: str) -> str:
             elif "#" in value:
                 colors = _COLORS.sub(lambda found: _OF_PAGE[found[0]], value)
                 element.set(key, _PAINT.sub(f"url(#{name}-", colors))
+        _say_once(element)
     width = float(root.attrib.pop("width").removesuffix("pt"))
     del root.attrib["height"]
     # What matplotlib's own style sheet says of everything would hold for the whole page.
@@ -52,3 +59,14 @@ def inlined(svg: bytes, *, name: str, title: str) -> str:
     root.set("role", "img")
     root.set("aria-label", printable(title))
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _say_once(group: ElementTree.Element) -> None:
+    """Have a group of markers say what they all say of their paint: it is most of a page with many trainings."""
+    markers = group.findall(f"{{{_SVG}}}use")
+    said = {marker.get("style") for marker in markers}
+    if len(markers) < 2 or len(said) > 1 or None in said or "style" in group.attrib:
+        return
+    group.set("style", markers[0].attrib["style"])
+    for marker in markers:
+        del marker.attrib["style"]
