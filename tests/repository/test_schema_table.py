@@ -30,7 +30,8 @@ BEYOND_A_SCHEMA: dict[tuple[str, ...], list[Any]] = {
     ("train", "mixing_off_epochs"): [[2, 1]],
     ("train", "milestones"): [[2, 1]],
     ("train", "lr_decay"): [[0.5, 1.0]],  # without effect with the schedule
-    # It names no row.
+    # They name no row.
+    ("names",): [{"image": "file"}],
     ("search", "keep"): ["x", "auto", "Auto", "/a", "../a", "s3://b/x", "sqlite:///x.db", "http://u:p@h", ["x"]],
     ("dataset", "*", "folds"): [10**7],
     ("augment", "*", "num_mixed"): [10**7],

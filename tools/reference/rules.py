@@ -62,7 +62,12 @@ def resources_rules() -> list[Schema]:
     return [
         _always({"cpus_per_worker": whole_or_a_share, "gpus_per_worker": whole_or_a_share}),
         _if({"workers": {"minimum": 2}}, {"cpus_per_worker": _WHOLE, "gpus_per_worker": _WHOLE}),
-        _unless({"gpus_per_worker": {"exclusiveMinimum": 0}}, {"backend": {"enum": ["auto", "torch"]}}),
+        _unless(
+            {"gpus_per_worker": {"exclusiveMinimum": 0}},
+            {"backend": {"enum": ["auto", "torch"]}, "cuda_graphs": {"const": False}},
+        ),
+        _unless({"compile": {"enum": ["default", "max-autotune"]}}, {"cuda_graphs": {"const": False}}),
+        _unless({"deterministic": {"const": False}}, {"compile": {"enum": ["off", "default"]}}),
     ]
 
 

@@ -85,10 +85,13 @@ def experiment_schema() -> Schema:
     sections["train"] = {"$ref": "#/definitions/train"}
     sections["resources"]["allOf"] = resources_rules()
     sections["search"]["allOf"] = search_rules()
+    general = properties(General)
+    # As a section, it may have nothing in it yet.
+    general["names"]["type"] = ["object", "null"]
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "An experiment of zetasweep",
-        **_mapping({**properties(General), **swept, **sections}, required=["name", "dataset", "model", "augment"]),
+        **_mapping({**general, **swept, **sections}, required=["name", "dataset", "model", "augment"]),
         "allOf": [train_rules()],
         "definitions": definitions,
     }
