@@ -59,7 +59,12 @@ def test_it_answers_this_machine_alone_until_it_is_ended(
     shutil.copyfile(new_store, database)
     make = f"from mlflow import MlflowClient; MlflowClient('sqlite:///{database}').create_experiment('small')"
     subprocess.run([sys.executable, "-c", make], check=True, env=environment, timeout=120)
-    command = [sys.executable, "-m", "orchestrator", "ui", str(file)]
+    # A shell has what it starts in the background, as these tests may be, ignore SIGINT.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from orchestrator.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", code, "ui", str(file)]
     wide = environment | {"MLFLOW_UVICORN_OPTS": "--host 0.0.0.0", "MLFLOW_HOST": "0.0.0.0"}
     with (file.parent / "out").open("w+") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=wide, stdout=out, stderr=subprocess.STDOUT)

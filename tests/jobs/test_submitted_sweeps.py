@@ -142,7 +142,8 @@ def test_a_sweep_that_is_stopped_in_an_epoch_gives_the_same_table_when_it_is_sub
     assert {run.info.status for run in runs_of(storage)} == {"KILLED"}
     of_cells = [Storage(storage).cell(key).points()[0] for key in cells_of(storage)]
     assert len(of_cells) == 2
-    assert all(point.step > 0 for point in of_cells), of_cells
+    # One of them may have been at the end of an epoch.
+    assert any(point.step > 0 for point in of_cells), of_cells
 
     process = zetasweep(users, file, "submit", file.name, "-o", f"storage={storage}")
     output = answer_of(process)
