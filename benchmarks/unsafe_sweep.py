@@ -48,6 +48,7 @@ def main() -> None:
     with (
         output_to(storage.new_log(experiment.name)) as console,
         Interruption() as interruption,
+        storage.scratch() as scratch,
         joined_or_started(experiment.resources) as layout,
         Progress(console, total=len(cells), done=0, epochs=epochs) as progress,
     ):
@@ -55,6 +56,9 @@ def main() -> None:
             Course({}, to_the_end(cells)),
             experiment=experiment,
             storage=storage,
+            scratch=scratch,
+            layout=layout,
+            proof=None,
             slots=layout.slots,
             is_open=False,
             delivery=cast("Delivery", ends),

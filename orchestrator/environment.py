@@ -6,10 +6,11 @@ A value that the user has set stands, unless the row is `forced`.
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from orchestrator.ray_here import running_ray
 
 RAY_ADDRESS, RAY_AUTH_MODE = "RAY_ADDRESS", "RAY_AUTH_MODE"
 JOB_SERVER = "RAY_API_SERVER_ADDRESS"
@@ -20,6 +21,7 @@ TRACKING_URI = "MLFLOW_TRACKING_URI"
 TRACKING_CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 DATA_DIR, CACHE_DIR = "ZETASWEEP_DATA", "ZETASWEEP_CACHE"
 PLUGINS = "ZETASWEEP_PLUGINS"
+GLOO_INTERFACE = "GLOO_SOCKET_IFNAME"
 MPS_FOLDER = "CUDA_MPS_PIPE_DIRECTORY"
 PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 
@@ -33,7 +35,7 @@ MOMENTS: dict[Moment, str] = {
     "local_sweep": "before Ray Tune starts, where no cluster is joined",
     "joined_sweep": "before Ray Tune starts on a cluster that was joined",
     "slot": "in a slot, before Ray Train starts",
-    "group": "in workers that are all on one machine, before they join their process group",
+    "group": "in workers, before they join their process group; INTERFACE is the one by which Ray reaches the node",
     "job": "in a job that zetasweep submit makes, by Ray's runtime environment",
 }
 
@@ -97,10 +99,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(PREEMPTION_WATCHER, "0", "local_sweep", "each slot has one more process, for nodes that stay"),
     Setting(PREEMPTION_WATCHER, "1", "joined_sweep", "a cell is not saved when its node is about to be taken away"),
     Setting("RAY_TRAIN_METRICS_ENABLED", "0", "slot", "Ray Train gathers metrics of its own, read by nobody"),
-    *(
-        Setting(name, "lo0" if sys.platform == "darwin" else "lo", "group", "the ranks listen on the network")
-        for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
-    ),
+    # On the cluster that is started here it is loopback.
+    Setting(GLOO_INTERFACE, "INTERFACE", "group", "the ranks listen where the host's name leads, if anywhere"),
+    # NCCL would take what begins with the name, too.
+    Setting("NCCL_SOCKET_IFNAME", "=INTERFACE", "group", "the ranks listen on the first network that is found"),
     # Ray waits no longer than it takes.
     Setting("RAY_JOB_STOP_WAIT_TIME_S", "900", "job", "Ray kills a job 3 s after it is told to stop, cells unsaved"),
 )
@@ -122,7 +124,11 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(DATA_DIR, "where data sets lie, unless data_dir says it; `data` otherwise"),
     Variable(CACHE_DIR, "where decoded images lie, unless cache.dir says it; zetasweep in the user's caches otherwise"),
     Variable(PLUGINS, "code of your own, unless --plugin names some: files or modules, with : between them"),
-    Variable(RAY_ADDRESS, "the Ray cluster to join; without it, or with `local`, one is started on this machine"),
+    Variable(
+        RAY_ADDRESS,
+        "the Ray cluster to join: `HOST:PORT`, `auto` or `ray://HOST:PORT`; without it the one that you have started "
+        "on this machine, if you have; else, and with `local`, one is started",
+    ),
     Variable(JOB_SERVER, "the job server of zetasweep submit and the like, unless --address says it; or RAY_ADDRESS"),
     Variable(TRACKING_URI, "the MLflow store, unless tracking.uri says it; it may hold a password, which is taken out"),
     Variable(TRACKING_CREDENTIALS[0], "read by MLflow; set from the user in MLFLOW_TRACKING_URI"),
@@ -135,6 +141,11 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("WORLD_SIZE", "set by torchrun: `python -m orchestrator.train` joins a process group"),
     Variable("LOCAL_RANK", "set by torchrun: which GPU of this machine `python -m orchestrator.train` takes"),
 )
+
+
+# Of this process: the cluster that was found where none is named, and whether one was refused.
+_found: str | None = None
+_starts_its_own = False
 
 
 def ray_address() -> str | None:
@@ -154,16 +165,16 @@ def has_ray_token() -> bool:
         return False
 
 
-def asks_for_token() -> bool:
-    """Return whether Ray is told to use its token."""
-    return os.environ.get(RAY_AUTH_MODE, "").lower() == "token"
+def set_for(moment: Moment, *, interface: str = "") -> None:
+    """Set what is read after `moment`; what the user has set stands unless the row is forced.
 
-
-def set_for(moment: Moment) -> None:
-    """Set what is read after `moment`; what the user has set stands unless the row is forced."""
+    Args:
+        moment: It is now.
+        interface: That the rows of a process group name.
+    """
     for setting in SETTINGS:
         if setting.moment == moment and (setting.forced or setting.name not in os.environ):
-            os.environ[setting.name] = setting.value
+            os.environ[setting.name] = setting.value.replace("INTERFACE", interface)
 
 
 def values_for(moment: Moment) -> dict[str, str]:
@@ -174,15 +185,36 @@ def values_for(moment: Moment) -> dict[str, str]:
 def prepare_program() -> None:
     """Set what Ray and MLflow read once, when they are imported.
 
-    A cluster that is started here is reached from this machine alone: whoever reaches one can run code in it.
+    A cluster that is started here is reached from this machine alone: whoever reaches one can run code in it. Where
+    nothing is said, and the user has started a Ray on this machine, as ``ray symmetric-run`` does, that is joined.
     """
-    if ray_address() is None:
+    global _found, _starts_its_own
+    named = os.environ.get(RAY_ADDRESS, "")
+    # Ray's own processes would take it for an address.
+    _starts_its_own = _starts_its_own or named == "local"
+    is_named = named not in ("", "local", _found)
+    _found = None
+    if not is_named:
         os.environ.pop(RAY_ADDRESS, None)
+        here = None if _starts_its_own else running_ray()
+        if here is not None and here.is_ours:
+            _found = os.environ[RAY_ADDRESS] = here.address
+    if ray_address() is None:
         set_for("local")
     elif has_ray_token():
         set_for("joined")
     set_for("program")
     _make_absolute()
+
+
+def ray_address_is_found() -> bool:
+    """Return whether nobody has named the cluster that is to be joined: it runs on this machine."""
+    return _found is not None and os.environ.get(RAY_ADDRESS) == _found
+
+
+def starts_its_own_ray() -> bool:
+    """Return whether the user has said so."""
+    return _starts_its_own
 
 
 def _make_absolute() -> None:

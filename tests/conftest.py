@@ -20,7 +20,8 @@ from orchestrator.signals import NOTICES
 
 # Helpers of the chaos suite whose assertions shall say what they compare.
 pytest.register_assert_rewrite("results", "sweeps", "undisturbed")
-# Read when Ray and MLflow are imported, as the command line sets them.
+# Read when Ray and MLflow are imported, as the command line sets them. No test joins a Ray that happens to run here.
+os.environ["RAY_ADDRESS"] = "local"
 prepare_program()
 # No test goes to the store that the user works with.
 for _name in [name for name in os.environ if name.startswith("MLFLOW_TRACKING_")]:
@@ -106,7 +107,7 @@ def environment(home: Path) -> dict[str, str]:
     bin_dir = str(Path(sys.executable).parent)
     path = f"{bin_dir}{os.pathsep}{kept['PATH']}"
     # Of a process that aborts it is told what each of its threads was at.
-    return kept | {"HOME": str(home), "PATH": path, "COLUMNS": "120", "PYTHONFAULTHANDLER": "1"}
+    return kept | {"RAY_ADDRESS": "local", "HOME": str(home), "PATH": path, "COLUMNS": "120", "PYTHONFAULTHANDLER": "1"}
 
 
 @pytest.fixture(autouse=True)

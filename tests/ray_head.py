@@ -26,12 +26,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_head(environment: dict[str, str], folder: Path, *, cpus: int = 2) -> Iterator[dict[str, str]]:
+def running_head(
+    environment: dict[str, str], folder: Path, *, cpus: int = 2, gpus: int = 0
+) -> Iterator[dict[str, str]]:
     """Run a head of its own; yield the environment of its users, once it answers."""
+    # The tests' own is zetasweep's word, which Ray does not know.
+    environment = {name: value for name, value in environment.items() if name != "RAY_ADDRESS"}
     for _ in range(TRIES):
         address = f"http://127.0.0.1:{free_port()}"
         with (folder / "head.log").open("w") as log:
-            process = subprocess.Popen(_command(environment, address, cpus), env=environment, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                _command(environment, address, cpus, gpus), env=environment, stdout=log, stderr=log
+            )
         try:
             if _comes_up(process, address, folder / "head.log"):
                 yield environment | {"RAY_ADDRESS": address}
@@ -49,9 +55,10 @@ def with_token(environment: dict[str, str]) -> dict[str, str]:
     return variables
 
 
-def _command(environment: dict[str, str], address: str, cpus: int) -> list[str]:
+def _command(environment: dict[str, str], address: str, cpus: int, gpus: int) -> list[str]:
     dashboard = address.rpartition(":")[2]
     command = [_ray(environment), "start", "--head", "--num-cpus", str(cpus), "--port", str(free_port())]
+    command += ["--num-gpus", str(gpus), "--ray-client-server-port", str(free_port())]
     command += ["--dashboard-host", "127.0.0.1", "--dashboard-port", dashboard, "--disable-usage-stats"]
     # By default all heads of a machine have the same: beside another one's, this one's agent would not come up.
     command += ["--dashboard-agent-listen-port", str(free_port()), "--object-store-memory", "100000000", "--block"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.environment import RAY_AUTH_MODE, RAY_FILES, asks_for_token, prepare_program
+from orchestrator.environment import RAY_AUTH_MODE, RAY_FILES, prepare_program
+from orchestrator.sweep.cluster_token import auth_mode
 from orchestrator.sweep.import_path import product_alone
 
 
@@ -24,13 +25,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_cluster_of_its_own_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RAY_AUTH_MODE, "disabled")
     prepare_program()
-    assert asks_for_token()
+    assert auth_mode() == "token"
 
 
 def test_a_cluster_is_joined_without_one_if_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     prepare_program()
-    assert not asks_for_token()
+    assert auth_mode() == "disabled"
 
 
 @pytest.mark.parametrize("where", ["RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "home"])
@@ -44,7 +45,7 @@ def test_a_cluster_is_joined_with_the_one_that_there_is(
     if where != "home":
         monkeypatch.setenv(where, "x" * 32 if where == "RAY_AUTH_TOKEN" else str(file))
     prepare_program()
-    assert asks_for_token()
+    assert auth_mode() == "token"
 
 
 def test_what_the_user_says_stands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,14 +53,14 @@ def test_what_the_user_says_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 32)
     monkeypatch.setenv(RAY_AUTH_MODE, "disabled")
     prepare_program()
-    assert not asks_for_token()
+    assert auth_mode() == "disabled"
 
 
 def test_a_token_file_that_is_not_there_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(home / "nowhere"))
     prepare_program()
-    assert not asks_for_token()
+    assert auth_mode() == "disabled"
 
 
 @pytest.mark.parametrize("name", RAY_FILES)

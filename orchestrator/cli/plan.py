@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 
 import click
@@ -14,12 +15,17 @@ from orchestrator.waiting import waiting_for
 
 @click.command(
     epilog=examples(
-        "zetasweep plan quickstart.yaml --measure --price 0.04/cpu-hour", "zetasweep plan cifar10.yaml --gpus 8"
+        "zetasweep plan quickstart.yaml --measure --price 0.04/cpu-hour",
+        "zetasweep plan cifar10.yaml --gpus 8",
+        "RAY_ADDRESS=auto zetasweep plan cifar10.yaml --nodes",
     )
 )
 @experiment_options
 @click.option(
     "--gpus", type=click.IntRange(min=1), metavar="N", help="Plan for a machine with N GPUs, not for this one."
+)
+@click.option(
+    "--nodes", is_flag=True, help="Ask each node of the cluster that is joined whether it can train, as run will."
 )
 @click.option("--measure", is_flag=True, help="Time a few steps of each training here: hours, memory, and what fits.")
 @click.option("--largest-batch", is_flag=True, help="Measure, and look for the largest batch that fits, too.")
@@ -28,11 +34,13 @@ def plan(
     experiment: str,
     overrides: tuple[str, ...],
     gpus: int | None,
+    nodes: bool,
     measure: bool,
     largest_batch: bool,
     price: str | None,
 ) -> int:
     """Show cells, what is done, slots, disk, hours and, with a price, money; run nothing."""
+    from orchestrator.amounts import counted
     from orchestrator.opened import Opened
     from orchestrator.results import check_usual, price_line, progress_line, races_of, render_status, wanted_of
     from orchestrator.terminal import new_console, print_lines
@@ -42,7 +50,7 @@ def plan(
     # MLflow and Ray take seconds to import: a mistake in the file is said before.
     with waiting_for("MLflow and Ray to be loaded"):
         from orchestrator.opened.costs import costing_of
-        from orchestrator.opened.start import check_start
+        from orchestrator.opened.start import check_joins, check_start
         from orchestrator.opened.tracked import at_work, runs_of
         from orchestrator.plan import (
             cost_lines,
@@ -52,19 +60,30 @@ def plan(
             pending_cells,
             plan_lines,
             planned_local_layout,
+            workers_on,
         )
+        from orchestrator.storage import marked
         from orchestrator.sweep.cluster import planned_layout
+        from orchestrator.sweep.proof import Proof
 
+    if nodes:
+        check_joins(gpus)
     data = check_start(opened, partial(planned_local_layout, gpus=gpus))
     confirmed = opened.confirmed()
     runs = runs_of(opened, and_of=confirmed.cells)
     at_work_now = list(at_work(opened, {cell.key: runs[cell.key] for cell in opened.cells if cell.key in runs}))
-    placed = planned_layout(opened.experiment.resources, gpus=gpus)
+    with marked(opened.storage) if nodes else nullcontext() as marker:
+        proof = Proof.of(opened.experiment, marker) if marker is not None else None
+        placed = planned_layout(opened.experiment.resources, gpus=gpus, proof=proof)
     console = new_console()
     races = races_of(opened.followed)
     console.print(render_status(opened.cells, runs, races=races, home=opened.experiment.tracked_in))
     planned = make_plan(opened.experiment, opened.cells, runs, placed, followed=opened.followed)
     print_lines(console, plan_lines(planned, opened.experiment) + data_lines(data))
+    if nodes:
+        able = sum(workers_on(node, opened.experiment.resources) > 0 for node in placed.nodes)
+        num = counted(able + len(placed.refused), "node")
+        print_lines(console, [f"nodes:     {able} of {num} with room can train, as far as was asked"])
     if confirmed.cells:
         left = len(pending_cells(confirmed.cells, runs))
         print_lines(console, [progress_line(len(confirmed.cells) - left, left)])

@@ -93,7 +93,7 @@ def _examine_environment(experiment: Experiment, storage: Storage, report: Repor
     report.take(examine_versions())
     report.take(examine_path())
     report.take(examine_gpus(experiment.resources))
-    placed, lines = examine_placement(experiment.resources, storage)
+    placed, lines = examine_placement(experiment, storage)
     report.take(lines)
     report.take(examine_access(storage))
     report.take(examine_inputs(experiment))

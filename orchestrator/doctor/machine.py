@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from orchestrator.amounts import counted
 from orchestrator.doctor.finding import Finding, Line, refused
-from orchestrator.doctor.nodes import examine_nodes
+from orchestrator.doctor.nodes import examine_clock, examine_faults
 from orchestrator.environment import ray_address
 from orchestrator.errors import UserError
-from orchestrator.experiment import Resources
-from orchestrator.plan import Layout, layout, local_layout, local_node
-from orchestrator.storage import Storage
+from orchestrator.experiment import Experiment, Resources
+from orchestrator.plan import Layout, Node, layout, local_layout, local_node
+from orchestrator.storage import Storage, marked
 from orchestrator.sweep.cluster import joined_or_started
 from orchestrator.sweep.local_start import obstacles
+from orchestrator.sweep.probe import ask_nodes
+from orchestrator.sweep.proof import Proof
 from orchestrator.waiting import waiting_for
 
 # Any cluster can hold it: so joining says nothing about whether the experiment fits.
@@ -47,13 +49,13 @@ def examine_gpus(resources: Resources) -> Iterator[Line]:
         )
 
 
-def examine_placement(resources: Resources, storage: Storage) -> tuple[Layout | None, list[Line]]:
+def examine_placement(experiment: Experiment, storage: Storage) -> tuple[Layout | None, list[Line]]:
     """Return where a sweep would be placed, None if nowhere, and what is to be said about that.
 
     A cluster named by ``RAY_ADDRESS`` is joined for it, and each of its nodes is asked.
     """
     lines: list[Line] = []
-    address = ray_address()
+    address, resources = ray_address(), experiment.resources
     try:
         if address is None:
             placed = local_layout(resources, local_node())
@@ -61,15 +63,29 @@ def examine_placement(resources: Resources, storage: Storage) -> tuple[Layout | 
             lines.append(f"Ray: RAY_ADDRESS is not set, run starts its own on this machine, with room for {room}")
             lines += [Finding(note, "Ray", "", severity="note") for note in obstacles()]
         else:
-            with joined_or_started(_ANYTHING) as everything:
+            with marked(storage) as marker, joined_or_started(_ANYTHING) as everything:
                 lines.append(f"Ray: {address} answers, {counted(len(everything.nodes), 'node')}")
-                lines += examine_nodes(storage.root)
-            placed = layout(resources, everything.nodes)
+                lines += [Finding(note, "Ray", "", severity="note") for note in everything.warning.splitlines()]
+                able, found = _examine_nodes(Proof.of(experiment, marker), everything.nodes)
+                lines += found
+            placed = layout(resources, able)
     except UserError as error:
         return None, [*lines, refused(error)]
     if placed.warning:
         lines.append(Finding(placed.warning, "resources", "", severity="note"))
     return placed, lines
+
+
+def _examine_nodes(proof: Proof, nodes: Sequence[Node]) -> tuple[list[Node], list[Line]]:
+    """Return the nodes that can train, and what is to be said about all."""
+    answers = ask_nodes(proof.asked, nodes)
+    able: list[Node] = []
+    lines: list[Line] = []
+    for node in nodes:
+        faults = list(proof.faults(answers[node.id], node))
+        able += [node] if all(fault.is_note for fault in faults) else []
+        lines += [*examine_clock(node), *examine_faults(node, faults)]
+    return able, lines
 
 
 def _nccl_version() -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from orchestrator.credentials import has_password, without_secrets
-from orchestrator.environment import JOB_SERVER, RAY_ADDRESS
+from orchestrator.environment import JOB_SERVER, RAY_ADDRESS, ray_address_is_found
 from orchestrator.errors import UserError
 
 DASHBOARD_PORT = 8265
@@ -49,7 +49,8 @@ def address_of(given: str | None) -> Address:
         return _checked(given, "--address")
     if by_variable := os.environ.get(JOB_SERVER):
         return _checked(by_variable, JOB_SERVER)
-    joined = os.environ.get(RAY_ADDRESS, "")
+    # One that nobody has named is no mistake in it.
+    joined = "" if ray_address_is_found() else os.environ.get(RAY_ADDRESS, "")
     if joined.startswith(("http://", "https://")):
         return _checked(joined, RAY_ADDRESS)
     named = f": {RAY_ADDRESS} = {without_secrets(joined)} is where it is joined" if joined else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.environment import ray_address
+from orchestrator.environment import RAY_ADDRESS, ray_address
 from orchestrator.errors import UserError
 from orchestrator.experiment import DatasetSpec, Resources
 from orchestrator.opened.experiment import Opened
@@ -43,6 +43,17 @@ def check_start(opened: Opened, place: Callable[[Resources, Node], Layout]) -> d
     if problems:
         raise UserError("\n".join(problems))
     return data
+
+
+def check_joins(gpus: int | None) -> None:
+    """Raise UserError if no node can be asked: no cluster is joined, or another machine is meant."""
+    if gpus is not None:
+        raise UserError(f"--nodes: --gpus {gpus} plans for a machine that is not there", remedy="leave one of them out")
+    if ray_address() is None:
+        raise UserError(
+            "--nodes: no cluster is joined, run would start its own on this machine",
+            remedy=f"name the cluster by {RAY_ADDRESS}=HOST:PORT, or leave --nodes out",
+        )
 
 
 def _check_database(opened: Opened) -> None:

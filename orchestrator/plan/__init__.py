@@ -2,9 +2,9 @@
 
 from orchestrator.plan.costing import Costing, RaceLeft
 from orchestrator.plan.hours import cost_lines
-from orchestrator.plan.images import check_cache, check_images, distinct_images, distinct_splits
+from orchestrator.plan.images import check_cache, check_images, decoded_bytes, distinct_images, distinct_splits
 from orchestrator.plan.inputs import DataFound, check_inputs, other_data
-from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node, planned_local_layout
+from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node, planned_local_layout, workers_on
 from orchestrator.plan.plan import Plan, make_plan, pending_cells, reached_epochs
 from orchestrator.plan.searching import Searched, search_lines, searched
 from orchestrator.plan.wording import data_lines, plan_lines
@@ -22,6 +22,7 @@ __all__ = [
     "check_inputs",
     "cost_lines",
     "data_lines",
+    "decoded_bytes",
     "distinct_images",
     "distinct_splits",
     "layout",
@@ -35,4 +36,5 @@ __all__ = [
     "reached_epochs",
     "search_lines",
     "searched",
+    "workers_on",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from orchestrator.data import (
     DATASETS,
@@ -18,9 +19,11 @@ from orchestrator.data import (
     split_samples,
     without,
 )
-from orchestrator.data.leaks import SplitReport, check_splits, find_unreadable
 from orchestrator.errors import DataError
 from orchestrator.experiment import DatasetSpec, Experiment
+
+if TYPE_CHECKING:
+    from orchestrator.data.leaks import SplitReport
 
 
 def distinct_images(specs: Iterable[DatasetSpec]) -> Iterator[DatasetSpec]:
@@ -39,6 +42,15 @@ def cache_bytes(specs: Iterable[DatasetSpec], experiment: Experiment) -> int:
         DataError: The images of a set have no common shape.
     """
     return sum(_entry_bytes(spec, experiment) for spec in distinct_images(specs) if not _is_cached(spec, experiment))
+
+
+def decoded_bytes(specs: Iterable[DatasetSpec], experiment: Experiment) -> dict[Images, int]:
+    """Return what each entry of the cache takes that these data sets need, whether it is there or not.
+
+    Raises:
+        DataError: One is not there, or its images have no common shape.
+    """
+    return {images_of(spec, experiment): _entry_bytes(spec, experiment) for spec in distinct_images(specs)}
 
 
 def check_cache(specs: Iterable[DatasetSpec], experiment: Experiment) -> None:
@@ -112,6 +124,9 @@ def check_images(spec: DatasetSpec, experiment: Experiment, *, on_progress: Call
     Raises:
         DataError: It is not there, or its labels and images disagree; then the error has `details`.
     """
+    # SciPy, which takes more than a second; who plans, or places workers, needs none.
+    from orchestrator.data.leaks import check_splits, find_unreadable
+
     source, left_out = readable_source(spec, experiment)
     if left_out is None:
         # Splits are made of what can be read, so that it is read twice.

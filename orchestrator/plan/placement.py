@@ -18,10 +18,19 @@ MAX_CPU_OVERCOMMIT = 4
 
 @dataclass(frozen=True)
 class Node:
-    """What one node offers."""
+    """What one node offers.
+
+    Attributes:
+        cpus: How many, or shares of them.
+        gpus: How many.
+        id: By which Ray knows it; empty for this machine, and in arithmetic.
+        name: Its own, and its address.
+    """
 
     cpus: float
     gpus: float
+    id: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,12 +42,14 @@ class Layout:
         nodes: What it is placed on.
         warning: What the user should know about it, each on a line of its own; empty if nothing.
         cpus_told: How many CPUs Ray is told that the nodes have: more than there are where workers share them.
+        refused: The ids of the nodes that train nothing, see `warning`.
     """
 
     slots: int
     nodes: tuple[Node, ...]
     warning: str = ""
     cpus_told: float = 0.0
+    refused: tuple[str, ...] = ()
 
 
 def local_node() -> Node:
@@ -110,7 +121,7 @@ def layout(resources: Resources, nodes: Sequence[Node]) -> Layout:
         UserError: Not one slot fits, or fewer than ``resources.slots``: Ray Train would wait for ever. The message
             has the arithmetic.
     """
-    workers = sum(_workers_on(node, resources) for node in nodes)
+    workers = sum(workers_on(node, resources) for node in nodes)
     fit = workers // resources.workers
     slots = fit if resources.slots == "auto" else resources.slots
     if 1 <= slots <= fit:
@@ -131,7 +142,8 @@ def _offered(node: Node) -> str:
     return f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}"
 
 
-def _workers_on(node: Node, resources: Resources) -> int:
+def workers_on(node: Node, resources: Resources) -> int:
+    """Return how many workers a node can hold."""
     by_cpu = int((node.cpus + 1e-6) // resources.cpus_per_worker)
     if not resources.gpus_per_worker:
         return by_cpu

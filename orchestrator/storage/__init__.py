@@ -5,6 +5,7 @@ from orchestrator.storage.checkpoints import Checkpoints
 from orchestrator.storage.confirmations import FIRST_SEED, Choice, Confirmation, RankedRow
 from orchestrator.storage.folder import Storage
 from orchestrator.storage.looks import note_look, read_looks
+from orchestrator.storage.marker import Marker, marked
 from orchestrator.storage.predictions import LOGITS_UP_TO, Predictions, SomePredictions
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Checkpoints",
     "Choice",
     "Confirmation",
+    "Marker",
     "Point",
     "Predictions",
     "RankedRow",
@@ -21,6 +23,7 @@ __all__ = [
     "Storage",
     "below",
     "is_key",
+    "marked",
     "note_look",
     "read_looks",
 ]

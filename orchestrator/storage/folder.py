@@ -118,6 +118,15 @@ class Storage:
             shutil.rmtree(folder, ignore_errors=True)
         return Path(tempfile.mkdtemp(prefix="ray-", dir=self.root))
 
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Have such a folder; nothing is left of it at the end."""
+        folder = self.new_scratch()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def scratch_folders(self) -> list[Path]:
         """Return the folders that `new_scratch` made and that are still there."""
         return [path for path in sorted(self.root.glob("ray-*")) if _SCRATCH.fullmatch(path.name) and path.is_dir()]
@@ -133,7 +142,7 @@ class Storage:
             with suppress(FileNotFoundError):
                 self.database.stat()
         except OSError as error:
-            raise self._unusable("cannot be used", error) from error
+            raise self.unusable("cannot be used", error) from error
 
     def check_writable(self) -> None:
         """Raise UserError if there cannot be such a folder, or nothing could be written to it; nothing is made."""
@@ -141,7 +150,7 @@ class Storage:
         try:
             try_writing(self.root)
         except OSError as error:
-            raise self._unusable("not writable", error) from error
+            raise self.unusable("not writable", error) from error
 
     def prepare(self) -> None:
         """Make the folder and check that it can be written to.
@@ -153,9 +162,10 @@ class Storage:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._unusable("not writable", error) from error
+            raise self.unusable("not writable", error) from error
 
-    def _unusable(self, how: str, error: OSError) -> UserError:
+    def unusable(self, how: str, error: OSError) -> UserError:
+        """Return what is to be said of a folder that something is wrong with."""
         return UserError(
             f"{self.named} = {self.root}: {how} ({error.strerror or error})",
             remedy=f"mend its permissions, or name another folder with {self._option}",

@@ -7,53 +7,56 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from orchestrator.environment import asks_for_token, ray_address
+from orchestrator.environment import ray_address, ray_address_is_found, starts_its_own_ray
 from orchestrator.errors import UserError
 from orchestrator.experiment import Resources
-from orchestrator.plan import Layout, Node, layout, local_layout, local_node, planned_local_layout
-from orchestrator.plugins import carried
+from orchestrator.plan import Layout, Node, layout, local_layout, local_node, planned_local_layout, workers_on
+from orchestrator.ray_here import running_ray
 from orchestrator.signals import unheard_by_children
 from orchestrator.sweep.import_path import product_alone
-from orchestrator.sweep.joining import check_address, not_joined
+from orchestrator.sweep.joining import LOCALLY, join
 from orchestrator.sweep.local_start import not_started, ready_to_start
+from orchestrator.sweep.probe import living_nodes, refusal, refused_nodes
+from orchestrator.sweep.proof import Proof
 from orchestrator.sweep.ray_folder import OBJECT_STORE_BYTES
 from orchestrator.sweep.ray_token import give_token
 from orchestrator.waiting import waiting_for
 
-NO_TOKEN = (
-    "the cluster is joined without a token: if it asks for none, whoever reaches it can run code in it "
-    "(docs/security.md)"
-)
 
-
-def planned_layout(resources: Resources, *, gpus: int | None = None) -> Layout:
+def planned_layout(resources: Resources, *, gpus: int | None = None, proof: Proof | None = None) -> Layout:
     """Return the layout without starting anything; a cluster named by ``RAY_ADDRESS`` is asked.
 
     Args:
         resources: The experiment's.
         gpus: Plan for a machine with so many instead.
+        proof: Asked of each node; None takes them as they say they are.
     """
     if gpus is not None or ray_address() is None:
         return planned_local_layout(resources, local_node(), gpus=gpus)
-    with joined_or_started(resources) as placed:
+    with joined_or_started(resources, proof=proof) as placed:
         return placed
 
 
 @contextmanager
-def joined_or_started(resources: Resources) -> Iterator[Layout]:
+def joined_or_started(resources: Resources, *, proof: Proof | None = None) -> Iterator[Layout]:
     """Join the cluster that ``RAY_ADDRESS`` names, or start one on this machine, and leave or stop it at the end.
 
     `orchestrator.environment.prepare_program` comes before Ray is imported.
+
+    Args:
+        resources: The experiment's.
+        proof: Asked of each node that is joined; None takes them as they say they are.
 
     Yields:
         Where the slots fit.
 
     Raises:
-        UserError: Nobody answers at ``RAY_ADDRESS``, Ray cannot start here, or the layout does not fit.
+        UserError: Nobody answers at ``RAY_ADDRESS``, Ray cannot start here, or the layout does not fit on the nodes
+            that can train.
     """
     import ray
 
@@ -66,7 +69,7 @@ def joined_or_started(resources: Resources) -> Iterator[Layout]:
     address = ray_address()
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        placed = _start(resources) if address is None else _join(address, resources)
+        placed = _start(resources) if address is None else _join(address, resources, proof)
         # Ray's native handler would abort the process, with its runs left open.
         signal.signal(signal.SIGTERM, on_sigterm)
         yield placed
@@ -82,7 +85,7 @@ def _start(resources: Resources) -> Layout:
     placed = local_layout(resources, local_node())
     (node,) = placed.nodes
     folder = ready_to_start()
-    notes = [placed.warning, *folder.notes, give_token()]
+    notes = [placed.warning, _of_others(), *folder.notes, give_token()]
     began_at_s = time.time()
     try:
         # A closed terminal or a batch system sends notices to the cluster, too, which must last until all is saved.
@@ -105,18 +108,40 @@ def _start(resources: Resources) -> Layout:
     return replace(placed, warning="\n".join(filter(None, notes)))
 
 
-def _join(address: str, resources: Resources) -> Layout:
-    import ray
+def _join(address: str, resources: Resources, proof: Proof | None) -> Layout:
+    notes = join(address)
+    nodes = living_nodes()
+    try:
+        placed = layout(resources, nodes) if proof is None else proven_layout(nodes, proof)
+    except UserError as error:
+        if not ray_address_is_found():
+            raise
+        # Nobody has asked for this cluster.
+        raise UserError("\n".join([error.args[0], *notes]), remedy=f"{error.remedy}\nor {LOCALLY}") from error
+    return replace(placed, warning="\n".join(filter(None, [placed.warning, *notes])))
 
-    with waiting_for(f"the Ray cluster at {address} to be joined"):
-        check_address(address)
-        try:
-            with product_alone() as job_config:
-                # What Ray brings to all machines; one that is started here has no other.
-                brought = {"py_modules": modules} if (modules := carried().py_modules) else None
-                ray.init(address=address, log_to_driver=False, job_config=job_config, runtime_env=brought)
-        except Exception as error:
-            raise not_joined(address, error) from error
-    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    placed = layout(resources, [Node(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0)) for total in totals])
-    return placed if asks_for_token() else replace(placed, warning=NO_TOKEN)
+
+def _of_others() -> str:
+    """Return what to know of a Ray on this machine that is not joined, since nobody has said so."""
+    here = None if starts_its_own_ray() else running_ray()
+    if here is None:
+        return ""
+    return f"another user's Ray runs on this machine, too: RAY_ADDRESS={here.address} joins it"
+
+
+def proven_layout(nodes: Sequence[Node], proof: Proof) -> Layout:
+    """Place a sweep on the nodes that can train, each of which is asked; `Layout.warning` names the others.
+
+    Raises:
+        UserError: Not one slot fits on them; says of each other node why it trains nothing.
+    """
+    resources = proof.resources
+    # A head without CPUs trains nothing anyway.
+    refused = refused_nodes(proof, [node for node in nodes if workers_on(node, resources)])
+    lines = [refusal(node, faults) for node, faults in refused.items()]
+    try:
+        placed = layout(resources, [node for node in nodes if node not in refused])
+    except UserError as error:
+        remedies = dict.fromkeys(fault.remedy for faults in refused.values() for fault in faults)
+        raise UserError("\n".join([*lines, error.args[0]]), remedy="\n".join([*remedies, error.remedy])) from error
+    return replace(placed, warning="\n".join(lines), refused=tuple(node.id for node in refused))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from rich.console import Console
 
@@ -14,12 +15,13 @@ from orchestrator.errors import DataError, TrackingError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.plan import DataFound, data_lines, make_plan, plan_lines, reached_epochs
 from orchestrator.records import Outcome
-from orchestrator.storage import Storage
+from orchestrator.storage import Marker, Storage
 from orchestrator.sweep.cluster import joined_or_started
 from orchestrator.sweep.decode import decode_images
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
 from orchestrator.sweep.progress import Progress
+from orchestrator.sweep.proof import Proof
 from orchestrator.sweep.started import StartedSweep, say_undelivered
 from orchestrator.sweep.tuner import run_course
 from orchestrator.terminal import print_lines
@@ -63,7 +65,11 @@ def _train(
     sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], interruption: Interruption, console: Console
 ) -> Outcome:
     experiment, cells, known = sweep.experiment, sweep.cells, _known(sweep)
-    with joined_or_started(experiment.resources) as layout:
+    with ExitStack() as left:
+        scratch = left.enter_context(sweep.storage.scratch())
+        # What is started here is this machine alone.
+        proof = Proof.of(experiment, Marker.written(scratch)) if ray_address() is not None else None
+        layout = left.enter_context(joined_or_started(experiment.resources, proof=proof))
         stored = with_stored(cells, sweep.storage, sweep.runs)
         followed = sweep.search.followed if sweep.search is not None else None
         plan = make_plan(experiment, cells, stored, layout, followed=followed)
@@ -86,6 +92,9 @@ def _train(
                 sweep.course(),
                 experiment=experiment,
                 storage=sweep.storage,
+                scratch=scratch,
+                layout=layout,
+                proof=proof,
                 slots=slots,
                 is_open=sweep.search is not None,
                 delivery=delivery,

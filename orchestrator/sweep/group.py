@@ -9,7 +9,8 @@ import ray.train
 import ray.train.torch
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 
-from orchestrator.sweep.process_group import torch_config
+from orchestrator.sweep.admission import Admission
+from orchestrator.sweep.process_group import group_config
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.worker import work
 
@@ -31,7 +32,9 @@ def make_trainer(name: str, mailbox: Any, settings: SlotSettings) -> ray.train.t
     return _Trainer(
         work,
         train_loop_config={"mailbox": mailbox, "settings": settings},
-        torch_config=torch_config("nccl" if settings.resources.gpus_per_worker else "gloo", folder=settings.train_dir),
+        torch_config=group_config(
+            "nccl" if settings.resources.gpus_per_worker else "gloo", folder=settings.train_dir, mailbox=mailbox
+        ),
         scaling_config=ray.train.ScalingConfig(
             num_workers=settings.resources.workers,
             use_gpu=settings.resources.gpus_per_worker > 0,
@@ -41,7 +44,7 @@ def make_trainer(name: str, mailbox: Any, settings: SlotSettings) -> ray.train.t
             name=name,
             storage_path=settings.train_dir,
             failure_config=ray.train.FailureConfig(max_failures=MAX_GROUP_RESTARTS),
-            callbacks=[_Herald(mailbox)],
+            callbacks=[_Herald(mailbox), *([] if settings.proof is None else [Admission(mailbox, settings)])],
         ),
     )
 

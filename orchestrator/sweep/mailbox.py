@@ -80,6 +80,7 @@ class Mailbox:
         self._max_failures = resources.max_failures
         self._watch = Watch(resources)
         self._started_by: str | None = None
+        self._obstacle = ""
         self._job: Job | None = None
         self._number = 0
         self._last_error = NO_MESSAGE
@@ -109,6 +110,12 @@ class Mailbox:
         if self._watch.phase is not Phase.STARTING:
             self._watch.enter(Phase.STARTING)
 
+    async def could_not_start(self, reason: str) -> None:
+        """Note why a group could not be started; it is said once, until one has been."""
+        if not self._obstacle:
+            self._outbox.put_nowait(Remark(reason))
+        self._obstacle = reason
+
     async def ending(self) -> None:
         """Note that Ray Train ends a group; one that was never whole counts as one that still starts."""
         if self._watch.phase not in BY_RAY_TRAIN:
@@ -130,6 +137,7 @@ class Mailbox:
                 self._watch.enter(Phase.STARTING)
             self._watch.hear(rank)
             if not self._watch.unheard:
+                self._obstacle = ""
                 self._watch.enter(Phase.IDLE if self._job is None else Phase.TAKING)
             self._changed.notify_all()
 
@@ -188,7 +196,7 @@ class Mailbox:
         if reason is None:
             return None
         if self._watch.phase in BY_RAY_TRAIN:
-            return Silence(reason, ())
+            return Silence(f"{reason}: {self._obstacle}" if self._obstacle else reason, ())
         assert self._job is not None
         self._watch.enter(Phase.ENDING)
         if self._job.attempt in self._accepted:

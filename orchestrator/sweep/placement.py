@@ -5,11 +5,15 @@ Ray's public table of them does not say who that was, so this reads what it is m
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import ray
 from ray._private.state import state
 from ray.core.generated.gcs_pb2 import PlacementGroupTableData
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+# A label that Ray gives to each node.
+_NODE_ID = "ray.io/node-id"
 _UNPLACED = (
     PlacementGroupTableData.PENDING,
     PlacementGroupTableData.PREPARED,
@@ -20,6 +24,16 @@ _UNPLACED = (
 def waits_for_resources(actor_id: str) -> bool:
     """Return whether an actor has asked for resources that are not free yet."""
     return any(group.creator_actor_id.hex() == actor_id and group.state in _UNPLACED for group in _placement_groups())
+
+
+def on_node(node_id: str) -> dict[str, str]:
+    """Return what has Ray place something on this node alone."""
+    return {_NODE_ID: node_id}
+
+
+def on_other_nodes(node_ids: Collection[str]) -> dict[str, str]:
+    """Return what has Ray place something on none of these nodes."""
+    return {_NODE_ID: f"!in({','.join(sorted(node_ids))})"}
 
 
 def free_orphans() -> None:

@@ -1,19 +1,20 @@
-"""Asks the nodes of a Ray cluster that this process has joined: their clocks, packages, folders, and plug-ins."""
+"""Asks the nodes of a Ray cluster, all at a time and each for no longer than a minute."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.plugins import carried
-from orchestrator.shadows import PACKAGES
+from orchestrator.plan import Node
+from orchestrator.sweep import node_look
+from orchestrator.sweep.proof import Answer, Asked, Fault, Proof, Silence
 from orchestrator.waiting import waiting_for
 
+# A node that is busy takes half a minute to start a process that imports torch.
+ANSWER_TIMEOUT_S = 60.0
 _ROUNDS = 3
-_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -30,112 +31,78 @@ class Exchange:
         return self.received_s - self.sent_s
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a node says of itself.
-
-    Attributes:
-        node: Its name and address.
-        exchanges: Of each time that it was asked.
-        versions: Of the packages asked for; ``missing`` where there is none.
-        sees_folder: Whether the folder asked for is there.
-        packages: The folder that each of zetasweep's packages is imported from; empty where there is none.
-        own_code: What is wrong there with the plug-ins in use here; empty if nothing is.
-    """
-
-    node: str
-    exchanges: tuple[Exchange, ...]
-    versions: dict[str, str]
-    sees_folder: bool
-    packages: dict[str, str]
-    own_code: str = ""
-
-
-@dataclass(frozen=True)
-class Silence:
-    """A node that does not answer, and why."""
-
-    node: str
-    reason: str
-
-
-def ask_nodes(packages: Sequence[str], folder: Path) -> Iterator[Answer | Silence]:
-    """Ask each living node of the cluster.
-
-    Args:
-        packages: Whose versions to ask for.
-        folder: Absolute; whether the node has it is asked.
-    """
+def living_nodes() -> list[Node]:
+    """Return the nodes of the cluster that this process has joined."""
     import ray  # seconds, which whoever joins no cluster need not pay
 
-    for node in (node for node in ray.nodes() if node["Alive"]):
-        name = f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-        ask = _asking(node["NodeID"], tuple(packages), str(folder))
-        try:
-            with waiting_for(f"{name} to answer"):
-                answers = [_exchange(ask) for _ in range(_ROUNDS)]
-        except ray.exceptions.RayError as error:
-            yield Silence(name, " ".join(str(error).split())[:1000] or type(error).__name__)
-            continue
-        _, last = answers[-1]
-        exchanges = tuple(exchange for exchange, _ in answers)
-        yield Answer(
-            name,
-            exchanges,
-            versions=last["versions"],
-            sees_folder=last["folder"],
-            packages=last["packages"],
-            own_code=last["own_code"],
+    return [
+        Node(
+            cpus=node["Resources"].get("CPU", 0.0),
+            gpus=node["Resources"].get("GPU", 0.0),
+            id=node["NodeID"],
+            name=f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})",
         )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
 
 
-def _exchange(ask: Callable[[], dict[str, Any]]) -> tuple[Exchange, dict[str, Any]]:
-    sent_s = time.time()
-    answer = ask()
-    return Exchange(sent_s, answer["time_s"], time.time()), answer
+def ask_nodes(asked: Asked, nodes: Sequence[Node]) -> dict[str, Answer | Silence]:
+    """Return what each node answers, by its id."""
+    answers = _on_each(node_look.look, nodes, asdict(asked))
+    return {node_id: answer if isinstance(answer, Silence) else Answer(**answer) for node_id, answer in answers.items()}
 
 
-def _asking(node_id: str, packages: tuple[str, ...], folder: str) -> Callable[[], dict[str, Any]]:
-    """Return a function that asks a node; the first call is slow, since it starts a process there."""
+def ask_clock(node: Node) -> list[Exchange]:
+    """Return what the clock of a node says, a few times; not at all if it does not answer."""
+    exchanges = []
+    for _ in range(_ROUNDS):
+        sent_s = time.time()
+        (remote_s,) = _on_each(node_look.now, [node]).values()
+        if not isinstance(remote_s, Silence):
+            exchanges.append(Exchange(sent_s, remote_s, time.time()))
+    return exchanges
+
+
+def refused_nodes(proof: Proof, nodes: Sequence[Node]) -> dict[Node, list[Fault]]:
+    """Return the nodes that cannot train, with what is wrong with each."""
+    answers = ask_nodes(proof.asked, nodes)
+    faults = {node: [fault for fault in proof.faults(answers[node.id], node) if not fault.is_note] for node in nodes}
+    return {node: found for node, found in faults.items() if found}
+
+
+def refusal(node: Node, faults: Sequence[Fault]) -> str:
+    """Return in a line why a node trains nothing."""
+    return f"{node.name} trains nothing: {'; '.join(fault.where for fault in faults)}"
+
+
+def _on_each(function: Callable[..., Any], nodes: Sequence[Node], *arguments: Any) -> dict[str, Any]:
+    """Return what a function of `node_look` returns on each node, by its id."""
     import ray  # as above
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    # In plain types: a node that has no zetasweep can still say so.
-    ours, own_code = PACKAGES, carried().plain
-
-    # Inside a function, so that it is sent as it is: what is installed there is the question.
-    def answer() -> dict[str, Any]:
-        import importlib.metadata
-        import importlib.util
-        import os
-        import time
-
-        installed = {}
-        for name in packages:
-            try:
-                installed[name] = importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
-                installed[name] = "missing"
-        found = {}
-        for name in ours:
-            spec = importlib.util.find_spec(name)
-            found[name] = os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else ""
-        wrong = ""
-        if all(found.values()):
-            try:
-                from orchestrator.plugins import Carried
-
-                Carried.of_plain(own_code).use()
-            except Exception as error:  # noqa: BLE001 - of somebody's own code: the driver says it
-                wrong = " ".join(str(error).split())
-        return {
-            "versions": installed,
-            "folder": os.path.isdir(folder),
-            "packages": found,
-            "own_code": wrong,
-            "time_s": time.time(),
-        }
-
-    there = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(answer)
-    return lambda: ray.get(task.remote(), timeout=_TIMEOUT_S)
+    task = ray.remote(num_cpus=0, max_retries=0)(function)
+    calls = {}
+    # By value: what is installed there is the question.
+    ray.cloudpickle.register_pickle_by_value(node_look)
+    try:
+        for node in nodes:
+            there = NodeAffinitySchedulingStrategy(node.id, soft=False)
+            calls[node.id] = task.options(scheduling_strategy=there).remote(*arguments)
+    finally:
+        ray.cloudpickle.unregister_pickle_by_value(node_look)
+    with waiting_for("the nodes of the cluster to answer"):
+        done, _ = ray.wait(list(calls.values()), num_returns=len(calls), timeout=ANSWER_TIMEOUT_S)
+    answers: dict[str, Any] = {}
+    for node_id, call in calls.items():
+        if call not in done:
+            ray.cancel(call, force=True)
+            answers[node_id] = Silence(f"no answer within {ANSWER_TIMEOUT_S:g} s")
+            continue
+        try:
+            answers[node_id] = ray.get(call)
+        except ray.exceptions.RayError as error:
+            # What the node itself has raised says more than the way that it came.
+            said = getattr(error, "cause", None) or error
+            answers[node_id] = Silence(" ".join(str(said).split())[:1000] or type(said).__name__)
+    return answers

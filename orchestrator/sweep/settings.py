@@ -8,6 +8,7 @@ from orchestrator.data import Cache
 from orchestrator.experiment import Resources
 from orchestrator.plugins import Carried
 from orchestrator.storage import Storage
+from orchestrator.sweep.proof import Proof
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class SlotSettings:
         cache: Where decoded images lie on each machine.
         preemptible: Whether nodes may be taken away with a notice.
         plugins: Code of the user's own that the cells are trained with.
+        proof: What a node is asked before workers start on it; None on the cluster that was started here.
+        able_nodes: The ids of those that were asked and can train.
+        refused_nodes: Of those that cannot.
     """
 
     data_dir: str
@@ -31,3 +35,6 @@ class SlotSettings:
     cache: Cache
     preemptible: bool
     plugins: Carried
+    proof: Proof | None = None
+    able_nodes: tuple[str, ...] = ()
+    refused_nodes: tuple[str, ...] = ()

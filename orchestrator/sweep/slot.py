@@ -25,7 +25,7 @@ from orchestrator.records import EpochResult, Event, LastEvent
 from orchestrator.sweep.dispatcher import Task
 from orchestrator.sweep.group import make_trainer
 from orchestrator.sweep.mailbox import Mailbox, Silence
-from orchestrator.sweep.placement import waits_for_resources
+from orchestrator.sweep.placement import on_node, waits_for_resources
 from orchestrator.sweep.processes import end_process
 from orchestrator.sweep.settings import SlotSettings
 
@@ -129,7 +129,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
     def _start(self) -> None:
         # Tune does not pass it on from the driver.
         set_for("slot")
-        self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote(self._settings.resources)
+        here = on_node(ray.get_runtime_context().get_node_id())
+        self._mailbox = ray.remote(num_cpus=0, label_selector=here)(Mailbox).remote(self._settings.resources)
         name = f"slot-{ray.get_runtime_context().get_actor_id()}"
         trainer = make_trainer(name, self._mailbox, self._settings)
 

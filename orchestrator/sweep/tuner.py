@@ -8,7 +8,6 @@ goes on from checkpoints of its own, not by ``Tuner.restore``.
 from __future__ import annotations
 
 import logging
-import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,11 +18,11 @@ import ray
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.credentials import is_secret_name, without_secrets
 from orchestrator.environment import ray_address, set_for
 from orchestrator.experiment import Cell, Experiment, Resources
+from orchestrator.plan import Layout
 from orchestrator.plugins import carried
 from orchestrator.racing import CellLeg, Course
 from orchestrator.records import (
@@ -43,7 +42,9 @@ from orchestrator.signals import NOTICES
 from orchestrator.storage import Storage
 from orchestrator.sweep.dispatcher import Dispatcher, Task
 from orchestrator.sweep.interruption import Interruption
+from orchestrator.sweep.placement import on_node
 from orchestrator.sweep.progress import Progress
+from orchestrator.sweep.proof import Proof
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.slot import Slot
 from orchestrator.sweep.slot_watch import SlotWatch
@@ -75,6 +76,9 @@ def run_course(
     *,
     experiment: Experiment,
     storage: Storage,
+    scratch: Path,
+    layout: Layout,
+    proof: Proof | None,
     slots: int,
     is_open: bool,
     delivery: Delivery,
@@ -87,6 +91,9 @@ def run_course(
         course: Says what.
         experiment: Where its cells come from.
         storage: Where their checkpoints go.
+        scratch: A folder in it for Ray's own files.
+        layout: The nodes.
+        proof: What those that join later are asked; None where none can.
         slots: How many at a time.
         is_open: Whether more legs may follow than there are now: then slots wait for them until it is over.
         delivery: Takes every result.
@@ -95,7 +102,6 @@ def run_course(
     """
     joined = ray_address() is not None
     _prepare_ray(joined=joined)
-    scratch = storage.new_scratch()
     settings = SlotSettings(
         data_dir=str(experiment.data_dir),
         storage=storage,
@@ -104,6 +110,9 @@ def run_course(
         cache=experiment.cache.open(),
         preemptible=joined,
         plugins=carried(),
+        proof=proof,
+        able_nodes=tuple(node.id for node in layout.nodes),
+        refused_nodes=layout.refused,
     )
     starting = Starting(lambda: course.num_left, experiment.resources)
     dispatcher = _dispatcher()
@@ -123,7 +132,6 @@ def run_course(
             tuner.fit()
     finally:
         listener.interrupt_the_rest()
-        shutil.rmtree(scratch, ignore_errors=True)
     return Ending(frozenset(listener.done), frozenset(listener.failed), interrupted=not course.is_over)
 
 
@@ -139,8 +147,8 @@ def _prepare_ray(*, joined: bool) -> None:
 
 def _dispatcher() -> Any:
     """Return the actor; it goes with this process, and so with its node."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(Dispatcher).remote()
+    here = on_node(ray.get_runtime_context().get_node_id())
+    return ray.remote(num_cpus=0, max_restarts=-1, label_selector=here)(Dispatcher).remote()
 
 
 def _tuner(
@@ -156,7 +164,10 @@ def _tuner(
     """Return what has so many tickets, -1 without end, given to so many slots, and makes a slot that dies anew."""
     trainable = tune.with_resources(
         tune.with_parameters(Slot, settings=settings, dispatcher=dispatcher),
-        tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
+        tune.PlacementGroupFactory(
+            [{"memory": SLOT_MEMORY_BYTES}],
+            bundle_label_selector=[on_node(ray.get_runtime_context().get_node_id())],
+        ),
     )
     return tune.Tuner(
         trainable,

@@ -14,9 +14,8 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import ray
 import ray.train
@@ -32,6 +31,7 @@ from orchestrator.records import CellFacts, EpochResult, Event, Failed, Started,
 from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.sweep import preemption
 from orchestrator.sweep.mailbox import Job, Member
+from orchestrator.sweep.process_group import control_group
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.train import (
     Feed,
@@ -53,10 +53,6 @@ REMEDY_OUT_OF_MEMORY = (
 # The first optimizer of a process imports it, which takes seconds: not while images per second are counted. What the
 # first evaluation imports waits for it, so workers that replace others train at once.
 IMPORTED_BY_OPTIMIZERS = "torch._dynamo"
-# What bounds the waits of the ranks for each other is the slot's watch, which knows who gives signs of life meanwhile.
-# This is for ranks that have outlived slot and raylet. It must be longer than a machine takes for the largest data set,
-# which the ranks of another wait for; gloo's default of 30 minutes is not.
-CONTROL_TIMEOUT = timedelta(hours=12)
 # How often a rank that loads images gives a sign of life.
 BEAT_EVERY_S = 1.0
 _Value = TypeVar("_Value")
@@ -92,7 +88,7 @@ class _Worker:
         self._device = ray.train.torch.get_device()
         claim_share(self._device, settings.resources.gpu_share)
         # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
-        self._control = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT))
+        self._control = control_group()
         self._data: tuple[tuple[object, ...], Decoded, Feed] | None = None
         self._noticed_in: int | None = None
         self._beaten_at = 0.0

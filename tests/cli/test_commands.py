@@ -58,7 +58,7 @@ FROZEN: dict[str, dict[str, str]] = {
     | {"KIND": "choice, required", "--filter": "text", "--format": "table|json = table", "--debug": "flag"},
     "zetasweep logs": {"JOB": "text, required", "--address": "text", "--follow": "flag", "--debug": "flag"},
     "zetasweep plan": EXPERIMENT
-    | {"--gpus": "integer range", "--measure": "flag", "--largest-batch": "flag", "--price": "text"},
+    | {"--gpus": "integer range", "--nodes": "flag", "--measure": "flag", "--largest-batch": "flag", "--price": "text"},
     "zetasweep plot": {"KIND": "text, required"} | EXPERIMENT | {"--confirmed": "flag", "--output": "file"},
     "zetasweep predict": {
         "MODEL": "text, required",

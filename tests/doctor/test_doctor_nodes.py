@@ -1,15 +1,12 @@
-"""What other machines say: of their clocks, and of plug-ins."""
+"""What other machines say: of their clocks, and of what is wrong with them."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
-from orchestrator.doctor import nodes
 from orchestrator.doctor.finding import Finding
-from orchestrator.doctor.nodes import Exchange, clock_offset, examine_nodes
-from orchestrator.sweep.probe import Answer
+from orchestrator.doctor.nodes import clock_offset, examine_faults
+from orchestrator.plan import Node
+from orchestrator.sweep.probe import Exchange
+from orchestrator.sweep.proof import Fault
 
 
 def test_the_quickest_exchange_says_how_late_it_is() -> None:
@@ -20,14 +17,9 @@ def test_the_quickest_exchange_says_how_late_it_is() -> None:
     assert clock_offset([behind, quick, slow]) == (-3.0, 0.0)
 
 
-def test_a_node_that_cannot_use_a_plugin_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    now = (Exchange(sent_s=1.0, remote_s=1.0, received_s=1.0),)
-    versions = {name: nodes.version(name) for name in nodes.COMPARED}
-    said = "plug-in mynets: /there/mynets.py on b is 3fa2, and the driver has 9c1e"
-    answers = [
-        Answer(f"node {name}", now, versions, sees_folder=True, packages={"augment": "/here"}, own_code=wrong)
-        for name, wrong in (("a", ""), ("b", said))
-    ]
-    monkeypatch.setattr(nodes, "ask_nodes", lambda *_: iter(answers))
-    (finding,) = [line for line in examine_nodes(tmp_path) if isinstance(line, Finding)]
-    assert (finding.what, finding.where) == ("a node that cannot use a plug-in", f"node b: {said}")
+def test_what_is_wrong_with_a_node_is_a_finding() -> None:
+    node = Node(8, 0, id="abc", name="node b (10.0.0.2)")
+    fault, note = Fault("kind", "/x is not there", "mount it"), Fault("little", "2 MB", "more", is_note=True)
+    first, second = examine_faults(node, [fault, note])
+    assert first == Finding("kind", "node b (10.0.0.2): /x is not there", "mount it")
+    assert second == Finding("little", "node b (10.0.0.2): 2 MB", "more", severity="note")

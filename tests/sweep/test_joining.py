@@ -7,16 +7,19 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
+import grpc
+import psutil
 import pytest
 from commands import ROOT, until
 from surroundings import answer
 
 from orchestrator.errors import UserError
-from orchestrator.experiment import Resources
-from orchestrator.sweep import cluster
-from orchestrator.sweep.joining import check_address, not_joined
+from orchestrator.sweep import joining
+from orchestrator.sweep.joining import check_address, join, not_joined
 
 # What a server of gRPC says first.
 SETTINGS = bytes([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 5, 0, 0, 64, 0])
@@ -46,7 +49,7 @@ def refusal(address: str) -> str:
     with pytest.raises(UserError) as refused:
         check_address(address)
     assert str(refused.value).startswith(f"RAY_ADDRESS = {address}: the cluster cannot be joined: ")
-    assert "or unset RAY_ADDRESS to run on this machine" in refused.value.remedy
+    assert "or set RAY_ADDRESS=local to run on this machine" in refused.value.remedy
     return str(refused.value)
 
 
@@ -68,9 +71,9 @@ def test_waiting_for_an_answer_is_said(said: list[str], monkeypatch: pytest.Monk
         until(lambda: bool(said))
         raise refused
 
-    monkeypatch.setattr(cluster, "check_address", wait)
+    monkeypatch.setattr(joining, "_direct", wait)
     with pytest.raises(UserError) as raised:
-        cluster._join("10.0.0.1:6379", Resources())
+        joining.join("10.0.0.1:6379")
     assert raised.value is refused
     assert said[0].startswith("waiting for the Ray cluster at 10.0.0.1:6379 to be joined")
 
@@ -119,11 +122,114 @@ def test_a_cluster_that_answers_is_none_of_these() -> None:
     ("said", "remedy"),
     [
         ("AuthenticationError: Token authentication is enabled", "put the cluster's token into"),
+        ("Could not find any running Ray instance.", "start one on this machine, ray start --head"),
+        ("No node info found matching attributes: ''", "the Ray on this machine is another cluster's"),
         ("Version mismatch: The cluster was started with:\n    Ray: 1", "the same Ray and Python"),
         ("This node has an IP address of 1.2.3.4\nTo fix this, either:\n1. do this", "ray status"),
     ],
 )
 def test_all_of_what_ray_says_is_shown(said: str, remedy: str) -> None:
-    refused = not_joined("10.0.0.1:6379", RuntimeError(said))
-    assert said in str(refused)
-    assert remedy in refused.remedy
+    # Ray's own first words are few.
+    error = ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379")
+    error.__cause__ = RuntimeError(said)
+    for raised in (RuntimeError(said), error):
+        refused = not_joined("10.0.0.1:6379", raised)
+        assert said in str(refused)
+        assert remedy in refused.remedy
+
+
+@pytest.mark.parametrize(
+    ("address", "said", "remedy"),
+    [
+        ("http://head:8265", "how jobs are submitted", "RAY_ADDRESS=head:6379"),
+        ("http://head:8265", "how jobs are submitted", "zetasweep submit EXPERIMENT --address http://head:8265"),
+        ("https://me:secret@head/ray", "how jobs are submitted", "RAY_ADDRESS=head:6379"),
+        ("head", "no address", "HOST:PORT"),
+        ("10.0.0.1:", "no address", "auto for the one on this machine"),
+        ("ray://", "no address", "ray://HOST:PORT"),
+        ("ray://head", "no address", "ray://HOST:PORT"),
+    ],
+)
+def test_an_address_of_another_kind(address: str, said: str, remedy: str) -> None:
+    with pytest.raises(UserError) as refused:
+        join(address)
+    assert str(refused.value).startswith(f"RAY_ADDRESS = {address}: the cluster cannot be joined: ")
+    assert said in str(refused.value)
+    assert remedy in refused.value.remedy
+
+
+@contextmanager
+def head(token: str | None) -> Iterator[str]:
+    """Have the server of a head that answers those alone that have a token, or all."""
+    method = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+
+    def check_alive(_: bytes, context: grpc.ServicerContext) -> bytes:
+        given = dict(context.invocation_metadata()).get("authorization")
+        if token is not None and given != f"Bearer {token}":
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "InvalidAuthToken")
+        return b""
+
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
+        def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+            return grpc.unary_unary_rpc_method_handler(check_alive) if details.method == method else None
+
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[Handler()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None)
+
+
+@pytest.mark.parametrize(
+    ("asks", "mode", "has", "said", "remedy"),
+    [
+        (
+            "the token",
+            None,
+            None,
+            "it asks for a token, and there is none here",
+            "into ~/.ray/auth_token or RAY_AUTH_TOKEN",
+        ),
+        ("the token", "disabled", "the token", "RAY_AUTH_MODE = disabled has it not be sent", "unset RAY_AUTH_MODE"),
+        ("the token", "token", None, "RAY_AUTH_MODE = token, and there is none here", "put the cluster's token into"),
+        ("the token", "token", "another", "does not take the one that is here", "put the cluster's token into"),
+        ("the token", "token", "the token", None, None),
+        ("the token", "k8s", None, None, None),
+        (None, "token", None, "RAY_AUTH_MODE = token, and there is none here", "unset RAY_AUTH_MODE: it asks for none"),
+        (None, "token", "another", None, None),
+        (None, None, None, None, None),
+    ],
+)
+def test_a_token_is_looked_at_before_ray_ends_the_process(
+    asks: str | None,
+    mode: str | None,
+    has: str | None,
+    said: str | None,
+    remedy: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for name, value in (("RAY_AUTH_MODE", mode), ("RAY_AUTH_TOKEN", has), ("RAY_AUTH_TOKEN_PATH", None)):
+        monkeypatch.setenv(name, value or "")
+        if value is None:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(joining, "_is_loopback", lambda _: False)
+    monkeypatch.setattr(joining, "_check_node", lambda *_: None)
+    with head(asks) as address:
+        if said is None:
+            assert joining._checked(address, address) is (asks is not None)
+            return
+        with pytest.raises(UserError) as refused:
+            joining._checked(address, address)
+    assert said in str(refused.value)
+    assert str(remedy) in refused.value.remedy
+
+
+def test_a_machine_that_is_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "process_iter", lambda _: [])
+    with pytest.raises(UserError) as refused:
+        joining._check_node("ray://head:10001", "10.0.0.1:6379")
+    assert "this machine is none of its nodes" in str(refused.value)
+    assert "ray start --address=10.0.0.1:6379" in refused.value.remedy
+    assert "zetasweep submit EXPERIMENT --address http://" in refused.value.remedy

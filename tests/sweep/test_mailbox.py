@@ -346,3 +346,29 @@ def test_a_rank_that_loads_speaks_for_those_that_wait_for_it() -> None:
         return seen
 
     assert run(steps()) == [None] * 4
+
+
+def test_why_workers_do_not_start_is_said_once_and_is_the_reason() -> None:
+    said = "the workers do not reach each other (rank 0 at 10.0.0.1 on eth0): Connection refused"
+
+    async def steps() -> tuple[list[Event | None], Silence | None, Silence | None]:
+        mailbox = Mailbox(Resources(start_timeout_s=5))
+        await mailbox.submit(CELL)
+        for text in (said, said.replace("refused", "timed out")):
+            await mailbox.starting("controller")
+            await mailbox.could_not_start(text)
+        events = [await mailbox.receive(0.01) for _ in range(2)]
+        mailbox._watch._since -= 6
+        first = await mailbox.silence()
+        # A group that has started is none of that.
+        await joined(mailbox)
+        await mailbox.starting("controller")
+        mailbox._watch._since -= 6
+        return events, first, await mailbox.silence()
+
+    events, first, later = run(steps())
+    assert events == [Remark(said), None]
+    assert first is not None
+    assert first.reason.endswith(said.replace("refused", "timed out"))
+    assert later is not None
+    assert "reach each other" not in later.reason

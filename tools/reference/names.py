@@ -12,7 +12,6 @@ from tools.reference.markdown import item, items, paragraph, table
 from tools.reference.yaml_keys import param_names
 
 # A machine's name for itself, which differs between systems.
-LOOPBACK = {"lo": "`lo` (`lo0` on macOS)", "lo0": "`lo` (`lo0` on macOS)"}
 
 
 def metrics_page() -> str:
@@ -136,7 +135,7 @@ def environment_page() -> str:
         page += f"### {when[0].upper()}{when[1:]}\n\n"
         for setting in SETTINGS:
             if setting.moment == moment:
-                value = LOOPBACK.get(setting.value, f"`{setting.value}`")
+                value = f"`{setting.value}`"
                 forced = ", whatever it was" if setting.forced else ""
                 page += item(f"`{setting.name}` = {value}{forced}. Without it: {setting.why}.")
         page += "\n"
