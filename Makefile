@@ -9,7 +9,7 @@ STORE := runs
 # Every worker of a sweep imports Ray and torch anew, which takes three times as long without their bytecode in .venv.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-slow test-newest test-oldest chaos lint reference pictures ui lock clean
+.PHONY: quickstart test test-slow test-newest test-oldest chaos cluster lint reference pictures ui lock clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/zetasweep run experiments/quickstart.yaml -o storage=$(STORE)
@@ -41,6 +41,10 @@ test-newest test-oldest: test-%: $(VENV)/.uv
 # did and cost goes to ZETASWEEP_CHAOS_TABLE, too, if that names a file.
 chaos: $(VENV)/.installed
 	$(BIN)/python -m pytest -m chaos tests/chaos
+
+# Ray clusters of several hosts, which are network namespaces here: takes root. A fast part is in make test.
+cluster: $(VENV)/.installed
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -229,7 +229,5 @@ def _ip(*arguments: str) -> None:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Of what is gone already nothing is said."""
-    try:
+    with suppress(subprocess.CalledProcessError):
         yield
-    except subprocess.CalledProcessError:
-        pass
