@@ -24,6 +24,19 @@ PLUGINS = "ZETASWEEP_PLUGINS"
 GLOO_INTERFACE = "GLOO_SOCKET_IFNAME"
 MPS_FOLDER = "CUDA_MPS_PIPE_DIRECTORY"
 PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
+# Of several, the first counts.
+AWS_ENDPOINTS, AWS_REGIONS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), ("AWS_REGION", "AWS_DEFAULT_REGION")
+# The server of s3:// for MLflow, before those.
+MLFLOW_S3_ENDPOINT = "MLFLOW_S3_ENDPOINT_URL"
+AZURE_ACCOUNT = "AZURE_STORAGE_ACCOUNT_NAME"
+# Any of them says where credentials for S3 are, or that none are needed.
+AWS_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_SKIP_SIGNATURE",
+)
 
 Moment = Literal["program", "local", "joined", "store", "sweep", "local_sweep", "joined_sweep", "slot", "group", "job"]
 MOMENTS: dict[Moment, str] = {
@@ -138,6 +151,13 @@ VARIABLES: tuple[Variable, ...] = (
     *(Variable(name, "read by Ray: a file; a relative path starts at the folder of the command") for name in RAY_FILES),
     Variable("RAY_TMPDIR", "where Ray keeps sockets and logs, if it can; or TMPDIR, or /tmp"),
     Variable(MPS_FOLDER, "read by CUDA: where NVIDIA's MPS is reached, if cells share a GPU; or /tmp/nvidia-mps"),
+    Variable(AWS_CREDENTIALS[0], "with AWS_SECRET_ACCESS_KEY: the credentials of s3://; or ~/.aws, if boto3 is there"),
+    *(Variable(name, "the server of s3://, where it is not Amazon's") for name in AWS_ENDPOINTS),
+    Variable(MLFLOW_S3_ENDPOINT, "read by MLflow: the server of s3:// for its artifacts, before these two"),
+    *(Variable(name, "the region of s3://; us-east-1 otherwise") for name in AWS_REGIONS),
+    Variable("GOOGLE_APPLICATION_CREDENTIALS", "the file with the credentials of gs://"),
+    Variable(AZURE_ACCOUNT, "the account of abfs://, unless the address names it"),
+    Variable("AZURE_STORAGE_ACCOUNT_KEY", "its credentials; or AZURE_STORAGE_SAS_TOKEN, or AZURE_CLIENT_ID and others"),
     Variable("WORLD_SIZE", "set by torchrun: `python -m orchestrator.train` joins a process group"),
     Variable("LOCAL_RANK", "set by torchrun: which GPU of this machine `python -m orchestrator.train` takes"),
 )

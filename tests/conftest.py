@@ -8,18 +8,21 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import torch
 from commands import ROOT, Answer, Call, Zetasweep
+from s3_server import BUCKET, S3Server, environment_of
 
 from orchestrator import waiting
 from orchestrator.environment import prepare_program
+from orchestrator.objects import Address
 from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.signals import NOTICES
 
 # Helpers of the chaos suite whose assertions shall say what they compare.
-pytest.register_assert_rewrite("results", "sweeps", "undisturbed")
+pytest.register_assert_rewrite("sweep_results", "sweeps", "bucket_sweeps", "undisturbed")
 # Read when Ray and MLflow are imported, as the command line sets them. No test joins a Ray that happens to run here.
 os.environ["RAY_ADDRESS"] = "local"
 prepare_program()
@@ -124,6 +127,22 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         monkeypatch.setattr(waiting, name, seconds)
     with warnings_shown_by(lines.append):
         yield lines
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of an S3 server."""
+    server = S3Server()
+    yield server.url
+    server.close()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Address:
+    """A place in a bucket that nobody else has, for this process."""
+    for name, value in environment_of(s3).items():
+        monkeypatch.setenv(name, value)
+    return Address.of(f"s3://{BUCKET}/{uuid4().hex}/of it")
 
 
 @pytest.fixture(scope="session")

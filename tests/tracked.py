@@ -64,4 +64,4 @@ def finish(tracker: Tracker, cell: Cell, folder: Path, *, facts: CellFacts = FAC
     for number in (1, 2):
         tracker.log_epoch(cell, epoch(number))
     save_weights(folder)
-    tracker.finish_cell(cell, RESULT, facts, checkpoint_dir=folder)
+    tracker.finish_cell(cell, RESULT, facts, folder=CellFolder(folder))

@@ -8,6 +8,7 @@ from orchestrator.data.cache import Cache, default_cache_dir
 from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Shape, Source, Split
 from orchestrator.data.decode import OnProgress, check_memory, shape_of
 from orchestrator.data.entry import Images
+from orchestrator.data.fetched import DataDir, FetchedDir
 from orchestrator.data.groups import NO_GROUPS, describe_groups, torn_groups
 from orchestrator.data.image_files import IMAGE_ENDINGS, is_litter
 from orchestrator.data.loading import (
@@ -33,9 +34,11 @@ __all__ = [
     "NO_GROUPS",
     "ArraySamples",
     "Cache",
+    "DataDir",
     "Dataset",
     "DatasetInfo",
     "Decoded",
+    "FetchedDir",
     "Images",
     "OnProgress",
     "Recognised",

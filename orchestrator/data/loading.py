@@ -13,6 +13,7 @@ from orchestrator.data.cache import Cache, default_cache_dir
 from orchestrator.data.dataset import AS_USUAL, Dataset, DatasetInfo, Decoded, Layout, Source, Split
 from orchestrator.data.decode import OnProgress, decode_in_memory
 from orchestrator.data.entry import Images
+from orchestrator.data.fetched import DataDir, FetchedDir
 from orchestrator.data.groups import describe_groups
 from orchestrator.data.image_files import refuse_dangling
 from orchestrator.data.live_lock import OnSignOfLife
@@ -24,12 +25,13 @@ from orchestrator.errors import DataError
 from orchestrator.waiting import waiting_for
 
 
-def check_dataset(name: str, data_dir: Path, *, path: str | None = None, layout: Layout = AS_USUAL) -> None:
+def check_dataset(name: str, data_dir: DataDir, *, path: str | None = None, layout: Layout = AS_USUAL) -> None:
     """Checks that a data set is there, without decoding an image: fast enough to do before anything is started.
 
     Args:
         name: One of ``DATASETS``.
-        data_dir: The folder of all data sets; a set lies in ``data_dir/NAME``, your own in ``data_dir/path``.
+        data_dir: The folder of all data sets; a set lies in ``data_dir/NAME``, your own in ``data_dir/path``. What lies
+            in object storage is fetched first.
         path: The folder or file of a set that is your own, e.g. of ``image_folder``; None for the others.
         layout: How a set that is your own lies there, by the options of the experiment file: see its function in
             ``orchestrator.data.sets``.
@@ -43,8 +45,9 @@ def check_dataset(name: str, data_dir: Path, *, path: str | None = None, layout:
         refuse_dangling(root)
         refuse_dangling(root / missing[0])
         fetch = f", or let `--download` fetch it to {root}" if info.download else ""
-        state = "no folder" if data_dir.exists() else "not there"
-        where = "" if data_dir.is_dir() else f"data_dir = {data_dir} is {state}; "
+        where = ""
+        if isinstance(data_dir, Path) and not data_dir.is_dir():
+            where = f"data_dir = {data_dir} is {'no folder' if data_dir.exists() else 'not there'}; "
         raise DataError(
             f"{where}{name}: {root / missing[0]} is missing ({info.description}).",
             remedy=f"Put it there{fetch}; or change data_dir. What belongs where is in docs/data-sets.md.",
@@ -53,19 +56,24 @@ def check_dataset(name: str, data_dir: Path, *, path: str | None = None, layout:
         info.check(root, **layout)
 
 
-def download_dataset(name: str, data_dir: Path) -> None:
+def download_dataset(name: str, data_dir: DataDir) -> None:
     """Fetches a data set to ``data_dir/NAME``, keeping what is there; does nothing for one that cannot be fetched.
 
     Raises:
-        DataError: The download failed.
+        DataError: The download failed, or it would have to go to object storage.
     """
     info = _info(name)
-    if info.download:
+    if info.download and isinstance(data_dir, FetchedDir):
+        raise DataError(
+            f"data_dir = {data_dir.address}: {name} is not downloaded to object storage.",
+            remedy="Download it to a folder, with -o data_dir=PATH, and copy that there.",
+        )
+    if info.download and isinstance(data_dir, Path):
         with waiting_for(f"{name} to be downloaded to {data_dir / name}"):
             info.download(data_dir / name)
 
 
-def num_classes_of(name: str, data_dir: Path, *, path: str | None = None, layout: Layout = AS_USUAL) -> int:
+def num_classes_of(name: str, data_dir: DataDir, *, path: str | None = None, layout: Layout = AS_USUAL) -> int:
     """The number of classes, without decoding an image.
 
     Raises:
@@ -76,7 +84,7 @@ def num_classes_of(name: str, data_dir: Path, *, path: str | None = None, layout
 
 
 def open_dataset(
-    name: str, data_dir: Path, *, path: str | None = None, layout: Layout = AS_USUAL, skip_unreadable: bool = False
+    name: str, data_dir: DataDir, *, path: str | None = None, layout: Layout = AS_USUAL, skip_unreadable: bool = False
 ) -> Source:
     """Finds a data set; decodes no image, or the first that can be read.
 
@@ -101,7 +109,7 @@ def _opened(name: str, root: Path, layout: Layout, *, skip_unreadable: bool) -> 
 
 def decode_dataset(
     name: str,
-    data_dir: Path,
+    data_dir: DataDir,
     *,
     path: str | None = None,
     layout: Layout = AS_USUAL,
@@ -130,6 +138,7 @@ def decode_dataset(
     """
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size={image_size} is not at least 1.")
+    root_of(name, data_dir, path, on_sign_of_life=on_sign_of_life)
     check_dataset(name, data_dir, path=path, layout=layout)
     info, root = _info(name), root_of(name, data_dir, path)
     if info.embedded:
@@ -196,7 +205,7 @@ def split_dataset(
 
 def load_dataset(
     name: str,
-    data_dir: Path,
+    data_dir: DataDir,
     *,
     path: str | None = None,
     layout: Layout = AS_USUAL,
@@ -242,18 +251,26 @@ def channel_statistics(sums: NDArray[np.int64], *, num_pixels: int) -> tuple[tup
     return tuple(means), tuple(stds)
 
 
-def root_of(name: str, data_dir: Path, path: str | None) -> Path:
-    """Return where the files of a data set lie: a folder, or a file.
+def root_of(name: str, data_dir: DataDir, path: str | None, *, on_sign_of_life: OnSignOfLife = lambda: None) -> Path:
+    """Return where the files of a data set lie on this machine: a folder, or a file.
+
+    Args:
+        name: One of ``DATASETS``.
+        data_dir: See ``check_dataset``.
+        path: See ``check_dataset``.
+        on_sign_of_life: Called again and again while it is fetched.
 
     Raises:
-        DataError: It is your own, and no path says where.
+        DataError: It is your own, and no path says where; or it cannot be fetched.
     """
-    option = _info(name).path_option
-    if option is None:
-        return data_dir / name
-    if not path:
-        raise DataError(f"{name} needs dataset.{option}: the {option} below data_dir that holds it.")
-    return data_dir / path
+    info, below = _info(name), name
+    if (option := info.path_option) is not None:
+        if not path:
+            raise DataError(f"{name} needs dataset.{option}: the {option} below data_dir that holds it.")
+        below = path
+    if isinstance(data_dir, Path):
+        return data_dir / below
+    return data_dir.root / below if info.embedded else data_dir.fetched(below, on_sign_of_life=on_sign_of_life)
 
 
 def _info(name: str) -> DatasetInfo:

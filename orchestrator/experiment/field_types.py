@@ -8,8 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
+
+from orchestrator.credentials import NO_CREDENTIALS, has_password
+from orchestrator.objects import SCHEMES, Address, is_object_address
 
 # What no name and no path needs: it would end a line of a log, steer a terminal, or cannot be written at all.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -21,6 +33,9 @@ _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*:/")
 _PRINTABLE_PATTERN = r"^(?![\s\S]*[\x00-\x1f\x7f-\x9f])"
 TEXT_PATTERN = rf"{_PRINTABLE_PATTERN}[\s\S]*\S"
 _PATH_PATTERN = rf"{_PRINTABLE_PATTERN}(?![A-Za-z][A-Za-z0-9+.-]*:/)[\s\S]"
+# Of a folder, or of object storage without a password.
+_PLACE_PATTERN = rf"{_PRINTABLE_PATTERN}(?:(?![A-Za-z][A-Za-z0-9+.-]*:/)[\s\S]|(?:{'|'.join(SCHEMES)})://(?![^/@\s]*:[^/@\s]+@)[^/\s])"
+PLACES = ", ".join(f"{scheme}://" for scheme in SCHEMES[:3])
 
 
 def _printable(value: str) -> str:
@@ -41,6 +56,27 @@ def _absolute(value: object) -> Path:
     if is_address(str(value)):
         raise refuse("a path, no address", "Write the path of a folder; mount what lies elsewhere.")
     return Path(absolute(str(value)))
+
+
+def _place(value: object) -> Path | Address:
+    if isinstance(value, Address):
+        return value
+    text = str(value)
+    if isinstance(value, str) and is_object_address(_printable(text)):
+        if has_password(text):
+            raise refuse(NO_CREDENTIALS, "Remove them: what reads there finds them in the environment.")
+        try:
+            return Address.of(text)
+        except ValueError as error:
+            raise refuse(f"an address as {SCHEMES[0]}://BUCKET/FOLDER", f"Mend it: {error}.") from error
+    if isinstance(value, str) and is_address(text):
+        raise refuse(f"a path, or an address that begins with {PLACES}", "Write one; mount what lies elsewhere.")
+    return _absolute(value)
+
+
+def _written(place: Path | Address) -> str:
+    """Return a place as it is read again: an experiment is made of parts that were."""
+    return place.in_full if isinstance(place, Address) else str(place)
 
 
 def is_address(value: str) -> bool:
@@ -78,6 +114,13 @@ Text = Annotated[
 ]
 Count = Annotated[int, Field(strict=True, ge=1)]
 AbsolutePath = Annotated[Path, Field(json_schema_extra={"pattern": _PATH_PATTERN}), BeforeValidator(_absolute)]
+# A folder, or object storage.
+Place = Annotated[
+    InstanceOf[Path] | InstanceOf[Address],
+    BeforeValidator(_place),
+    PlainSerializer(_written),
+    WithJsonSchema({"type": "string", "format": "path", "pattern": _PLACE_PATTERN}),
+]
 
 
 class Frozen(BaseModel):

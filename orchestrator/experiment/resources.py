@@ -40,9 +40,15 @@ class Resources(Frozen):
         description="an integer, at least 0; with one worker also a fraction of a GPU",
     )
     slots: Literal["auto"] | Count = Field(
-        title="cells that train at a time; auto takes as many as fit",
+        title="cells that train at a time; auto takes as many as fit, and follows a cluster; what does not fit of a "
+        "number waits there for nodes",
         default="auto",
         description="auto, or an integer, at least 1",
+    )
+    max_slots: Count | None = Field(
+        title="how many slots auto may grow to on a cluster that others use, too",
+        default=None,
+        description="an integer, at least 1, with slots: auto, or null for no limit",
     )
     backend: Backend = Field(
         title="what mixes the batches",
@@ -88,6 +94,13 @@ class Resources(Frozen):
         default=3,
         description="an integer, at least 1: a cell is given up when its workers have died so often",
     )
+    give_up_after_s: Real = Field(
+        title="how long workers that were lost with their nodes may have trained a cell without finishing an epoch",
+        default=86400.0,
+        ge=60,
+        description="seconds, at least 60: nodes that are lost count as no failures, until they have cost a cell so "
+        "much training",
+    )
     start_timeout_s: Real = Field(
         title="how long workers may take to start, not counting how long they wait for CPUs and GPUs",
         default=600.0,
@@ -106,6 +119,13 @@ class Resources(Frozen):
         ge=0,
         description="seconds, at least 0: longer epochs are saved so often, too",
     )
+
+    @field_validator("max_slots")
+    @classmethod
+    def _limits_auto(cls, max_slots: int | None, info: ValidationInfo) -> int | None:
+        if max_slots is not None and info.data.get("slots", "auto") != "auto":
+            raise refuse("null with a number of resources.slots, which is one already", "Leave one of them out.")
+        return max_slots
 
     @field_validator("cpus_per_worker", "gpus_per_worker")
     @classmethod

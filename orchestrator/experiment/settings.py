@@ -13,18 +13,21 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, InstanceOf, PrivateAttr, field_validator
 
-from orchestrator.credentials import NO_CREDENTIALS, PLACES, has_password
-from orchestrator.data import Cache, default_cache_dir
+from orchestrator.credentials import NO_CREDENTIALS, has_password
+from orchestrator.credentials import PLACES as SECRET_PLACES
+from orchestrator.data import Cache, DataDir, FetchedDir, default_cache_dir
 from orchestrator.environment import DATA_DIR, TRACKING_URI
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.branch import TRAIN, DrawnColumn
 from orchestrator.experiment.code_spec import Name, check_still_in_use, plugins_of
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.field_types import (
+    PLACES,
     TEXT_PATTERN,
     AbsolutePath,
     Count,
     Frozen,
+    Place,
     Real,
     Text,
     absolute,
@@ -36,6 +39,7 @@ from orchestrator.experiment.resources import Resources
 from orchestrator.experiment.search_settings import SearchSettings
 from orchestrator.experiment.train_settings import TrainSettings
 from orchestrator.plugins import Kind, Plugin
+from orchestrator.storage import Storage, storage_at
 from orchestrator.uris import is_sqlite
 
 # For editors, as a JSON schema says it: no password, and of a store a SQLite file with an absolute path.
@@ -90,7 +94,7 @@ class Tracking(Frozen):
     @classmethod
     def _no_password(cls, uri: str | None) -> str | None:
         if uri is not None and has_password(uri):
-            raise refuse(NO_CREDENTIALS, f"{PLACES} Or leave the whole address to {TRACKING_URI}.")
+            raise refuse(NO_CREDENTIALS, f"{SECRET_PLACES} Or leave the whole address to {TRACKING_URI}.")
         return uri
 
 
@@ -149,17 +153,17 @@ class General(Frozen):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
         description="1 to 100 letters, digits, dots, underscores and hyphens, the first a letter or digit",
     )
-    data_dir: AbsolutePath = Field(
-        default_factory=lambda: Path(os.environ.get(DATA_DIR) or "data"),
+    data_dir: Place = Field(
+        default_factory=lambda: os.environ.get(DATA_DIR) or "data",
         validate_default=True,
-        description="the path of the folder that holds the data sets",
+        description=f"the path of the folder that holds the data sets, or an address that begins with {PLACES}",
         title="where the data sets lie",
     )
-    storage: AbsolutePath = Field(
+    storage: Place = Field(
         title="where checkpoints, results and logs lie; a relative path starts at the folder of the command",
         default=Path("runs"),
         validate_default=True,
-        description="the path of the folder for checkpoints and results",
+        description=f"the path of the folder for checkpoints and results, or an address that begins with {PLACES}",
     )
     max_cells: Count = Field(
         title="how many cells the lists may multiply to; a list too many is said before anything starts",
@@ -192,8 +196,8 @@ class Experiment(General):
     """A whole experiment file, checked: the lists are what is swept, in the order of the file.
 
     Attributes:
-        data_dir: Absolute.
-        storage: Absolute.
+        data_dir: An absolute path, or an address; `data_in` is where data sets are looked for.
+        storage: Likewise; `kept_in` is what lies there.
         train: All that cells are trained with; one stands for a tuple of it.
         configurations: Which combinations of the lists are trained, where it is not each. Of a search that draws, the
             ends of its ranges: what they all have in common is what all that is drawn has.
@@ -263,6 +267,18 @@ class Experiment(General):
     def place_of(self, spec: DatasetSpec) -> str:
         """Return where a data set stands, as messages begin; by its label, since one entry may stand for several."""
         return f"{self.file}: dataset = {spec.label}"
+
+    @property
+    def data_in(self) -> DataDir:
+        """Where the data sets are looked for: `data_dir`, or what is fetched from there."""
+        if isinstance(self.data_dir, Path):
+            return self.data_dir
+        return FetchedDir(self.data_dir.as_here(), self.cache.dir)
+
+    @property
+    def kept_in(self) -> Storage:
+        """What lies in `storage`; nothing is asked or made yet."""
+        return storage_at(self.storage, copies_in=self.cache.dir)
 
     @property
     def tracked_in(self) -> str:

@@ -9,10 +9,19 @@ from pathlib import Path
 
 from orchestrator.credentials import has_password, without_secrets
 from orchestrator.data import DATASETS
-from orchestrator.environment import DATA_DIR, TRACKING_CREDENTIALS, TRACKING_URI
+from orchestrator.environment import (
+    AWS_ENDPOINTS,
+    AWS_REGIONS,
+    AZURE_ACCOUNT,
+    DATA_DIR,
+    MLFLOW_S3_ENDPOINT,
+    TRACKING_CREDENTIALS,
+    TRACKING_URI,
+)
 from orchestrator.errors import ConfigError, UserError
 from orchestrator.experiment import Experiment, load_experiment
 from orchestrator.jobs.parcel import Parcel
+from orchestrator.objects import is_object_address
 from orchestrator.uris import is_server, is_sqlite
 
 # The folders below which Ray keeps what jobs have uploaded, in whichever temporary folder.
@@ -44,10 +53,18 @@ def check_places(parcel: Parcel, overrides: Sequence[str]) -> None:
 
 def variables_of(experiment: Experiment) -> dict[str, str]:
     """Return the variables of this environment that say where a job's data and runs are: they go with it."""
-    wanted = [DATA_DIR] if os.environ.get(DATA_DIR) else []
-    if not experiment.tracking.uri and os.environ.get(TRACKING_URI):
+    wanted = [DATA_DIR, *_of_objects(experiment)]
+    if not experiment.tracking.uri:
         wanted.append(TRACKING_URI)
-    return {name: os.environ[name] for name in wanted}
+    return {name: os.environ[name] for name in wanted if os.environ.get(name)}
+
+
+def _of_objects(experiment: Experiment) -> list[str]:
+    """Return the variables that say which server an address of the experiment means; no credentials are among them."""
+    places = map(str, (experiment.storage, experiment.data_dir, experiment.tracking.artifacts))
+    schemes = {text.partition("://")[0].lower() for text in places if is_object_address(text)}
+    of_s3 = [*AWS_ENDPOINTS, *AWS_REGIONS, MLFLOW_S3_ENDPOINT] if "s3" in schemes else []
+    return [*of_s3, *([AZURE_ACCOUNT] if schemes & {"abfs", "abfss"} else [])]
 
 
 def kept_here(experiment: Experiment) -> str | None:
@@ -82,7 +99,13 @@ def _lost(experiment: Experiment, folder: Path) -> Iterator[UserError]:
 
 
 def _not_to_be_told(experiment: Experiment) -> Iterator[UserError]:
-    """Yield what is wrong with the address of the store that the environment has, for another machine."""
+    """Yield what is wrong with the addresses of servers that the environment has, for another machine."""
+    for name in _of_objects(experiment):
+        if has_password(url := os.environ.get(name, "")):
+            yield UserError(
+                f"{name} = {without_secrets(url)}: it holds a password, and Ray shows what jobs are told",
+                remedy="leave it out of the address; keys of a bucket belong into the environment of ray start",
+            )
     uri = os.environ.get(TRACKING_URI, "")
     if experiment.tracking.uri or not uri:
         return

@@ -13,8 +13,8 @@ from orchestrator.experiment import Cell, Configuration, Experiment, expand, loa
 from orchestrator.racing import Followed, Kept, known_configurations
 from orchestrator.records import CellRun
 from orchestrator.results import check_comparing, confirming, lost_rows, named_as_now, refuse_kept_seeds
-from orchestrator.storage import FIRST_SEED, Choice, Confirmation, Storage
-from orchestrator.uris import IN_ADDRESSES, database_of, names_itself
+from orchestrator.storage import FIRST_SEED, Choice, Confirmation
+from orchestrator.uris import IN_ADDRESSES, database_of, is_sqlite, names_itself
 
 
 class Opened:
@@ -41,7 +41,11 @@ class Opened:
 
     def __init__(self, path: str, overrides: Sequence[str]) -> None:
         self.experiment: Experiment = load_experiment(Path(path), overrides)
-        self.storage = Storage(self.experiment.storage)
+        self.storage = self.experiment.kept_in
+        # What the file says goes first; MLflow's own variable may hold a password, and the file may not.
+        self.origin = "tracking.uri" if self.experiment.tracking.uri else TRACKING_URI
+        self.tracking_uri = self.experiment.tracking.uri or os.environ.get(TRACKING_URI)
+        self._check_server()
         self.followed: Followed | None = None
         self.know(known_configurations(self.experiment, self._kept()))
         check_comparing(
@@ -52,15 +56,25 @@ class Opened:
         )
         self.confirms: str | None = None
         self.read_confirmation()
-        # What the file says goes first; MLflow's own variable may hold a password, and the file may not.
-        self.origin = "tracking.uri" if self.experiment.tracking.uri else TRACKING_URI
-        self.tracking_uri = self.experiment.tracking.uri or os.environ.get(TRACKING_URI)
         if not self.tracking_uri and not names_itself(self.storage.database):
             raise UserError(
                 f"storage = {self.storage.root}: MLflow's SQLite file cannot lie there",
                 allowed=IN_ADDRESSES,
                 remedy="name another folder with -o storage=PATH, or another store with -o tracking.uri=URI",
             )
+
+    def _check_server(self) -> None:
+        """Raise UserError if MLflow's store would be a file, and the results are kept as objects."""
+        if not self.storage.is_copied or (self.tracking_uri and not is_sqlite(self.tracking_uri)):
+            return
+        named = f"{self.origin} = {self.tracking_uri}" if self.tracking_uri else "no tracking.uri"
+        raise UserError(
+            f"storage = {self.storage.shown()} with {named}: MLflow's SQLite file needs a disk, and is not found again "
+            "from another machine",
+            allowed="an MLflow server, or a database server",
+            remedy="name it with -o tracking.uri=http://HOST:PORT, or in MLFLOW_TRACKING_URI\n"
+            "or keep the results in a folder: -o storage=PATH",
+        )
 
     def know(self, configurations: Sequence[Configuration]) -> None:
         """Have the cells of these configurations: a search asks for more while it runs."""
@@ -69,8 +83,10 @@ class Opened:
 
     def _kept(self) -> Kept | None:
         """Return what is kept of a search in storage; one that cannot be read is said with all else that is wrong."""
+        if not self.experiment.drawn:
+            return None
         file = self.storage.race(self.experiment.name)
-        return Kept.load(file) if self.experiment.drawn and os.path.exists(file) else None
+        return Kept.load(file, shown=self.storage.shown(file)) if os.path.exists(file) else None
 
     def read_confirmation(self) -> None:
         """Read what is confirmed of the experiment, which another process may just have begun.
@@ -80,12 +96,15 @@ class Opened:
         """
         file = self.storage.confirmation(self.experiment.name)
         # A folder that cannot be read is said with all else that is wrong with it.
-        found = Confirmation.load(file) if os.path.exists(file) else None
+        found = self._confirmation_in(file) if os.path.exists(file) else None
         self.confirmation = named_as_now(found or Confirmation(sweep=self.experiment.name), self.cells)
         if max(self.experiment.seed) >= FIRST_SEED:
             # Another sweep may have the same rows.
-            kept = (Confirmation.load(other) for other in self.storage.confirmations())
+            kept = map(self._confirmation_in, self.storage.confirmations())
             refuse_kept_seeds(self.cells, filter(None, kept), file=self.experiment.file)
+
+    def _confirmation_in(self, file: Path) -> Confirmation | None:
+        return Confirmation.load(file, shown=self.storage.shown(file))
 
     @property
     def choices(self) -> list[Choice]:

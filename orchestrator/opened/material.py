@@ -91,4 +91,4 @@ def _loaded(opened: Opened, spec: DatasetSpec) -> Dataset:
     options = {**spec.decode_options(), **spec.split_options()}
     cache = opened.experiment.cache.open()
     with counting(f"decoding {spec.name}") as show:
-        return load_dataset(spec.name, opened.experiment.data_dir, **options, cache=cache, on_progress=show)
+        return load_dataset(spec.name, opened.experiment.data_in, **options, cache=cache, on_progress=show)

@@ -101,7 +101,7 @@ def measure_lacking(
         resources=resources if here.on_gpu else resources.model_copy(update={"backend": "auto"}),
         slots=here.slots,
         on_gpu=here.on_gpu,
-        data_dir=opened.experiment.data_dir,
+        data_dir=opened.experiment.data_in,
         cache=opened.experiment.cache.open(),
         storage=opened.storage,
         plugins=carried(),

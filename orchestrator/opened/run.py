@@ -19,7 +19,7 @@ def download(opened: Opened) -> None:
         DataError: One cannot be fetched.
     """
     for spec in opened.experiment.dataset:
-        download_dataset(spec.name, opened.experiment.data_dir)
+        download_dataset(spec.name, opened.experiment.data_in)
     for model in opened.experiment.model:
         if model.weights is not None:
             fetch_weights(source_of(model.name, model.weights))

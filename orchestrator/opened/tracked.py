@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.experiment import Cell, columns
+from orchestrator.objects import Address
 from orchestrator.opened.experiment import Opened
 from orchestrator.racing import Following
 from orchestrator.records import CellRun
@@ -35,9 +36,12 @@ def tracker_of(opened: Opened) -> Tracker:
     return tracker
 
 
-def _in_storage(opened: Opened) -> Path | None:
+def _in_storage(opened: Opened) -> Path | Address | None:
     """Return where artifacts go that a database is not told of: MLflow's own choice is the folder of the command."""
-    return None if is_server(opened.tracking_uri or "") else opened.storage.artifacts_dir
+    if is_server(opened.tracking_uri or ""):
+        return None
+    folder, place = opened.storage.artifacts_dir, opened.experiment.storage
+    return place.as_here().below(folder.name) if isinstance(place, Address) else folder
 
 
 def runs_of(opened: Opened, *, and_of: Sequence[Cell] = ()) -> dict[str, CellRun]:
@@ -97,7 +101,7 @@ def at_work(opened: Opened, runs: Mapping[str, CellRun]) -> Iterator[str]:
         UserError: The MLflow experiment was deleted.
     """
     if holder := opened.storage.in_use_by():
-        yield f"run is refused while {opened.storage.root} is in use by {holder}"
+        yield f"run is refused while {opened.storage.shown()} is in use by {holder}"
     if opened.store_is_there:
         tracker = tracker_of(opened)
         if driver := tracker.sweep.driver_at_work(opened.experiment, runs):

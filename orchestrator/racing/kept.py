@@ -75,14 +75,14 @@ class Kept(BaseModel):
             return cls.model_validate_json(json.dumps(content))
 
     @classmethod
-    def load(cls, path: Path) -> Kept | None:
-        """Return what `save` wrote to `path`; None if there is no such file.
+    def load(cls, path: Path, *, shown: str = "") -> Kept | None:
+        """Return what `save` wrote to `path`, which people know as `shown`; None if there is no such file.
 
         Raises:
             UserError: As `read`.
         """
         try:
-            return cls.read(path.read_bytes(), origin=str(path))
+            return cls.read(path.read_bytes(), origin=shown or str(path))
         except FileNotFoundError:
             return None
 

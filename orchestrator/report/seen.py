@@ -16,7 +16,7 @@ from orchestrator.report.measures.blending import cross_entropy, entropy
 from orchestrator.report.measures.realism import frechet_distance
 from orchestrator.report.mixed import Mixed, mixed
 from orchestrator.report.sources import Scene, mixing_of, prepared
-from orchestrator.storage import Storage
+from orchestrator.storage import BEST
 from orchestrator.train import TrainedNetwork
 from orchestrator.waiting import counting
 
@@ -45,7 +45,7 @@ class Seen:
 
 def networks_of(material: Material, scene: Scene) -> tuple[list[TrainedNetwork], str]:
     """Return networks of finished cells of erm, of one model, one training and one fold; in words what is missing."""
-    storage = Storage(material.experiment.storage)
+    storage = material.experiment.kept_in
     finished = [
         cell
         for cell in scene.cells
@@ -55,12 +55,13 @@ def networks_of(material: Material, scene: Scene) -> tuple[list[TrainedNetwork],
         # Of other splits, a network may have been trained on what are test images now.
         and run.split_hash in (None, scene.dataset.split_hash)
     ]
-    there = [cell for cell in finished if storage.cell(cell.key).best.exists()]
+    with storage.glance():
+        there = [cell for cell in finished if storage.cell(cell.key).has(BEST)]
     alike = [
         cell for cell in there if (cell.model, cell.dataset, cell.train) == (there[0].model, scene.spec, there[0].train)
     ]
     if not alike:
-        missing = "is finished on these images" if not finished else f"has its best weights in {storage.root}"
+        missing = "is finished on these images" if not finished else f"has its best weights in {storage.shown()}"
         return [], f" Realism and whether labels are right are not known: no cell of erm {missing}."
     found, problem = [], ""
     for cell in alike[:NUM_NETWORKS]:

@@ -18,6 +18,7 @@ Fetch = Callable[[Path], bool]
 
 logger = logging.getLogger(__name__)
 
+InWords = Callable[[object], str]
 _Read = TypeVar("_Read", Predictions, SomePredictions)
 
 
@@ -34,14 +35,14 @@ def predictions_of_cell(
     Raises:
         TrackingError: `fetch` cannot look.
     """
-    return _of_cell(folder, partial(read_predictions, order=order), fetch)
+    return _of_cell(folder, partial(read_predictions, order=order, in_words=folder.in_words), fetch)
 
 
 def some_predictions_of_cell(
     folder: CellFolder, names: Sequence[str], *, fetch: Fetch | None = None
 ) -> SomePredictions | None:
     """Return what `predictions_of_cell` does, but the arrays of these names alone: the others are not read."""
-    return _of_cell(folder, lambda path: _sound(partial(SomePredictions.load, path, names)), fetch)
+    return _of_cell(folder, lambda path: _sound(partial(SomePredictions.load, path, names), folder.in_words), fetch)
 
 
 def _of_cell(folder: CellFolder, read: Callable[[Path], _Read | None], fetch: Fetch | None) -> _Read | None:
@@ -53,23 +54,26 @@ def _of_cell(folder: CellFolder, read: Callable[[Path], _Read | None], fetch: Fe
         return read(path) if fetch(path) else None
 
 
-def read_predictions(path: Path, *, order: str | None = None) -> Predictions | None:
+def read_predictions(path: Path, *, order: str | None = None, in_words: InWords = str) -> Predictions | None:
     """Return the predictions in a file; None if there is none, and with a warning if it cannot be used.
 
     Args:
         path: The file.
         order: Of other predictions: those of other images, or of the same in another order, are left out.
+        in_words: Says what names the file, as people know it.
     """
-    found = _sound(partial(Predictions.load, path))
+    found = _sound(partial(Predictions.load, path), in_words)
     if found is not None and order not in (None, found.order):
-        logger.warning("%s is of other test images than the others, or of another order, and is left out", path)
+        logger.warning(
+            "%s is of other test images than the others, or of another order, and is left out", in_words(path)
+        )
         return None
     return found
 
 
-def _sound(load: Callable[[], _Read | None]) -> _Read | None:
+def _sound(load: Callable[[], _Read | None], in_words: InWords) -> _Read | None:
     try:
         return load()
     except (DamagedError, UserError, OSError) as error:
-        logger.warning("%s; it is left out", error)
+        logger.warning("%s; it is left out", in_words(error))
         return None

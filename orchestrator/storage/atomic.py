@@ -128,10 +128,10 @@ def is_abandoned(path: Path) -> bool:
     return (is_of_here and not psutil.pid_exists(int(found[1]))) or not is_young(path)
 
 
-def is_young(path: Path) -> bool:
-    """Return whether `path`, or anything below it, was written to within the last hour."""
+def is_young(path: Path, *, within_s: float = QUIET_S) -> bool:
+    """Return whether `path`, or anything below it, was written to within the last hour, or so many seconds."""
     newest = max(entry.stat().st_mtime for entry in (path, *path.rglob("*")))
-    return time.time() - newest < QUIET_S
+    return time.time() - newest < within_s
 
 
 def _sync_folder(folder: Path) -> None:

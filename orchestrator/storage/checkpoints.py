@@ -72,18 +72,21 @@ class Checkpoints:
 
     def load_newest(self) -> tuple[Point, dict[str, Any]] | None:
         """Return the newest point that is whole, and its state; None if there is none. Damaged files are removed."""
+        return next(self.newest_first(), None)
+
+    def newest_first(self) -> Iterator[tuple[Point, dict[str, Any]]]:
+        """Yield the points that are whole, and their states. Damaged files are removed."""
         for point in self.folder.points():
             state = self.load(self.folder.point(point))
             if state is not None:
-                return point, state
-        return None
+                yield point, state
 
     def load(self, path: Path) -> dict[str, Any] | None:
         """Return the content of a file of the folder; None if it is not there, or damaged: then it is removed."""
         try:
             return load(path)
         except DamagedError as error:
-            logger.warning("%s: it is removed, and what was before it is used", error)
+            logger.warning("%s: it is removed, and what was before it is used", self.folder.in_words(error))
             path.unlink(missing_ok=True)
             return None
 

@@ -110,8 +110,8 @@ class Confirmation(_Record):
             file.write(self.model_dump_json(indent=2).encode())
 
     @classmethod
-    def load(cls, path: Path) -> Confirmation | None:
-        """Return what `save` wrote to `path`; None if there is no such file.
+    def load(cls, path: Path, *, shown: str = "") -> Confirmation | None:
+        """Return what `save` wrote to `path`, which people know as `shown`; None if there is no such file.
 
         Raises:
             UserError: It is damaged, or of a later version's format.
@@ -124,7 +124,8 @@ class Confirmation(_Record):
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise UserError(
-                f"{path}: no confirmation that this version of zetasweep reads ({where or 'JSON'}: {first['msg']})",
+                f"{shown or path}: no confirmation that this version of zetasweep reads ({where or 'JSON'}: "
+                f"{first['msg']})",
                 remedy="restore it, or read it with the version that wrote it; without it, what was confirmed is "
                 "chosen anew, on other seeds",
             ) from error

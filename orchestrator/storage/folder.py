@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from filelock import FileLock, Timeout
 
 from orchestrator.errors import UserError
 from orchestrator.folders import try_writing
-from orchestrator.storage.atomic import written_whole
-from orchestrator.storage.cell_folder import CellFolder
+from orchestrator.objects import Objects
+from orchestrator.storage.atomic import is_abandoned, written_whole
+from orchestrator.storage.cell_folder import CellFolder, below, is_key
+from orchestrator.storage.folder_objects import FolderObjects
+from orchestrator.storage.work import DirectWork, Work
 
 # Outlasts the moment for which `Storage.is_locked` takes the lock to see whether it is free.
 LOCK_TIMEOUT_S = 2
@@ -30,10 +35,16 @@ _SCRATCH = re.compile(r"ray-[a-z0-9_]{8}")
 class Storage:
     """Paths below ``storage`` of an experiment.
 
+    What is kept as objects has the same paths in a copy (`orchestrator.storage.object_storage`): who writes to one
+    calls `keep`, which has nothing to do here.
+
     Attributes:
         root: Absolute; on a cluster every node must see it under this path.
         named: The key or the option that gave `root`, for messages.
     """
+
+    # Whether paths are those of a copy.
+    is_copied: ClassVar[bool] = False
 
     root: Path
     named: str = "storage"
@@ -51,6 +62,38 @@ class Storage:
     def cell(self, key: str) -> CellFolder:
         """Return the folder of a cell."""
         return CellFolder(self.cells_dir / key)
+
+    def cell_keys(self) -> list[str]:
+        """Return the keys of the cells that have a folder."""
+        return [path.name for path in below(self.cells_dir) if is_key(path.name) and path.is_dir()]
+
+    @property
+    def objects(self) -> Objects:
+        """The same as objects."""
+        return FolderObjects(self.root)
+
+    def shown(self, path: Path | None = None) -> str:
+        """Return where all of it lies, or what would be at `path`, for people."""
+        return str(path or self.root)
+
+    def keep(self, path: Path) -> None:
+        """Have a file or a folder that was written be kept; raises OSError if it cannot."""
+
+    def glance(self) -> AbstractContextManager[None]:
+        """Have the folders of cells be looked at once for all that is asked in the block, where looking takes time."""
+        return nullcontext()
+
+    def work_on(
+        self, key: str, *, patience_s: float = math.inf, on_sign_of_life: Callable[[], None] = lambda: None
+    ) -> Work:
+        """Return where a training of a cell writes, with what it left there before.
+
+        Args:
+            key: Of the cell.
+            patience_s: How long whoever waits until all is kept puts up with a storage that takes nothing.
+            on_sign_of_life: Called again and again while that is fetched.
+        """
+        return DirectWork(self.cell(key).path)
 
     def weights(self, name: str) -> Path:
         """Return the file of weights that trainings begin with: kept here for every machine that trains."""
@@ -112,6 +155,9 @@ class Storage:
         folder.mkdir(exist_ok=True)
         return folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
 
+    def keep_log(self, path: Path) -> None:
+        """Have a log that is complete be kept."""
+
     def new_scratch(self) -> Path:
         """Return a new folder for Ray's own files; those of killed sweeps go. The folder must be `locked`."""
         for folder in self.scratch_folders():
@@ -130,6 +176,17 @@ class Storage:
     def scratch_folders(self) -> list[Path]:
         """Return the folders that `new_scratch` made and that are still there."""
         return [path for path in sorted(self.root.glob("ray-*")) if _SCRATCH.fullmatch(path.name) and path.is_dir()]
+
+    def abandoned(self) -> list[Path]:
+        """Return what processes that are gone have left unfinished."""
+        folders = (self.cells_dir, self.reports_dir)
+        left = [path for folder in folders for path in below(folder) if is_abandoned(path)]
+        return [*self.scratch_folders(), *left]
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything was kept."""
+        return self.root.is_dir()
 
     def check(self) -> None:
         """Raise UserError if there cannot be such a folder: it, or what it lies in, is something else, or locked."""
@@ -187,12 +244,26 @@ class Storage:
                 remedy="wait for it or end it; another sweep can run with -o storage=ANOTHER_FOLDER",
             ) from error
         try:
-            about = {"sweep": sweep, "host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%F %T")}
-            self.holder.write_text(json.dumps(about), encoding="utf-8")
+            self.holder.write_text(json.dumps(about_this(sweep)), encoding="utf-8")
             yield
         finally:
             self.holder.unlink(missing_ok=True)
             lock.release()
+
+    def is_lost(self, *, ask: bool = False) -> bool:
+        """Return whether another sweep has taken over what this process has `locked`.
+
+        Args:
+            ask: Whether it is asked now, which may take a while; else what is known is returned.
+        """
+        return False
+
+    def require_held(self) -> None:
+        """Raise UserError if another sweep is known to have taken over what this process has `locked`."""
+
+    def noted_holder(self) -> str:
+        """Return what the sweep at work, or one that was killed, has noted of itself; empty if there is nothing."""
+        return self.holder.read_text(encoding="utf-8") if self.holder.exists() else ""
 
     def is_locked(self) -> bool:
         """Return whether a sweep is at work here."""
@@ -219,3 +290,8 @@ class Storage:
     @property
     def _lock_path(self) -> Path:
         return self.root / ".lock"
+
+
+def about_this(sweep: str) -> dict[str, str | int]:
+    """Return what this process says of itself while it holds a storage for a sweep."""
+    return {"sweep": sweep, "host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%F %T")}

@@ -1,4 +1,7 @@
-"""A cell's journal: the events that MLflow may not have yet, one line of JSON each, in the order in which they came."""
+"""A cell's journal: the events that MLflow may not have yet, one line of JSON each, in the order in which they came.
+
+It is found by the cell's folder, or by the path of one that is no copy.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from orchestrator.records import (
     Stopped,
     TrackedEvent,
 )
-from orchestrator.storage.cell_folder import CellFolder
+from orchestrator.storage.cell_folder import JOURNAL, CellFolder
 
 # What a line calls an event; storages of earlier versions have these names, too.
 _KINDS: dict[str, type[TrackedEvent]] = {
@@ -40,33 +43,41 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 logger = logging.getLogger(__name__)
 
 
-def begin(folder: Path) -> None:
+def begin(folder: CellFolder | Path) -> None:
     """Start anew: a training that goes on reports everything from its first epoch."""
+    cell = _cell(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _file(folder).write_bytes(b"")
+        cell.path.mkdir(parents=True, exist_ok=True)
+        file = cell.path / JOURNAL
+        file.write_bytes(b"")
+        cell.keep_soon(file)
     except OSError:
-        _give_up(folder)
+        _give_up(cell)
 
 
-def append(folder: Path, event: TrackedEvent) -> None:
+def append(folder: CellFolder | Path, event: TrackedEvent) -> None:
     """Add a line. Where it does not fit, all are forgotten: ``zetasweep run`` tells everything from the checkpoint."""
-    if not _file(folder).exists():
-        return
+    cell = _cell(folder)
     try:
-        with _file(folder).open("a", encoding="utf-8") as file:
-            file.write(_encoded(event) + "\n")
+        file = cell.journal
+        if not file.exists():
+            return
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(_encoded(event) + "\n")
+        cell.keep_soon(file)
     except OSError:
-        _give_up(folder)
+        _give_up(cell)
 
 
-def read(folder: Path) -> list[TrackedEvent]:
+def read(folder: CellFolder | Path) -> list[TrackedEvent]:
     """Return the events; none if there is no file. A last line that a killed writer left unfinished is left out.
 
     What cannot be understood, e.g. of a later version, is no journal: rather nothing than a part.
     """
+    cell = _cell(folder)
+    file, shown = cell.journal, cell.shown(JOURNAL)
     try:
-        lines = _file(folder).read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
     events = []
@@ -75,18 +86,23 @@ def read(folder: Path) -> list[TrackedEvent]:
             events.append(_decoded(line))
         except json.JSONDecodeError:
             if number < len(lines):
-                logger.warning("%s: line %d is damaged, none is used", _file(folder), number)
+                logger.warning("%s: line %d is damaged, none is used", shown, number)
                 return []
-            logger.warning("%s: an unfinished line is left out", _file(folder))
+            logger.warning("%s: an unfinished line is left out", shown)
         except (KeyError, TypeError, ValueError):
-            logger.warning("%s: line %d is no event that this version knows, none is used", _file(folder), number)
+            logger.warning("%s: line %d is no event that this version knows, none is used", shown, number)
             return []
     return events
 
 
-def remove(folder: Path) -> None:
+def remove(folder: CellFolder | Path) -> None:
     """Forget it: MLflow has it."""
-    _file(folder).unlink(missing_ok=True)
+    cell = _cell(folder)
+    cell.remove(cell.path / JOURNAL)
+
+
+def _cell(folder: CellFolder | Path) -> CellFolder:
+    return folder if isinstance(folder, CellFolder) else CellFolder(folder)
 
 
 def _encoded(event: TrackedEvent) -> str:
@@ -113,12 +129,8 @@ def _decoded(line: str) -> TrackedEvent:
     return Started(CellFacts(**body | {"dataset": DatasetFacts(**dataset)}))
 
 
-def _file(folder: Path) -> Path:
-    return CellFolder(folder).journal
-
-
-def _give_up(folder: Path) -> None:
+def _give_up(folder: CellFolder) -> None:
     """Rather nothing than a part: what is delivered later must not have gaps."""
-    logger.exception("%s: not written", _file(folder))
+    logger.exception("%s: not written", folder.shown(JOURNAL))
     with suppress(OSError):
         remove(folder)

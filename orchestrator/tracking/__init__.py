@@ -18,7 +18,6 @@ from orchestrator.tracking.errors import UntellableError
 from orchestrator.tracking.ledger import Entry, Epochs, Ledger
 from orchestrator.tracking.logged_model import restore_best, warm_up
 from orchestrator.tracking.own_code import of_other_code
-from orchestrator.tracking.ownership import described
 from orchestrator.tracking.pages import pages_of
 from orchestrator.tracking.predicting import is_registered, predict_files, registered_uri
 from orchestrator.tracking.predictions import add_predictions, fetch_predictions, has_predictions
@@ -49,7 +48,6 @@ __all__ = [
     "check_tellable",
     "compared",
     "complete_run",
-    "described",
     "fetch_predictions",
     "has_predictions",
     "is_registered",

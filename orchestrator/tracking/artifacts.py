@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from mlflow.entities import Experiment as MlflowExperiment
@@ -15,7 +17,9 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import append_to_uri_path, is_local_uri
 
+from orchestrator.environment import AWS_ENDPOINTS, MLFLOW_S3_ENDPOINT
 from orchestrator.errors import TrackingError, UserError
+from orchestrator.objects import Address
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.store import Store
 
@@ -27,23 +31,35 @@ OF_CELL = "cell.json"
 DESCRIPTION, DATA = "MLmodel", "data"
 
 
-def new_location(artifacts: Path | str, name: str) -> str:
+def new_location(artifacts: Path | str | Address, name: str) -> str:
     """Return the address of the artifacts of an MLflow experiment that is to be made.
 
     Args:
         artifacts: The folder of all experiments, or the address of one.
         name: Of the experiment.
     """
-    base = artifacts if isinstance(artifacts, str) and not artifacts.startswith("/") else Path(artifacts).as_uri()
+    if isinstance(artifacts, Address):
+        # MLflow knows the other one of the two that Azure has.
+        base = str(replace(artifacts, scheme="abfss") if artifacts.scheme == "abfs" else artifacts)
+    else:
+        base = artifacts if isinstance(artifacts, str) and not artifacts.startswith("/") else Path(artifacts).as_uri()
     return str(append_to_uri_path(base, name))
 
 
-def check_location(store: Store, location: str, *, origin: str) -> None:
+def check_location(store: Store, location: str, artifacts: Path | str | Address) -> None:
     """Try to write there, before MLflow has an experiment that stays there for ever.
 
+    Args:
+        store: That is to have the experiment.
+        location: Where.
+        artifacts: What that was made of: see `new_location`.
+
     Raises:
-        UserError: It cannot; says what `origin`, the key that named it, is to be.
+        UserError: It cannot; says what the key that named it is to be.
     """
+    origin = "tracking.artifacts" if isinstance(artifacts, str) else "storage"
+    if isinstance(artifacts, Address):
+        _check_server(artifacts, location)
     try:
         repository = get_artifact_repository(location, tracking_uri=store.uri)
         with tempfile.TemporaryDirectory() as folder:
@@ -60,6 +76,20 @@ def check_location(store: Store, location: str, *, origin: str) -> None:
         repository.delete_artifacts(probe.name)
     except Exception:
         logger.exception("%s stays in %s", probe.name, shown(location))
+
+
+def _check_server(address: Address, location: str) -> None:
+    """Raise UserError if MLflow would look for a bucket of storage on another server: an address of it names none."""
+    named = next(filter(os.environ.get, (MLFLOW_S3_ENDPOINT, *AWS_ENDPOINTS)), "")
+    asked, wanted = (os.environ.get(named, "") or "Amazon").rstrip("/"), (address.endpoint or "Amazon").rstrip("/")
+    if address.scheme != "s3" or asked == wanted:
+        return
+    mend = f"set {MLFLOW_S3_ENDPOINT}={wanted}" if address.endpoint else f"unset {named}"
+    raise UserError(
+        f"storage: MLflow's artifacts would lie in {location}, and MLflow asks {asked} for that bucket"
+        f"{f' ({named})' if named else ''}, not {wanted}",
+        remedy=f"{mend}; also where MLflow's own page runs\nor name another place with -o tracking.artifacts=PLACE",
+    )
 
 
 def shown(location: str) -> str:

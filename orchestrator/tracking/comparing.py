@@ -11,7 +11,7 @@ from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell, Comparing, Experiment
 from orchestrator.records import CellRun
 from orchestrator.results import Comparison, Raced, Seeds, compare, some_predictions_of_cell
-from orchestrator.storage import SomePredictions, Storage, note_look, read_looks
+from orchestrator.storage import LOOKS, SomePredictions, Storage, note_look, read_looks
 from orchestrator.tracking.predictions import fetch_predictions
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.waiting import waiting_for
@@ -51,8 +51,8 @@ def compared(
     Raises:
         UserError: See there.
     """
-    looks = _Looks(storage.looks)
-    with waiting_for("the predictions for each test image"):
+    looks = _Looks(storage)
+    with waiting_for("the predictions for each test image"), storage.glance():
         comparison = compare(
             cells,
             runs,
@@ -100,8 +100,8 @@ class _Reader:
 class _Looks:
     """The looks that storage keeps: where it cannot, that is said, and the table is shown all the same."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self._is_sound = True
         self.before: list[dict[str, frozenset[str]]] = []
         self._trying(self._read)
@@ -112,12 +112,12 @@ class _Looks:
             self._trying(partial(self._write, seen))
 
     def _read(self) -> None:
-        self.before = read_looks(self._path)
+        self.before = read_looks(self._storage.looks)
 
     def _write(self, seen: Seeds) -> None:
-        if not self._path.parent.is_dir():
+        if not self._storage.is_there:
             raise FileNotFoundError("the folder is not there")  # who only looks makes none
-        note_look(self._path, seen)
+        note_look(self._storage, seen)
 
     def _trying(self, action: Callable[[], None]) -> None:
         try:
@@ -128,6 +128,6 @@ class _Looks:
             logger.warning(
                 "%s: which seeds were looked at cannot be kept there (%s): what is said once seeds are added does not "
                 "allow for this look",
-                self._path,
+                self._storage.shown(self._storage.root / LOOKS),
                 why,
             )

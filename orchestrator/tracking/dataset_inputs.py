@@ -9,10 +9,11 @@ from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, Run
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from orchestrator.data import DataDir
 from orchestrator.records import DatasetFacts
 
 
-def inputs_of(data: DatasetFacts, *, data_dir: Path) -> list[DatasetInput]:
+def inputs_of(data: DatasetFacts, *, data_dir: DataDir) -> list[DatasetInput]:
     """Return what a run is told of its data."""
     sizes = {"train": data.num_train, "val": data.num_val, "test": data.num_test}
     return [
@@ -21,7 +22,7 @@ def inputs_of(data: DatasetFacts, *, data_dir: Path) -> list[DatasetInput]:
                 # MLflow takes two inputs of a run with the same name and digest for one.
                 name=f"{data.name}-{split}",
                 digest=data.split_hash[:32],
-                source_type="local",
+                source_type="local" if isinstance(data_dir, Path) else data_dir.address.scheme,
                 source=json.dumps({"uri": data_dir.as_uri()}),
                 profile=json.dumps({"num_samples": num_samples, "num_classes": len(data.class_names)}),
             ),

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import assert_never
 
 from orchestrator.amounts import counted
+from orchestrator.data import DataDir
 from orchestrator.experiment import Cell
+from orchestrator.objects import ObjectsError
 from orchestrator.records import (
     CellResult,
     CellRun,
@@ -52,7 +53,8 @@ class Delivery:
     While MLflow does not answer, everything waits, in the order in which it was told; what it still does not take when
     the sweep ends stays in the cells' folders (`orchestrator.storage.journal`). No cell waits for another one: what
     MLflow refuses although it answers is tried again later, and given up in the end; what cannot be told to MLflow,
-    whatever it says, is given up at once. Either is told to MLflow as the reason of the cell's run.
+    whatever it says, is given up at once. Either is told to MLflow as the reason of the cell's run. Object storage that
+    does not answer is waited for as MLflow is.
 
     Args:
         tracker: Where the results go; its sweep is open.
@@ -77,7 +79,7 @@ class Delivery:
         *,
         warm_up: Callable[[], None],
         known: dict[str, CellRun],
-        data_dir: Path,
+        data_dir: DataDir,
         storage: Storage,
         sweep: str,
         say: Callable[[str], None] = logger.warning,
@@ -126,7 +128,7 @@ class Delivery:
 
     def tell(self, cell: Cell, event: TrackedEvent) -> None:
         """Keep an event on disk and deliver it as soon as possible; `Opened` begins the cell's journal anew."""
-        folder = self._folder(cell)
+        folder = self._storage.cell(cell.key)
         with self._journals:
             if isinstance(event, Opened):
                 self._opened[cell.key] = event
@@ -189,7 +191,7 @@ class Delivery:
 
     def _deliver(self, cell: Cell, event: TrackedEvent) -> None:
         """Write something, again and again while MLflow does not answer; hold it back if MLflow answers."""
-        pause_s, said = FIRST_PAUSE_S, False
+        pause_s, again = FIRST_PAUSE_S, ""
         while (problem := self._tried(cell, event)) is not None:
             if not can_pass(problem):
                 self._give_up(cell, problem)
@@ -203,13 +205,16 @@ class Delivery:
                 self.undelivered[cell.key] = reason
                 self._give_up_all(reason)
                 return
-            if not said:
-                self._show(f"MLflow does not take results: {reason}; training goes on, the results wait on disk")
-                said = True
+            if not again:
+                if isinstance(problem, ObjectsError):
+                    what, where, again = "results cannot be read", "", "results can be read again"
+                else:
+                    what, where, again = "MLflow does not take results", " on disk", "MLflow takes results again"
+                self._show(f"{what}: {reason}; training goes on, the results wait{where}")
             self._pause(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        if said:
-            self._show("MLflow takes results again")
+        if again:
+            self._show(again)
 
     def _hold_back(self, cell: Cell, event: TrackedEvent, problem: Exception) -> None:
         """Have a cell wait by itself until it is tried again, or give it up; for room it waits until the end."""
@@ -232,8 +237,9 @@ class Delivery:
         """Leave a cell for another day, and have MLflow say why."""
         self._written.pop(cell.key, None)
         self.undelivered[cell.key] = message_of(problem)
-        if isinstance(problem, UntellableError):
+        if isinstance(problem, UntellableError | ObjectsError):
             self.undelivered[cell.key] = problem.in_one_line
+        if isinstance(problem, UntellableError):
             self.untellable.add(cell.key)
             self._show(f"cannot be told to MLflow: cell {cell.key} ({cell.label}): {message_of(problem)}")
         try:
@@ -297,13 +303,13 @@ class Delivery:
                 self._storage.cell(cell.key).shrink()
             with self._journals:
                 if self._opened.get(cell.key) in (None, written[0]):
-                    journal.remove(self._folder(cell))
+                    journal.remove(self._storage.cell(cell.key))
         except OSError as error:
-            logger.exception("%s could not be tidied", self._folder(cell))
+            logger.exception("%s could not be tidied", self._storage.cell(cell.key).shown())
             self._show(f"MLflow has cell {cell.key} ({cell.label}), whose files cannot be removed: {message_of(error)}")
 
     def _write_once(self, cell: Cell, event: TrackedEvent, earlier: Sequence[TrackedEvent]) -> None:
-        tracker, folder = self._tracker, self._folder(cell)
+        tracker = self._tracker
         match event:
             case Opened(timestamp_ms):
                 tracker.open_cell(cell, self._known.get(cell.key), sweep=self._sweep, timestamp_ms=timestamp_ms)
@@ -314,8 +320,9 @@ class Delivery:
                     tracker.log_audit(cell, self._storage.cell(cell.key).audit, timestamp_ms=event.timestamp_ms)
                 tracker.log_epoch(cell, event)
             case CellResult():
-                facts = facts_of(earlier, self._storage.cell(cell.key))
-                tracker.finish_cell(cell, event, facts, checkpoint_dir=folder, read_at=self._read_at(cell))
+                folder = self._storage.cell(cell.key)
+                facts = facts_of(earlier, folder)
+                tracker.finish_cell(cell, event, facts, folder=folder, read_at=self._read_at(cell))
             case Paused():
                 tracker.pause_cell(cell, event, read_at=self._read_at(cell))
             case Stopped():
@@ -326,6 +333,3 @@ class Delivery:
                 tracker.interrupt_cell(cell)
             case _:
                 assert_never(event)
-
-    def _folder(self, cell: Cell) -> Path:
-        return self._storage.cell(cell.key).path

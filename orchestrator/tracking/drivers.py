@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from mlflow.entities import Run
 
 from orchestrator.amounts import counted
+from orchestrator.process_names import described, is_alive_here, lasting_clock
 from orchestrator.tracking.names import HEARTBEAT, KIND, OWNER
-from orchestrator.tracking.ownership import BEAT_EVERY_S, STALE_S, described, is_alive_here, lasting_clock, was_recent
+from orchestrator.tracking.ownership import BEAT_EVERY_S, STALE_S, was_recent
 
 LOOK_EVERY_S = 2.0
 

@@ -20,6 +20,8 @@ from mlflow.protos.databricks_pb2 import (
 from orchestrator.credentials import without_secrets
 from orchestrator.environment import TRACKING_CREDENTIALS
 from orchestrator.errors import ExplainedError, TrackingError, first_line
+from orchestrator.objects import ObjectsError
+from orchestrator.storage import CellFolder
 
 # A reply that may be another one later.
 PASSING_CODES = frozenset(
@@ -43,11 +45,13 @@ class UntellableError(ExplainedError):
 
 
 @contextmanager
-def own_side(what: str, *, remedy: str) -> Iterator[None]:
-    """Tell what goes wrong within, where MLflow has no part, from what MLflow refuses; a full disk is waited for.
+def own_side(folder: CellFolder, what: str, *, remedy: str) -> Iterator[None]:
+    """Tell what goes wrong within, where MLflow has no part, from what MLflow refuses; a full disk is waited for, and a
+    bucket says itself what is wrong with it.
 
     Args:
-        what: Cannot be done.
+        folder: Of a finished cell, with its best weights.
+        what: Cannot be done with them.
         remedy: What helps, whatever the reason is.
 
     Raises:
@@ -55,12 +59,13 @@ def own_side(what: str, *, remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except UntellableError:
+    except (UntellableError, ObjectsError):
         raise
     except Exception as error:
         if is_busy(error):
             raise
-        raise UntellableError(f"{what} ({kind_and_message(error)})", remedy=remedy) from error
+        told = f"{folder.shown('best.pt')}: {what} ({folder.in_words(kind_and_message(error))})"
+        raise UntellableError(told, remedy=remedy) from error
 
 
 def can_pass(error: Exception) -> bool:
@@ -70,6 +75,8 @@ def can_pass(error: Exception) -> bool:
     """
     if isinstance(error, MlflowException):
         return error.error_code in PASSING_CODES
+    if isinstance(error, ObjectsError):
+        return error.can_pass
     return not isinstance(error, (*FINAL_ERRORS, UntellableError))
 
 
@@ -93,8 +100,10 @@ def has_no_room(error: Exception) -> bool:
 
 
 def is_busy(error: Exception) -> bool:
-    """Return whether a database is locked or its disk is full, which whoever only reads does not notice."""
-    if has_no_room(error):
+    """Return whether a database is locked or its disk is full, which whoever only reads does not notice; or a bucket
+    does not answer, which MLflow knows nothing of.
+    """
+    if has_no_room(error) or (isinstance(error, ObjectsError) and error.can_pass):
         return True
     said = getattr(error.__cause__, "orig", None)
     # The low byte is the kind of error.

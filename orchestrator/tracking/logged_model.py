@@ -65,7 +65,7 @@ def saved_model(cell: Cell, folder: CellFolder) -> Iterator[Path]:
         path = Path(temporary) / NAME
         _check_room(Path(temporary), folder)
         # The network may be of a plug-in, whose code the model does without.
-        _side.call(call_with, carried(), _export, cell, folder, path)
+        _side.call(call_with, carried(), _export, cell, folder.with_best_here(), path)
         yield path
 
 
@@ -78,7 +78,7 @@ def _export(cell: Cell, folder: CellFolder, path: Path) -> None:
     torch.set_num_threads(1)
     data = kept_facts(folder)
     network = best_network(cell.model, data, folder)
-    with own_side(f"{folder.best}: no model can be made of it", remedy=other_version(folder)):
+    with own_side(folder, "no model can be made of it", remedy=other_version(folder)):
         module = FromPixels(network, mean=data.mean, std=data.std).eval()
         example = np.zeros((2, data.num_channels, data.image_size, data.image_size), dtype=np.float32)
         graph = trainable_graph(module, torch.from_numpy(example))
@@ -197,7 +197,9 @@ def restore_best(model_uri: str, folder: CellFolder, *, epoch: int) -> None:
     if not weights or set(state) - {f"{prefix}{name}" for name in weights} - {"mean", "std"}:
         raise TrackingError(f"{model_uri} is no model that zetasweep has logged")
     # What it was trained on is lost, and not needed: whoever wants a model has this one.
-    checkpoint.save(folder.best, {"model": weights, "epoch": epoch})
+    best = folder.best
+    checkpoint.save(best, {"model": weights, "epoch": epoch})
+    folder.keep(best)
 
 
 def _check_room(temporary: Path, folder: CellFolder) -> None:

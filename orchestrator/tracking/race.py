@@ -92,7 +92,7 @@ def kept_of(experiment: Experiment, storage: Storage, store: Store | None) -> Ke
         TrackingError: MLflow does not answer.
     """
     file = storage.race(experiment.name)
-    here = Kept.load(file)
+    here = Kept.load(file, shown=storage.shown(file))
     there = _in_mlflow(experiment, store) if store is not None else None
     if here is None or there is None:
         return here or there or Kept(sweep=experiment.name)
@@ -101,7 +101,7 @@ def kept_of(experiment: Experiment, storage: Storage, store: Store | None) -> Ke
         logger.warning(
             "%s and %s of the sweep's run in MLflow differ in %s of what a search keeps: the file counts here; move it "
             "away to go on with what MLflow has",
-            file,
+            storage.shown(file),
             RACE_FILE,
             counted(num_others, "place"),
         )

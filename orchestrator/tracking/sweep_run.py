@@ -14,20 +14,15 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment import Cell, Experiment
+from orchestrator.objects import Address
+from orchestrator.process_names import described, lasting_clock, this_process
 from orchestrator.records import CellRun, now_ms
 from orchestrator.results import Answer
-from orchestrator.storage import Storage
 from orchestrator.tracking.answer import log_answer, says
 from orchestrator.tracking.artifacts import check_location, describe_location, new_location
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.names import CONFIRMS, EXPERIMENT_KIND, HEARTBEAT, KIND, OWNER, SWEEP
-from orchestrator.tracking.ownership import (
-    STALE_S,
-    described,
-    heartbeats,
-    lasting_clock,
-    this_process,
-)
+from orchestrator.tracking.ownership import STALE_S, heartbeats
 from orchestrator.tracking.provenance import environment, git_tags, product_tags
 from orchestrator.tracking.race import RACE_FILE
 from orchestrator.tracking.store import Store
@@ -48,8 +43,8 @@ class SweepRun:
 
     Args:
         store: Where it is.
-        artifacts: Where new experiments keep their artifacts: a folder, or what ``tracking.artifacts`` says; None
-            leaves it to the server.
+        artifacts: Where new experiments keep their artifacts: a folder, or what ``tracking.artifacts`` says, or an
+            address in storage; None leaves it to the server.
 
     Attributes:
         owner: The name of this process, the driver, in leases.
@@ -57,7 +52,7 @@ class SweepRun:
         num_silences: How often others had time to think that this process is dead, and to take its runs.
     """
 
-    def __init__(self, store: Store, *, artifacts: Path | str | None) -> None:
+    def __init__(self, store: Store, *, artifacts: Path | str | Address | None) -> None:
         self._store, self._client, self._artifacts = store, store.client, artifacts
         self.owner = this_process()
         self.confirms: str | None = None
@@ -98,9 +93,8 @@ class SweepRun:
             self._experiment_id = self._known_experiment(experiment)
             if self._experiment_id is None:
                 location = self._new_location(experiment)
-                if location is not None:
-                    named = "storage" if isinstance(self._artifacts, Path) else "tracking.artifacts"
-                    check_location(self._store, location, origin=named)
+                if location is not None and self._artifacts is not None:
+                    check_location(self._store, location, self._artifacts)
                 self._experiment_id = self._client.create_experiment(
                     experiment.tracked_in, artifact_location=location, tags=EXPERIMENT_KIND
                 )
@@ -265,7 +259,7 @@ class SweepRun:
         self._beaten_at = lasting_clock()
         tags = {OWNER: self.owner, HEARTBEAT: str(now_ms())}
         self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        if self._store.database != Storage(experiment.storage).database:  # which has a lock
+        if self._store.database != experiment.kept_in.database:  # which has a lock
             time.sleep(LEASE_SETTLES_S)
         # Of one run the later owner stands; of several, which a first start at the same time made, the first run does.
         at_work = self._store.drivers.not_known_dead()

@@ -14,7 +14,7 @@ from orchestrator.errors import first_line
 from orchestrator.experiment import Cell, ModelSpec
 from orchestrator.models import Images
 from orchestrator.records import CellFacts, DatasetFacts, Started, TrackedEvent
-from orchestrator.storage import CellFolder
+from orchestrator.storage import BEST, CellFolder
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.tracking.errors import UntellableError, own_side
 from orchestrator.train import network_of
@@ -26,7 +26,7 @@ def other_version(folder: CellFolder) -> str:
     """Return what helps a cell whose weights another version wrote."""
     return (
         "zetasweep sync with the versions it was trained with, which environment.json of its run in MLflow names\n"
-        f"or remove {folder.path}, and {AGAIN}"
+        f"or remove {folder.shown()}, and {AGAIN}"
     )
 
 
@@ -38,7 +38,7 @@ def check_tellable(cell: Cell, events: Sequence[TrackedEvent], folder: CellFolde
         events: Its journal; without one it is only looked whether the weights are there.
         folder: Its own.
     """
-    if not folder.best.exists():
+    if not folder.has(BEST):
         raise _lost(folder)
     if events:
         best_network(cell.model, facts_of(events, folder).dataset, folder)
@@ -54,7 +54,7 @@ def facts_of(events: Iterable[TrackedEvent], folder: CellFolder) -> CellFacts:
         if isinstance(event, Started):
             return event.facts
     raise UntellableError(
-        f"{folder.path}: its journal does not say what it was trained on",
+        f"{folder.shown()}: its journal does not say what it was trained on",
         remedy="zetasweep run delivers it from the checkpoint, without training",
     )
 
@@ -73,7 +73,7 @@ def keep_facts(model: ModelSpec, data: DatasetFacts, folder: CellFolder) -> None
         OSError: There is no room for them.
     """
     state = _best_state(folder)
-    with own_side(f"{folder.best}: no {model.label} can be made of it", remedy=other_version(folder)):
+    with own_side(folder, f"no {model.label} can be made of it", remedy=other_version(folder)):
         found = {name: value.shape for name, value in state["model"].items()}
         images = Images(len(data.class_names), data.num_channels, data.image_size)
         # What began with other weights is built as those say.
@@ -81,7 +81,9 @@ def keep_facts(model: ModelSpec, data: DatasetFacts, folder: CellFolder) -> None
     if found != expected:
         best_network(model, data, folder)
     if "data" not in state:
-        checkpoint.save(folder.best, {**state, "data": asdict(data)})
+        path = folder.best
+        checkpoint.save(path, {**state, "data": asdict(data)})
+        folder.keep(path)
 
 
 def kept_facts(folder: CellFolder) -> DatasetFacts:
@@ -93,7 +95,7 @@ def kept_facts(folder: CellFolder) -> DatasetFacts:
     state = _best_state(folder)
     if "data" not in state:
         raise UntellableError(
-            f"{folder.best} does not say what it was trained on, as those of earlier versions do not",
+            f"{folder.shown('best.pt')} does not say what it was trained on, as those of earlier versions do not",
             remedy="take the model that MLflow has of another seed, or train the cell again with another storage",
         )
     return DatasetFacts(**state["data"])
@@ -106,7 +108,7 @@ def best_network(model: ModelSpec, data: DatasetFacts, folder: CellFolder) -> nn
         UntellableError: The weights are not there, are damaged, or are not those of such a network.
     """
     state = _best_state(folder)
-    with own_side(f"{folder.best}: no {model.label} can be made of it", remedy=other_version(folder)):
+    with own_side(folder, f"no {model.label} can be made of it", remedy=other_version(folder)):
         images = Images(len(data.class_names), data.num_channels, data.image_size)
         network = network_of(model, images, weights=None, built_as=state["model"])
         try:
@@ -114,8 +116,9 @@ def best_network(model: ModelSpec, data: DatasetFacts, folder: CellFolder) -> nn
         except RuntimeError as error:
             # The first line says that something is wrong, and those below it what.
             details = " ".join(str(error).splitlines()[1:2]).strip() or first_line(error)
+            shown = folder.shown("best.pt")
             raise UntellableError(
-                f"{folder.best}: its weights are not those of {model.label} as it is here ({details[:200]})",
+                f"{shown}: its weights are not those of {model.label} as it is here ({details[:200]})",
                 remedy=other_version(folder),
             ) from error
     return network
@@ -129,7 +132,7 @@ def _shapes(model: ModelSpec, images: Images) -> dict[str, torch.Size]:
 
 
 def _best_state(folder: CellFolder) -> dict[str, Any]:
-    with own_side(f"{folder.best}: it cannot be read", remedy=AGAIN):
+    with own_side(folder, "it cannot be read", remedy=AGAIN):
         state = checkpoint.load(folder.best)
     if state is None:
         raise _lost(folder)
@@ -137,4 +140,4 @@ def _best_state(folder: CellFolder) -> dict[str, Any]:
 
 
 def _lost(folder: CellFolder) -> UntellableError:
-    return UntellableError(f"{folder.best} is not there: the cell's best weights are lost", remedy=AGAIN)
+    return UntellableError(f"{folder.shown('best.pt')} is not there: the cell's best weights are lost", remedy=AGAIN)

@@ -13,8 +13,11 @@ from mlflow.entities import LifecycleStage, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from orchestrator.amounts import counted, some
+from orchestrator.data import DataDir
 from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell, Experiment
+from orchestrator.objects import Address, ObjectsError
+from orchestrator.process_names import described
 from orchestrator.racing import FinishedCell
 from orchestrator.records import CellFacts, CellResult, CellRun, EpochResult, Paused, Stopped
 from orchestrator.storage import CellFolder
@@ -55,7 +58,6 @@ from orchestrator.tracking.names import (
 )
 from orchestrator.tracking.naming import run_name
 from orchestrator.tracking.own_code import plugin_tags
-from orchestrator.tracking.ownership import described
 from orchestrator.tracking.predictions import log_predictions
 from orchestrator.tracking.provenance import environment, git_tags, product_tags
 from orchestrator.tracking.rows import Rows, in_percent
@@ -72,8 +74,8 @@ class Tracker:
 
     Args:
         uri: Tracking URI; a SQLite file in it must be absolute.
-        artifacts: Where new experiments keep their artifacts: a folder, or what ``tracking.artifacts`` says; None
-            leaves it to the server.
+        artifacts: Where new experiments keep their artifacts: a folder, or what ``tracking.artifacts`` says, or an
+            address in storage; None leaves it to the server.
         origin: What the user gave `uri` in.
 
     Attributes:
@@ -84,7 +86,9 @@ class Tracker:
         UserError: Nobody answers at `uri`, within 30 s.
     """
 
-    def __init__(self, uri: str, *, artifacts: Path | str | None = None, origin: str = "tracking.uri") -> None:
+    def __init__(
+        self, uri: str, *, artifacts: Path | str | Address | None = None, origin: str = "tracking.uri"
+    ) -> None:
         self.store = Store(uri, origin=origin)
         self.sweep = SweepRun(self.store, artifacts=artifacts)
         self._client = self.store.client
@@ -193,7 +197,7 @@ class Tracker:
         self._client.delete_run(self._own_run(cell))
         del self._run_ids[cell.key]
 
-    def log_started(self, cell: Cell, facts: CellFacts, *, data_dir: Path) -> None:
+    def log_started(self, cell: Cell, facts: CellFacts, *, data_dir: DataDir) -> None:
         """Log what the cell runs on and with which data."""
         run_id, data = self._own_run(cell), facts.dataset
         tags = {
@@ -265,7 +269,7 @@ class Tracker:
         result: CellResult,
         facts: CellFacts,
         *,
-        checkpoint_dir: Path,
+        folder: CellFolder,
         read_at: Collection[int] = (),
     ) -> None:
         """Log the test metrics, their tables and the predictions, and end the run.
@@ -274,21 +278,21 @@ class Tracker:
             cell: The cell.
             result: What it leaves.
             facts: What it was trained on.
-            checkpoint_dir: Its folder.
+            folder: Its folder.
             read_at: The epochs of its curve that a race reads.
 
         Raises:
-            UntellableError: There are no best weights in `checkpoint_dir` that a model could be made of; says why.
+            UntellableError: There are no best weights in `folder` that a model could be made of; says why.
         """
         run_id, rows = self._own_run(cell), self._own_rows(cell)
         tags = {} if result.first_step_ms is None else {FIRST_STEP_MS: str(result.first_step_ms)}
         tags[CURVE] = curve_tag([*self._epochs[cell.key].values()], at=read_at, by=cell.train.tested_by)
         rows.log_once(result.metrics | in_percent(result.metrics), timestamp_ms=result.timestamp_ms, tags=tags)
-        folder = CellFolder(checkpoint_dir)
-        if folder.test.is_dir():  # earlier versions had none
-            self._client.log_artifacts(run_id, str(folder.test), folder.test.name)
-        if folder.predictions.exists():  # likewise
-            log_predictions(self._client, run_id, folder.predictions)
+        tables, predictions = folder.test, folder.predictions
+        if tables.is_dir():  # earlier versions had none
+            self._client.log_artifacts(run_id, str(tables), tables.name)
+        if predictions.exists():  # likewise
+            log_predictions(self._client, run_id, predictions)
         # Before the run ends: of a finished one a model can be made, now or later.
         keep_facts(cell.model, facts.dataset, folder)
         self._client.set_terminated(run_id, "FINISHED", end_time=result.timestamp_ms)
@@ -332,6 +336,7 @@ class Tracker:
             self.fail_cell(cell, problem.in_full, is_lost=True)
         else:
             what = "there is no room for its results" if has_no_room(problem) else "MLflow does not take its results"
+            what = "its results cannot be read" if isinstance(problem, ObjectsError) else what
             self._client.set_tag(run_id, REASON, f"{what}: {message_of(problem)}")
             self._client.set_terminated(run_id, "KILLED")
 

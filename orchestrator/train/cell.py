@@ -39,6 +39,7 @@ def train_cell(
     dataset: Dataset,
     *,
     checkpoint_dir: Path,
+    address: str = "",
     device: torch.device,
     report: Report,
     feed: Feed | None = None,
@@ -62,6 +63,7 @@ def train_cell(
         cell: The training; its augmentation mixes inside each rank's batch.
         dataset: Its data, the same on every rank.
         checkpoint_dir: The cell's own folder; only rank 0 touches it.
+        address: Of what it is a copy, for messages; empty if it is none.
         device: Where to train; the process group must be able to reduce tensors there.
         report: Called on every rank with each finished epoch; on rank 0 after its checkpoint is on disk.
         feed: Of the images of `dataset`, on `device`; None makes one.
@@ -90,7 +92,7 @@ def train_cell(
         trainer = Trainer(
             cell,
             dataset,
-            checkpoints=Checkpoints(CellFolder(checkpoint_dir)),
+            checkpoints=Checkpoints(CellFolder(checkpoint_dir, address=address)),
             feed=feed,
             backend=backend,
             ranks=ranks,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from orchestrator.storage import CellFolder
 from orchestrator.train.ranks import Ranks
 from orchestrator.train.requests import Request, Requests, StoppedError
 
@@ -19,13 +19,15 @@ class PatientWriter:
     """Writes on rank 0; all ranks wait while its disk is full.
 
     Args:
-        folder: Where it writes, for the message.
+        folder: Where it writes, for the message: the disk that is full is that of the copy, if it is one.
         ranks: Of the training.
         requests: Listened to while it waits.
         on_full_disk: Told on rank 0, before each further try, that the training waits.
     """
 
-    def __init__(self, folder: Path, *, ranks: Ranks, requests: Requests, on_full_disk: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: CellFolder, *, ranks: Ranks, requests: Requests, on_full_disk: Callable[[str], None]
+    ) -> None:
         self._folder, self._ranks, self._requests, self._on_full_disk = folder, ranks, requests, on_full_disk
 
     def write(self, write: Callable[[], None]) -> None:
@@ -50,5 +52,8 @@ class PatientWriter:
             if error.errno not in FULL_DISK:
                 raise
             # The error names a file only where one could not even be made.
-            return f"the disk of {self._folder} is full ({error.strerror}): training waits until there is space again"
+            place = str(self._folder.path)
+            if self._folder.address:
+                place += f", below cache.dir, where the files of {self._folder.shown()} are written first,"
+            return f"the disk of {place} is full ({error.strerror}): training waits until there is space again"
         return None

@@ -74,16 +74,14 @@ def prepare(choice: Choice, ranks: Ranks) -> Prepared:
     experiment = load_experiment(choice.experiment, choice.overrides)
     cell = _chosen(expand(experiment, known_from_start(experiment)), choice.cell)
     _check_world_size(cell, choice, ranks.world_size)
-    weights = weights_file(cell.model, Storage(experiment.storage))
+    weights = weights_file(cell.model, experiment.kept_in)
     device = _device(experiment)
     # As many as in a sweep: the number of threads decides in which order a CPU sums.
     torch.set_num_threads(max(1, int(experiment.resources.cpus_per_worker)))
     spec = cell.dataset
     wanted = {**spec.decode_options(), **spec.split_options()}
     with counting(f"decoding {spec.name}") as show:
-        dataset = load_dataset(
-            spec.name, experiment.data_dir, **wanted, cache=experiment.cache.open(), on_progress=show
-        )
+        dataset = load_dataset(spec.name, experiment.data_in, **wanted, cache=experiment.cache.open(), on_progress=show)
     resources = experiment.resources
     claim_share(device, resources.gpu_share)
     feed = make_feed(
@@ -151,8 +149,13 @@ def _folder(cell: Cell, experiment: Experiment, checkpoint_dir: Path | None, ran
         storage = Storage(checkpoint_dir.absolute(), named="--checkpoint-dir")
         folder = CellFolder(storage.root / cell.key)
     else:
-        storage = Storage(experiment.storage)
+        storage = experiment.kept_in
         folder = storage.cell(cell.key)
+    if storage.is_copied:
+        raise UserError(
+            f"storage = {storage.shown()}: a training from a shell writes to a folder",
+            remedy="name one with --checkpoint-dir; zetasweep run trains there",
+        )
     if ranks.rank != 0:
         return folder
     storage.prepare()

@@ -92,7 +92,7 @@ def weights_file(model: ModelSpec, storage: Storage) -> Path | None:
     for place in (kept, own):
         if place.is_file():
             return place
-    raise _missing(model, source, kept)
+    raise _missing(model, source, storage.shown(kept))
 
 
 def keep_weights(models: Iterable[ModelSpec], storage: Storage) -> None:
@@ -102,11 +102,13 @@ def keep_weights(models: Iterable[ModelSpec], storage: Storage) -> None:
         UserError: They are not on this machine, or there is no room for them.
     """
     for file, kept in _to_keep(models, storage):
+        place = storage.shown(kept.parent)
         try:
-            with waiting_for(f"{file.name} to be copied to {kept.parent}"), file.open("rb") as read:
+            with waiting_for(f"{file.name} to be copied to {place}"), file.open("rb") as read:
                 _copy(read, kept)
+                storage.keep(kept)
         except OSError as error:
-            raise UserError(f"{file} cannot be copied to {kept.parent}: {first_line(error)}") from error
+            raise UserError(f"{file} cannot be copied to {place}: {first_line(error)}") from error
 
 
 def bytes_to_keep(models: Iterable[ModelSpec], storage: Storage) -> int:
@@ -199,7 +201,7 @@ def in_words(model: ModelSpec, fit: Fit, scale: Scale) -> str:
     return f"{fit.in_words}; images normalised by mean and deviation of {scale.whose}{numbers}{frozen}"
 
 
-def _missing(model: ModelSpec, source: Source, kept: Path) -> UserError:
+def _missing(model: ModelSpec, source: Source, kept: str) -> UserError:
     if source.name.startswith(BY_HASH):
         return UserError(
             f"the weights {model.label} are neither at {model.weights_file or 'a path that is known'} nor at {kept}",

@@ -24,13 +24,12 @@ def with_stored(cells: Sequence[Cell], storage: Storage, runs: Mapping[str, Cell
         runs: MLflow's, by key.
     """
     known = dict(runs)
-    for cell in cells:
-        tracked = runs.get(cell.key)
-        # At work, or MLflow has all of it.
-        if tracked is None or tracked.status in ("failed", "interrupted"):
-            found = _stored(cell, storage.cell(cell.key), tracked)
-            if found is not None:
-                known[cell.key] = found
+    # Of the others MLflow has all, or they are at work.
+    lacking = [cell for cell in cells if cell.key not in runs or runs[cell.key].status in ("failed", "interrupted")]
+    if lacking:
+        with storage.glance():
+            found = {cell.key: _stored(cell, storage.cell(cell.key), runs.get(cell.key)) for cell in lacking}
+        known |= {key: run for key, run in found.items() if run is not None}
     return known
 
 

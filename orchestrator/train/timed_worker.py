@@ -16,7 +16,7 @@ import psutil
 import torch
 import torch.distributed as dist
 
-from orchestrator.data import Cache, Dataset, load_dataset
+from orchestrator.data import Cache, DataDir, Dataset, load_dataset
 from orchestrator.errors import CellError, UserError, first_line
 from orchestrator.experiment import AugmentSpec, Cell, Resources
 from orchestrator.machine import free_memory_bytes
@@ -54,7 +54,7 @@ class Place:
     resources: Resources
     slots: int
     on_gpu: bool
-    data_dir: Path
+    data_dir: DataDir
     cache: Cache
     storage: Storage
     plugins: Carried

@@ -77,7 +77,7 @@ def best_learner(cell: Cell, dataset: Dataset, folder: CellFolder) -> Learner:
     """Return a cell's network with its best weights; what may be wrong with them, `explaining` says."""
     state = checkpoint.load(folder.best)
     if state is None:
-        raise UserError(f"{folder.best} is not there: nothing can predict without the best weights")
+        raise UserError(f"{folder.shown('best.pt')} is not there: nothing can predict without the best weights")
     learner = Learner(
         cell,
         dataset,
@@ -97,10 +97,10 @@ def explaining(cell: Cell, folder: CellFolder) -> Iterator[None]:
     try:
         yield
     except checkpoint.DamagedError as error:
-        raise UserError(str(error)) from error
+        raise UserError(folder.in_words(error)) from error
     except (CellError, RuntimeError, KeyError, ValueError) as error:
         raise UserError(
-            f"{folder.best}: no {cell.model.label} can predict with it ({first_line(error)})",
+            f"{folder.shown('best.pt')}: no {cell.model.label} can predict with it ({first_line(error)})",
             remedy="try with the versions it was trained with, which environment.json of its run in MLflow names",
         ) from error
 

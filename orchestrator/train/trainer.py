@@ -80,7 +80,7 @@ class Trainer:
         self._checkpoints, self._folder = checkpoints, checkpoints.folder
         self._feed, self._device = feed, feed.device
         self._ranks, self._rank, self._requests = ranks, ranks.rank, requests
-        self._disk = PatientWriter(self._folder.path, ranks=ranks, requests=requests, on_full_disk=on_full_disk)
+        self._disk = PatientWriter(self._folder, ranks=ranks, requests=requests, on_full_disk=on_full_disk)
         self._labels = dataset.train.labels.to(feed.device)
         balanced = cell.train.sampling == "balanced"
         class_weights = balanced_class_weights(dataset.train.labels, dataset.num_classes)
@@ -136,8 +136,8 @@ class Trainer:
         found = from_state(state)
         if found.split_hash != self._dataset.split_hash:
             raise CellError(
-                f"the checkpoint in {self._folder.path} was made when {self._dataset.name} consisted of other files or "
-                "labels",
+                f"the checkpoint in {self._folder.shown()} was made when {self._dataset.name} consisted of other files "
+                "or labels",
                 remedy="restore them, or remove that folder to train from the start",
             )
         self._history = list(found.history)
@@ -158,8 +158,14 @@ class Trainer:
         finished = self._checkpoints.load(self._folder.result)
         if finished is not None and self._checkpoints.load(self._folder.best) is not None:
             return finished
-        newest = self._checkpoints.load_newest()
-        return newest[1] if newest is not None else None
+        newest: State | None = None
+        for _, state in self._checkpoints.newest_first():
+            newest = newest or state
+            # A checkpoint may have come without that of its best epoch: where they are uploaded one after the other.
+            history = from_state(state).history
+            if not history or Point(best_epoch(history, by=self._best_by).epoch) in self._folder.points():
+                return state
+        return newest
 
     def _run_epoch(self) -> None:
         """Train one epoch or what is left of it, validate, and write the checkpoint."""
@@ -249,7 +255,7 @@ class Trainer:
         if self._ranks.from_rank_0(state is None):
             if self._rank == 0:
                 self._checkpoints.forget_points()
-            raise BestLostError(f"{path} is gone, with the best weights")
+            raise BestLostError(f"{self._folder.shown(path.name)} is gone, with the best weights")
         self._learner.load_weights(evaluated_weights(state) if state is not None else None)
         class_names = self._dataset.class_names
         # Nothing is to be saved between two batches: the best weights are on disk.
@@ -319,7 +325,11 @@ class Trainer:
         write_audit(self._folder.audit, found, pixels=shown, class_names=self._dataset.class_names)
 
     def _best(self) -> EpochResult:
-        return best_epoch(self._history, by=self._cell.train.tested_by)
+        return best_epoch(self._history, by=self._best_by)
+
+    @property
+    def _best_by(self) -> str:
+        return self._cell.train.tested_by
 
     def _order(self, *, epoch: int) -> Tensor:
         """Return this rank's batches of an epoch, int64 ``[steps, batch_size_per_worker]`` on the CPU."""

@@ -178,6 +178,48 @@ def test_what_says_where_data_and_runs_are_goes_with_the_job_and_no_password(
     assert kept_here(other) is None
 
 
+SERVERS = {
+    "AWS_ENDPOINT_URL": "http://minio:9000",
+    "AWS_REGION": "eu-central-1",
+    "MLFLOW_S3_ENDPOINT_URL": "http://minio:9000",
+}
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("storage=s3://bucket/runs", SERVERS),
+        ("data_dir=S3://bucket/data", SERVERS),
+        ("tracking.artifacts=s3://bucket/artifacts", SERVERS),
+        ("storage=abfs://runs/of-it", {"AZURE_STORAGE_ACCOUNT_NAME": "lab"}),
+        ("storage=gs://bucket/runs", {}),
+        ("storage=/shared", {}),
+    ],
+)
+def test_which_server_an_address_means_goes_with_the_job_and_no_keys(
+    override: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in SERVERS.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION", "MLFLOW_TRACKING_URI", "ZETASWEEP_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY"):
+        monkeypatch.setenv(name, "hunter2hunter2")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "lab")
+    (tmp_path / "small.yaml").write_text(DIGITS)
+    assert variables_of(load_experiment(tmp_path / "small.yaml", [override])) == expected
+
+
+def test_a_password_in_the_address_of_a_server_of_objects_is_not_sent(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://me:hunter2hunter2@minio:9000")
+    said = refused("storage=s3://bucket/runs", "tracking.uri=http://server:5000")
+    assert said.startswith("AWS_ENDPOINT_URL = http://***@minio:9000: it holds a password, and Ray shows")
+    assert "hunter2" not in said
+    assert refused("storage=/r", "tracking.uri=http://server:5000") == ""
+
+
 def test_the_shipped_experiments_can_be_carried() -> None:
     for file in sorted((ROOT / "experiments").glob("*.yaml")):
         with packed(file) as parcel:

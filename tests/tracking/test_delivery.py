@@ -22,7 +22,7 @@ from tracked import FACTS
 
 from orchestrator.experiment.cells import Cell
 from orchestrator.records import CellFacts, CellResult, CellRun, EpochResult, Opened, Started
-from orchestrator.storage import journal
+from orchestrator.storage import CellFolder, journal
 from orchestrator.storage.folder import Storage
 from orchestrator.tracking.delivery import MAX_REFUSALS, Delivery
 from orchestrator.tracking.outbox import Outbox
@@ -69,7 +69,7 @@ class FlakyTracker:
         self._write("epoch", cell)
 
     def finish_cell(
-        self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path, read_at: object
+        self, cell: Cell, result: CellResult, facts: CellFacts, *, folder: CellFolder, read_at: object
     ) -> None:
         assert facts == FACTS
         self._write("finish", cell)
@@ -219,11 +219,11 @@ def test_one_cell_without_room_holds_up_no_other(tmp_path: Path) -> None:
 
     class RoomForSmallModels(FlakyTracker):
         def finish_cell(
-            self, cell: Cell, result: CellResult, facts: CellFacts, *, checkpoint_dir: Path, read_at: object
+            self, cell: Cell, result: CellResult, facts: CellFacts, *, folder: CellFolder, read_at: object
         ) -> None:
             if cell == large:
                 raise OSError(errno.ENOSPC, "a model takes 200 MB")
-            super().finish_cell(cell, result, facts, checkpoint_dir=checkpoint_dir, read_at=read_at)
+            super().finish_cell(cell, result, facts, folder=folder, read_at=read_at)
 
     tracker = RoomForSmallModels(large)
     lines: list[str] = []

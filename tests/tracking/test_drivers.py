@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 from mlflow import MlflowClient
 
+from orchestrator.process_names import this_process
 from orchestrator.records import now_ms
 from orchestrator.tracking import drivers
 from orchestrator.tracking.drivers import Drivers
 from orchestrator.tracking.names import HEARTBEAT, KIND, OWNER
-from orchestrator.tracking.ownership import STALE_S, this_process
+from orchestrator.tracking.ownership import STALE_S
 from orchestrator.tracking.store import Store
 
 ELSEWHERE = "elsewhere:0badcafe:1:0123abcd"

@@ -14,6 +14,7 @@ from tracked import FACTS, RESULT, epoch, export, save_weights
 from orchestrator.errors import TrackingError
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
+from orchestrator.storage import CellFolder
 from orchestrator.tracking import Ledger
 from orchestrator.tracking.tracker import Tracker
 
@@ -58,7 +59,7 @@ def test_a_link_has_what_a_table_shows(
     tracker.log_started(cells[0], FACTS, data_dir=tmp_path)
     tracker.log_epoch(cells[0], epoch(1))
     tracker.log_epoch(cells[0], epoch(2))
-    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path / "cell")
+    tracker.finish_cell(cells[0], RESULT, FACTS, folder=CellFolder(tmp_path / "cell"))
     export(tracker, cells[0], tmp_path / "cell")
     tracker.open_cell(cells[1], None, sweep="sample")
     run_id = tracker.cell_runs(cells)[cells[0].key].run_id

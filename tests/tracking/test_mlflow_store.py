@@ -17,6 +17,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 from sqlalchemy.exc import OperationalError
 
 from orchestrator.errors import TrackingError, UserError
+from orchestrator.objects import ObjectsError
 from orchestrator.tracking.errors import can_pass, is_busy
 from orchestrator.tracking.store import Store
 
@@ -95,6 +96,8 @@ class StoreError(Exception):
         (database_error(fill), True, True),
         (database_error(lambda connection: connection.execute("select * from metrics")), True, False),
         (OSError(errno.ENOSPC, "no space left on the device"), True, True),
+        (ObjectsError("storage = s3://b: nobody answers", can_pass=True), True, True),
+        (ObjectsError("storage = s3://b: no permission"), False, False),
         (ConnectionError("nobody answers"), True, False),
         (StoreError("slow down"), True, False),
         (MlflowException("no such metric", INVALID_PARAMETER_VALUE), False, False),

@@ -6,15 +6,9 @@ import os
 import socket
 import time
 
+from orchestrator.process_names import described, is_alive_here, lasting_clock, this_process
 from orchestrator.records import now_ms
-from orchestrator.tracking.ownership import (
-    STALE_S,
-    described,
-    is_alive_here,
-    lasting_clock,
-    this_process,
-    was_recent,
-)
+from orchestrator.tracking.ownership import STALE_S, was_recent
 
 
 def test_this_process_lives_and_one_that_is_gone_does_not() -> None:

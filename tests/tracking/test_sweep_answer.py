@@ -20,6 +20,7 @@ from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Comparing, Experiment
 from orchestrator.records import now_ms
 from orchestrator.results import Answer, Names, answer_of, compare
+from orchestrator.storage import CellFolder
 from orchestrator.tracking.answer import NOTE_LIMIT, note_of
 from orchestrator.tracking.pages import pages_of
 from orchestrator.tracking.tracker import Tracker
@@ -126,7 +127,7 @@ def test_errors_are_there_in_percent_once(tracker: Tracker, uri: str, cells: lis
     tracker.open_cell(cell, None, sweep="sample")
     tracker.log_started(cell, FACTS, data_dir=tmp_path)
     for _ in range(2):
-        tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
+        tracker.finish_cell(cell, RESULT, FACTS, folder=CellFolder(tmp_path))
     run_id = tracker.cell_runs(cells)[cell.key].run_id
     for name, value in (("answer/test_error_percent", 25.0), ("answer/val_error_percent", 20.0)):
         (row,) = MlflowClient(uri).get_metric_history(run_id, name)
@@ -138,7 +139,7 @@ def test_charts_begin_with_the_test(tracker: Tracker, uri: str, cells: list[Cell
     save_weights(tmp_path)
     tracker.open_cell(cells[0], None, sweep="sample")
     tracker.log_started(cells[0], FACTS, data_dir=tmp_path)
-    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    tracker.finish_cell(cells[0], RESULT, FACTS, folder=CellFolder(tmp_path))
     names = MlflowClient(uri).get_run(tracker.cell_runs(cells)[cells[0].key].run_id).data.metrics
     assert min([*names, "audit/ms_per_step"]) == "answer/test_error_percent"
 

@@ -14,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from tracked import epoch
 
+from orchestrator import process_names
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
@@ -27,7 +28,7 @@ from orchestrator.tracking.tracker import Tracker
 def two_drivers(uri: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Tracker, Tracker]]:
     """Two processes with a store in common; the first one is this."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        monkeypatch.setattr(process_names.os, "getpid", lambda: other.pid)
         second = Tracker(uri, artifacts=folder / "artifacts")
         monkeypatch.undo()
         yield Tracker(uri, artifacts=folder / "artifacts"), second
@@ -77,7 +78,7 @@ def test_who_would_have_it_refused_is_known_without_writing(
         other.sweep.open(experiment, {})
         found = looking.sweep.driver_at_work(experiment, {})
         assert found is not None
-        assert found == ownership.described(other.sweep.owner)
+        assert found == process_names.described(other.sweep.owner)
         with pytest.raises(UserError, match=found):
             looking.sweep.open(experiment, {})
         other.sweep.close(complete=False)
@@ -99,7 +100,7 @@ def test_of_two_sweeps_that_start_at_once_one_goes_on(
     """Both found no parent and made one; the first to have made its own goes on, and one parent is left."""
     monkeypatch.setattr(sweep_run, "LEASE_SETTLES_S", 0)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        monkeypatch.setattr(process_names.os, "getpid", lambda: other.pid)
         first = Tracker(uri, artifacts=tmp_path / "artifacts")
         monkeypatch.undo()
         second = Tracker(uri, artifacts=tmp_path / "artifacts")
@@ -130,7 +131,7 @@ def test_a_second_driver_is_told_who_is_at_work(
 ) -> None:
     tracker.open_cell(cells[0], None, sweep="sample")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        monkeypatch.setattr(process_names.os, "getpid", lambda: other.pid)
         second = Tracker(uri, artifacts=Path("/nowhere"))
         monkeypatch.undo()
         runs = second.cell_runs(cells)
@@ -173,7 +174,7 @@ def test_a_driver_that_was_killed_holds_nothing(
     uri: str, cells: list[Cell], experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        monkeypatch.setattr(process_names.os, "getpid", lambda: other.pid)
         killed = Tracker(uri, artifacts=tmp_path / "artifacts")
         monkeypatch.undo()
         killed.sweep.open(experiment, {})

@@ -19,13 +19,14 @@ from mlflow.exceptions import MlflowException
 from sweep_samples import ERM, MIXUP, make_cells
 from tracked import FACTS, RESULT, epoch, export, save_weights
 
+from orchestrator import process_names
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
 from orchestrator.records import EpochResult
 from orchestrator.storage import CellFolder
-from orchestrator.tracking import add_predictions, fetch_predictions, has_predictions, ownership
+from orchestrator.tracking import add_predictions, fetch_predictions, has_predictions
 from orchestrator.tracking.errors import message_of
 from orchestrator.tracking.names import OWNER
 from orchestrator.tracking.registry import register_model
@@ -45,7 +46,7 @@ def test_a_finished_cell_is_done_with_its_metrics_and_has_a_model_once_it_is_exp
     for number in (1, 2):
         tracker.log_epoch(cell, epoch(number))
     save_weights(tmp_path)
-    tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
+    tracker.finish_cell(cell, RESULT, FACTS, folder=CellFolder(tmp_path))
     run = tracker.cell_runs(cells)[cell.key]
     assert (run.status, run.epoch, run.metrics["test/error"], run.split_hash) == ("done", 2, 0.25, "0" * 64)
     assert (run.num_images, run.num_classes) == ({"train": 10, "val": 2, "test": 3}, 10)
@@ -72,7 +73,7 @@ def test_telling_everything_twice_leaves_it_once(tracker: Tracker, uri: str, cel
         if known is None:
             tracker.interrupt_cell(cell)
     for _ in range(2):
-        tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=tmp_path)
+        tracker.finish_cell(cell, RESULT, FACTS, folder=CellFolder(tmp_path))
     client = MlflowClient(uri)
     run = tracker.cell_runs(cells)[cell.key]
     assert [row.step for row in client.get_metric_history(run.run_id, "val/error")] == [1, 2]
@@ -93,7 +94,7 @@ def test_the_tables_of_the_test_are_artifacts(tracker: Tracker, uri: str, cells:
         tracker.log_started(cell, FACTS, data_dir=tmp_path)
         # Told again after a lost answer.
         for _ in range(2):
-            tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=folder)
+            tracker.finish_cell(cell, RESULT, FACTS, folder=CellFolder(folder))
         run = tracker.cell_runs(cells)[cell.key]
         assert run.status == "done"
         assert {item.path for item in client.list_artifacts(run.run_id, "test")} == {f"test/{name}" for name in names}
@@ -111,7 +112,7 @@ def test_predictions_are_an_artifact(tracker: Tracker, cells: list[Cell], tmp_pa
         tracker.open_cell(cell, None, sweep="sample")
         tracker.log_started(cell, FACTS, data_dir=tmp_path)
         for _ in range(2):
-            tracker.finish_cell(cell, RESULT, FACTS, checkpoint_dir=folder.path)
+            tracker.finish_cell(cell, RESULT, FACTS, folder=folder)
         run_id = tracker.cell_runs(cells)[cell.key].run_id
         assert run_id is not None
         fetched = tmp_path / "fetched" / cell.key / "predictions.npz"
@@ -134,7 +135,7 @@ def test_operating_points_of_validation_are_of_the_tested_epoch_alone(
     save_weights(tmp_path)
     tracker.log_started(cells[0], FACTS, data_dir=tmp_path)
     result = dataclasses.replace(RESULT, metrics={f"best/{name}": 0.25, f"test/{name}/mel": 0.5})
-    tracker.finish_cell(cells[0], result, FACTS, checkpoint_dir=tmp_path)
+    tracker.finish_cell(cells[0], result, FACTS, folder=CellFolder(tmp_path))
     metrics = tracker.cell_runs(cells)[cells[0].key].metrics
     assert metrics == {"epoch": 1, "val/auroc": 0.5, f"best/{name}": 0.25, f"test/{name}/mel": 0.5}
 
@@ -207,7 +208,7 @@ def test_register_moves_the_alias_best(tracker: Tracker, uri: str, cells: list[C
     save_weights(tmp_path)
     for number, cell in enumerate(cells, start=1):
         tracker.open_cell(cell, None, sweep="sample")
-        tracker.finish_cell(cell, dataclasses.replace(RESULT), FACTS, checkpoint_dir=tmp_path)
+        tracker.finish_cell(cell, dataclasses.replace(RESULT), FACTS, folder=CellFolder(tmp_path))
         model_uri = export(tracker, cell, tmp_path)
         assert register_model(tracker.store, model_uri, "digits", description="…") == str(number)
     assert str(MlflowClient(uri).get_model_version_by_alias("digits", "best").version) == "2"
@@ -216,7 +217,7 @@ def test_register_moves_the_alias_best(tracker: Tracker, uri: str, cells: list[C
 def test_a_name_that_mlflow_refuses(tracker: Tracker, cells: list[Cell], tmp_path: Path) -> None:
     save_weights(tmp_path)
     tracker.open_cell(cells[0], None, sweep="sample")
-    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    tracker.finish_cell(cells[0], RESULT, FACTS, folder=CellFolder(tmp_path))
     with pytest.raises(UserError, match="--register a/b"):
         register_model(tracker.store, export(tracker, cells[0], tmp_path), "a/b", description="…")
 
@@ -335,7 +336,7 @@ def test_a_twin_goes_when_the_cell_is_finished(
     tags = dict(own.data.tags) | ({OWNER: owner} if owner else {})
     twin = client.create_run(own.info.experiment_id, tags=tags)
     save_weights(tmp_path)
-    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    tracker.finish_cell(cells[0], RESULT, FACTS, folder=CellFolder(tmp_path))
     assert client.get_run(twin.info.run_id).info.lifecycle_stage == "deleted"
     assert tracker.cell_runs(cells)[cells[0].key].run_id == own.info.run_id
 
@@ -345,7 +346,7 @@ def test_a_model_is_logged_once_however_often_it_is_exported(
 ) -> None:
     tracker.open_cell(cells[0], None, sweep="sample")
     save_weights(tmp_path)
-    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    tracker.finish_cell(cells[0], RESULT, FACTS, folder=CellFolder(tmp_path))
     # As if the driver had died before each of the steps.
     for step in ("log_model_artifacts", "finalize_logged_model", "log_outputs", "set_tag"):
         with monkeypatch.context() as patch:
@@ -373,7 +374,7 @@ def test_a_run_that_another_sweep_has_finished_is_not_opened_again(
     tracker.open_cell(cells[0], None, sweep="sample")
     before = tracker.cell_runs(cells)[cells[0].key]
     save_weights(tmp_path)
-    tracker.finish_cell(cells[0], RESULT, FACTS, checkpoint_dir=tmp_path)
+    tracker.finish_cell(cells[0], RESULT, FACTS, folder=CellFolder(tmp_path))
     for known in (before, None):
         with pytest.raises(TrackingError, match=f"finished it meanwhile: run {before.run_id}"):
             tracker.open_cell(cells[0], known, sweep="sample")
@@ -389,7 +390,7 @@ def test_two_sweeps_that_share_a_cell_never_write_to_one_run(
 ) -> None:
     """The second starts before the first has opened the run of their common cell."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        monkeypatch.setattr(ownership.os, "getpid", lambda: other.pid)
+        monkeypatch.setattr(process_names.os, "getpid", lambda: other.pid)
         second = Tracker(uri, artifacts=Path("/nowhere"))
         monkeypatch.undo()
         monkeypatch.setattr(second.sweep, "_log_files", lambda _: None)

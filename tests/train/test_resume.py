@@ -79,6 +79,53 @@ def test_checkpoint_of_other_data_is_refused(few_digits: Dataset, tmp_path: Path
         run(cell, replace(few_digits, split_hash="changed"), tmp_path)
 
 
+ADDRESS = "s3://bucket/runs/cells/0123456789abcdef"
+
+
+def test_of_a_copy_it_is_said_where_the_checkpoint_is_to_be_removed(few_digits: Dataset, tmp_path: Path) -> None:
+    cell = make_cell(num_train=FEW)
+    interrupt(cell, few_digits, tmp_path, after=1)
+    with pytest.raises(CellError) as refused:
+        train_cell(
+            cell,
+            replace(few_digits, split_hash="changed"),
+            checkpoint_dir=tmp_path,
+            address=ADDRESS,
+            device=CPU,
+            report=lambda _: None,
+        )
+    assert str(refused.value).startswith(f"the checkpoint in {ADDRESS} was made when")
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_of_a_copy_it_is_said_which_disk_is_full(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_full, "RETRY_EVERY_S", 0)
+    save, said = checkpoint.save, list[str]()
+
+    def save_when_told(path: Path, state: dict[str, Any]) -> None:
+        if not said:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(path, state)
+
+    monkeypatch.setattr(checkpoint, "save", save_when_told)
+    cell = make_cell(num_train=FEW, epochs=1)
+    train_cell(
+        cell,
+        few_digits,
+        checkpoint_dir=tmp_path,
+        address=ADDRESS,
+        device=CPU,
+        report=lambda _: None,
+        on_full_disk=said.append,
+    )
+    assert said == [
+        f"the disk of {tmp_path}, below cache.dir, where the files of {ADDRESS} are written first, is full "
+        "(No space left on device): training waits until there is space again"
+    ]
+
+
 @pytest.fixture
 def _looks_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "POLL_EVERY_S", 0)
@@ -224,6 +271,31 @@ def test_damaged_checkpoints_cost_time_and_nothing_else(
     assert same_weights(again.best_weights, whole.best_weights)
     if damage is not Path.unlink:
         assert "damaged" in caplog.text
+
+
+def test_a_checkpoint_that_came_without_its_best_epoch_is_passed_over(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where uploads lag behind and are cut off: the one before, with all that it needs, is better than the start."""
+    losses = {1: 0.5, 2: 0.6, 3: 0.1, 4: 0.2}
+    epochs = iter([*losses, 3, 4])
+    monkeypatch.setattr(COMPUTE_METRICS, lambda *_, **__: {"error": 0.1, "loss": losses[next(epochs)]})
+    cell, folder, early = make_cell(num_train=FEW, epochs=4), tmp_path / "cell", tmp_path / "early"
+
+    def keep(result: EpochResult) -> None:
+        if result.epoch == 2:
+            shutil.copytree(folder, early)
+        if result.epoch == 4:
+            raise InterruptedTrainingError
+
+    with pytest.raises(InterruptedTrainingError):
+        train_cell(cell, few_digits, checkpoint_dir=folder, device=CPU, report=keep)
+    assert CellFolder(folder).points() == [Point(4), Point(3)]
+    shutil.copy(folder / Point(4).file_name, early)
+    told: list[int] = []
+    train_cell(cell, few_digits, checkpoint_dir=early, device=CPU, report=lambda result: told.append(result.epoch))
+    assert told == [1, 2, 3, 4], "neither the fourth, whose best is the third, nor from the start"
+    assert next(epochs, None) is None
 
 
 @pytest.mark.parametrize("name", ["best.pt", "result.pt"])
