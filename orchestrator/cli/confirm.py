@@ -89,12 +89,11 @@ def _settle(opened: Opened, wanted: Wanted, usual: Wanted, *, again: bool) -> Ma
     # MLflow takes seconds to import.
     from orchestrator.opened.tracked import runs_of, tracker_of
     from orchestrator.results import choice_lines, kept_lines, put_aside, races_of, settle
-    from orchestrator.storage import below
     from orchestrator.terminal import new_console, print_lines
 
     @cache
     def known_keys() -> Set[str]:
-        return tracker_of(opened).known_keys() | {path.name for path in below(opened.storage.cells_dir)}
+        return tracker_of(opened).known_keys() | set(opened.storage.cell_keys())
 
     opened.read_confirmation()  # another process may have begun it since
     before = opened.confirmation
@@ -116,9 +115,10 @@ def _settle(opened: Opened, wanted: Wanted, usual: Wanted, *, again: bool) -> Ma
     file = opened.storage.confirmation(opened.experiment.name)
     if opened.confirmation != before:
         opened.confirmation.save(file)
+        opened.storage.keep(file)
     console = new_console()
     for choice in opened.choices:
         print_lines(console, choice_lines(choice))
     print_lines(console, kept_lines(opened.choices, usual), style="yellow")
-    print_lines(console, [f"  kept in {file}: the same command goes on with this choice"])
+    print_lines(console, [f"  kept in {opened.storage.shown(file)}: the same command goes on with this choice"])
     return runs

@@ -10,7 +10,8 @@ import click
 
 from orchestrator.amounts import bytes_text
 from orchestrator.cli.options import examples
-from orchestrator.errors import DataError
+from orchestrator.environment import DATA_DIR
+from orchestrator.errors import DataError, UserError
 from orchestrator.exit_codes import DONE
 
 if TYPE_CHECKING:
@@ -32,8 +33,13 @@ def list_(data_dir: Path | None, cache_dir: Path | None) -> int:
     from orchestrator.experiment import General
     from orchestrator.terminal import new_console
 
-    found = (data_dir or General(name="any").data_dir).absolute()
-    _print_known(found, Cache((cache_dir or default_cache_dir()).absolute()), new_console())
+    found = data_dir or General(name="any").data_dir
+    if not isinstance(found, Path):
+        raise UserError(
+            f"{DATA_DIR} = {found}: this command looks into a folder, and would fetch all data sets",
+            remedy="name one with --data-dir; zetasweep plan looks at those of an experiment",
+        )
+    _print_known(found.absolute(), Cache((cache_dir or default_cache_dir()).absolute()), new_console())
     return DONE
 
 

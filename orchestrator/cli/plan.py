@@ -17,7 +17,7 @@ from orchestrator.waiting import waiting_for
     epilog=examples(
         "zetasweep plan quickstart.yaml --measure --price 0.04/cpu-hour",
         "zetasweep plan cifar10.yaml --gpus 8",
-        "RAY_ADDRESS=auto zetasweep plan cifar10.yaml --nodes",
+        "zetasweep plan cifar10.yaml --nodes",
     )
 )
 @experiment_options

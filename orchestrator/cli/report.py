@@ -43,7 +43,8 @@ def report(experiment: str, overrides: tuple[str, ...], confirmed: bool, price: 
         parts = write_report(material, FIGURES, new, on_progress=show)
     for kinds, reason in missing_of(parts):
         click.echo(f"not in it: {kinds}: {reason}", err=True)
-    click.echo(folder / PAGE)
+    opened.storage.keep(folder)
+    click.echo(opened.storage.shown(folder / PAGE))
     return exit_code(opened, material.runs) if _send(opened, folder) else INCOMPLETE
 
 

@@ -22,10 +22,11 @@ def sync(experiment: str, overrides: tuple[str, ...]) -> int:
     opened.storage.check()
     # What is confirmed is a sweep of its own, and mostly there is none.
     confirmed = opened.confirmed()
-    parts = [opened] if any(opened.storage.cell(cell.key).path.exists() for cell in opened.cells) else []
-    parts += [confirmed] if any(opened.storage.cell(cell.key).undelivered for cell in confirmed.cells) else []
+    with opened.storage.glance():
+        parts = [opened] if any(opened.storage.cell(cell.key).exists for cell in opened.cells) else []
+        parts += [confirmed] if any(opened.storage.cell(cell.key).undelivered for cell in confirmed.cells) else []
     if not parts:
-        click.echo(f"nothing waits to be delivered: there are no results of these cells in {opened.storage.root}")
+        click.echo(f"nothing waits to be delivered: there are no results of these cells in {opened.storage.shown()}")
         return DONE
     opened.storage.prepare()
     with opened.storage.locked(opened.experiment.name):

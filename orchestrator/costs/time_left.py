@@ -67,7 +67,7 @@ class TimeLeft:
 
     Args:
         cells: Those that the sweep runs, in this order.
-        slots: How many at a time.
+        slots: How many at a time to begin with; once more are at work, as many as that.
         known: What is known of their kinds before; None for nothing.
         reached: The epoch that cells go on behind, by key.
     """
@@ -157,12 +157,16 @@ class TimeLeft:
         known = [each for each in told if each is not None]
         if len(known) < len(told):
             return None
-        return Left(makespan_s([seconds for seconds, _ in known], self._slots), any(about for _, about in known))
+        return Left(makespan_s([seconds for seconds, _ in known], self._width), any(about for _, about in known))
+
+    @property
+    def _width(self) -> int:
+        return max(self._slots, sum(state.began_s is not None for state in self._open.values()))
 
     def of_epochs(self, epochs: Mapping[str, int]) -> Left | None:
         """Return how long so many epochs of each column take (`column_of`); None as long as nothing is known of one."""
         worker_s = self.worker_s_of_epochs(epochs)
-        return Left(worker_s / self._workers / self._slots, is_about=True) if worker_s is not None else None
+        return Left(worker_s / self._workers / self._width, is_about=True) if worker_s is not None else None
 
     def worker_s_of_epochs(self, epochs: Mapping[str, int]) -> float | None:
         """Return for how long workers are at work for so many epochs of each column, together; None as `of_epochs`.

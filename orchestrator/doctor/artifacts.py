@@ -13,7 +13,7 @@ from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Models
 from orchestrator.records import CellRun
 from orchestrator.results import models_to_export
-from orchestrator.storage import CellFolder, Storage
+from orchestrator.storage import BEST, CellFolder, Storage
 from orchestrator.tracking import Ledger, Tracker, UntellableError, missing_of_model, missing_of_run, restore_best
 
 LOST = (
@@ -75,7 +75,7 @@ def examine_models(
     yield f"models: MLflow has {count}, tracking.models = {models}"
     for cell in lacking:
         run_id, folder = runs[cell.key].run_id, storage.cell(cell.key)
-        if run_id is not None and folder.best.exists():
+        if run_id is not None and folder.has(BEST):
             yield Finding(
                 what="a model that MLflow does not have yet",
                 where=f"of cell {cell.key} ({cell.label})",
@@ -96,9 +96,9 @@ def examine_best_weights(storage: Storage, cells: Sequence[Cell], runs: Mapping[
     """Find finished cells whose folder has lost what it keeps; no sweep may be at work."""
     for cell in cells:
         run, folder = runs.get(cell.key), storage.cell(cell.key)
-        if run is None or run.status != "done" or not folder.path.is_dir() or folder.best.exists():
+        if run is None or run.status != "done" or not folder.exists or folder.has(BEST):
             continue
-        where = f"{folder.best} (cell {cell.key}, {cell.label})"
+        where = f"{folder.shown('best.pt')} (cell {cell.key}, {cell.label})"
         if run.model_uri is None:
             yield Finding("a finished cell without its best weights", where, "MLflow does not have them either")
             continue

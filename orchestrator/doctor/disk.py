@@ -31,13 +31,15 @@ def examine_disk(
         runs: What is known of them; without it, all count as missing.
         placed: Where they would be placed; None counts one slot.
     """
-    needed = {experiment.storage: 0, experiment.cache.dir: 0, Path(tempfile.gettempdir()): 0}
+    # Of objects, what is copied while it is written goes below the caches.
+    storage = experiment.storage if isinstance(experiment.storage, Path) else experiment.cache.dir
+    needed = {storage: 0, experiment.cache.dir: 0, Path(tempfile.gettempdir()): 0}
     try:
         plan = make_plan(experiment, cells, runs, placed or Layout(slots=1, nodes=()))
     except UserError:
         pass  # `examine_inputs` has said it
     else:
-        needed[experiment.storage] += plan.disk_peak_bytes
+        needed[storage] += plan.disk_peak_bytes
         needed[experiment.cache.dir] += plan.cache_bytes
     devices: dict[int, list[Path]] = defaultdict(list)
     for path in needed:

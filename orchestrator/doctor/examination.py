@@ -51,8 +51,8 @@ def examine(
         UserError: `fix`, and a sweep is at work on `storage`.
     """
     report = Report(new_console(), fix=fix)
-    holder = storage.holder.read_text(encoding="utf-8") if storage.holder.exists() else ""
-    with storage.locked("doctor --fix") if fix and storage.root.is_dir() else nullcontext():
+    holder = storage.noted_holder()
+    with storage.locked("doctor --fix") if fix and storage.is_there else nullcontext():
         at_work = not fix and storage.is_locked()
         placed = _examine_environment(experiment, storage, report)
         tracker = _open_store(database, storage, connect, report)
@@ -103,7 +103,7 @@ def _examine_environment(experiment: Experiment, storage: Storage, report: Repor
 def _dead_holder(holder: str, storage: Storage) -> Finding:
     return Finding(
         what="left by a process that was killed",
-        where=f"{storage.holder}: {holder}",
+        where=f"{storage.shown(storage.holder)}: {holder}",
         remedy="--fix removes it",
         # Who mends has written it anew, and removes it when the lock is released: nobody may miss it before.
         mend=lambda: None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -13,16 +14,16 @@ from orchestrator.doctor.nodes import examine_clock, examine_faults
 from orchestrator.environment import ray_address
 from orchestrator.errors import UserError
 from orchestrator.experiment import Experiment, Resources
-from orchestrator.plan import Layout, Node, layout, local_layout, local_node
+from orchestrator.plan import Layout, Node, local_layout, local_node, workers_on
 from orchestrator.storage import Storage, marked
-from orchestrator.sweep.cluster import joined_or_started
+from orchestrator.sweep.cluster import able_layout, check_reach, joined_or_started
 from orchestrator.sweep.local_start import obstacles
 from orchestrator.sweep.probe import ask_nodes
-from orchestrator.sweep.proof import Proof
+from orchestrator.sweep.proof import Proof, Silence
 from orchestrator.waiting import waiting_for
 
 # Any cluster can hold it: so joining says nothing about whether the experiment fits.
-_ANYTHING = Resources(workers=1, cpus_per_worker=0.01)
+_ANYTHING = Resources(cpus_per_worker=0.01, slots=1)
 
 
 def examine_gpus(resources: Resources) -> Iterator[Line]:
@@ -65,10 +66,11 @@ def examine_placement(experiment: Experiment, storage: Storage) -> tuple[Layout 
         else:
             with marked(storage) as marker, joined_or_started(_ANYTHING) as everything:
                 lines.append(f"Ray: {address} answers, {counted(len(everything.nodes), 'node')}")
-                lines += [Finding(note, "Ray", "", severity="note") for note in everything.warning.splitlines()]
-                able, found = _examine_nodes(Proof.of(experiment, marker), everything.nodes)
+                lines += [Finding(note, "Ray", "", severity="note") for note in everything.notes]
+                unable, found = _examine_nodes(Proof.of(experiment, marker), everything.nodes)
                 lines += found
-            placed = layout(resources, able)
+                check_reach(resources)
+            placed = able_layout(resources, everything.nodes, unable)
     except UserError as error:
         return None, [*lines, refused(error)]
     if placed.warning:
@@ -77,15 +79,19 @@ def examine_placement(experiment: Experiment, storage: Storage) -> tuple[Layout 
 
 
 def _examine_nodes(proof: Proof, nodes: Sequence[Node]) -> tuple[list[Node], list[Line]]:
-    """Return the nodes that can train, and what is to be said about all."""
+    """Return the nodes that `run` would leave out, and what is to be said about all."""
     answers = ask_nodes(proof.asked, nodes)
-    able: list[Node] = []
+    unable: list[Node] = []
     lines: list[Line] = []
     for node in nodes:
         faults = list(proof.faults(answers[node.id], node))
-        able += [node] if all(fault.is_note for fault in faults) else []
-        lines += [*examine_clock(node), *examine_faults(node, faults)]
-    return able, lines
+        if not workers_on(node.alone, proof.resources):
+            # It holds the driver, or others.
+            faults = [replace(fault, is_note=True) for fault in faults]
+        unable += [] if all(fault.is_note for fault in faults) else [node]
+        lines += [] if isinstance(answers[node.id], Silence) else examine_clock(node)
+        lines += examine_faults(node, faults)
+    return unable, lines
 
 
 def _nccl_version() -> str | None:

@@ -15,7 +15,7 @@ from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.records import CellRun
 from orchestrator.results import predictions_of_cell
-from orchestrator.storage import Predictions, Storage
+from orchestrator.storage import BEST, PREDICTIONS, Predictions, Storage
 from orchestrator.tracking import Tracker, add_predictions, fetch_predictions, has_predictions
 from orchestrator.train import predict_again
 from orchestrator.waiting import counting, waiting_for
@@ -46,17 +46,17 @@ def examine_predictions(
         TrackingError: What keeps MLflow's artifacts does not answer.
     """
     finished = [cell for cell in cells if cell.key in runs and runs[cell.key].status == "done"]
-    with waiting_for("the predictions of finished cells"):
+    with waiting_for("the predictions of finished cells"), storage.glance():
         lacking = [cell for cell in finished if _lacks(tracker, storage, cell, runs[cell.key])]
     if not lacking:
         return
     which = f"of {counted(len(finished), 'finished cell')} {len(lacking)} without those for each test image"
     yield f"predictions: {which}, which earlier versions did not keep" + ("" if fix else "; --fix computes them")
     load = lru_cache(maxsize=1)(partial(_loaded, experiment))
-    elsewhere = {cell: not storage.cell(cell.key).best.exists() for cell in lacking}
+    elsewhere = {cell: not storage.cell(cell.key).has(BEST) for cell in lacking}
     # Those of a data set together: it is loaded once.
     for cell in sorted(lacking, key=lambda cell: (elsewhere[cell], cell.dataset.label)) if fix else ():
-        where = f"{storage.cell(cell.key).predictions} (cell {cell.key}, {cell.label})"
+        where = f"{storage.cell(cell.key).shown('predictions.npz')} (cell {cell.key}, {cell.label})"
         if not elsewhere[cell]:
             mend = partial(_mend, tracker, experiment, storage, cell, runs[cell.key], load)
             yield Finding(WITHOUT, where, "", severity="note", mend=mend)
@@ -68,7 +68,7 @@ def examine_predictions(
 def _lacks(tracker: Tracker, storage: Storage, cell: Cell, run: CellRun) -> bool:
     folder = storage.cell(cell.key)
     # A cell that was trained elsewhere has no folder here, and needs none.
-    is_here = folder.predictions.exists() or not folder.best.exists()
+    is_here = folder.has(PREDICTIONS) or not folder.has(BEST)
     return not (is_here and has_predictions(tracker.store, _id_of(run)))
 
 
@@ -85,8 +85,10 @@ def _mend(
     found = predictions_of_cell(folder, fetch=partial(fetch_predictions, tracker.store, run_id))
     if found is None:
         found = _computed(experiment, storage, cell, run, load(cell.dataset))
-    found.save(folder.predictions)
-    add_predictions(tracker.store, run_id, folder.predictions)
+    path = folder.predictions
+    found.save(path)
+    folder.keep(path)
+    add_predictions(tracker.store, run_id, path)
 
 
 def _computed(experiment: Experiment, storage: Storage, cell: Cell, run: CellRun, dataset: Dataset) -> Predictions:
@@ -103,7 +105,7 @@ def _computed(experiment: Experiment, storage: Storage, cell: Cell, run: CellRun
 def _loaded(experiment: Experiment, spec: DatasetSpec) -> Dataset:
     options = {**spec.decode_options(), **spec.split_options()}
     with counting(f"decoding {spec.name}") as show:
-        return load_dataset(spec.name, experiment.data_dir, **options, cache=experiment.cache.open(), on_progress=show)
+        return load_dataset(spec.name, experiment.data_in, **options, cache=experiment.cache.open(), on_progress=show)
 
 
 @contextmanager

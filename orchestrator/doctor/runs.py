@@ -7,7 +7,8 @@ from functools import partial
 
 from orchestrator.amounts import counted
 from orchestrator.doctor.finding import Finding, Line
-from orchestrator.tracking import Entry, Epochs, Ledger, described
+from orchestrator.process_names import described
+from orchestrator.tracking import Entry, Epochs, Ledger
 
 # It may be about to go on with a run, also with one that it has not opened yet.
 BUSY = "a sweep is at work in this store: look again when it has ended"

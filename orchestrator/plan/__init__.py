@@ -2,9 +2,25 @@
 
 from orchestrator.plan.costing import Costing, RaceLeft
 from orchestrator.plan.hours import cost_lines
-from orchestrator.plan.images import check_cache, check_images, decoded_bytes, distinct_images, distinct_splits
+from orchestrator.plan.images import (
+    check_cache,
+    check_images,
+    decoded_bytes,
+    distinct_images,
+    distinct_splits,
+    images_of,
+)
 from orchestrator.plan.inputs import DataFound, check_inputs, other_data
-from orchestrator.plan.placement import Layout, Node, layout, local_layout, local_node, planned_local_layout, workers_on
+from orchestrator.plan.placement import (
+    Layout,
+    Node,
+    layout,
+    local_layout,
+    local_node,
+    planned_local_layout,
+    room_for,
+    workers_on,
+)
 from orchestrator.plan.plan import Plan, make_plan, pending_cells, reached_epochs
 from orchestrator.plan.searching import Searched, search_lines, searched
 from orchestrator.plan.wording import data_lines, plan_lines
@@ -25,6 +41,7 @@ __all__ = [
     "decoded_bytes",
     "distinct_images",
     "distinct_splits",
+    "images_of",
     "layout",
     "local_layout",
     "local_node",
@@ -34,6 +51,7 @@ __all__ = [
     "plan_lines",
     "planned_local_layout",
     "reached_epochs",
+    "room_for",
     "search_lines",
     "searched",
     "workers_on",

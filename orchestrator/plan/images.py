@@ -41,16 +41,7 @@ def cache_bytes(specs: Iterable[DatasetSpec], experiment: Experiment) -> int:
     Raises:
         DataError: The images of a set have no common shape.
     """
-    return sum(_entry_bytes(spec, experiment) for spec in distinct_images(specs) if not _is_cached(spec, experiment))
-
-
-def decoded_bytes(specs: Iterable[DatasetSpec], experiment: Experiment) -> dict[Images, int]:
-    """Return what each entry of the cache takes that these data sets need, whether it is there or not.
-
-    Raises:
-        DataError: One is not there, or its images have no common shape.
-    """
-    return {images_of(spec, experiment): _entry_bytes(spec, experiment) for spec in distinct_images(specs)}
+    return sum(decoded_bytes(spec, experiment) for spec in distinct_images(specs) if not _is_cached(spec, experiment))
 
 
 def check_cache(specs: Iterable[DatasetSpec], experiment: Experiment) -> None:
@@ -71,7 +62,7 @@ def check_cache(specs: Iterable[DatasetSpec], experiment: Experiment) -> None:
     needed = 0
     for spec in cached:
         with suppress(DataError):  # what is wrong with a set is said elsewhere
-            needed += _entry_bytes(spec, experiment)
+            needed += decoded_bytes(spec, experiment)
     cache.check_limit(needed, what="the decoded images of all data sets")
 
 
@@ -82,13 +73,14 @@ def _is_cached(spec: DatasetSpec, experiment: Experiment) -> bool:
 
 def images_of(spec: DatasetSpec, experiment: Experiment) -> Images:
     """Return what the entry of the cache holds that a data set needs."""
-    root = root_of(spec.name, experiment.data_dir, spec.path)
+    root = root_of(spec.name, experiment.data_in, spec.path)
     skips, code = spec.on_unreadable == "skip", DATASETS[spec.name].code
     return Images(spec.name, root, spec.stored_size, spec.layout, skips, code)
 
 
-def _entry_bytes(spec: DatasetSpec, experiment: Experiment) -> int:
-    source = open_dataset(spec.name, experiment.data_dir, **spec.open_options())
+def decoded_bytes(spec: DatasetSpec, experiment: Experiment) -> int:
+    """Return what the entry of the cache takes, whether it is there or not; raise DataError as `cache_bytes`."""
+    source = open_dataset(spec.name, experiment.data_in, **spec.open_options())
     count, shape = shape_of(source, spec.stored_size)
     return count * math.prod(shape)
 
@@ -102,9 +94,9 @@ def readable_source(spec: DatasetSpec, experiment: Experiment) -> tuple[Source, 
     if spec.on_unreadable == "skip":
         decoded = experiment.cache.open().found(images_of(spec, experiment))
         if decoded is not None:
-            check_dataset(spec.name, experiment.data_dir, **spec.check_options())
+            check_dataset(spec.name, experiment.data_in, **spec.check_options())
             return decoded.source, decoded.unreadable
-    source = open_dataset(spec.name, experiment.data_dir, **spec.open_options())
+    source = open_dataset(spec.name, experiment.data_in, **spec.open_options())
     return source, None if spec.on_unreadable == "skip" else {}
 
 

@@ -26,7 +26,6 @@ from orchestrator.experiment import VAL_FRACTION, Cell, DatasetSpec, Experiment,
 from orchestrator.models import Images, head_of
 from orchestrator.plan.images import check_cache, readable_source
 from orchestrator.records import CellRun
-from orchestrator.storage import Storage
 from orchestrator.train import (
     check_global_batch,
     check_optimizer,
@@ -116,7 +115,7 @@ def _with_model(data: DataFound, model: ModelSpec, images: Images, experiment: E
         if model.head_lr:
             head_of(network)
         return data
-    _, fit = loaded_network(model, images, weights_file(model, Storage(experiment.storage)))
+    _, fit = loaded_network(model, images, weights_file(model, experiment.kept_in))
     grey = images.num_channels == 1
     scale = scale_of(model, (0.0,) if grey else (0.0,) * 3, (1.0,) if grey else (1.0,) * 3)
     doubts = (f"{model.label}: {fit.warning}",) if fit.warning else ()

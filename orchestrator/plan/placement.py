@@ -14,6 +14,7 @@ from orchestrator.machine import mps_runs, num_cores
 
 # A machine without enough cores still runs a small sweep, more slowly; beyond this the layout is a mistake.
 MAX_CPU_OVERCOMMIT = 4
+_LARGER = "or join a larger cluster (RAY_ADDRESS)"
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,21 @@ class Node:
         gpus: How many.
         id: By which Ray knows it; empty for this machine, and in arithmetic.
         name: Its own, and its address.
+        held_cpus: Of the CPUs, those that others hold now.
+        held_gpus: Likewise.
     """
 
     cpus: float
     gpus: float
     id: str = ""
     name: str = ""
+    held_cpus: float = 0.0
+    held_gpus: float = 0.0
+
+    @property
+    def alone(self) -> Node:
+        """It, if nobody held anything of it."""
+        return replace(self, held_cpus=0.0, held_gpus=0.0)
 
 
 @dataclass(frozen=True)
@@ -38,11 +48,13 @@ class Layout:
     """How a sweep is placed.
 
     Attributes:
-        slots: Worker groups that train at the same time.
+        slots: Worker groups that train at the same time, as far as there is room now.
         nodes: What it is placed on.
         warning: What the user should know about it, each on a line of its own; empty if nothing.
         cpus_told: How many CPUs Ray is told that the nodes have: more than there are where workers share them.
         refused: The ids of the nodes that train nothing, see `warning`.
+        wished: How many slots are asked for; those without room wait for it. 0 stands for `slots`.
+        notes: What is worth knowing of the cluster, wherever a sweep is placed on it; `warning` has it, too.
     """
 
     slots: int
@@ -50,6 +62,13 @@ class Layout:
     warning: str = ""
     cpus_told: float = 0.0
     refused: tuple[str, ...] = ()
+    wished: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> int:
+        """How many slots there shall be, those that wait included."""
+        return max(self.slots, self.wished)
 
 
 def local_node() -> Node:
@@ -110,44 +129,63 @@ def _elsewhere(resources: Resources, here: Node, *, gpus: float, why: str) -> La
     return replace(layout(resources, [there]), warning=warning)
 
 
-def layout(resources: Resources, nodes: Sequence[Node]) -> Layout:
-    """Return how many slots fit, counting the workers that each node can hold.
+def layout(resources: Resources, nodes: Sequence[Node], *, may_wait: bool = False) -> Layout:
+    """Return how many slots fit, counting the workers that each node can hold beside what others hold.
 
     Args:
         resources: The experiment's.
         nodes: The nodes as they are.
+        may_wait: Whether room may come: of a cluster, whose nodes come and go, and are shared.
 
     Raises:
-        UserError: Not one slot fits, or fewer than ``resources.slots``: Ray Train would wait for ever. The message
-            has the arithmetic.
+        UserError: Not one slot fits, or fewer than ``resources.slots``, and waiting is no use. The message has the
+            arithmetic.
     """
     workers = sum(workers_on(node, resources) for node in nodes)
     fit = workers // resources.workers
-    slots = fit if resources.slots == "auto" else resources.slots
+    slots = room_for(resources, nodes) if resources.slots == "auto" else resources.slots
+    placed = Layout(slots=slots, nodes=tuple(nodes), cpus_told=sum(node.cpus for node in nodes))
     if 1 <= slots <= fit:
-        return Layout(slots=slots, nodes=tuple(nodes), cpus_told=sum(node.cpus for node in nodes))
+        return placed
     each = counted(resources.cpus_per_worker, "CPU")
     each += f" and {counted(resources.gpus_per_worker, 'GPU')}" if resources.gpus_per_worker else ""
     offered = ", ".join(map(_offered, nodes)) or "no node"
+    once = sum(workers_on(node.alone, resources) for node in nodes) // resources.workers
     slots = max(1, slots)
+    if may_wait and (resources.slots != "auto" or once):
+        waiting = f"{counted(slots - fit, 'slot')} of {slots}" if fit else "all" if slots > 1 else "it"
+        warning = (
+            f"there is room now for {fit} of {counted(slots, 'slot')} of {resources.workers} x {each} ({offered}): "
+            f"{waiting} will wait, for nodes that join or for what others hold"
+        )
+        return replace(placed, slots=max(1, fit), wished=slots, warning=warning)
     raise UserError(
         f"resources: {counted(slots, 'slot')} x {counted(resources.workers, 'worker')} = "
         f"{counted(slots * resources.workers, 'worker')} of {each} each, but there is room for {workers} ({offered})",
         remedy="lower resources.workers, resources.slots, resources.cpus_per_worker or resources.gpus_per_worker, "
-        "or join a larger cluster (RAY_ADDRESS)",
+        + ("or say with resources.slots=N how many nodes that join later are waited for" if may_wait else _LARGER),
     )
 
 
+def room_for(resources: Resources, nodes: Sequence[Node]) -> int:
+    """Return how many slots there is room for, and no more than ``resources.max_slots``."""
+    fit = sum(workers_on(node, resources) for node in nodes) // resources.workers
+    return fit if resources.max_slots is None else min(fit, resources.max_slots)
+
+
 def _offered(node: Node) -> str:
-    return f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}"
+    offered = f"{counted(node.cpus, 'CPU')} / {counted(node.gpus, 'GPU')}"
+    if node.held_cpus > 0 or node.held_gpus > 0:
+        offered += f" (others hold {node.held_cpus:g} / {node.held_gpus:g})"
+    return offered
 
 
 def workers_on(node: Node, resources: Resources) -> int:
-    """Return how many workers a node can hold."""
-    by_cpu = int((node.cpus + 1e-6) // resources.cpus_per_worker)
+    """Return how many workers a node can hold beside what others hold."""
+    by_cpu = int((max(0.0, node.cpus - node.held_cpus) + 1e-6) // resources.cpus_per_worker)
     if not resources.gpus_per_worker:
         return by_cpu
-    return min(by_cpu, _workers_on_gpus(node.gpus, resources.gpus_per_worker))
+    return min(by_cpu, _workers_on_gpus(max(0.0, node.gpus - node.held_gpus), resources.gpus_per_worker))
 
 
 def _workers_on_gpus(gpus: float, each: float) -> int:

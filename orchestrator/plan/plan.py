@@ -44,6 +44,8 @@ class Plan:
         disk_peak_bytes: What checkpoints, models and the weights that they begin with take at most, while the last
             cells run.
         cache_bytes: What decoded images take, on each machine, beside those that are there.
+        copied_bytes: What copies of checkpoints take at most where they are kept as objects: on each machine, for the
+            slots that it has of them all.
         reached: The epoch that a pending cell goes on behind, by key; of those that have a checkpoint in the storage.
     """
 
@@ -57,6 +59,7 @@ class Plan:
     paused_bytes: int
     disk_peak_bytes: int
     cache_bytes: int
+    copied_bytes: int
     reached: Mapping[str, int]
 
 
@@ -89,7 +92,7 @@ def make_plan(
     trained = [cell for cell in pending if cell.key in with_result]
     weights = {(cell.dataset, cell.model): 0 for cell in pending}
     for spec, model in weights:
-        num_classes = num_classes_of(spec.name, experiment.data_dir, **spec.check_options())
+        num_classes = num_classes_of(spec.name, experiment.data_in, **spec.check_options())
         weights[spec, model] = _weight_bytes(model, num_classes, spec, experiment)
     to_run = [cell for cell in pending if cell.key not in with_result]
     exported = {
@@ -107,7 +110,8 @@ def make_plan(
     state = max((copies * weights[cell.dataset, cell.model] for cell in to_run), default=0)
     # The newest ones, that of the best epoch, and the one that is being written.
     resumable = (checkpoint.KEPT + 2) * state * layout.slots
-    begun_with = bytes_to_keep([cell.model for cell in pending], Storage(experiment.storage))
+    begun_with = bytes_to_keep([cell.model for cell in pending], experiment.kept_in)
+    is_copied = experiment.kept_in.is_copied
     return Plan(
         cells=tuple(cells),
         pending=tuple(pending),
@@ -119,13 +123,15 @@ def make_plan(
         paused_bytes=paused,
         disk_peak_bytes=kept + paused + resumable + begun_with,
         cache_bytes=cache_bytes([cell.dataset for cell in pending], experiment),
-        reached=reached_epochs(pending, Storage(experiment.storage)),
+        copied_bytes=resumable + begun_with if is_copied else 0,
+        reached=reached_epochs(pending, experiment.kept_in),
     )
 
 
 def reached_epochs(cells: Iterable[Cell], storage: Storage) -> dict[str, int]:
     """Return the epoch that each cell goes on behind, by key: of those that have a checkpoint."""
-    found = {cell.key: max((point.epoch for point in storage.cell(cell.key).points()), default=0) for cell in cells}
+    with storage.glance():
+        found = {cell.key: max((point.epoch for point in storage.cell(cell.key).points()), default=0) for cell in cells}
     return {key: epoch for key, epoch in found.items() if epoch}
 
 

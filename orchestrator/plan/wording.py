@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from orchestrator.amounts import bytes_text, counted
 from orchestrator.experiment import OPTIMIZERS, USUAL_TF32, DatasetSpec, Experiment, Resources, TrainSettings
@@ -38,12 +39,20 @@ def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
     ]
     if plan.cache_bytes:
         lines.append(f"cache:     {bytes_text(plan.cache_bytes)} of decoded images more in {experiment.cache.dir}")
+    if plan.copied_bytes:
+        lines.append(
+            f"copies:    at most {bytes_text(plan.copied_bytes)} of checkpoints in {experiment.cache.dir}, where one "
+            "machine has all slots"
+        )
     lines += [f"own code:  {plugin.file}: {plugin.code}" for plugin in plugins_in_use()]
     return [*lines, *(f"warning:   {warning}" for warning in _warnings(plan, experiment))]
 
 
 def _warnings(plan: Plan, experiment: Experiment) -> Iterator[str]:
-    for folder, needed in ((experiment.storage, plan.disk_peak_bytes), (experiment.cache.dir, plan.cache_bytes)):
+    needs = [(experiment.cache.dir, plan.cache_bytes + plan.copied_bytes)]
+    if isinstance(experiment.storage, Path):
+        needs.insert(0, (experiment.storage, plan.disk_peak_bytes))
+    for folder, needed in needs:
         free = shutil.disk_usage(nearest_folder(folder)).free
         if needed > free:
             yield f"{bytes_text(free)} are free in {folder}, fewer than that"

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import ray
 from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError
 from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
 
+from orchestrator.errors import first_line
 from orchestrator.sweep.placement import on_other_nodes
 from orchestrator.sweep.probe import living_nodes, refusal, refused_nodes
 from orchestrator.sweep.settings import SlotSettings
@@ -42,10 +44,13 @@ class Admission(ControllerCallback, WorkerGroupCallback):  # type: ignore[misc]
             WorkerGroupStartupFailedError: One cannot train; Ray Train starts the workers on others.
         """
         strange = {worker.metadata.node_id for worker in workers} - self._able
-        nodes = [node for node in living_nodes() if node.id in strange]
-        refused = refused_nodes(self._proof, nodes)
+        try:
+            nodes = [node for node in living_nodes() if node.id in strange]
+            refused = refused_nodes(self._proof, nodes)
+        except ray.exceptions.RayError as error:
+            raise WorkerGroupStartupFailedError(f"the nodes could not be asked: {first_line(error)}") from error
         self._able |= {node.id for node in nodes if node not in refused}
-        self._refused |= {node.id for node in refused}
+        self._refused |= {node.id for node, faults in refused.items() if not any(each.may_pass for each in faults)}
         lines = [refusal(node, faults) for node, faults in refused.items()]
         for line in lines:
             self._mailbox.remark.remote(line)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from orchestrator.amounts import counted
 from orchestrator.environment import ray_address, ray_address_is_found, starts_its_own_ray
 from orchestrator.errors import UserError
 from orchestrator.experiment import Resources
@@ -112,13 +113,14 @@ def _join(address: str, resources: Resources, proof: Proof | None) -> Layout:
     notes = join(address)
     nodes = living_nodes()
     try:
-        placed = layout(resources, nodes) if proof is None else proven_layout(nodes, proof)
+        check_reach(resources)
+        placed = layout(resources, nodes, may_wait=True) if proof is None else proven_layout(nodes, proof)
     except UserError as error:
         if not ray_address_is_found():
             raise
         # Nobody has asked for this cluster.
         raise UserError("\n".join([error.args[0], *notes]), remedy=f"{error.remedy}\nor {LOCALLY}") from error
-    return replace(placed, warning="\n".join(filter(None, [placed.warning, *notes])))
+    return replace(placed, warning="\n".join(filter(None, [placed.warning, *notes])), notes=tuple(notes))
 
 
 def _of_others() -> str:
@@ -136,12 +138,38 @@ def proven_layout(nodes: Sequence[Node], proof: Proof) -> Layout:
         UserError: Not one slot fits on them; says of each other node why it trains nothing.
     """
     resources = proof.resources
-    # A head without CPUs trains nothing anyway.
-    refused = refused_nodes(proof, [node for node in nodes if workers_on(node, resources)])
+    # A head without CPUs trains nothing anyway; what others hold now may be free later.
+    refused = refused_nodes(proof, [node for node in nodes if workers_on(node.alone, resources)])
     lines = [refusal(node, faults) for node, faults in refused.items()]
     try:
-        placed = layout(resources, [node for node in nodes if node not in refused])
+        placed = able_layout(resources, nodes, refused)
     except UserError as error:
         remedies = dict.fromkeys(fault.remedy for faults in refused.values() for fault in faults)
         raise UserError("\n".join([*lines, error.args[0]]), remedy="\n".join([*remedies, error.remedy])) from error
-    return replace(placed, warning="\n".join(lines), refused=tuple(node.id for node in refused))
+    warning = "\n".join(filter(None, [*lines, placed.warning]))
+    return replace(placed, warning=warning, refused=tuple(node.id for node in refused))
+
+
+def able_layout(resources: Resources, nodes: Sequence[Node], refused: Collection[Node]) -> Layout:
+    """Place a sweep on those of the nodes that can train; raise UserError as `orchestrator.plan.layout`."""
+    able = [node for node in nodes if node not in refused]
+    # Where no node is able, those that come will hardly be.
+    return layout(resources, able, may_wait=not refused or any(workers_on(node.alone, resources) for node in able))
+
+
+def check_reach(resources: Resources) -> None:
+    """Raise UserError if one cell needs more than the cluster may ever become, where Ray knows that: it would fail."""
+    from ray._private.state import state  # as above
+
+    most = state.get_max_resources_from_cluster_config()
+    for name, each, key in (
+        ("CPU", resources.cpus_per_worker, "cpus_per_worker"),
+        ("GPU", resources.gpus_per_worker, "gpus_per_worker"),
+    ):
+        needed = resources.workers * each
+        if most is not None and needed > most.get(name, 0):
+            raise UserError(
+                f"resources: {counted(resources.workers, 'worker')} x {counted(each, name)} of one cell, but the "
+                f"cluster has {counted(most.get(name, 0), name)} at most",
+                remedy=f"lower resources.workers or resources.{key}, or have its autoscaler start more nodes",
+            )

@@ -37,7 +37,7 @@ def decode_images(specs: Sequence[DatasetSpec], experiment: Experiment, console:
 
             try:
                 found = decode_dataset(
-                    spec.name, experiment.data_dir, **spec.decode_options(), cache=cache, on_progress=count
+                    spec.name, experiment.data_in, **spec.decode_options(), cache=cache, on_progress=count
                 )
             except DataError as error:
                 problems[spec] = f"{experiment.place_of(spec)}: {error}"

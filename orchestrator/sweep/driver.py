@@ -15,14 +15,14 @@ from orchestrator.errors import DataError, TrackingError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.plan import DataFound, data_lines, make_plan, plan_lines, reached_epochs
 from orchestrator.records import Outcome
-from orchestrator.storage import Marker, Storage
+from orchestrator.storage import Storage, marked
 from orchestrator.sweep.cluster import joined_or_started
 from orchestrator.sweep.decode import decode_images
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.proof import Proof
-from orchestrator.sweep.started import StartedSweep, say_undelivered
+from orchestrator.sweep.started import StartedSweep, log_kept, say_undelivered
 from orchestrator.sweep.tuner import run_course
 from orchestrator.terminal import print_lines
 from orchestrator.tracking import INTERRUPTED_GRACE_S
@@ -45,7 +45,7 @@ def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], inte
     """
     outcome = Outcome.INCOMPLETE
     log = sweep.storage.new_log(sweep.experiment.name)
-    with output_to(log) as console:
+    with log_kept(sweep.storage, log), output_to(log) as console:
         console.print(f"log: {log}", soft_wrap=True)
         if ray_address() is None:
             # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
@@ -68,7 +68,9 @@ def _train(
     with ExitStack() as left:
         scratch = left.enter_context(sweep.storage.scratch())
         # What is started here is this machine alone.
-        proof = Proof.of(experiment, Marker.written(scratch)) if ray_address() is not None else None
+        proof = None
+        if ray_address() is not None:
+            proof = Proof.of(experiment, left.enter_context(marked(sweep.storage)))
         layout = left.enter_context(joined_or_started(experiment.resources, proof=proof))
         stored = with_stored(cells, sweep.storage, sweep.runs)
         followed = sweep.search.followed if sweep.search is not None else None
@@ -78,7 +80,9 @@ def _train(
         logger.info("%s", "\n".join(planned))
         _warn_of_lost_storage(console, sweep.storage)
         # Later rungs of a search may have more legs than the first.
-        slots = layout.slots if sweep.search is not None else min(layout.slots, len(sweep.pending))
+        slots, asked = (
+            each if sweep.search is not None else min(each, len(sweep.pending)) for each in (layout.slots, layout.asked)
+        )
         reached = reached_epochs(sweep.pending, sweep.storage)
         progress = _progress(sweep, TimeLeft(sweep.pending, slots=slots, known=known, reached=reached), console)
         delivery = sweep.delivery(progress.say)
@@ -95,7 +99,7 @@ def _train(
                 scratch=scratch,
                 layout=layout,
                 proof=proof,
-                slots=slots,
+                slots=asked,
                 is_open=sweep.search is not None,
                 delivery=delivery,
                 progress=progress,

@@ -13,7 +13,7 @@ from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.records import CellResult, CellRun
 from orchestrator.results import models_to_export
-from orchestrator.storage import Storage
+from orchestrator.storage import BEST, Storage
 from orchestrator.terminal import print_lines
 from orchestrator.tracking import Tracker, UntellableError
 
@@ -60,7 +60,8 @@ class Exporting:
     def lacking(self) -> list[Cell]:
         """Return the cells whose models MLflow should have and has not, and whose best weights are here."""
         wanted = models_to_export(self._cells(), self._runs, self._models)
-        return [cell for cell in wanted if self._storage.cell(cell.key).best.exists()]
+        with self._storage.glance():
+            return [cell for cell in wanted if self._storage.cell(cell.key).has(BEST)]
 
     def _members_with(self, cell: Cell) -> Sequence[Cell]:
         """Return the cells of a configuration; which there are is told apart once, until a search asks for more."""
@@ -87,5 +88,9 @@ class Exporting:
     def _export(self, cell: Cell) -> None:
         run = self._runs[cell.key]
         assert run.run_id is not None, "MLflow has it finished"
-        model_uri = self._tracker.export_model(cell, run.run_id, self._storage.cell(cell.key))
+        folder = self._storage.cell(cell.key)
+        try:
+            model_uri = self._tracker.export_model(cell, run.run_id, folder)
+        finally:
+            folder.forget()
         self._runs[cell.key] = replace(run, model_uri=model_uri)

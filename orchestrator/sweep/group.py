@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import ray
 import ray.train
 import ray.train.torch
-from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
+from ray.train.v2.api.exceptions import PreemptionError
 
 from orchestrator.sweep.admission import Admission
+from orchestrator.sweep.placement import is_alive
 from orchestrator.sweep.process_group import group_config
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.worker import work
 
-# Restarts of a worker group before the slot itself is given up; the mailbox gives up a single cell much earlier.
-MAX_GROUP_RESTARTS = 100
+# How long the death of a worker that does not answer may take to get known.
+DEATH_IS_KNOWN_S = 5.0
 
 
 def make_trainer(name: str, mailbox: Any, settings: SlotSettings) -> ray.train.torch.TorchTrainer:
@@ -43,7 +47,8 @@ def make_trainer(name: str, mailbox: Any, settings: SlotSettings) -> ray.train.t
         run_config=ray.train.RunConfig(
             name=name,
             storage_path=settings.train_dir,
-            failure_config=ray.train.FailureConfig(max_failures=MAX_GROUP_RESTARTS),
+            # What is too much of whatever kind, the mailbox knows.
+            failure_config=ray.train.FailureConfig(max_failures=-1),
             callbacks=[_Herald(mailbox), *([] if settings.proof is None else [Admission(mailbox, settings)])],
         ),
     )
@@ -58,8 +63,8 @@ class _Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]
         return [callback for callback in callbacks if type(callback).__name__ != "DatasetsCallback"]
 
 
-class _Herald(WorkerGroupCallback):  # type: ignore[misc]
-    """Runs in Ray Train's controller, and tells the mailbox of each group that it starts and ends.
+class _Herald(ControllerCallback, WorkerGroupCallback):  # type: ignore[misc]
+    """Runs in Ray Train's controller, and tells the mailbox of each group that it starts and ends, and why.
 
     Not public, as all that Ray Train tells of a start. Should Ray stop calling it, groups that are not there yet are
     watched all the same, and waiting for resources counts as silence.
@@ -73,3 +78,24 @@ class _Herald(WorkerGroupCallback):  # type: ignore[misc]
 
     def before_worker_group_shutdown(self, worker_group: Any) -> None:
         self._mailbox.ending.remote()
+
+    def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:
+        error = getattr(current_state, "training_failed_error", None)
+        # Who cannot be asked now is no reason to end the slot.
+        with suppress(ray.exceptions.RayError):
+            if error is not None and (excuse := _excuse_of(error)) is not None:
+                self._mailbox.excuse_last.remote(excuse)
+
+
+def _excuse_of(error: Exception) -> str | None:
+    """Return why a group that Ray Train has to replace ended, if its cell had no part in that; else None."""
+    if isinstance(error, PreemptionError):
+        return "its node was taken away: no failure of the cell"
+    for rank, failure in getattr(error, "worker_failures", {}).items():
+        cause = getattr(failure, "health_check_failure", failure)
+        if isinstance(cause, RayActorError) and cause.preempted:
+            return f"the node of rank {rank} was taken away: no failure of the cell"
+        # A process that was killed cannot be reached, either, until Ray knows of its death.
+        if isinstance(cause, ActorUnavailableError) and is_alive(cause.actor_id, after_s=DEATH_IS_KNOWN_S):
+            return f"rank {rank} could not be reached: no failure of the cell"
+    return None

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ def look(question: dict[str, Any]) -> dict[str, Any]:
         "packages": packages,
         "code": _hash_of(packages),
         "own_code": _own_code(question["own_code"]) if all(packages.values()) else "",
-        "storage": _of_storage(Path(question["marker"]), question["text"]),
-        "unreadable": {path: reason for path in question["readable"] if (reason := _why_unreadable(Path(path)))},
+        "storage": _of_storage(question),
+        "unreadable": _unreadable(question),
         "cache": _of_cache(Path(question["cache_dir"]), question["decoded"]),
         "gpus": gpus,
         "nccl": nccl,
@@ -85,8 +86,14 @@ def _own_code(carried: dict[str, Any]) -> str:
     return ""
 
 
-def _of_storage(marker: Path, text: str) -> str:
-    """Return what is wrong with the folder that the driver has written a marker to; nothing if nothing is."""
+def _of_storage(question: dict[str, Any]) -> str:
+    """Return what is wrong with the place that the driver has written a marker to; nothing if nothing is."""
+    if question["bucket"]:
+        return _of_bucket(question["bucket"], "storage", question["marker"], question["text"])
+    return _of_folder(Path(question["marker"]), question["text"])
+
+
+def _of_folder(marker: Path, text: str) -> str:
     folder = marker.parents[1]
     try:
         folder.stat()
@@ -106,6 +113,35 @@ def _of_storage(marker: Path, text: str) -> str:
         return f"{folder} is another folder than the driver's: a file that the driver has just written is not in it"
     except OSError as error:
         return f"{folder} cannot be written to ({error.strerror or error})"
+
+
+def _of_bucket(parts: dict[str, str], named: str, name: str, text: str | None) -> str:
+    """Return why an object cannot be read here, and one beside it written, or why it has another text.
+
+    Where there is no text, the bucket is only read, and the object need not be there.
+    """
+    try:
+        objects = importlib.import_module("orchestrator.objects")
+        address = objects.Address(**parts)
+        bucket = objects.BucketObjects(address, named=named, patience_s=PATIENCE_S)
+        found = bucket.read(name)
+        if text is not None:
+            beside = f"{name}-{uuid.uuid4().hex}"
+            bucket.put(beside, b"written to see whether it is possible")
+            bucket.delete([beside])
+    except Exception as error:  # noqa: BLE001 - of zetasweep, or of a library that is not there: the driver says it
+        return " ".join(str(error).split())
+    if text is None or (found is not None and found[0] == text.encode()):
+        return ""
+    return f"{address} is another place than the driver's: an object that the driver has just written is not in it"
+
+
+def _unreadable(question: dict[str, Any]) -> dict[str, str]:
+    paths = {path: _why_unreadable(Path(path)) for path in question["readable"]}
+    if question["data_bucket"]:
+        parts = question["data_bucket"]
+        paths[f"{parts['scheme']}://{parts['bucket']}"] = _of_bucket(parts, "data_dir", "zetasweep-marker", None)
+    return {path: reason for path, reason in paths.items() if reason}
 
 
 def _why_unreadable(path: Path) -> str:

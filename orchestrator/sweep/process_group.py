@@ -124,7 +124,7 @@ def _connect(worker_group: Any, config: GroupConfig) -> None:
         reason = first_line(error.cause or error, at_most=300)
     at = ", ".join(f"rank {rank} at {seat}" for rank, seat in enumerate(seats))
     text = f"the workers do not reach each other ({at}): {reason}: {REMEDY}"
-    ray.get(config.mailbox.could_not_start.remote(text), timeout=CONNECT_TIMEOUT_S)
+    config.mailbox.could_not_start.remote(text)
     raise WorkerGroupStartupFailedError(text)
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
 from orchestrator.amounts import bytes_text, counted
-from orchestrator.data import Images
+from orchestrator.data import FetchedDir
 from orchestrator.errors import DataError
 from orchestrator.experiment import Experiment, Resources
-from orchestrator.plan import Node, decoded_bytes
+from orchestrator.plan import Node, decoded_bytes, distinct_images, images_of
 from orchestrator.plugins import carried
 from orchestrator.shadows import PACKAGES, REMEDY
 from orchestrator.storage import Marker
@@ -29,6 +30,7 @@ COMPARED = ("Python", "torch", "torchvision", "ray", "numpy")
 # NCCL needs it to have the ranks of a machine meet. NVIDIA recommends 1 GiB for a container, Docker gives it 64 MB.
 LEAST_SHARED_BYTES = 32 * 2**20
 ENOUGH_SHARED_BYTES = 2**30
+_OF_BUCKET = "install zetasweep[objects] there, with credentials of its own or a role, and a way to the bucket's server"
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,14 @@ class Fault:
         where: What is particular about this node; says enough alone.
         remedy: What mends it.
         is_note: It can train all the same.
+        may_pass: It may be able to later: it is asked again.
     """
 
     what: str
     where: str
     remedy: str
     is_note: bool = False
+    may_pass: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,14 @@ class Asked:
     """What nodes are asked, in types of Python, as `look` takes it.
 
     Attributes:
-        marker: Path of a file that the driver has written to the folder of results, or where that would be made.
+        marker: Path of a file that the driver has written to the folder of results, or where that would be made; or
+            the name of an object in its bucket.
         text: What is in it.
+        bucket: The parts of that bucket's address; empty for a folder.
         readable: Paths that must be readable: of the data sets.
+        data_bucket: The parts of the address that data sets are fetched from; empty if they are in a folder.
         cache_dir: Of decoded images.
-        decoded: How many bytes each of its entries takes, by its name.
+        decoded: How many bytes each of its entries takes, by its name; with the data sets that are fetched.
         asks_gpus: Whether GPUs are needed.
         own_code: The plug-ins in use here.
         versions: Of what.
@@ -104,7 +111,9 @@ class Asked:
 
     marker: str
     text: str
+    bucket: dict[str, str]
     readable: tuple[str, ...]
+    data_bucket: dict[str, str]
     cache_dir: str
     decoded: dict[str, int]
     asks_gpus: bool
@@ -131,16 +140,24 @@ class Proof:
     @waiting_for("the files of the data sets to be looked at")
     def of(cls, experiment: Experiment, marker: Marker) -> Proof:
         """Return what is to be asked for an experiment, with a marker in its folder of results."""
-        needed: dict[Images, int] = {}
-        for spec in experiment.dataset:
+        data, caches, roots = experiment.data_in, dict[str, int](), dict[Path, None]()
+        for spec in distinct_images(experiment.dataset):
             with suppress(DataError):  # it is not here, either: that is said elsewhere
-                needed |= decoded_bytes([spec], experiment)
+                images = images_of(spec, experiment)
+                caches[images.entry_name] = decoded_bytes(spec, experiment)
+                roots[images.root] = None
+        fetched_from = data.address if isinstance(data, FetchedDir) else None
+        if fetched_from is not None:
+            # On a node they will lie where they lie here.
+            caches |= {str(root.relative_to(experiment.cache.dir)): _bytes_at(root) for root in roots}
         asked = Asked(
-            str(marker.path),
+            marker.name,
             marker.text,
-            tuple(dict.fromkeys(str(images.root) for images in needed)),
+            asdict(marker.below.as_here()) if marker.below is not None else {},
+            tuple(map(str, roots)) if fetched_from is None else (),
+            asdict(fetched_from) if fetched_from is not None else {},
             str(experiment.cache.open().dir),
-            {images.entry_name: size for images, size in needed.items()},
+            caches,
             asks_gpus=experiment.resources.gpus_per_worker > 0,
             own_code=carried().plain,
         )
@@ -151,16 +168,13 @@ class Proof:
     def faults(self, answer: Answer | Silence, node: Node) -> Iterator[Fault]:
         """Yield what is wrong with a node."""
         if isinstance(answer, Silence):
-            yield Fault("a node does not answer", answer.reason, "see to it, or take it out")
+            yield Fault("a node does not answer", answer.reason, "see to it, or take it out", may_pass=True)
             return
         yield from self._code(answer)
         yield from self._versions(answer)
         if answer.storage:
-            yield Fault(
-                "a node that does not see storage",
-                answer.storage,
-                "mount it there under the same path, or name a shared folder with -o storage=PATH",
-            )
+            remedy = "mount it there under the same path, or name a shared folder with -o storage=PATH"
+            yield Fault("a node that does not see storage", answer.storage, _OF_BUCKET if self.asked.bucket else remedy)
         yield from self._data(answer)
         if self.asked.asks_gpus and node.gpus:
             yield from self._gpus(answer, node)
@@ -193,7 +207,9 @@ class Proof:
             yield Fault(
                 "a node that cannot read a data set",
                 f"{path}: {reason}",
-                "mount it there under the same path, or name a shared folder with -o data_dir=PATH",
+                _OF_BUCKET
+                if self.asked.data_bucket
+                else "mount it there under the same path, or name a shared folder with -o data_dir=PATH",
             )
         lacking, free, trouble = (answer.cache[name] for name in ("lacking", "free", "trouble"))
         if not trouble and 0 <= free < lacking:
@@ -224,6 +240,11 @@ class Proof:
                 "start its container with --shm-size=1g, or mount an emptyDir of medium Memory there",
                 is_note=free >= LEAST_SHARED_BYTES,
             )
+
+
+def _bytes_at(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder."""
+    return sum(each.stat().st_size for each in (path, *path.rglob("*")) if each.is_file())
 
 
 def _same(name: str, found: str, ours: str) -> bool:

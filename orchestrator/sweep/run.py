@@ -12,10 +12,10 @@ from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.plan import DataFound, other_data
 from orchestrator.records import ClosingEvent, Interrupted, Outcome, Stopped, TrackedEvent
 from orchestrator.results import Names, costs_of_rows, render
-from orchestrator.storage import Storage, journal
+from orchestrator.storage import BEST, RESULT, Storage, journal
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
-from orchestrator.sweep.started import StartedSweep, say_undelivered
+from orchestrator.sweep.started import StartedSweep, log_kept, say_undelivered
 from orchestrator.terminal import new_console, print_lines
 from orchestrator.tracking import Tracker, compared, of_other_code
 from orchestrator.train import with_stored
@@ -124,17 +124,25 @@ def deliver_waiting(
         store_is_there: Whether it is there.
     """
     # Before the runs: a cell that is finished meanwhile, from another storage, has no journal after that.
-    journals = {cell: journal.read(storage.cell(cell.key).path) for cell in cells}
+    with storage.glance():
+        journals = {cell: journal.read(storage.cell(cell.key)) for cell in cells}
     tracker = connect() if store_is_there or any(journals.values()) else None
     runs = tracker.cell_runs(cells) if tracker else {}
     finished = {key for key, run in runs.items() if run.status == "done"}
     journals = {cell: events for cell, events in journals.items() if cell.key not in finished}
     if tracker and storage.stores() in ([], [tracker.store.shown_uri]):
         # Finished meanwhile, from another storage: MLflow needs nothing more of it; but another store might.
-        for key in finished:
-            storage.cell(key).shrink()
+        with storage.glance():
+            left = [
+                folder
+                for folder in map(storage.cell, finished)
+                if folder.exists and (folder.needless() or not folder.has(BEST))
+            ]
+        for folder in left:
+            folder.shrink()
     waiting = {cell: events for cell, events in journals.items() if events}
-    untold = [cell for cell, events in journals.items() if not events and storage.cell(cell.key).result.exists()]
+    with storage.glance():
+        untold = [cell for cell, events in journals.items() if not events and storage.cell(cell.key).has(RESULT)]
     if untold:
         what = f"missing in MLflow: {counted(len(untold), 'trained cell')}"
         new_console().print(f"{what}: zetasweep run delivers from the checkpoints, without training", soft_wrap=True)
@@ -148,7 +156,8 @@ def deliver_waiting(
 def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]) -> dict[str, str]:
     """Deliver the events that wait; return why MLflow did not take some, by key of their cells."""
     complete = False
-    with output_to(sweep.storage.new_log(sweep.experiment.name)) as console:
+    log = sweep.storage.new_log(sweep.experiment.name)
+    with log_kept(sweep.storage, log), output_to(log) as console:
         try:
             sweep.open(console)
             with sweep.delivery(lambda line: print_lines(console, [line])) as delivery:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from orchestrator.errors import TrackingError
+from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell, Column, Experiment, columns
 from orchestrator.racing import (
     CellLeg,
@@ -48,7 +48,7 @@ class Searching:
 
     def __init__(self, experiment: Experiment, storage: Storage, tracker: Tracker, *, retry: bool = False) -> None:
         self._experiment, self._tracker = experiment, tracker
-        self._file = storage.race(experiment.name)
+        self._storage, self._file = storage, storage.race(experiment.name)
         found = columns(experiment)
         self._following = Following(experiment, found, ask=Column.ask)
         self._reader = RaceReader(self._following, tracker.store)
@@ -112,9 +112,12 @@ class Searching:
             return
         try:
             self._kept.save(self._file)
+            self._storage.keep(self._file)
             self._saved = self._kept
         except OSError as error:
-            self.say(f"{self._file}: not written ({error.strerror}): another version of a sampler would ask otherwise")
+            why = error.strerror or first_line(error)
+            shown = self._storage.shown(self._file)
+            self.say(f"{shown}: not written ({why}): another version of a sampler would ask otherwise")
 
     def _tell_stopped(self, runs: Mapping[str, CellRun]) -> None:
         """Tell of the cells that have a run and do not say yet that, where and why they were stopped."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.data import Cache
+from orchestrator.data import Cache, DataDir
 from orchestrator.experiment import Resources
 from orchestrator.plugins import Carried
 from orchestrator.storage import Storage
@@ -16,7 +16,7 @@ class SlotSettings:
     """What is the same for all cells of a slot.
 
     Attributes:
-        data_dir: Absolute folder of the data sets.
+        data_dir: Where the data sets lie.
         storage: Of the experiment: where the folders of the cells are.
         train_dir: Absolute folder for Ray Train's own files.
         resources: What each worker occupies, and how it is fed, saved and restarted.
@@ -28,7 +28,7 @@ class SlotSettings:
         refused_nodes: Of those that cannot.
     """
 
-    data_dir: str
+    data_dir: DataDir
     storage: Storage
     train_dir: str
     resources: Resources

@@ -25,14 +25,14 @@ from orchestrator.records import EpochResult, Event, LastEvent
 from orchestrator.sweep.dispatcher import Task
 from orchestrator.sweep.group import make_trainer
 from orchestrator.sweep.mailbox import Mailbox, Silence
-from orchestrator.sweep.placement import on_node, waits_for_resources
+from orchestrator.sweep.placement import lost_nodes, on_node, waits_for_resources
 from orchestrator.sweep.processes import end_process
 from orchestrator.sweep.settings import SlotSettings
 
 # How long a step waits for an event before it returns a heartbeat to Tune: bounds how long Ctrl-C waits.
 HEARTBEAT_S = 2.0
-# How long a closing slot waits for its workers to leave by themselves.
-EXIT_GRACE_S = 8.0
+# How long a closing slot waits for its workers to leave by themselves, and where they upload what they have saved.
+EXIT_GRACE_S, UPLOAD_GRACE_S = 8.0, 25.0
 
 
 class Slot(tune.Trainable):  # type: ignore[misc]
@@ -81,7 +81,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         if self._thread is not None:
             with suppress(ray.exceptions.RayError):  # a mailbox that died lets them go, too
                 ray.get(self._mailbox.close.remote(), timeout=HEARTBEAT_S)
-            self._thread.join(EXIT_GRACE_S)
+            self._thread.join(UPLOAD_GRACE_S if self._settings.storage.is_copied else EXIT_GRACE_S)
 
     def _next_task(self) -> Task | None:
         """Wait for the ticket's leg, no longer than for an event."""
@@ -130,7 +130,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         # Tune does not pass it on from the driver.
         set_for("slot")
         here = on_node(ray.get_runtime_context().get_node_id())
-        self._mailbox = ray.remote(num_cpus=0, label_selector=here)(Mailbox).remote(self._settings.resources)
+        mailbox = ray.remote(num_cpus=0, label_selector=here)(Mailbox)
+        self._mailbox = mailbox.remote(self._settings.resources, lost_nodes)
         name = f"slot-{ray.get_runtime_context().get_actor_id()}"
         trainer = make_trainer(name, self._mailbox, self._settings)
 

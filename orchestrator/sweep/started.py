@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from rich.console import Console
 
 from orchestrator.amounts import counted
 from orchestrator.costs import Estimates, Price, money_of
-from orchestrator.errors import TrackingError
+from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.plan import pending_cells
 from orchestrator.racing import Course, read_at, to_the_end
@@ -22,6 +25,8 @@ from orchestrator.sweep.exporting import Exporting
 from orchestrator.sweep.searching import Searching
 from orchestrator.terminal import print_lines
 from orchestrator.tracking import Delivery, Tracker, warm_up
+
+logger = logging.getLogger(__name__)
 
 DELIVERS = "their results are in storage: zetasweep sync delivers them, with the same options, or the same run again"
 
@@ -179,7 +184,7 @@ class StartedSweep:
             self.tracker,
             warm_up=warm_up if self.experiment.tracking.models != "none" else lambda: None,
             known=self.runs,
-            data_dir=self.experiment.data_dir,
+            data_dir=self.experiment.data_in,
             storage=self.storage,
             sweep=self.experiment.name,
             say=say,
@@ -201,3 +206,15 @@ def say_undelivered(console: Console, delivery: Delivery) -> None:
     print_lines(console, lines, style="red")
     if delivery.undelivered.keys() - delivery.untellable:
         console.print(DELIVERS, soft_wrap=True)
+
+
+@contextmanager
+def log_kept(storage: Storage, log: Path) -> Iterator[None]:
+    """Have the log of a sweep be kept with its results when the block ends, where it does not lie there already."""
+    try:
+        yield
+    finally:
+        try:
+            storage.keep_log(log)
+        except OSError as error:
+            logger.warning("the log stays in %s: %s", log, first_line(error))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import ray
-from ray.util import placement_group_table
 
-from orchestrator.amounts import counted
+from orchestrator.amounts import counted, some
 from orchestrator.experiment import Resources
 from orchestrator.records import Event, LastEvent, Opened
+from orchestrator.sweep.placement import held_by_others, num_waiting
 
 
 class Starting:
@@ -44,32 +43,24 @@ class Starting:
             return "waiting for the slots to end"
         if not at_work:
             return "waiting for Ray to start the slots"
-        if not (num_waiting := at_work.count(False)):
+        if not (num_silent := at_work.count(False)):
             return None
-        what = f"{counted(num_waiting, 'cell')} of {len(at_work)} at work: waiting for"
-        if crowded := self._no_room():
-            return f"{what} {crowded}"
+        if groups := num_waiting([self._of_worker()] * self._resources.workers):
+            return f"{len(at_work) - num_silent} of {len(at_work)} slots train, {groups} wait for {self._room()}"
+        what = f"{counted(num_silent, 'cell')} of {len(at_work)} at work: waiting for"
         return f"{what} workers, which start and load their libraries"
 
-    def _no_room(self) -> str | None:
-        """Return what the cluster lacks now for a group of workers that Ray is asked for, if it does."""
-        wanted = self._of_worker()
-        groups = sum(group == [wanted] * self._resources.workers for group in _unplaced())
-        if not groups:
-            return None
+    def _room(self) -> str:
+        """Return in words what a group of workers needs, and how much of it is free, and who holds the rest."""
+        wanted, workers = self._of_worker(), self._resources.workers
         free, totals = ray.available_resources(), ray.cluster_resources()
         amounts = ", ".join(f"{free.get(name, 0):g} of {totals.get(name, 0):g} {name}s are free" for name in wanted)
         each = " and ".join(f"{amount:g} {name}" for name, amount in wanted.items())
-        return f"room for {self._resources.workers} x {each}: {amounts}"
+        holders = [str(holder) for holder in held_by_others()]
+        held = f"; held are {some(holders)}" if holders else ""
+        return f"room for {workers} x {each}, or for nodes that join: {amounts}{held}"
 
     def _of_worker(self) -> dict[str, float]:
         resources = self._resources
         gpus = {"GPU": float(resources.gpus_per_worker)} if resources.gpus_per_worker else {}
         return {"CPU": float(resources.cpus_per_worker), **gpus}
-
-
-def _unplaced() -> Iterator[list[dict[str, Any]]]:
-    """Yield what each worker needs of the groups that Ray has no room for at the moment, whoever asked for them."""
-    for group in placement_group_table().values():
-        if group["state"] in ("PENDING", "RESCHEDULING"):
-            yield [{name: float(value) for name, value in bundle.items()} for bundle in group["bundles"].values()]

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import gc
 import importlib
+import itertools
 import os
 import socket
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +31,9 @@ from orchestrator.errors import CellError, LostError, UserError
 from orchestrator.experiment import Cell
 from orchestrator.records import CellFacts, EpochResult, Event, Failed, Started, Waiting
 from orchestrator.shown_warnings import warnings_shown_by
+from orchestrator.storage import DirectWork, Work
 from orchestrator.sweep import preemption
+from orchestrator.sweep.keeping import BEAT_EVERY_S, Keeping
 from orchestrator.sweep.mailbox import Job, Member
 from orchestrator.sweep.process_group import control_group
 from orchestrator.sweep.settings import SlotSettings
@@ -53,8 +57,8 @@ REMEDY_OUT_OF_MEMORY = (
 # The first optimizer of a process imports it, which takes seconds: not while images per second are counted. What the
 # first evaluation imports waits for it, so workers that replace others train at once.
 IMPORTED_BY_OPTIMIZERS = "torch._dynamo"
-# How often a rank that loads images gives a sign of life.
-BEAT_EVERY_S = 1.0
+# How long a mailbox that cannot be reached is asked again: a cable that is pulled and put back.
+REACHED_WITHIN_S, ASKED_EVERY_S = 60.0, 1.0
 _Value = TypeVar("_Value")
 
 
@@ -92,20 +96,22 @@ class _Worker:
         self._data: tuple[tuple[object, ...], Decoded, Feed] | None = None
         self._noticed_in: int | None = None
         self._beaten_at = 0.0
+        # Taken by two threads where checkpoints are put beside the training.
+        self._event_numbers = itertools.count(1)
         context = ray.get_runtime_context()
         self._member = Member(context.get_node_id(), os.getpid())
-        ray.get(mailbox.join.remote(self._rank, self._member))
+        self._ask("join", self._rank, self._member)
         # Signals are the main thread's, and this function runs in another: the actor runs it there.
         ray.get(context.current_actor.execute.remote(preemption.watch))
 
     def next_job(self) -> Job | None:
         """Wait for the next cell; the same on every rank."""
-        job: Job | None = self._from_rank_0(lambda: ray.get(self._mailbox.next_job.remote(self._member)))
+        job: Job | None = self._from_rank_0(lambda: self._ask("next_job", self._member))
         if job is not None:
             self._beat(job)
             # If a rank died while it waited, this raises, and the cell is not to blame.
             dist.barrier(group=self._control)
-            self._from_rank_0(lambda: ray.get(self._mailbox.accept.remote(job)))
+            self._from_rank_0(lambda: self._ask("accept", job))
         return job
 
     def run(self, job: Job) -> None:
@@ -117,20 +123,20 @@ class _Worker:
             pass
         except StoppedError as stopped:
             if stopped.request is Request.LEAVE:
-                ray.get(self._mailbox.excuse.remote(job))
+                self._ask("excuse", job)
                 raise
         except CellError as error:
             self._post(job, Failed(error.in_full, is_lost=isinstance(error, LostError)))
         except torch.OutOfMemoryError as error:
             # It would come again: the cell has failed. The other ranks may wait for this one, so the group ends, too.
             reason = f"out of memory on rank {self._rank}: {error}\n{REMEDY_OUT_OF_MEMORY}\n{traceback.format_exc()}"
-            ray.get(self._mailbox.post.remote(job, Failed(reason)))
+            self._ask("post", job, Failed(reason))
             raise
         except Exception as error:
             # The other ranks may wait for this one in a collective: it must exit, and Ray Train restarts the whole
             # group.
             reason = f"{type(error).__name__} on rank {self._rank}: {error}\n{traceback.format_exc()}"
-            ray.get(self._mailbox.note_error.remote(job, reason))
+            self._ask("note_error", job, reason)
             raise
         finally:
             if self._device.type == "cuda":
@@ -145,30 +151,53 @@ class _Worker:
         except ValueError as error:
             raise CellError(str(error)) from error
         weights, line = self._agree(lambda: self._weights(cell, dataset))
+        work = self._agree(lambda: self._work_on(job, cell))
+        keeping = Keeping(
+            work,
+            self._settings.storage.shown(),
+            from_rank_0=self._from_rank_0,
+            on_wait=lambda: self._wait_for_uploads(job),
+        )
         self._post(job, Started(self._facts(cell, backend, feed, dataset, line)))
 
         def report(result: EpochResult) -> None:
-            if not self._post(job, result):
+            if self._settings.storage.is_copied:
+                # From the thread that uploads: the training goes on.
+                keeping.then(lambda: self._tell(job, result))
+            elif not self._post(job, result):
                 raise _AbandonedError
 
-        def wait_for_space(reason: str) -> None:
-            ray.get(self._mailbox.post.remote(job, Waiting(reason)))
+        def keep() -> None:
+            if self._settings.storage.is_copied:
+                keeping.wait()
 
-        result = train_cell(
-            cell,
-            dataset,
-            checkpoint_dir=self._settings.storage.cell(cell.key).path,
-            device=self._device,
-            report=report,
-            feed=feed,
-            backend=self._settings.resources.backend,
-            poll=lambda: self._poll(job),
-            on_full_disk=wait_for_space,
-            checkpoint_every_s=self._settings.resources.checkpoint_every_s,
-            weights=weights,
-            until_epoch=job.until,
-            cuda_graphs=self._settings.resources.cuda_graphs,
-        )
+        def wait_for_space(reason: str) -> None:
+            self._tell(job, Waiting(reason))
+
+        try:
+            result = train_cell(
+                cell,
+                dataset,
+                checkpoint_dir=work.path,
+                address=self._settings.storage.cell(cell.key).address,
+                device=self._device,
+                report=report,
+                feed=feed,
+                backend=self._settings.resources.backend,
+                poll=lambda: self._poll(job),
+                on_full_disk=wait_for_space,
+                checkpoint_every_s=self._settings.resources.checkpoint_every_s,
+                weights=weights,
+                until_epoch=job.until,
+                cuda_graphs=self._settings.resources.cuda_graphs,
+            )
+            keep()
+        except (CellError, StoppedError):
+            with suppress(CellError):
+                keep()
+            raise
+        finally:
+            work.close()
         self._post(job, result)
 
     def _own_code_and_cell(self, job: Job) -> Cell:
@@ -180,21 +209,41 @@ class _Worker:
         self._settings.plugins.use()
         return Cell.model_validate(job.cell)
 
+    def _work_on(self, job: Job, cell: Cell) -> Work:
+        """Return where the training writes; rank 0 alone does."""
+        storage = self._settings.storage
+        if self._rank > 0:
+            return DirectWork(storage.cell(cell.key).path)
+        return storage.work_on(
+            cell.key,
+            patience_s=self._settings.resources.stall_timeout_s,
+            on_sign_of_life=lambda: self._beat(job),
+        )
+
     def _poll(self, job: Job) -> Request:
         """Give a heartbeat and return what is asked of this rank."""
         request = Request.GO_ON
-        # All ranks ask, or none: the answer is agreed on.
-        preempted = self._settings.preemptible and ray.train.get_preemption_info() is not None
+        preempted = self._is_preempted()
         # Once for each cell: the group goes on until its node is gone.
         if preempted and self._noticed_in != job.number:
             self._noticed_in = job.number
-            ray.get(self._mailbox.excuse.remote(job))
+            self._ask("excuse", job)
             request = Request.SAVE
         if self._rank > 0:
             self._beat(job)
-        elif not ray.get(self._mailbox.beat.remote(job)):
+        elif not self._ask("beat", job):
             request = Request.STOP
         return Request.LEAVE if preemption.noticed() else request
+
+    def _is_preempted(self) -> bool:
+        """Return whether a node of the group is about to go; all ranks ask, or none: the answer is agreed on."""
+        return self._settings.preemptible and ray.train.get_preemption_info() is not None
+
+    def _wait_for_uploads(self, job: Job) -> None:
+        """Give a sign of life, and have the attempt excused if it will be cut off; wait for no answer."""
+        self._beat(job)
+        if self._is_preempted() or preemption.noticed():
+            self._mailbox.excuse.remote(job)
 
     def _beat(self, job: Job) -> None:
         """Give a sign of life, if the last one is old, and wait for no answer: the mailbox may be gone."""
@@ -214,7 +263,7 @@ class _Worker:
             with counting(f"decoding {spec.name}") as show:
                 decoded = decode_dataset(
                     spec.name,
-                    Path(settings.data_dir),
+                    settings.data_dir,
                     **spec.decode_options(),
                     cache=settings.cache,
                     on_progress=show,
@@ -250,8 +299,28 @@ class _Worker:
 
     def _post(self, job: Job, event: Event) -> bool:
         """Post from rank 0; return on every rank whether the slot still wants this cell."""
-        wanted: bool = self._from_rank_0(lambda: ray.get(self._mailbox.post.remote(job, event)))
+        wanted: bool = self._from_rank_0(lambda: self._tell(job, event))
         return wanted
+
+    def _tell(self, job: Job, event: Event) -> bool:
+        """Post an event of this rank, once; return whether the slot still wants this cell."""
+        wanted: bool = self._ask("post", job, event, next(self._event_numbers))
+        return wanted
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """Return the mailbox's answer; one that cannot be reached is asked again for a minute.
+
+        Raises:
+            ray.exceptions.RayActorError: It is gone, or could not be reached.
+        """
+        until = time.monotonic() + REACHED_WITHIN_S
+        while True:
+            try:
+                return ray.get(getattr(self._mailbox, method).remote(*arguments))
+            except ray.exceptions.ActorUnavailableError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(ASKED_EVERY_S)
 
     def _from_rank_0(self, ask: Callable[[], Any]) -> Any:
         answer = [ask() if self._rank == 0 else None]

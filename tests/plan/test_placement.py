@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.errors import UserError
 from orchestrator.experiment.resources import Resources
-from orchestrator.plan import Node, local_layout, planned_local_layout
+from orchestrator.plan import Node, layout, local_layout, planned_local_layout
 
 
 def test_the_cpus_are_those_of_the_machine() -> None:
@@ -67,3 +67,27 @@ def test_a_machine_that_would_not_do_either_is_refused() -> None:
         planned_local_layout(Resources(workers=8, gpus_per_worker=1), Node(2, 0), gpus=4)
     with pytest.raises(UserError, match=r"--gpus 4: resources\.gpus_per_worker is 0"):
         planned_local_layout(Resources(), Node(2, 0), gpus=4)
+
+
+def test_on_a_cluster_what_has_no_room_waits() -> None:
+    nodes = [Node(4, 0, held_cpus=3), Node(2, 0)]
+    placed = layout(Resources(slots=8), nodes, may_wait=True)
+    assert (placed.slots, placed.asked) == (3, 8)
+    assert "there is room now for 3 of 8 slots of 1 x 1 CPU (" in placed.warning
+    assert "4 CPUs / 0 GPUs (others hold 3 / 0), 2 CPUs / 0 GPUs" in placed.warning
+    assert "5 slots of 8 will wait" in placed.warning
+    # From zero.
+    placed = layout(Resources(slots=2, gpus_per_worker=1), [Node(2, 0)], may_wait=True)
+    assert (placed.slots, placed.asked) == (1, 2)
+    with pytest.raises(UserError, match="there is room for 3"):
+        layout(Resources(slots=8), nodes)
+
+
+def test_auto_waits_for_what_others_hold_and_not_for_what_nobody_has() -> None:
+    placed = layout(Resources(), [Node(2, 0, held_cpus=2)], may_wait=True)
+    assert (placed.slots, placed.asked) == (1, 1)
+    assert "room now for 0 of 1 slot" in placed.warning
+    with pytest.raises(UserError, match="there is room for 0") as refused:
+        layout(Resources(gpus_per_worker=1), [Node(2, 0)], may_wait=True)
+    assert "resources.slots=N" in refused.value.remedy
+    assert layout(Resources(max_slots=2), [Node(8, 0)]).slots == 2

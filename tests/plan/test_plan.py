@@ -17,6 +17,7 @@ from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Experiment
 from orchestrator.experiment.train_settings import TrainSettings
 from orchestrator.models.registry import build_model
+from orchestrator.objects import Address
 from orchestrator.plan import (
     DataFound,
     Layout,
@@ -155,6 +156,22 @@ def test_a_disk_that_is_too_small_is_said(tmp_path: Path) -> None:
     lines = plan_lines(replace(plan, disk_peak_bytes=10**18), experiment)
     (warning,) = [line for line in lines if line.startswith("warning:")]
     assert warning.endswith(f" are free in {experiment.storage}, fewer than that")
+
+
+def test_a_disk_that_is_too_small_for_copies_is_said(bucket: Address, tmp_path: Path) -> None:
+    """Of results that are kept as objects, a machine has what its slots write."""
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install zetasweep[objects]")
+    in_folder = make_experiment(tmp_path)
+    experiment = in_folder.model_copy(update={"storage": bucket})
+    plan = make_plan(experiment, make_cells(ERM), {}, LAYOUT)
+    assert make_plan(in_folder, make_cells(ERM), {}, LAYOUT).copied_bytes == 0
+    assert 0 < plan.copied_bytes < plan.disk_peak_bytes
+    lines = plan_lines(plan, experiment)
+    assert any(line.startswith("copies:") and str(experiment.cache.dir) in line for line in lines)
+    assert " are free in " not in "\n".join(lines)
+    lines = plan_lines(replace(plan, copied_bytes=10**18), experiment)
+    (warning,) = [line for line in lines if line.startswith("warning:")]
+    assert warning.endswith(f" are free in {experiment.cache.dir}, fewer than that")
 
 
 OF_DIGITS = (

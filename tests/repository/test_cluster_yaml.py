@@ -35,7 +35,7 @@ def test_passes_rays_own_validation() -> None:
     ("section", "key", "value", "error"),
     [
         ("", "max_wokers", 4, jsonschema.ValidationError),
-        ("", "max_workers", 1, ValueError),  # below the sum of min_workers
+        ("gpu", "min_workers", 5, ValueError),  # more than max_workers
         ("", "head_node_type", "brain", ValueError),
         ("gpu", "spot", True, jsonschema.ValidationError),
     ],
@@ -53,7 +53,7 @@ def test_the_head_trains_nothing_and_the_workers_are_gpu_instances() -> None:
     assert head["resources"] == {"CPU": 0}
     assert not re.match(r"[gp]\d", head["node_config"]["InstanceType"])
     assert re.match(r"[gp]\d", gpu["node_config"]["InstanceType"])
-    assert 0 < gpu["min_workers"] <= gpu["max_workers"] <= CONFIG["max_workers"]
+    assert 0 <= gpu["min_workers"] <= gpu["max_workers"] <= CONFIG["max_workers"]
     assert gpu["node_config"]["InstanceMarketOptions"]["MarketType"] == "spot"
 
 

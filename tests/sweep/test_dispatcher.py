@@ -14,9 +14,9 @@ from orchestrator.experiment import Resources
 from orchestrator.racing import CellLeg, Course
 from orchestrator.records import CellResult, Failed, Opened, Paused
 from orchestrator.sweep.dispatcher import Dispatcher, Task
+from orchestrator.sweep.listener import Listener
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.starting import Starting
-from orchestrator.sweep.tuner import _Listener
 from orchestrator.tracking.delivery import Delivery
 
 A, B, C = make_cells(ERM, MIXUP, ZETA, seeds=(0,))
@@ -46,16 +46,17 @@ class Driver:
     """A listener between tickets and a race of two rungs: A and B to epoch 2, then B alone to its end."""
 
     def __init__(self) -> None:
-        self.delivery, self.dispatcher = Mock(spec=Delivery), Mock()
+        self.delivery, self.dispatcher, self.is_lost = Mock(spec=Delivery), Mock(), False
         rungs = [[[CellLeg(A, 2), CellLeg(B, 2)]], [[CellLeg(B, B.train.epochs)]]]
         self.course = Course({}, lambda runs: rungs[1] if len(runs) == 2 else rungs[0])
-        self.listener = _Listener(
+        self.listener = Listener(
             self.course,
             self.dispatcher,
             self.delivery,
             Mock(spec=Progress),
             Starting(lambda: self.course.num_left, Resources()),
             resources=Resources(),
+            is_lost=lambda: self.is_lost,
         )
 
     def start(self, ticket: str) -> Mock:
@@ -121,3 +122,22 @@ def test_a_slot_that_dies_without_a_leg_costs_no_cell_anything(driver: Driver) -
     driver.hear(two, Paused(2, 1))
     assert driver.course.num_left == 1, "the race goes on, with the failed one as the last"
     assert any(isinstance(call.args[1], Failed) for call in driver.delivery.tell.call_args_list)
+
+
+@pytest.mark.parametrize(
+    ("event", "is_lost", "is_told"),
+    [
+        (Failed("another sweep has taken it over", is_lost=True), True, False),
+        (Failed("its data are gone", is_lost=True), False, True),
+        (Failed("the loss is NaN"), True, True),
+    ],
+)
+def test_what_fails_since_another_sweep_has_taken_the_storage_over_is_not_told(
+    driver: Driver, event: Failed, is_lost: bool, is_told: bool
+) -> None:
+    """That one works on the cell, and MLflow hears of it from that."""
+    driver.is_lost = is_lost
+    driver.hear(driver.start("1"), event)
+    told = [call.args[1] for call in driver.delivery.tell.call_args_list if not isinstance(call.args[1], Opened)]
+    assert told == [event] * is_told
+    assert driver.listener.failed == ({A.key} if is_told else set())

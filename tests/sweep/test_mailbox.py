@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from orchestrator.experiment import Resources
 from orchestrator.records import CellResult, EpochResult, Event, Failed, Remark, Replaced, Waiting
-from orchestrator.sweep.mailbox import EXCUSED, NO_MESSAGE, Job, Mailbox, Member, Silence
+from orchestrator.sweep.attempts import Attempts
+from orchestrator.sweep.mailbox import EXCUSED, MAX_STARTS_IN_VAIN, NO_MESSAGE, Job, Mailbox, Member, Silence
 
 T = TypeVar("T")
 CELL = {"seed": 0}
@@ -372,3 +373,118 @@ def test_why_workers_do_not_start_is_said_once_and_is_the_reason() -> None:
     assert first.reason.endswith(said.replace("refused", "timed out"))
     assert later is not None
     assert "reach each other" not in later.reason
+
+
+def test_an_attempt_that_a_node_took_along_is_no_failure() -> None:
+    """Which is known when the next group asks: a group that lost a peer fails before Ray knows of the node."""
+
+    async def steps() -> tuple[list[str], Failed]:
+        lost: dict[str, str] = {}
+        mailbox = Mailbox(Resources(max_failures=1), lambda nodes: {node: lost[node] for node in nodes if node in lost})
+        await mailbox.submit(CELL)
+        job = await handed_out(mailbox)
+        await mailbox.note_error(job, "ConnectionError on rank 0: closed by peer")
+        await mailbox.ending()
+        lost["node"] = "node two (10.77.0.2)"
+        reasons = []
+        for pid in (2, 3):
+            await mailbox.join(0, Member("other", pid))
+            job = await again(mailbox, Member("other", pid))
+            reasons.append((await received(mailbox, Replaced)).reason)
+            await mailbox.excuse_last("rank 0 could not be reached: no failure of the cell")
+        await mailbox.join(0, Member("other", 4))
+        await again(mailbox, Member("other", 4))
+        assert await mailbox.next_job(Member("nobody", 5)) is None
+        reasons.append((await received(mailbox, Replaced)).reason)
+        # One that counts.
+        await mailbox.join(0, Member("other", 6))
+        waiting = asyncio.create_task(mailbox.next_job(Member("other", 6)))
+        failed = await received(mailbox, Failed)
+        waiting.cancel()
+        return reasons, failed
+
+    reasons, failed = run(steps())
+    assert reasons[0] == "node two (10.77.0.2) was lost: no failure of the cell"
+    assert set(reasons[1:]) == {"rank 0 could not be reached: no failure of the cell"}
+    assert failed.is_lost
+    assert "(1 attempt)" in failed.reason
+
+
+async def again(mailbox: Mailbox, member: Member) -> Job:
+    """Return the cell that a group gets and accepts that has joined."""
+    job = await mailbox.next_job(member)
+    assert job is not None
+    await mailbox.accept(job)
+    return job
+
+
+def test_nodes_that_a_cell_takes_along_again_and_again_end_it() -> None:
+    """Though each group tells the epochs again that it goes on behind."""
+
+    async def steps() -> Failed:
+        mailbox = Mailbox(Resources(max_failures=1, give_up_after_s=60), lambda nodes: dict.fromkeys(nodes, "it"))
+        clock = 0.0
+        mailbox._attempts = Attempts(mailbox._resources, clock=lambda: clock)
+        mailbox._number, mailbox._job = 1, Job(number=1, attempt=0, cell=CELL)
+        for pid in range(2):
+            job = await handed_out(mailbox, pid)
+            await mailbox.post(job, EPOCH)
+            clock += 40
+            await mailbox.ending()
+        member = await joined(mailbox, 9)
+        waiting = asyncio.create_task(mailbox.next_job(member))
+        failed = await received(mailbox, Failed)
+        waiting.cancel()
+        return failed
+
+    failed = run(steps())
+    assert failed.is_lost
+    assert "no epoch was finished in 80 s of 2 attempts (resources.give_up_after_s = 60)" in failed.reason
+
+
+def test_who_joins_twice_has_joined_once() -> None:
+    async def steps() -> str | None:
+        mailbox = Mailbox(Resources())
+        await mailbox.starting("controller")
+        await joined(mailbox)
+        await joined(mailbox)
+        return await mailbox.started_by()
+
+    assert run(steps()) is None
+
+
+def test_what_is_said_twice_is_taken_once() -> None:
+    """The answer to the first call got lost."""
+
+    async def steps() -> list[Event | None]:
+        mailbox = Mailbox(Resources())
+        await mailbox.submit(CELL)
+        member = await joined(mailbox)
+        first = await mailbox.next_job(member)
+        job = await again(mailbox, member)
+        assert first is not None
+        assert job.attempt == first.attempt + 1
+        for _ in range(2):
+            assert await mailbox.post(job, EPOCH, 1)
+            await mailbox.accept(job)
+        assert await mailbox.post(job, EPOCH, 2)
+        for _ in range(2):
+            assert await mailbox.post(job, RESULT, 3)
+        await mailbox.submit(CELL)
+        assert await mailbox.post(await handed_out(mailbox), EPOCH, 1)
+        return [await mailbox.receive(0.1) for _ in range(2)]
+
+    assert run(steps()) == [EPOCH, None]
+
+
+def test_groups_that_all_end_before_they_have_a_cell_are_the_slots_end() -> None:
+    async def steps() -> Silence | None:
+        mailbox = Mailbox(Resources())
+        await mailbox.submit(CELL)
+        for pid in range(MAX_STARTS_IN_VAIN + 1):
+            assert await mailbox.silence() is None
+            await mailbox.starting("controller")
+            await mailbox.next_job(await joined(mailbox, pid))
+        return await mailbox.silence()
+
+    assert run(steps()) == Silence("100 groups of workers ended before one had a cell", ())

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import ROOT
+from small_sets import write_image_folder
 from surroundings import unprivileged
 
 from orchestrator.experiment import Resources
 from orchestrator.experiment.load import load_experiment
 from orchestrator.plan import Node
-from orchestrator.storage import Marker, Storage, marked
+from orchestrator.storage import Storage, marked
 from orchestrator.sweep import node_look
 from orchestrator.sweep.node_look import look
 from orchestrator.sweep.probe import refusal
@@ -27,13 +30,14 @@ ONE = "name: one\ndataset: digits\nmodel: convnet\naugment: [erm]\n"
 
 
 @pytest.fixture
-def proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proof:
+def proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proof]:
     monkeypatch.setattr(node_look, "PATIENCE_S", 0.0)
     (tmp_path / "one.yaml").write_text(ONE)
     storage = Storage(tmp_path / "runs")
     storage.prepare()
     experiment = load_experiment(tmp_path / "one.yaml", (f"storage={storage.root}",))
-    return Proof.of(experiment, Marker.written(storage.new_scratch()))
+    with marked(storage) as marker:
+        yield Proof.of(experiment, marker)
 
 
 def asked(proof: Proof, **other: Any) -> Answer:
@@ -197,7 +201,22 @@ def test_a_marker_of_a_plan_leaves_nothing(tmp_path: Path, made: bool) -> None:
     if made:
         storage.prepare()
     with marked(storage) as marker:
-        assert marker.path.read_text() == marker.text
-        assert marker.path.is_relative_to(storage.root if made else tmp_path)
+        path = Path(marker.name)
+        assert path.read_text() == marker.text
+        assert path.is_relative_to(storage.root if made else tmp_path)
     assert [*tmp_path.iterdir()] == ([storage.root] if made else [])
     assert not made or not [*storage.root.iterdir()]
+
+
+def test_images_in_a_folder_are_looked_for_on_the_node(tmp_path: Path) -> None:
+    write_image_folder(tmp_path / "data" / "pets")
+    (tmp_path / "pets.yaml").write_text(ONE.replace("digits", "{image_folder: {folder: pets, image_size: 12}}"))
+    places = (f"storage={tmp_path / 'runs'}", f"data_dir={tmp_path / 'data'}", f"cache.dir={tmp_path / 'cache'}")
+    with marked(Storage(tmp_path / "runs")) as marker:
+        proof = Proof.of(load_experiment(tmp_path / "pets.yaml", places), marker)
+        assert asked(proof).cache["lacking"] == 40 * 12 * 12 * 3
+        assert list(proof.faults(asked(proof), NODE)) == []
+        shutil.rmtree(tmp_path / "data")
+        fault = only_fault(proof, asked(proof))
+    assert fault.what == "a node that cannot read a data set"
+    assert str(tmp_path / "data" / "pets") in fault.where

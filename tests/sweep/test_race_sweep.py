@@ -44,13 +44,13 @@ COMMAND = """
 import os, runpy, sys
 from orchestrator.environment import prepare_program
 prepare_program()
-from orchestrator.sweep import tuner
-hear = tuner._Listener.on_trial_result
+from orchestrator.sweep import listener
+hear = listener.Listener.on_trial_result
 def noting(self, iteration, trials, trial, result, **info):
     with open(os.environ["ACTORS"], "a") as file:
         print(trial.temporary_state.ray_actor._actor_id.hex(), file=file)
     return hear(self, iteration, trials, trial, result, **info)
-tuner._Listener.on_trial_result = noting
+listener.Listener.on_trial_result = noting
 runpy.run_module("orchestrator", run_name="__main__")
 """
 

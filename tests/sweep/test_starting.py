@@ -26,7 +26,7 @@ def left() -> list[str]:
 @pytest.fixture
 def waits(left: list[str], monkeypatch: pytest.MonkeyPatch) -> Starting:
     """Of three cells, on a cluster that has room for all who ask."""
-    monkeypatch.setattr(starting, "placement_group_table", dict)
+    monkeypatch.setattr(starting, "num_waiting", lambda _: 0)
     return Starting(lambda: len(left), Resources(workers=2))
 
 
@@ -82,7 +82,7 @@ while len(placement_group_table()) < 2:
     time.sleep(0.1)
 print(waits.going_on())
 remove_placement_group(group)
-while "waiting for room" in (said := waits.going_on()):
+while "wait for room" in (said := waits.going_on()):
     time.sleep(0.1)
 print(said)
 ray.shutdown()
@@ -96,6 +96,6 @@ def test_who_gets_no_room_on_the_cluster_is_told_what_is_free(environment: dict[
         command, env=environment | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=240
     )
     assert answer.stdout.splitlines() == [
-        "1 cell of 1 at work: waiting for room for 2 x 1 CPU: 1 of 1 CPUs are free",
+        "0 of 1 slots train, 1 wait for room for 2 x 1 CPU, or for nodes that join: 1 of 1 CPUs are free",
         "1 cell of 1 at work: waiting for workers, which start and load their libraries",
     ], answer.stderr

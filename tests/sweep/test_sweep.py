@@ -33,9 +33,9 @@ from orchestrator.experiment.resources import Resources
 from orchestrator.racing import Course, to_the_end
 from orchestrator.records import EpochResult, Failed, Opened
 from orchestrator.signals import NOTICES
+from orchestrator.sweep.listener import Listener
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.starting import Starting
-from orchestrator.sweep.tuner import _Listener
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.names import (
     ANSWER_METRICS,
@@ -469,9 +469,9 @@ def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, call: Call, smal
     assert "1.png" in status.out
 
 
-def listening(cell: Cell, delivery: Delivery, starting: Starting) -> _Listener:
+def listening(cell: Cell, delivery: Delivery, starting: Starting) -> Listener:
     course = Course({}, to_the_end([cell]))
-    return _Listener(course, Mock(), delivery, Mock(spec=Progress), starting, resources=Resources())
+    return Listener(course, Mock(), delivery, Mock(spec=Progress), starting, resources=Resources())
 
 
 def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() -> None:

@@ -67,6 +67,7 @@ def resources_rules() -> list[Schema]:
             {"backend": {"enum": ["auto", "torch"]}, "cuda_graphs": {"const": False}},
         ),
         _unless({"compile": {"enum": ["default", "max-autotune"]}}, {"cuda_graphs": {"const": False}}),
+        _if({"slots": {"type": "integer"}}, {"max_slots": {"type": "null"}}),
         _unless({"deterministic": {"const": False}}, {"compile": {"enum": ["off", "default"]}}),
     ]
 

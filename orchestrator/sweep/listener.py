@@ -1,0 +1,179 @@
+"""What Ray Tune tells of the slots, passed on: to the course, to MLflow and to the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from orchestrator.credentials import without_secrets
+from orchestrator.experiment import Cell, Resources
+from orchestrator.racing import CellLeg, Course
+from orchestrator.records import (
+    CellResult,
+    Event,
+    Failed,
+    Interrupted,
+    LastEvent,
+    Opened,
+    Paused,
+    Remark,
+    Replaced,
+    Waiting,
+    now_ms,
+)
+from orchestrator.sweep.dispatcher import Task
+from orchestrator.sweep.progress import Progress
+from orchestrator.sweep.slot_watch import SlotWatch
+from orchestrator.sweep.starting import Starting
+from orchestrator.tracking import Delivery
+
+
+class Listener(tune.Callback):  # type: ignore[misc]
+    """Gives the tickets their legs, and passes the events of the slots on to MLflow and the terminal.
+
+    Attributes:
+        done: The keys of the cells that finished.
+        failed: Of those that failed.
+    """
+
+    def __init__(
+        self,
+        course: Course,
+        dispatcher: Any,
+        delivery: Delivery,
+        progress: Progress,
+        starting: Starting,
+        *,
+        resources: Resources,
+        is_lost: Callable[[], bool] = lambda: False,
+    ) -> None:
+        # Asks whether another sweep has taken the storage over.
+        self._is_lost = is_lost
+        self._max_failures, self._starting = resources.max_failures, starting
+        self._watch = SlotWatch(resources, progress.say)
+        self._course, self._dispatcher = course, dispatcher
+        self._delivery, self._progress = delivery, progress
+        # By ticket; those that wait for a leg have none, in the order in which they came.
+        self._legs: dict[str, CellLeg | None] = {}
+        self._open: dict[str, Cell] = {}
+        self.done: set[str] = set()
+        self.failed: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune writes its callbacks to disk for `Tuner.restore`, which is not used here: MLflow is the ledger.
+        return {}
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Look after the slots, from the loop that waits for them."""
+        self._watch.look(trials)
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Give the ticket a leg, unless the trial was started before and this is another attempt."""
+        self._watch.hear(trial, stepped=False)
+        self._legs.setdefault(trial.trial_id, None)
+        self._give_out()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Pass an event of the workers on; a heartbeat has none."""
+        self._watch.hear(trial, stepped=True)
+        leg = self._legs.get(trial.trial_id)
+        if leg is None:
+            return
+        if result["waits"]:
+            # It asked before it was given one, or what it was given is lost.
+            self._give(trial.trial_id, leg)
+        if result["starting"]:
+            self._starting.begin_anew(leg.cell.key)
+        event: Event | None = result["event"]
+        if event is not None:
+            self._take(leg.cell, event)
+            self._give_out()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Forget a ticket that was used."""
+        if self._legs.pop(trial.trial_id, None) is not None:
+            self._dispatcher.forget.remote(trial.trial_id)
+        # Tune keeps every trial to the end, with its last result and a statistic of all.
+        for name in ("event", "config"):
+            trial.last_result.pop(name, None)
+        trial.metric_analysis.clear()
+        trial.metric_n_steps.clear()
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Say that the slot of a cell died and is made anew."""
+        reason, _ = _death_of(trial)
+        count = f"failure {trial.num_failures} of {self._max_failures}"
+        leg = self._legs.get(trial.trial_id)
+        if leg is None:
+            self._progress.say(f"a slot that waited died: {reason}: {count}")
+            return
+        self._take(leg.cell, Replaced(f"the slot died: {reason}: {count}"))
+        self._starting.begin_anew(leg.cell.key)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Mark the cell of a slot that died too often."""
+        last_line, in_full = _death_of(trial)
+        # A slot that dies while it is made has started no trial.
+        self.on_trial_start(iteration, trials, trial)
+        leg = self._legs.pop(trial.trial_id)
+        if leg is not None:
+            reason = f"the slot died {self._max_failures} times: {last_line}\n{in_full}"
+            self._take(leg.cell, Failed(reason, is_lost=True))
+            self._give_out()
+
+    def interrupt_the_rest(self) -> None:
+        """Mark what was started and neither finished nor failed."""
+        for cell in self._open.values():
+            self._take(cell, Interrupted())
+
+    def _give_out(self) -> None:
+        """Give legs to the tickets that wait for one, as far as there are legs."""
+        for ticket in [ticket for ticket, leg in self._legs.items() if leg is None]:
+            leg = self._course.next()
+            if leg is None:
+                return
+            self._legs[ticket] = leg
+            self._give(ticket, leg)
+            self._open[leg.cell.key] = leg.cell
+            self._take(leg.cell, Opened(now_ms()))
+
+    def _give(self, ticket: str, leg: CellLeg) -> None:
+        self._dispatcher.give.remote(ticket, Task(leg.cell.model_dump(mode="json"), leg.until))
+
+    def _take(self, cell: Cell, event: Event) -> None:
+        """Pass an event on: the progress shows all of them, MLflow keeps those that last."""
+        if isinstance(event, Failed | Replaced | Waiting):
+            event = replace(event, reason=without_secrets(event.reason))
+        elif isinstance(event, Remark):
+            event = Remark(without_secrets(event.text))
+        if isinstance(event, Failed) and event.is_lost and self._is_lost():
+            # Not the cell has failed, and MLflow is told of it by the sweep that has taken the storage over.
+            return
+        if isinstance(event, LastEvent):
+            self._open.pop(cell.key, None)
+            if not isinstance(event, Paused):
+                (self.done if isinstance(event, CellResult) else self.failed).add(cell.key)
+        if not isinstance(event, Remark | Replaced | Waiting):
+            self._delivery.tell(cell, event)
+        self._starting.take(cell.key, event)
+        self._progress.take(cell, event)
+        # Last: with the end of a leg others follow, and what is told of them comes after it.
+        self._course.take(cell, event)
+
+
+def _death_of(trial: Trial) -> tuple[str, str]:
+    """Return why a trial's slot died: in a line, and in full."""
+    # Where `Trial.get_error` looks, Tune has not put it yet. The text has all failures, one after the other.
+    file = trial.error_file
+    text = Path(file).read_text() if file and Path(file).exists() else str(trial.get_error() or "unknown")
+    in_full = text.rpartition("Failure # ")[2].strip()
+    # Both what a slot raised and what Ray says of one that is gone end with the cause.
+    last_line = in_full.splitlines()[-1]
+    return last_line.removeprefix("RuntimeError: "), in_full
