@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from results import Place
+from sweep_results import Place
 
 HEADER = ("fault", "injected", "rows lost", "rows twice", "median seconds to resume")
 

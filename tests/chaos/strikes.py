@@ -28,12 +28,12 @@ Damage = Callable[[Path, Random], None]
 
 def kill_worker(sweep: Sweep, random: Random) -> None:
     """SIGKILL to one training process."""
-    _hit([random.choice(sweep.workers())], signal.SIGKILL)
+    _hit([random.choice(_started(sweep))], signal.SIGKILL)
 
 
 def kill_all_workers(sweep: Sweep, _: Random) -> None:
     """SIGKILL to all training processes of a slot."""
-    _hit(sweep.workers(), signal.SIGKILL)
+    _hit(_started(sweep), signal.SIGKILL)
 
 
 def kill_slot(sweep: Sweep, _: Random) -> None:
@@ -219,6 +219,12 @@ def strike(name: str, sweep: Sweep, random: Random, report: Report, *, moment: s
     seconds = sweep.seconds_to_resume(max(since, sweep.started_at), before)
     if seconds is not None:
         report.resumed(name, seconds)
+
+
+def _started(sweep: Sweep) -> list[psutil.Process]:
+    """Return the training processes, once there are some: the fault before may have ended all."""
+    sweep.until(lambda: bool(sweep.workers()), "worker")
+    return sweep.workers()
 
 
 def _hit(processes: list[psutil.Process], number: signal.Signals) -> None:

@@ -16,10 +16,11 @@ import psutil
 from commands import ROOT
 from mlflow import MlflowClient
 from processes import Family
-from results import BEST, KEPT, Results, read_results, sweep_runs
+from sweep_results import BEST, KEPT, Results, read_results, sweep_runs
 
 from orchestrator.experiment.cells import expand
 from orchestrator.experiment.load import load_experiment
+from orchestrator.objects import Address
 from orchestrator.storage.cell_folder import CellFolder
 
 NAME = "chaos"
@@ -49,6 +50,8 @@ POLL_S = 0.05
 # On two cores the workers take half a minute to start, while others use the cores, too, several.
 PATIENCE_S = 300.0
 EXIT_GRACE_S = 3.0
+# Ray's agents take a minute to notice that their driver was killed, which may be longer than the next one takes.
+ORPHANS_GO_S = 120.0
 
 
 class Sweep:
@@ -63,6 +66,7 @@ class Sweep:
         settings: Those that say how they are run.
 
     Attributes:
+        place: Where its results go.
         family: The driver's processes.
         hosts: Those of a cluster that it joins; they outlive it.
         started_at: When the present or last run was started, Unix seconds.
@@ -71,24 +75,31 @@ class Sweep:
     def __init__(
         self,
         file: Path,
-        storage: Path,
+        storage: Path | Address,
         environment: Mapping[str, str],
         scratch: Path,
         *,
         choice: Sequence[str] = (),
         settings: Sequence[str] = (),
     ) -> None:
-        self.storage, self.environment = storage, dict(environment)
+        self.place, self.environment = storage, dict(environment)
         self.family, self.hosts = Family(), Family()
         self._file, self._scratch, self._choice = file, scratch, choice
         self._options = (f"storage={storage}", *choice, *settings)
         experiment = load_experiment(file, self._options)
         self.keys = [cell.key for cell in expand(experiment)]
         self.epochs = experiment.train[0].epochs
-        self.uri = experiment.tracking.uri or f"sqlite:///{storage / 'mlflow.db'}"
+        self.uri = experiment.tracking.uri or f"sqlite:///{self.storage / 'mlflow.db'}"
         self._process: subprocess.Popen[str] | None = None
+        self._left_orphans = False
         self._outputs: list[Path] = []
         self.started_at = 0.0
+
+    @property
+    def storage(self) -> Path:
+        """The folder of its results."""
+        assert isinstance(self.place, Path), "it has none"
+        return self.place
 
     @property
     def driver(self) -> subprocess.Popen[str]:
@@ -108,7 +119,9 @@ class Sweep:
 
     def start(self, **variables: str) -> None:
         """Run the command, in a process group of its own, as a shell does."""
-        self._outputs.append(self._scratch / f"output-{os.getpid()}-{len(self._outputs)}-{self.storage.name}.txt")
+        name = Path(str(self.place)).name
+        self._left_orphans |= self._process is not None and self._process.returncode == -signal.SIGKILL
+        self._outputs.append(self._scratch / f"output-{os.getpid()}-{len(self._outputs)}-{name}.txt")
         with self._outputs[-1].open("w", encoding="utf-8") as output:
             self.started_at = time.time()
             self._process = self._popen("run", output, variables)
@@ -122,8 +135,10 @@ class Sweep:
     def wait(self) -> int:
         """Wait for the end of the run and return its exit code; all that it started is gone soon after."""
         code = self.driver.wait(2 * PATIENCE_S)
-        time.sleep(EXIT_GRACE_S)
-        assert self.family.alive() + self.hosts.titled(*ACTORS) == [], self.output
+        deadline = time.monotonic() + (ORPHANS_GO_S if self._left_orphans else EXIT_GRACE_S)
+        while (left := self.family.alive() + self.hosts.titled(*ACTORS)) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        assert left == [], self.output
         return code
 
     def interrupt(self) -> None:

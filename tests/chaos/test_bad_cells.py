@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from report import Report
-from results import cell_runs
+from sweep_results import cell_runs
 from sweeps import NAME, MakeSweep, Sweep
 from undisturbed import Undisturbed
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 import pytest
 from report import Report
-from results import KEPT
+from sweep_results import KEPT
 from sweeps import MakeSweep, Sweep
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]

@@ -10,8 +10,8 @@ import pytest
 from mlflow import MlflowClient
 from processes import is_alive, send
 from report import Report
-from results import cell_runs
 from strikes import MOMENT_S, MOMENTS, strike
+from sweep_results import cell_runs
 from sweeps import NAME, SAVES_OFTEN, TWO_CELLS, MakeSweep, Sweep
 from undisturbed import Undisturbed
 

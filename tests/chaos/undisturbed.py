@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report import Report
-from results import Results, assert_each_row_once, assert_same
+from sweep_results import Results, assert_each_row_once, assert_same
 from sweeps import Sweep
 
 
