@@ -23,7 +23,6 @@ from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
 from orchestrator.racing import Course, to_the_end
 from orchestrator.records import CellResult, Failed, TrackedEvent
-from orchestrator.storage.folder import Storage
 from orchestrator.sweep import tuner as sweep
 from orchestrator.sweep.cluster import joined_or_started
 from orchestrator.sweep.interruption import Interruption
@@ -41,7 +40,7 @@ def main() -> None:
     file, out = map(Path, sys.argv[1:])
     prepare_program()
     experiment = load_experiment(file)
-    cells, storage, ends = expand(experiment), Storage(experiment.storage), Ends()
+    cells, storage, ends = expand(experiment), experiment.kept_in, Ends()
     storage.prepare()
     sweep.Slot = UnsafeSlot  # type: ignore[attr-defined]
     epochs = sum(cell.train.epochs for cell in cells)
