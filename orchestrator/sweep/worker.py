@@ -35,6 +35,7 @@ from orchestrator.storage import DirectWork, Work
 from orchestrator.sweep import preemption
 from orchestrator.sweep.keeping import BEAT_EVERY_S, Keeping
 from orchestrator.sweep.mailbox import Job, Member
+from orchestrator.sweep.orphans import end_with_parent
 from orchestrator.sweep.process_group import control_group
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.train import (
@@ -65,6 +66,7 @@ _Value = TypeVar("_Value")
 def work(config: dict[str, Any]) -> None:
     """Take cells from the mailbox and train them until it is closed: the train function of every worker of a slot."""
     settings: SlotSettings = config["settings"]
+    end_with_parent()
     torch.set_num_threads(max(1, int(settings.resources.cpus_per_worker)))
     # 250,000 objects that stay: looking for garbage among them would take a quarter of the time.
     gc.disable()
