@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from listening import listening
 
 from orchestrator import environment
 from orchestrator.environment import prepare_program, ray_address, ray_address_is_found
@@ -17,25 +14,6 @@ from orchestrator.ray_here import RunningRay, running_ray
 
 # What a server of gRPC says first.
 SETTINGS = bytes([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 5, 0, 0, 64, 0])
-
-
-@contextmanager
-def listening(says: bytes) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(1000)
-                    connection.sendall(says)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture

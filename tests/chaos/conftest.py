@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 from report import Report
+from servers import MlflowServer
 from sweeps import EXPERIMENT, MakeSweep, Sweep
 from undisturbed import Undisturbed
 
@@ -98,3 +99,12 @@ def undisturbed(
 
 def _seed() -> str:
     return os.environ.get(SEED_VARIABLE, "0")
+
+
+@pytest.fixture
+def server(environment: dict[str, str], tmp_path: Path) -> Iterator[MlflowServer]:
+    """An MLflow server on a store of its own."""
+    server = MlflowServer(tmp_path, environment)
+    server.start()
+    yield server
+    server.kill()

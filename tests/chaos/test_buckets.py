@@ -29,15 +29,6 @@ MakeBucketSweep = Callable[..., BucketSweep]
 
 
 @pytest.fixture
-def server(environment: dict[str, str], tmp_path: Path) -> Iterator[MlflowServer]:
-    """An MLflow server: a bucket has no place for a SQLite file."""
-    server = MlflowServer(tmp_path, environment)
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
 def make_bucket_sweep(
     s3: str,
     server: MlflowServer,

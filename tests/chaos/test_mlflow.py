@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from report import Report
@@ -23,14 +22,6 @@ UNDELIVERED = "MLflow down at the end, and sync"
 # How many epochs must pass before MLflow answers again: far more than could wait for an answer unnoticed.
 EPOCHS_WITHOUT = 10
 LATE_S, LOCKED_S = 60.0, 30.0
-
-
-@pytest.fixture
-def server(environment: dict[str, str], tmp_path: Path) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path, environment)
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import grpc
 import psutil
 import pytest
 from commands import ROOT, until
+from listening import listening
 from surroundings import answer
 
 from orchestrator.errors import UserError
@@ -23,26 +23,6 @@ from orchestrator.sweep.joining import check_address, join, not_joined
 
 # What a server of gRPC says first.
 SETTINGS = bytes([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 5, 0, 0, 64, 0])
-
-
-@contextmanager
-def listening(says: bytes, *, host: str = "127.0.0.1") -> Iterator[str]:
-    """Have something listen, that answers what it is sent by `says` and hangs up."""
-    with socket.create_server((host, 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(1000)
-                    connection.sendall(says)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"{host}:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
 
 
 def refusal(address: str) -> str:

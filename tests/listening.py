@@ -1,0 +1,28 @@
+"""Something that listens at a port and is no Ray, or pretends to be one."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def listening(says: bytes, *, host: str = "127.0.0.1") -> Iterator[str]:
+    """Have something listen, that answers what it is sent by `says` and hangs up."""
+    with socket.create_server((host, 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(says)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"{host}:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
