@@ -126,8 +126,8 @@ def in_a_pod(script: str, folder: Path) -> list[str]:
 
 
 def started(command: str) -> str:
-    """A line that starts a process, and waits until it listens."""
-    return f"{command} > said &\nuntil grep -q ready said; do sleep 0.05; done\n"
+    """Lines that start a process, and wait until it listens: the file is there before the shell that starts it is."""
+    return f"touch said\n{command} > said &\nuntil grep -q ready said; do sleep 0.05; done\n"
 
 
 def before_the_end(pod: dict[str, Any]) -> str:
@@ -148,7 +148,7 @@ def test_a_node_waits_for_what_trains_there_and_for_nothing_new(tmp_path: Path) 
     (tmp_path / "process.py").write_text(PROCESS)
     python = shlex.quote(str(Path(sys.executable).resolve()))
     worker = started(f"( exec -a ray::RayTrainWorker.work {python} process.py SIGTERM )")
-    later = f"( sleep 0.5; exec -a ray::RayTrainWorker.work {python} process.py SIGTERM ) > later &\n"
+    later = f"touch later\n( sleep 0.5; exec -a ray::RayTrainWorker.work {python} process.py SIGTERM ) > later &\n"
     lines = in_a_pod(f"{worker}{later}{before_the_end(WORKER)}\ncat said; cat later", tmp_path)
     assert lines == ["ready", "saved", "ready"]
     assert in_a_pod(before_the_end(WORKER), tmp_path) == []
