@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.report.columns import best_first, of_columns, scale, told
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.style import COLORS, FAINT, INK, height_of, label_rows, new_drawing
 from orchestrator.results import MARKS, RULED_OUT, Analysis, Column, survivors
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 STAR = "★"
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.report.columns import of_columns
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.per_image import best_row, count_column
 from orchestrator.report.style import COLORS, INK, height_of, label_rows, new_drawing, wrapped
 from orchestrator.results import Column
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 # Of more classes the numbers cannot be read in their cells, and then not the cells.
 WITH_NUMBERS, AS_MATRIX, WORST_PAIRS = 10, 20, 15

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from orchestrator.costs import money_of, worker_seconds
 from orchestrator.records import CellRun
 from orchestrator.report.columns import best_first, in_words, of_columns, places_of, rows_of, scale
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import FAINT, legend_below, new_drawing, point_style
 from orchestrator.results import Column
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 MARKED = 10
 

@@ -6,16 +6,14 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.errors import UserError
 from orchestrator.report.columns import best_first, in_words, of_columns, places_of, points, rows_of, scale
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import FAINT, legend_below, new_drawing, series_style
 from orchestrator.results import Column, Metric, resolve_metric
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 # So many rows are drawn in colours, the baseline and the best among them; the others are grey.
 COLORED = 6

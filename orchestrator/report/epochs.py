@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.amounts import counted
 from orchestrator.report.columns import of_columns
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.searched import ROWS_AT_MOST, Searched, searched
 from orchestrator.report.style import COLORS, FAINT, INK, height_of, label_rows, new_drawing
 from orchestrator.results import Column, share_text
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 
 def epochs(material: Material) -> list[Figure]:

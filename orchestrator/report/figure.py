@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.costs import Price
 from orchestrator.data import Dataset
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.records import CellRun, EpochResult
+from orchestrator.report.drawing import Drawing
 from orchestrator.results import Comparison, Names, Raced
 from orchestrator.storage import Predictions
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing  # half a second to import, which only who draws shall pay
 
 
 @dataclass(frozen=True)

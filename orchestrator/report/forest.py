@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from orchestrator.amounts import counted
 from orchestrator.report.columns import in_words, of_columns, scale, told
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import BETTER, EQUAL, FAINT, INK, UNTOLD, WORSE, height_of, label_rows, new_drawing
 from orchestrator.results import Analysis, Column, RowVerdict, Verdict, about, level, units, why_not_compared
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 LOOKS: dict[Verdict, tuple[str, str]] = {
     "better": (BETTER, "o"),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.mixed import Mixed, mixed
 from orchestrator.report.sources import Scene, mixing_of, of_datasets, prepared
 from orchestrator.report.style import COLORS, FAINT, new_drawing, printable, wrapped
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 NUM_SHOWN, NUM_SHARES = 6, 3
 # Of larger images nothing more is seen at this size, and the page would have no room for them.

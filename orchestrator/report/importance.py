@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.amounts import counted
 from orchestrator.report.columns import of_columns
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.measures.importance import LEAST, Importance, importance_of, is_known
 from orchestrator.report.parameters import AUGMENT, Parameter
@@ -16,9 +17,6 @@ from orchestrator.report.searched import Searched, parameters_of_search, searche
 from orchestrator.report.style import COLORS, FAINT, INK, height_of, label_rows, new_drawing
 from orchestrator.results import Column, rung_text
 from orchestrator.search import Rung
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 # The group of parameters that all configurations have; no augmentation is called so.
 ALL = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +10,13 @@ from torch import Tensor
 
 from augment import Augmentation, Erm
 from orchestrator.amounts import counted
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.measures.dimension import ESTIMATORS, NUM_NEIGHBOURS, intrinsic_dimension
 from orchestrator.report.mixed import mixed
 from orchestrator.report.sources import Scene, mixing_of, of_datasets, prepared
 from orchestrator.report.style import COLORS, INK, height_of, label_rows, new_drawing
 from orchestrator.waiting import counting
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 # Of the training split; the dimension is that around so many of them, in each of the draws of images and mixing.
 NUM_IMAGES, NUM_CENTRES, NUM_DRAWS = 4000, 400, 4

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from orchestrator.report.columns import label_of, points, told
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.forest import LOOKS
 from orchestrator.report.style import FAINT, INK, height_of, label_rows, new_drawing, wrapped
 from orchestrator.results import Column, RowVerdict, against
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 SIGNS = {"better": "+", "worse": "−", "equal within margin": "=", "not told apart": "", "too few seeds": ""}
 COLUMN_WIDTH = 16

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from orchestrator.amounts import counted
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.markup import filled
 from orchestrator.report.mixed import NUM_DRAWS, Blending, blending
@@ -14,9 +14,6 @@ from orchestrator.report.seen import SEED, networks_of, seen_in
 from orchestrator.report.sources import Scene, mixing_of, of_datasets
 from orchestrator.report.style import COLORS, height_of, label_rows, new_drawing, wrapped
 from orchestrator.waiting import counting
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)

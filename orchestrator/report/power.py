@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING
 
 from orchestrator.report.columns import of_columns, points, scale, told
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import COLORS, FAINT, INK, legend_below, new_drawing
 from orchestrator.results import ASKED_POINTS, Analysis, Column, Metric, seeds_for
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 # Of the difference that the table sees: from a third to twice as much.
 FACTORS = tuple(0.3 * 1.07**step for step in range(29))

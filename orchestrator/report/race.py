@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.amounts import counted, some
 from orchestrator.report.columns import of_columns
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.searched import Searched, raced
 from orchestrator.report.style import (
@@ -19,9 +20,6 @@ from orchestrator.report.style import (
 )
 from orchestrator.results import Column, rung_text, winner_text
 from orchestrator.search import Rung, Standing
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 # So many are drawn in colours, those that got furthest; the others are grey.
 COLORED = 6

@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from orchestrator.amounts import counted, some
 from orchestrator.experiment import Replicate
 from orchestrator.report.columns import of_columns, refuse_raced
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.per_image import Counted, chosen_rows, count_column
 from orchestrator.report.style import INK, height_of, label_rows, legend_below, new_drawing, point_style
 from orchestrator.results import Column, RowVerdict
 from orchestrator.results.statistics import ALPHA, Analysis, analyse
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 # More rows, or classes, cannot be read in one figure.
 ROWS_AT_MOST, CLASSES_AT_MOST = 5, 20

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from orchestrator.amounts import counted
 from orchestrator.report.columns import of_columns, places_of
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.measures.calibration import NUM_BINS, Reliability, together
 from orchestrator.report.per_image import chosen_rows, count_column
 from orchestrator.report.style import FAINT, INK, legend_below, new_drawing, point_style, series_style
 from orchestrator.results import Column
 from orchestrator.results.statistics import mean_and_std
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 # More lines cannot be told apart. Of fewer predictions, the share that is right says little.
 AT_MOST, LEAST_COUNT = 6, 20

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchestrator.amounts import counted
 from orchestrator.report.columns import in_words, of_columns, points, rows_of, scale
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import COLORS, INK, height_of, label_rows, new_drawing
 from orchestrator.results import Column
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 
 def seeds(material: Material) -> list[Figure]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
 
 from orchestrator.amounts import counted
 from orchestrator.report.columns import of_columns, points, scale, told
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import COLORS, INK, new_drawing
 from orchestrator.results import Analysis, Column, about
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 # By how much seeds, or images, are multiplied.
 TIMES = (1, 2, 3, 4, 6, 8)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from orchestrator.amounts import counted
 from orchestrator.experiment import AugmentSpec
 from orchestrator.report.columns import best_first, in_words, of_columns, scale
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import new_drawing
 from orchestrator.results import Analysis, Column, Metric, number
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 Floats = NDArray[np.float64]
 # With fewer cells a surface through them is one's own imagination.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.amounts import counted
 from orchestrator.report.columns import of_columns
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.parameters import Parameter
 from orchestrator.report.searched import Searched, parameters_of_search, searched
@@ -20,9 +21,6 @@ from orchestrator.report.style import (
     series_style,
 )
 from orchestrator.results import Column
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 # So many lines are drawn in colours, the best; the others are grey.
 COLORED = 6

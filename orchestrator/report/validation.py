@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import StatisticsError, correlation, fmean
-from typing import TYPE_CHECKING
 
 from orchestrator.amounts import counted
 from orchestrator.experiment import Replicate
 from orchestrator.report.columns import best_first, in_words, of_columns, places_of, rows_of, scale
+from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import FAINT, legend_below, new_drawing, point_style
 from orchestrator.results import Column, resolve_metric
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 Pairs = dict[Replicate, tuple[float, float]]
 # More rows than that are grey: nobody tells so many markers apart.
