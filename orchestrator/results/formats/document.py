@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 
 
 def as_json(source: Source) -> str:
-    """Return the document; docs/running.md says what is in it. A number that is not finite is null."""
+    """Return the document; docs/comparing.md says what is in it. A number that is not finite is null."""
     comparison, names = source.comparison, source.names
     metric = comparison.metric
     one_cell = {place.row: place.cell for place in source.places()}
