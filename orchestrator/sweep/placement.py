@@ -148,9 +148,16 @@ def free_orphans() -> None:
     job_id = ray.get_runtime_context().get_job_id()
     for group in _placement_groups():
         made_by_actor = not ray.ActorID(group.creator_actor_id).is_nil()
-        is_left = group.creator_actor_dead and group.state != PlacementGroupTableData.REMOVED
-        if made_by_actor and is_left and group.creator_job_id.hex() == job_id:
+        is_there = group.state != PlacementGroupTableData.REMOVED
+        if made_by_actor and is_there and group.creator_job_id.hex() == job_id and _is_left(group):
             remove_placement_group(PlacementGroup(ray.PlacementGroupID(group.placement_group_id)))
+
+
+def _is_left(group: PlacementGroupTableData) -> bool:
+    """Return whether the actor that made a group has died."""
+    # Ray notes it in the groups that are there when it gives the actor up, and the process may live a little longer:
+    # a controller whose workers are killed before it asks for room for others.
+    return group.creator_actor_dead or state.actor_table(group.creator_actor_id.hex()).get("State") == "DEAD"
 
 
 def _placement_groups() -> list[PlacementGroupTableData]:

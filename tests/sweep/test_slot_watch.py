@@ -14,7 +14,7 @@ from commands import ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SCRIPT = """
-import json, os, signal, sys, time
+import json, os, signal, sys, threading, time
 from types import SimpleNamespace
 
 from orchestrator.environment import prepare_program
@@ -23,7 +23,8 @@ prepare_program()
 
 import psutil
 import ray
-from ray.util.placement_group import placement_group
+from ray._private.state import state
+from ray.util.placement_group import placement_group, remove_placement_group
 
 from orchestrator.experiment import Resources
 from orchestrator.sweep import slot_watch
@@ -63,6 +64,15 @@ class Controller:
         self.held = placement_group([{"CPU": cpus}])
         return ray.get_runtime_context().get_actor_id()
 
+    def hold_later(self, cpus, asked, held):
+        def wait():
+            until(lambda: os.path.exists(asked))
+            self.hold(cpus)
+            open(held, "w").close()
+
+        threading.Thread(target=wait, daemon=True).start()
+        return ray.get_runtime_context().get_actor_id()
+
 
 def cpus():
     return ray.available_resources().get("CPU", 0.0)
@@ -86,6 +96,23 @@ found["freed while it lived"] = cpus()
 os.kill(ray.get(dead.pid.remote()), signal.SIGKILL)
 until(lambda: not waits_for_resources(waiting), lambda: watch.look([]))
 found["free, of 3, after it was given to the one that waited"] = cpus()
+
+# So is what an actor asks for that Ray has for dead and whose process is still there: a busy node ends it late.
+remove_placement_group(own)
+until(lambda: cpus() == 1)
+late = Controller.remote()
+asked, held = sys.argv[1] + ".asked", sys.argv[1] + ".held"
+late_id = ray.get(late.hold_later.remote(1, asked, held))
+(raylet,) = [each for each in psutil.Process().children(recursive=True) if each.name() == "raylet"]
+raylet.suspend()
+ray.kill(late)
+until(lambda: state.actor_table(late_id)["State"] == "DEAD")
+open(asked, "w").close()
+until(lambda: os.path.exists(held))
+raylet.resume()
+until(lambda: cpus() == 0)
+until(lambda: cpus() == 1, lambda: watch.look([]))
+found["freed of one that asked late"] = cpus()
 
 # A slot that stops to answer is ended, also one that is stopped.
 slot = Controller.remote()
@@ -130,6 +157,7 @@ def test_what_the_driver_looks_after(environment: dict[str, str], tmp_path: Path
     lines = finished.stdout.splitlines()[-1]
     assert '"freed while it lived": 0' in lines
     assert '"free, of 3, after it was given to the one that waited": 0' in lines
+    assert '"freed of one that asked late": 1' in lines
     assert re.search(r"a slot gave no sign of life for \d+ s \(resources.stall_timeout_s = 5\): it is ended", lines)
     making = (
         r"Controller \(process PID\), which starts, gave no sign of life for \d+ s \(resources.start_timeout_s = 5\)"
