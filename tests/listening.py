@@ -1,4 +1,4 @@
-"""Something that listens at a port and is no Ray, or pretends to be one."""
+"""Ports: one that nobody listens at, and something that listens and is no Ray, or pretends to be one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
 
 
 @contextmanager

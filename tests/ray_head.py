@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,17 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from listening import free_port
+
 # Ray gives a node 30 s to come up, which on a busy machine it may not: then it is tried again.
 TRIES, ANSWERS_WITHIN_S = 8, 180.0
 # What `ray start` says when the node is there; the dashboard answers before.
 STARTED = "Ray runtime started"
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
 
 
 @contextmanager

@@ -157,7 +157,7 @@ def _is_left(group: PlacementGroupTableData) -> bool:
     """Return whether the actor that made a group has died."""
     # Ray notes it in the groups that are there when it gives the actor up, and the process may live a little longer:
     # a controller whose workers are killed before it asks for room for others.
-    return group.creator_actor_dead or state.actor_table(group.creator_actor_id.hex()).get("State") == "DEAD"
+    return bool(group.creator_actor_dead) or state.actor_table(group.creator_actor_id.hex()).get("State") == "DEAD"
 
 
 def _placement_groups() -> list[PlacementGroupTableData]:

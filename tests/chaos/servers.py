@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import ROOT
+from listening import free_port
 
 START_TIMEOUT_S = 120.0
 # Headers that belong to one connection, not to what it carries.
@@ -143,10 +143,3 @@ def locked(database: Path) -> Iterator[None]:
         connection.execute("begin exclusive")
         yield
         connection.execute("rollback")
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from listening import free_port
 from report import Report
 from sweeps import SAVES_OFTEN, TWO_CELLS, MakeSweep
 from undisturbed import Undisturbed
@@ -29,7 +30,7 @@ class Cluster:
         subprocess.run([ray, "get-auth-token", "--generate"], env=environment, check=True, capture_output=True)
         with log.open("w") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("two_nodes.py"))],
+                [sys.executable, str(Path(__file__).with_name("two_nodes.py")), str(free_port())],
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

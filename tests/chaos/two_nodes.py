@@ -1,5 +1,7 @@
 """A Ray cluster with a head without CPUs and other nodes, all on this machine, for as long as its input is open.
 
+Its argument is the port of the dashboard: another Ray on the machine may have the usual one.
+
 Each line on its input is answered with a line of JSON: ``address``; ``add`` starts a node with two CPUs; ``lose`` ends
 the raylet of that node with SIGKILL; ``groups`` gives the number of placement groups that hold anything.
 """
@@ -20,7 +22,8 @@ NODE: dict[str, Any] = {"object_store_memory": 100 * 1024**2}
 
 def main() -> None:
     """Serve the input."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": True, **NODE})
+    dashboard = {"include_dashboard": True, "dashboard_port": int(sys.argv[1])}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **dashboard, **NODE})
     answers: dict[str, Callable[[Cluster], Any]] = {"address": address, "add": add, "lose": lose, "groups": groups}
     try:
         for line in sys.stdin:

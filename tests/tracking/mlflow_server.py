@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ray_head import free_port
+from listening import free_port
 
 ANSWERS_WITHIN_S = 240.0
 USER, PASSWORD, PREFIX = "admin", "a-long-password-of-tests", "/mlflow"
