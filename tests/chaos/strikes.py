@@ -12,7 +12,7 @@ from random import Random
 import psutil
 from processes import send
 from report import Report
-from sweeps import CLEANER, CONTROLLER, GCS, MAILBOX, POLL_S, RAYLET, SLOT, Sweep
+from sweeps import CLEANER, CONTROLLER, GCS, MAILBOX, POLL_S, RAYLET, SLOT, WORKER, Sweep
 
 # As long as an epoch of the cells and more: a fault may come at any of its moments.
 MOMENT_S = 0.5
@@ -28,60 +28,60 @@ Damage = Callable[[Path, Random], None]
 
 def kill_worker(sweep: Sweep, random: Random) -> None:
     """SIGKILL to one training process."""
-    _hit([random.choice(_started(sweep))], signal.SIGKILL)
+    _hit([random.choice(_there(sweep, WORKER))], signal.SIGKILL)
 
 
 def kill_all_workers(sweep: Sweep, _: Random) -> None:
     """SIGKILL to all training processes of a slot."""
-    _hit(_started(sweep), signal.SIGKILL)
+    _hit(_there(sweep, WORKER), signal.SIGKILL)
 
 
 def kill_slot(sweep: Sweep, _: Random) -> None:
     """SIGKILL to the actor of Tune's trial."""
-    _hit(sweep.actors(*SLOT), signal.SIGKILL)
+    _hit(_there(sweep, *SLOT), signal.SIGKILL)
 
 
 def kill_mailbox(sweep: Sweep, _: Random) -> None:
     """SIGKILL to the actor between a slot and its workers."""
-    _hit(sweep.actors(MAILBOX), signal.SIGKILL)
+    _hit(_there(sweep, MAILBOX), signal.SIGKILL)
 
 
 def kill_controller(sweep: Sweep, _: Random) -> None:
     """SIGKILL to Ray Train's controller of the workers."""
-    _hit(sweep.actors(CONTROLLER), signal.SIGKILL)
+    _hit(_there(sweep, CONTROLLER), signal.SIGKILL)
 
 
 def kill_controller_and_cleaner(sweep: Sweep, _: Random) -> None:
     """SIGKILL to Ray Train's controller and to the helper that frees the workers' resources after its death."""
     # It looks once a second whether the controller is there.
-    _hit(sweep.actors(CLEANER), signal.SIGKILL)
-    _hit(sweep.actors(CONTROLLER), signal.SIGKILL)
+    _hit(_there(sweep, CLEANER), signal.SIGKILL)
+    _hit(_there(sweep, CONTROLLER), signal.SIGKILL)
 
 
 def stop_worker(sweep: Sweep, random: Random) -> None:
     """SIGSTOP to one training process: it hangs, and the others wait for it."""
-    _hit([random.choice(sweep.workers())], signal.SIGSTOP)
+    _hit([random.choice(_there(sweep, WORKER))], signal.SIGSTOP)
 
 
 def stop_slot(sweep: Sweep, _: Random) -> None:
     """SIGSTOP to the actor of Tune's trial, which the driver waits for."""
-    _hit(sweep.actors(*SLOT), signal.SIGSTOP)
+    _hit(_there(sweep, *SLOT), signal.SIGSTOP)
 
 
 def stop_mailbox(sweep: Sweep, _: Random) -> None:
     """SIGSTOP to the actor between a slot and its workers, which both wait for."""
-    _hit(sweep.actors(MAILBOX), signal.SIGSTOP)
+    _hit(_there(sweep, MAILBOX), signal.SIGSTOP)
 
 
 def stop_controller(sweep: Sweep, random: Random) -> None:
     """SIGSTOP to Ray Train's controller, and SIGKILL to a worker, which it is to replace."""
-    _hit(sweep.actors(CONTROLLER), signal.SIGSTOP)
+    _hit(_there(sweep, CONTROLLER), signal.SIGSTOP)
     kill_worker(sweep, random)
 
 
 def preempt_worker(sweep: Sweep, random: Random) -> None:
     """SIGTERM to one training process."""
-    _hit([random.choice(sweep.workers())], signal.SIGTERM)
+    _hit([random.choice(_there(sweep, WORKER))], signal.SIGTERM)
 
 
 def kill_driver(sweep: Sweep, _: Random) -> None:
@@ -93,7 +93,7 @@ def kill_driver(sweep: Sweep, _: Random) -> None:
 
 def kill_cluster(sweep: Sweep, _: Random) -> None:
     """SIGKILL to the local cluster; the driver cannot go on without it, and is started again."""
-    _hit(sweep.actors(RAYLET, GCS), signal.SIGKILL)
+    _hit(_there(sweep, RAYLET, GCS), signal.SIGKILL)
     assert sweep.driver.wait(120) != 0, sweep.output
     sweep.start()
 
@@ -133,7 +133,7 @@ def damage_newest(damage: Damage) -> Fault:
     """Return the fault: the newest checkpoint is damaged, and the workers need it."""
 
     def strike(sweep: Sweep, random: Random) -> None:
-        workers = sweep.workers()
+        workers = _there(sweep, WORKER)
         # What is damaged is the newest until they are gone.
         _hit(workers, signal.SIGSTOP)
         damage(sweep.points()[0], random)
@@ -146,7 +146,7 @@ def damage_all(damage: Damage) -> Fault:
     """Return the fault: all checkpoints of the cells that train are damaged, and the workers need them."""
 
     def strike(sweep: Sweep, random: Random) -> None:
-        workers = sweep.workers()
+        workers = _there(sweep, WORKER)
         _hit(workers, signal.SIGSTOP)
         for path in sweep.points():
             damage(path, random)
@@ -221,10 +221,10 @@ def strike(name: str, sweep: Sweep, random: Random, report: Report, *, moment: s
         report.resumed(name, seconds)
 
 
-def _started(sweep: Sweep) -> list[psutil.Process]:
-    """Return the training processes, once there are some: the fault before may have ended all."""
-    sweep.until(lambda: bool(sweep.workers()), "worker")
-    return sweep.workers()
+def _there(sweep: Sweep, *titles: str) -> list[psutil.Process]:
+    """Return its processes of these titles, once there are some: the fault before may have ended all, and late."""
+    sweep.until(lambda: bool(sweep.actors(*titles)), titles[0])
+    return sweep.actors(*titles)
 
 
 def _hit(processes: list[psutil.Process], number: signal.Signals) -> None:
