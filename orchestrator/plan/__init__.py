@@ -9,6 +9,7 @@ from orchestrator.plan.images import (
     distinct_images,
     distinct_splits,
     images_of,
+    num_packed,
 )
 from orchestrator.plan.inputs import DataFound, check_inputs, other_data
 from orchestrator.plan.placement import (
@@ -46,6 +47,7 @@ __all__ = [
     "local_layout",
     "local_node",
     "make_plan",
+    "num_packed",
     "other_data",
     "pending_cells",
     "plan_lines",

@@ -35,6 +35,11 @@ def distinct_images(specs: Iterable[DatasetSpec]) -> Iterator[DatasetSpec]:
             yield spec
 
 
+def num_packed(experiment: Experiment) -> int:
+    """Return how many data sets of an experiment nodes decode: from two on they are placed on nodes."""
+    return sum(1 for _ in distinct_images(experiment.dataset))
+
+
 def cache_bytes(specs: Iterable[DatasetSpec], experiment: Experiment) -> int:
     """Return what the cache is going to grow by for these data sets; they must be there.
 

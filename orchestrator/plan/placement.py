@@ -185,10 +185,10 @@ def workers_on(node: Node, resources: Resources) -> int:
     by_cpu = int((max(0.0, node.cpus - node.held_cpus) + 1e-6) // resources.cpus_per_worker)
     if not resources.gpus_per_worker:
         return by_cpu
-    return min(by_cpu, _workers_on_gpus(max(0.0, node.gpus - node.held_gpus), resources.gpus_per_worker))
+    return min(by_cpu, workers_on_gpus(max(0.0, node.gpus - node.held_gpus), resources.gpus_per_worker))
 
 
-def _workers_on_gpus(gpus: float, each: float) -> int:
+def workers_on_gpus(gpus: float, each: float) -> int:
     """Return how many workers have their GPUs, or their share of one, which is never of two."""
     if each >= 1:
         return int((gpus + 1e-6) // each)
@@ -200,7 +200,7 @@ def _of_sharing(resources: Resources) -> str:
     """Return what to know of cells that share a GPU of this machine; empty if none do."""
     if not 0 < resources.gpus_per_worker < 1 or mps_runs():
         return ""
-    num = _workers_on_gpus(1, resources.gpus_per_worker)
+    num = workers_on_gpus(1, resources.gpus_per_worker)
     return (
         f"{counted(num, 'cell')} share each GPU and take turns on it, since NVIDIA's MPS does not run here: "
         "nvidia-cuda-mps-control -d starts it, and they compute at the same time"

@@ -10,6 +10,7 @@ from orchestrator.amounts import bytes_text, counted
 from orchestrator.experiment import OPTIMIZERS, USUAL_TF32, DatasetSpec, Experiment, Resources, TrainSettings
 from orchestrator.folders import nearest_folder
 from orchestrator.plan.inputs import DataFound
+from orchestrator.plan.packing import packing_lines
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.searching import search_lines
 from orchestrator.plugins import plugins_in_use
@@ -35,6 +36,7 @@ def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
         *search_lines(plan.searched),
         *([f"left out:  {plan.left_out}"] if plan.left_out else []),
         f"slots:     {layout.slots} at a time, {used} each, on {offered}",
+        *packing_lines(layout, experiment),
         f"disk:      at most {bytes_text(plan.disk_peak_bytes)} more in {experiment.storage}{paused}",
     ]
     if plan.cache_bytes:

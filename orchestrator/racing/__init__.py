@@ -1,7 +1,7 @@
 """The search of an experiment while it runs: from runs and what is kept to what is trained now; no Ray, no MLflow."""
 
 from orchestrator.racing.asking import staying
-from orchestrator.racing.course import Advance, Course, to_the_end
+from orchestrator.racing.course import Advance, Choose, Course, to_the_end
 from orchestrator.racing.curves import lacks_curve, read_at
 from orchestrator.racing.followed import CellLeg, Epochs, Followed, FollowedColumn
 from orchestrator.racing.following import Following
@@ -13,6 +13,7 @@ from orchestrator.racing.warm import FinishedCell, told_at_first
 __all__ = [
     "Advance",
     "CellLeg",
+    "Choose",
     "Course",
     "Epochs",
     "FinishedCell",

@@ -23,6 +23,8 @@ from orchestrator.records import (
 
 # From the runs as they are now, by key, what is to be trained of each column.
 Advance = Callable[[Mapping[str, CellRun]], Sequence[Sequence[CellLeg]]]
+# From the legs that wait, in their order and at least one, the place of that which is taken.
+Choose = Callable[[Sequence[CellLeg]], int]
 
 
 @dataclass
@@ -74,11 +76,28 @@ class Course:
         """How many legs are known that have not ended."""
         return self._open.total()
 
-    def next(self) -> CellLeg | None:
-        """Return the next leg; None if there is none now."""
+    @property
+    def num_waiting(self) -> int:
+        """How many legs are there now that nobody has."""
+        return len(self._waiting)
+
+    @property
+    def at_work(self) -> list[Cell]:
+        """The cells whose legs were handed out and have not ended."""
+        return [out.leg.cell for out in self._out.values()]
+
+    def next(self, choose: Choose | None = None) -> CellLeg | None:
+        """Return a leg that nobody has; None if there is none now.
+
+        Args:
+            choose: Says which; None takes the first. What is decided of a column rests on all of its legs, so on no
+                order among them.
+        """
         if not self._waiting:
             return None
-        out = self._waiting.popleft()
+        at = choose([out.leg for out in self._waiting]) if choose is not None else 0
+        out = self._waiting[at]
+        del self._waiting[at]
         self._out[out.leg.cell.key] = out
         return out.leg
 

@@ -28,21 +28,26 @@ class Task:
     until: int
 
 
+@dataclass(frozen=True)
+class GetReady:
+    """Has a slot start its workers and say where they are: which leg it is given depends on that."""
+
+
 class Dispatcher:
     """Holds the legs that the driver has given to tickets until their slots take them."""
 
     def __init__(self) -> None:
-        self._tasks: dict[str, Task] = {}
+        self._tasks: dict[str, Task | GetReady] = {}
         self._changed = asyncio.Condition()
 
-    async def give(self, ticket: str, task: Task) -> None:
-        """Give a ticket its leg."""
+    async def give(self, ticket: str, task: Task | GetReady) -> None:
+        """Give a ticket its leg, or what comes before."""
         async with self._changed:
             self._tasks[ticket] = task
             self._changed.notify_all()
 
-    async def take(self, ticket: str, timeout_s: float) -> Task | None:
-        """Return the leg of a ticket, once; None if it has none after `timeout_s`."""
+    async def take(self, ticket: str, timeout_s: float) -> Task | GetReady | None:
+        """Return what a ticket was given, once; None if that is nothing after `timeout_s`."""
         async with self._changed:
             try:
                 await asyncio.wait_for(self._changed.wait_for(lambda: ticket in self._tasks), timeout_s)

@@ -12,7 +12,7 @@ from ray.tune.experiment import Trial
 
 from orchestrator.credentials import without_secrets
 from orchestrator.experiment import Cell, Resources
-from orchestrator.racing import CellLeg, Course
+from orchestrator.racing import Course
 from orchestrator.records import (
     CellResult,
     Event,
@@ -26,7 +26,7 @@ from orchestrator.records import (
     Waiting,
     now_ms,
 )
-from orchestrator.sweep.dispatcher import Task
+from orchestrator.sweep.giving import Giving
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.slot_watch import SlotWatch
 from orchestrator.sweep.starting import Starting
@@ -34,7 +34,16 @@ from orchestrator.tracking import Delivery
 
 
 class Listener(tune.Callback):  # type: ignore[misc]
-    """Gives the tickets their legs, and passes the events of the slots on to MLflow and the terminal.
+    """Has the tickets given their legs, and passes the events of the slots on to MLflow and the terminal.
+
+    Args:
+        course: Is told what happens to its legs.
+        giving: Gives them to the tickets.
+        delivery: Takes events for MLflow.
+        progress: Shows them.
+        starting: Is told who shows no sign of life yet.
+        resources: Of each cell.
+        is_lost: Asks whether another sweep has taken the storage over.
 
     Attributes:
         done: The keys of the cells that finished.
@@ -44,7 +53,7 @@ class Listener(tune.Callback):  # type: ignore[misc]
     def __init__(
         self,
         course: Course,
-        dispatcher: Any,
+        giving: Giving,
         delivery: Delivery,
         progress: Progress,
         starting: Starting,
@@ -52,14 +61,11 @@ class Listener(tune.Callback):  # type: ignore[misc]
         resources: Resources,
         is_lost: Callable[[], bool] = lambda: False,
     ) -> None:
-        # Asks whether another sweep has taken the storage over.
         self._is_lost = is_lost
         self._max_failures, self._starting = resources.max_failures, starting
         self._watch = SlotWatch(resources, progress.say)
-        self._course, self._dispatcher = course, dispatcher
+        self._course, self._giving = course, giving
         self._delivery, self._progress = delivery, progress
-        # By ticket; those that wait for a leg have none, in the order in which they came.
-        self._legs: dict[str, CellLeg | None] = {}
         self._open: dict[str, Cell] = {}
         self.done: set[str] = set()
         self.failed: set[str] = set()
@@ -75,7 +81,7 @@ class Listener(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Give the ticket a leg, unless the trial was started before and this is another attempt."""
         self._watch.hear(trial, stepped=False)
-        self._legs.setdefault(trial.trial_id, None)
+        self._giving.begin(trial)
         self._give_out()
 
     def on_trial_result(
@@ -83,23 +89,20 @@ class Listener(tune.Callback):  # type: ignore[misc]
     ) -> None:
         """Pass an event of the workers on; a heartbeat has none."""
         self._watch.hear(trial, stepped=True)
-        leg = self._legs.get(trial.trial_id)
-        if leg is None:
-            return
-        if result["waits"]:
-            # It asked before it was given one, or what it was given is lost.
-            self._give(trial.trial_id, leg)
-        if result["starting"]:
-            self._starting.begin_anew(leg.cell.key)
-        event: Event | None = result["event"]
-        if event is not None:
-            self._take(leg.cell, event)
-            self._give_out()
+        self._giving.hear(trial.trial_id, result)
+        leg, event = self._giving.leg_of(trial.trial_id), result["event"]
+        if leg is not None:
+            if result["starting"]:
+                self._starting.begin_anew(leg.cell.key)
+            if event is not None:
+                self._take(leg.cell, event)
+        elif isinstance(event, Remark):
+            self._progress.say(without_secrets(event.text))
+        self._give_out()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Forget a ticket that was used."""
-        if self._legs.pop(trial.trial_id, None) is not None:
-            self._dispatcher.forget.remote(trial.trial_id)
+        self._giving.forget(trial.trial_id)
         # Tune keeps every trial to the end, with its last result and a statistic of all.
         for name in ("event", "config"):
             trial.last_result.pop(name, None)
@@ -110,7 +113,7 @@ class Listener(tune.Callback):  # type: ignore[misc]
         """Say that the slot of a cell died and is made anew."""
         reason, _ = _death_of(trial)
         count = f"failure {trial.num_failures} of {self._max_failures}"
-        leg = self._legs.get(trial.trial_id)
+        leg = self._giving.leg_of(trial.trial_id)
         if leg is None:
             self._progress.say(f"a slot that waited died: {reason}: {count}")
             return
@@ -120,9 +123,11 @@ class Listener(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Mark the cell of a slot that died too often."""
         last_line, in_full = _death_of(trial)
-        # A slot that dies while it is made has started no trial.
-        self.on_trial_start(iteration, trials, trial)
-        leg = self._legs.pop(trial.trial_id)
+        leg = self._giving.leg_of(trial.trial_id)
+        self._giving.forget(trial.trial_id)
+        if leg is None and (leg := self._course.next()) is not None:
+            # A slot that dies while it is made has no leg yet, and takes one along: it would be left at the end.
+            self._open_cell(leg.cell)
         if leg is not None:
             reason = f"the slot died {self._max_failures} times: {last_line}\n{in_full}"
             self._take(leg.cell, Failed(reason, is_lost=True))
@@ -135,17 +140,12 @@ class Listener(tune.Callback):  # type: ignore[misc]
 
     def _give_out(self) -> None:
         """Give legs to the tickets that wait for one, as far as there are legs."""
-        for ticket in [ticket for ticket, leg in self._legs.items() if leg is None]:
-            leg = self._course.next()
-            if leg is None:
-                return
-            self._legs[ticket] = leg
-            self._give(ticket, leg)
-            self._open[leg.cell.key] = leg.cell
-            self._take(leg.cell, Opened(now_ms()))
+        for leg in self._giving.give_out():
+            self._open_cell(leg.cell)
 
-    def _give(self, ticket: str, leg: CellLeg) -> None:
-        self._dispatcher.give.remote(ticket, Task(leg.cell.model_dump(mode="json"), leg.until))
+    def _open_cell(self, cell: Cell) -> None:
+        self._open[cell.key] = cell
+        self._take(cell, Opened(now_ms()))
 
     def _take(self, cell: Cell, event: Event) -> None:
         """Pass an event on: the progress shows all of them, MLflow keeps those that last."""

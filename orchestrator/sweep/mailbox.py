@@ -98,7 +98,8 @@ class Mailbox:
         self._attempts = Attempts(resources)
         self._starts_in_vain = 0
         self._posted: set[tuple[int, int, int]] = set()
-        self._outbox: asyncio.Queue[Event] = asyncio.Queue()
+        # None wakes who waits for an event.
+        self._outbox: asyncio.Queue[Event | None] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._closed = False
 
@@ -123,7 +124,7 @@ class Mailbox:
 
     async def could_not_start(self, reason: str) -> None:
         """Note why a group could not be started; it is said once, until one has been."""
-        if not self._obstacle and self._job is not None:
+        if not self._obstacle:
             self._outbox.put_nowait(Remark(reason))
         self._obstacle = reason
 
@@ -132,6 +133,11 @@ class Mailbox:
         self._attempts.end()
         if self._watch.phase not in BY_RAY_TRAIN:
             self._watch.enter(Phase.ENDING)
+
+    async def nodes(self) -> frozenset[str]:
+        """Return the ids of the nodes that the group is on; none while it is not whole."""
+        whole = self._watch.phase not in BY_RAY_TRAIN
+        return frozenset(member.node_id for member in self._members.values()) if whole else frozenset()
 
     async def started_by(self) -> str | None:
         """Return which actor of Ray Train starts a group just now; None if none does."""
@@ -156,6 +162,8 @@ class Mailbox:
             if not self._watch.unheard:
                 self._obstacle = ""
                 self._watch.enter(Phase.IDLE if self._job is None else Phase.TAKING)
+                if self._job is None:
+                    self._outbox.put_nowait(None)
             self._changed.notify_all()
 
     async def next_job(self, member: Member) -> Job | None:
@@ -211,8 +219,7 @@ class Mailbox:
 
     async def remark(self, text: str) -> None:
         """Take what a worker has to say. No heartbeat: one that hangs says what it waits for, too."""
-        if self._job is not None:
-            self._outbox.put_nowait(Remark(text))
+        self._outbox.put_nowait(Remark(text))
 
     async def beat(self, job: Job, rank: int = 0) -> bool:
         """Take a heartbeat of a rank that has `job`; return False if nobody waits for that any more."""
@@ -259,7 +266,7 @@ class Mailbox:
             self._noted, self._last_error = job, reason
 
     async def receive(self, timeout_s: float) -> Event | None:
-        """Return the next event, or None after `timeout_s`."""
+        """Return the next event; None after `timeout_s`, or when a group is whole that has no cell yet."""
         try:
             return await asyncio.wait_for(self._outbox.get(), timeout_s)
         except TimeoutError:

@@ -21,8 +21,8 @@ import ray
 from ray import tune
 
 from orchestrator.environment import set_for
-from orchestrator.records import EpochResult, Event, LastEvent
-from orchestrator.sweep.dispatcher import Task
+from orchestrator.records import EpochResult, Event, LastEvent, Started
+from orchestrator.sweep.dispatcher import GetReady, Task
 from orchestrator.sweep.group import make_trainer
 from orchestrator.sweep.mailbox import Mailbox, Silence
 from orchestrator.sweep.placement import lost_nodes, on_node, waits_for_resources
@@ -39,16 +39,17 @@ class Slot(tune.Trainable):  # type: ignore[misc]
     """Trains one leg per trial; each step waits for the next event of its workers, or first for the leg."""
 
     def setup(self, config: dict[str, Any], settings: SlotSettings, dispatcher: Any) -> None:
-        """Get ready; the workers start with the first leg, since Tune makes actors that it never steps."""
+        """Prepare; workers start with the first leg, or when told to: Tune makes actors that it never steps."""
         self._settings, self._dispatcher = settings, dispatcher
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+        self._nodes = frozenset[str]()
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next ticket."""
         self._task: Task | None = None
-        self._submitted = False
+        self._gets_ready = self._submitted = False
         self._epoch = 0
         return True
 
@@ -57,11 +58,14 @@ class Slot(tune.Trainable):  # type: ignore[misc]
 
         Returns:
             Tune's result: ``epoch``, the last one finished; ``event``; ``starting``, whether a group of workers is
-            being started; ``waits``, whether the ticket has no leg yet; and ``done``, which ends the trial.
+            being started; ``waits``, whether the ticket waits to be told anything; ``nodes``, the ids of those that
+            the workers were on when that was asked last; and ``done``, which ends the trial.
         """
+        if self._is_getting_ready:
+            return self._get_ready()
         task = self._task or self._next_task()
         if task is None:
-            return {"epoch": 0, "event": None, "starting": False, "waits": True, "done": False}
+            return self._result(waits=not self._is_getting_ready)
         if self._thread is None:
             self._start()
         if not self._submitted:
@@ -73,8 +77,9 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             starting = self._look_after_the_workers()
         elif isinstance(event, EpochResult):
             self._epoch = event.epoch
-        done = isinstance(event, LastEvent)
-        return {"epoch": self._epoch, "event": event, "starting": starting, "waits": False, "done": done}
+        elif isinstance(event, Started):
+            self._nodes = self._ask("nodes")
+        return self._result(event, starting=starting)
 
     def cleanup(self) -> None:
         """Let the workers save what they train and leave their loop: then Ray Train frees its placement group."""
@@ -83,11 +88,40 @@ class Slot(tune.Trainable):  # type: ignore[misc]
                 ray.get(self._mailbox.close.remote(), timeout=HEARTBEAT_S)
             self._thread.join(UPLOAD_GRACE_S if self._settings.storage.is_copied else EXIT_GRACE_S)
 
+    def _result(self, event: Event | None = None, *, starting: bool = False, waits: bool = False) -> dict[str, Any]:
+        return {
+            "epoch": self._epoch,
+            "event": event,
+            "starting": starting,
+            "waits": waits,
+            "nodes": self._nodes,
+            "done": isinstance(event, LastEvent),
+        }
+
+    @property
+    def _is_getting_ready(self) -> bool:
+        return self._gets_ready and not self._nodes
+
     def _next_task(self) -> Task | None:
-        """Wait for the ticket's leg, no longer than for an event."""
+        """Wait for the ticket's leg, no longer than for an event; get ready if that is asked."""
+        task: Task | GetReady | None = None
         with suppress(ray.exceptions.RayActorError):  # it is made anew, and told again
-            self._task = ray.get(self._dispatcher.take.remote(self.trial_id, HEARTBEAT_S))
+            task = ray.get(self._dispatcher.take.remote(self.trial_id, HEARTBEAT_S))
+        if isinstance(task, GetReady):
+            self._gets_ready = True
+            if self._thread is None:
+                self._start()
+        else:
+            self._task = task
         return self._task
+
+    def _get_ready(self) -> dict[str, Any]:
+        """Wait for the workers, which have no leg yet; return what they say meanwhile, and where they are at last."""
+        event: Event | None = self._ask("receive", HEARTBEAT_S)
+        starting = event is None and self._look_after_the_workers()
+        if event is None:
+            self._nodes = self._ask("nodes")
+        return self._result(event, starting=starting)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Return the mailbox's answer.

@@ -33,8 +33,12 @@ class Starting:
             self._alive[key] = not isinstance(event, Opened)
 
     def begin_anew(self, key: str) -> None:
-        """Have the slot of a cell, or its workers, started again."""
+        """Have the slot of a cell, or its workers, started again; before it has a cell by any other key."""
         self._alive[key] = False
+
+    def forget(self, key: str) -> None:
+        """Have nothing of it waited for any more."""
+        self._alive.pop(key, None)
 
     def going_on(self) -> str | None:
         """Return what is waited for; None while every slot works."""

@@ -25,14 +25,16 @@ from orchestrator.amounts import counted
 from orchestrator.credentials import is_secret_name
 from orchestrator.environment import ray_address, set_for
 from orchestrator.experiment import Experiment
-from orchestrator.plan import Layout
+from orchestrator.plan import Layout, num_packed
 from orchestrator.plugins import carried
 from orchestrator.racing import Course
 from orchestrator.signals import NOTICES
 from orchestrator.storage import Storage
 from orchestrator.sweep.dispatcher import Dispatcher
+from orchestrator.sweep.giving import Giving
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.listener import Listener
+from orchestrator.sweep.packing import Packing
 from orchestrator.sweep.placement import on_node
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.proof import Proof
@@ -112,7 +114,7 @@ def run_course(
     dispatcher = _dispatcher()
     listener = Listener(
         course,
-        dispatcher,
+        Giving(course, dispatcher, starting, Packing() if joined and num_packed(experiment) > 1 else None),
         delivery,
         progress,
         starting,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sweep_samples import ERM, MIXUP, ZETA, make_cells
 from tracked import FACTS
@@ -58,3 +58,20 @@ def test_it_hears_what_the_runs_will_say() -> None:
     # Of the first two epochs the first is the better one: it would be tested.
     assert run.curve.values == {"best/error": {2: 0.1}, "best/loss": {2: 1}}
     assert run.curve.epoch_s == 3.0
+
+
+def test_whoever_takes_a_leg_may_choose_and_each_is_taken_once() -> None:
+    course = Course({}, to_the_end(CELLS))
+    seen: list[list[CellLeg]] = []
+
+    def last(legs: Sequence[CellLeg]) -> int:
+        seen.append(list(legs))
+        return len(legs) - 1
+
+    assert course.num_waiting == 3
+    assert [course.next(last), course.next(), course.next(last), course.next(last)] == [
+        *(CellLeg(cell, cell.train.epochs) for cell in (C, A, B)),
+        None,
+    ]
+    assert [[leg.cell for leg in legs] for legs in seen] == [[A, B, C], [B]]
+    assert (course.num_waiting, course.at_work) == (0, [C, A, B])

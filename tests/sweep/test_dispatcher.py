@@ -14,6 +14,7 @@ from orchestrator.experiment import Resources
 from orchestrator.racing import CellLeg, Course
 from orchestrator.records import CellResult, Failed, Opened, Paused
 from orchestrator.sweep.dispatcher import Dispatcher, Task
+from orchestrator.sweep.giving import Giving
 from orchestrator.sweep.listener import Listener
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.starting import Starting
@@ -49,12 +50,13 @@ class Driver:
         self.delivery, self.dispatcher, self.is_lost = Mock(spec=Delivery), Mock(), False
         rungs = [[[CellLeg(A, 2), CellLeg(B, 2)]], [[CellLeg(B, B.train.epochs)]]]
         self.course = Course({}, lambda runs: rungs[1] if len(runs) == 2 else rungs[0])
+        starting = Starting(lambda: self.course.num_left, Resources())
         self.listener = Listener(
             self.course,
-            self.dispatcher,
+            Giving(self.course, self.dispatcher, starting),
             self.delivery,
             Mock(spec=Progress),
-            Starting(lambda: self.course.num_left, Resources()),
+            starting,
             resources=Resources(),
             is_lost=lambda: self.is_lost,
         )

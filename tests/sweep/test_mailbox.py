@@ -488,3 +488,25 @@ def test_groups_that_all_end_before_they_have_a_cell_are_the_slots_end() -> None
         return await mailbox.silence()
 
     assert run(steps()) == Silence("100 groups of workers ended before one had a cell", ())
+
+
+def test_a_group_without_a_cell_wakes_the_slot_and_it_is_known_where_it_is() -> None:
+    async def steps() -> None:
+        mailbox = Mailbox(Resources(workers=2))
+        await mailbox.remark("node y trains nothing")
+        assert await mailbox.receive(1) == Remark("node y trains nothing")
+        await mailbox.join(0, Member("x", 1))
+        waking = asyncio.create_task(mailbox.receive(60))
+        await asyncio.sleep(0)
+        assert not waking.done()
+        assert await mailbox.nodes() == frozenset(), "it is not whole"
+        await mailbox.join(1, Member("y", 2))
+        assert await waking is None
+        assert await mailbox.nodes() == {"x", "y"}
+        await mailbox.submit(CELL)
+        assert await mailbox.next_job(Member("x", 1)) is not None
+        assert await mailbox.nodes() == {"x", "y"}
+        await mailbox.starting("controller")
+        assert await mailbox.nodes() == frozenset()
+
+    run(steps())

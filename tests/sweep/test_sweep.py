@@ -33,6 +33,7 @@ from orchestrator.experiment.resources import Resources
 from orchestrator.racing import Course, to_the_end
 from orchestrator.records import EpochResult, Failed, Opened
 from orchestrator.signals import NOTICES
+from orchestrator.sweep.giving import Giving
 from orchestrator.sweep.listener import Listener
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.starting import Starting
@@ -471,7 +472,8 @@ def test_a_cell_that_fails_harms_no_other(zetasweep: Zetasweep, call: Call, smal
 
 def listening(cell: Cell, delivery: Delivery, starting: Starting) -> Listener:
     course = Course({}, to_the_end([cell]))
-    return Listener(course, Mock(), delivery, Mock(spec=Progress), starting, resources=Resources())
+    giving = Giving(course, Mock(), starting)
+    return Listener(course, giving, delivery, Mock(spec=Progress), starting, resources=Resources())
 
 
 def test_a_cell_whose_slot_dies_while_it_is_made_is_started_before_it_fails() -> None:
