@@ -37,6 +37,7 @@ from orchestrator.sweep.keeping import BEAT_EVERY_S, Keeping
 from orchestrator.sweep.mailbox import Job, Member
 from orchestrator.sweep.orphans import end_with_parent
 from orchestrator.sweep.process_group import control_group
+from orchestrator.sweep.reaching import Line
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.train import (
     Feed,
@@ -58,8 +59,6 @@ REMEDY_OUT_OF_MEMORY = (
 # The first optimizer of a process imports it, which takes seconds: not while images per second are counted. What the
 # first evaluation imports waits for it, so workers that replace others train at once.
 IMPORTED_BY_OPTIMIZERS = "torch._dynamo"
-# How long a mailbox that cannot be reached is asked again: a cable that is pulled and put back.
-REACHED_WITHIN_S, ASKED_EVERY_S = 60.0, 1.0
 _Value = TypeVar("_Value")
 
 
@@ -91,6 +90,7 @@ class _Worker:
     def __init__(self, mailbox: Any, settings: SlotSettings) -> None:
         self._mailbox, self._settings = mailbox, settings
         self._rank = dist.get_rank()
+        self._ask = Line(mailbox, f"rank {self._rank} on {socket.gethostname()}").ask
         self._device = ray.train.torch.get_device()
         claim_share(self._device, settings.resources.gpu_share)
         # What the ranks agree on travels over gloo, also where NCCL carries the gradients: no GPU is involved.
@@ -308,21 +308,6 @@ class _Worker:
         """Post an event of this rank, once; return whether the slot still wants this cell."""
         wanted: bool = self._ask("post", job, event, next(self._event_numbers))
         return wanted
-
-    def _ask(self, method: str, *arguments: Any) -> Any:
-        """Return the mailbox's answer; one that cannot be reached is asked again for a minute.
-
-        Raises:
-            ray.exceptions.RayActorError: It is gone, or could not be reached.
-        """
-        until = time.monotonic() + REACHED_WITHIN_S
-        while True:
-            try:
-                return ray.get(getattr(self._mailbox, method).remote(*arguments))
-            except ray.exceptions.ActorUnavailableError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(ASKED_EVERY_S)
 
     def _from_rank_0(self, ask: Callable[[], Any]) -> Any:
         answer = [ask() if self._rank == 0 else None]
