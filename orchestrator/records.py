@@ -44,6 +44,7 @@ class DatasetFacts:
         groups: In a line, which images are known to belong together; None in a journal of an earlier version.
         unreadable: The ids of images that have been left out since they cannot be read.
         unmeasured: In a line, which metrics do not exist with them, and why; empty if all do; None as above.
+        pixel_hash: CRC-32 (hex) over the decoded images; None as above.
     """
 
     name: str
@@ -59,6 +60,7 @@ class DatasetFacts:
     groups: str | None = None
     unreadable: tuple[str, ...] = ()
     unmeasured: str | None = None
+    pixel_hash: str | None = None
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,7 @@ class CellRun:
         is_lost: It failed, and its training is not to blame, see `Failed`.
         model_uri: The logged model, of a finished run; None where MLflow has none: `tracking.models`.
         split_hash: Which images were trained, validated and tested on; None before the first epoch.
+        pixel_hash: Over the pixels of these; None likewise, and of a run of an earlier version.
         owner: The driver that opened it last (`orchestrator.tracking.ownership`).
         experiment: The name of the MLflow experiment that the run lies in; None if MLflow has none.
         num_images: Of each split (``train``, ``val``, ``test``), as far as MLflow has it.
@@ -332,6 +335,7 @@ class CellRun:
     is_lost: bool = False
     model_uri: str | None = None
     split_hash: str | None = None
+    pixel_hash: str | None = None
     owner: str | None = None
     experiment: str | None = None
     num_images: dict[str, int] = field(default_factory=dict)

@@ -32,6 +32,7 @@ FACTS = CellFacts(
         std=(0.4,),
         groups="none",
         unmeasured="no test image of 7",
+        pixel_hash="0a1b2c3d",
     ),
     weights="24 of 26 tensors taken",
     host=socket.gethostname(),

@@ -30,6 +30,7 @@ from orchestrator.data.entry import (
     is_entry_name,
     last_use,
     open_entry,
+    pixel_hash_of,
     size_bytes,
     write_entry,
 )
@@ -113,6 +114,10 @@ class Cache:
     def found(self, images: Images) -> Decoded | None:
         """Return these images if they have been decoded; None if not, or if they are damaged."""
         return open_entry(self.path_of(images), log_level=logging.DEBUG)
+
+    def pixel_hash(self, images: Images) -> str | None:
+        """Return the `pixel_hash` of these images; None if they have not been decoded as they are now."""
+        return pixel_hash_of(self.path_of(images))
 
     def decoded(
         self,

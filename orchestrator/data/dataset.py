@@ -58,6 +58,7 @@ class Dataset:
         unreadable: The ids of images that have been left out since they cannot be read.
         test_groups: int64 [len(test)], on the CPU: the group of each test image, numbered from 0; None if it is not
             known, or a group has more than one label.
+        pixel_hash: See ``Decoded``.
         unmeasured: Which metrics do not exist with these images, and why; a line each.
     """
 
@@ -75,6 +76,7 @@ class Dataset:
     unreadable: tuple[str, ...] = ()
     test_groups: Tensor | None = None
     unmeasured: tuple[str, ...] = ()
+    pixel_hash: str | None = None
 
     @property
     def num_classes(self) -> int:
@@ -206,12 +208,14 @@ class Decoded:
         images: uint8 [N, C, S, S]: those of all parts of ``source``, one after the other.
         pixel_sums: int64 [N, C, 2]: the sum of the pixels of each channel, and that of their squares.
         unreadable: What has been left out since it cannot be read: the id of each image, and why.
+        pixel_hash: CRC-32 (hex) over ``images``: other pixels under the same names have another one. None: not known.
     """
 
     source: Source
     images: Tensor
     pixel_sums: NDArray[np.int64]
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    pixel_hash: str | None = None
 
 
 @dataclass(frozen=True)

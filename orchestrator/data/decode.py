@@ -7,6 +7,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
@@ -155,7 +156,12 @@ def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
                for part in source.parts.values()]  # fmt: skip
     images = torch.cat([part.images for part in samples])
     decoded = source.with_parts(dict(zip(source.parts, samples, strict=True)))
-    return Decoded(source=decoded, images=images, pixel_sums=_pixel_sums(images.numpy()))
+    return Decoded(
+        source=decoded,
+        images=images,
+        pixel_sums=_pixel_sums(images.numpy()),
+        pixel_hash=f"{zlib.crc32(images.contiguous().numpy()):08x}",
+    )
 
 
 def _main_can_be_imported() -> bool:

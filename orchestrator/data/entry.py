@@ -41,6 +41,7 @@ IMAGES, INDEX = "images.npy", "index.npz"
 # What a `Source` says in words.
 _TEXTS = ("grouped_by", "test_is", "not_read")
 _NAME = re.compile(r"\w+-(\d+px|stored)-[0-9a-f]{16}")
+_CHECKSUM = "crc32"
 _BLOCK_BYTES = 16 * 2**20
 
 
@@ -157,7 +158,7 @@ def open_entry(
             index = {name: archive[name] for name in archive.files}
         with waiting_for(f"the checksum of {folder / IMAGES}"):
             found = _crc32(folder / IMAGES, on_block)
-        if found != int(index["crc32"]):
+        if found != int(index[_CHECKSUM]):
             raise ValueError(f"{IMAGES} does not have the checksum that {INDEX} says")
         # Copy-on-write, so that PyTorch takes it; nobody writes, and all processes share the pages.
         images = torch.from_numpy(np.lib.format.open_memmap(folder / IMAGES, mode="c"))
@@ -186,7 +187,22 @@ def open_entry(
         test=parts["test"],
         **texts,
     )
-    return Decoded(source=source, images=images, pixel_sums=index["pixel_sums"], unreadable=unreadable)
+    return Decoded(
+        source=source,
+        images=images,
+        pixel_sums=index["pixel_sums"],
+        unreadable=unreadable,
+        pixel_hash=_written(index[_CHECKSUM]),
+    )
+
+
+def pixel_hash_of(folder: Path) -> str | None:
+    """Return the `pixel_hash` of the images of an entry, none of which is read; None if it is missing or damaged."""
+    try:
+        with np.load(folder / INDEX, allow_pickle=False) as archive:
+            return _written(archive[_CHECKSUM])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def last_use(folder: Path) -> float:
@@ -261,7 +277,7 @@ def _write_index(folder: Path, source: Source, decoding: Decoding, kept: NDArray
         "class_names": np.array(source.class_names),
         **{name: np.array(getattr(source, name)) for name in _TEXTS},
         "pixel_sums": decoding.pixel_sums[kept],
-        "crc32": np.array(_crc32(folder / IMAGES), dtype=np.uint64),
+        _CHECKSUM: np.array(_crc32(folder / IMAGES), dtype=np.uint64),
         "unreadable": np.array([ids[row] for row in why], dtype=str),
         "why": np.array(list(why.values()), dtype=str),
     }
@@ -284,6 +300,10 @@ def _write_index(folder: Path, source: Source, decoding: Decoding, kept: NDArray
         os.fsync(file.fileno())
     with (folder / IMAGES).open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _written(checksum: NDArray[Any]) -> str:
+    return f"{int(checksum):08x}"
 
 
 def _crc32(path: Path, on_block: Callable[[], None] = lambda: None) -> int:

@@ -200,6 +200,7 @@ def split_dataset(
         unreadable=tuple(decoded.unreadable),
         test_groups=groups_of_test(parts),
         unmeasured=unmeasured(parts, decoded.source.class_names),
+        pixel_hash=decoded.pixel_hash,
     )
 
 

@@ -92,9 +92,9 @@ def _mend(
 
 
 def _computed(experiment: Experiment, storage: Storage, cell: Cell, run: CellRun, dataset: Dataset) -> Predictions:
-    if run.split_hash != dataset.split_hash:
+    if run.split_hash != dataset.split_hash or run.pixel_hash not in (None, dataset.pixel_hash):
         raise UserError(
-            f"{dataset.name} consists of other files or labels than when the cell was tested",
+            f"{dataset.name} consists of other files, pixels or labels than when the cell was tested",
             remedy="restore them: predictions for other images are not those of this cell",
         )
     what = f"the predictions of {cell.label} for {counted(len(dataset.test), 'image')}"

@@ -11,7 +11,8 @@ from orchestrator.plan.images import (
     images_of,
     num_packed,
 )
-from orchestrator.plan.inputs import DataFound, check_inputs, other_data
+from orchestrator.plan.inputs import DataFound, check_inputs
+from orchestrator.plan.other_data import as_decoded, other_data
 from orchestrator.plan.placement import (
     Layout,
     Node,
@@ -34,6 +35,7 @@ __all__ = [
     "Plan",
     "RaceLeft",
     "Searched",
+    "as_decoded",
     "check_cache",
     "check_images",
     "check_inputs",

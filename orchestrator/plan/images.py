@@ -12,6 +12,7 @@ from orchestrator.data import (
     Images,
     Source,
     check_dataset,
+    decode_dataset,
     describe_groups,
     open_dataset,
     root_of,
@@ -81,6 +82,16 @@ def images_of(spec: DatasetSpec, experiment: Experiment) -> Images:
     root = root_of(spec.name, experiment.data_in, spec.path)
     skips, code = spec.on_unreadable == "skip", DATASETS[spec.name].code
     return Images(spec.name, root, spec.stored_size, spec.layout, skips, code)
+
+
+def pixel_hash_of(spec: DatasetSpec, experiment: Experiment) -> str | None:
+    """Return the hash of the pixels of a data set that is there; None if they have not been decoded as they are now.
+
+    A set that is embedded is decoded for it, which is what its size allows.
+    """
+    if DATASETS[spec.name].embedded:
+        return decode_dataset(spec.name, experiment.data_in, **spec.decode_options()).pixel_hash
+    return experiment.cache.open().pixel_hash(images_of(spec, experiment))
 
 
 def decoded_bytes(spec: DatasetSpec, experiment: Experiment) -> int:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 import torch
 
-from orchestrator.amounts import counted
 from orchestrator.data import (
     DATASETS,
     check_memory,
@@ -22,10 +20,9 @@ from orchestrator.data import (
 )
 from orchestrator.environment import ray_address
 from orchestrator.errors import CellError, UserError
-from orchestrator.experiment import VAL_FRACTION, Cell, DatasetSpec, Experiment, ModelSpec
+from orchestrator.experiment import VAL_FRACTION, DatasetSpec, Experiment, ModelSpec
 from orchestrator.models import Images, head_of
-from orchestrator.plan.images import check_cache, readable_source
-from orchestrator.records import CellRun
+from orchestrator.plan.images import check_cache, pixel_hash_of, readable_source
 from orchestrator.train import (
     check_global_batch,
     check_optimizer,
@@ -46,6 +43,7 @@ class DataFound:
     Attributes:
         split_hash: Over which images, with which labels, are in which split; None as long as nobody knows which images
             cannot be read and are left out.
+        pixel_hash: Over their pixels; None as long as they are not decoded here as they are now.
         groups: In a line, which images are known to belong together.
         splits: In a line, how large the splits are, and which the set does not ship.
         torn: The groups that stand in two splits or more.
@@ -63,6 +61,7 @@ class DataFound:
     weights: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     num_images: int = 0
+    pixel_hash: str | None = None
 
 
 @waiting_for("the files of the data sets to be looked at")
@@ -166,28 +165,7 @@ def _checked(spec: DatasetSpec, experiment: Experiment) -> tuple[DataFound, Imag
         unmeasured=unmeasured(parts, source.class_names),
         doubts=tuple(dict.fromkeys(filter(None, doubts))),
         num_images=sum(len(chosen) for _, chosen in parts.values()),
+        pixel_hash=pixel_hash_of(spec, experiment),
     )
     channels, _, side = shape
     return found, Images(len(source.class_names), channels, spec.image_size or side)
-
-
-def other_data(
-    cells: Sequence[Cell], runs: Mapping[str, CellRun], data: Mapping[DatasetSpec, DataFound]
-) -> Iterator[str]:
-    """Yield a warning for each data set that finished cells saw with other images or labels than it has now.
-
-    Args:
-        cells: All cells of the experiment.
-        runs: Their tracked runs.
-        data: What `check_inputs` returned.
-    """
-    for spec, now in data.items():
-        done = [runs[cell.key] for cell in cells if cell.dataset == spec and cell.key in runs]
-        seen = [run.split_hash for run in done if run.has_result and run.split_hash is not None]
-        if now.split_hash is None:
-            continue
-        if differing := sum(found != now.split_hash for found in seen):
-            yield (
-                f"{counted(differing, 'finished cell')} of {spec.label} saw other images or labels than are there now: "
-                "restore them, or train anew with another storage and tracking.experiment"
-            )

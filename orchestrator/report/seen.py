@@ -54,6 +54,7 @@ def networks_of(material: Material, scene: Scene) -> tuple[list[TrainedNetwork],
         and run.has_result
         # Of other splits, a network may have been trained on what are test images now.
         and run.split_hash in (None, scene.dataset.split_hash)
+        and run.pixel_hash in (None, scene.dataset.pixel_hash)
     ]
     with storage.glance():
         there = [cell for cell in finished if storage.cell(cell.key).has(BEST)]

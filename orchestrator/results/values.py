@@ -20,10 +20,15 @@ def value_in(run: CellRun | None, metric: Metric) -> float | None:
 
 
 def saw_different_data(cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> bool:
-    """Whether the finished ones of `cells`, of one data set, saw different images or labels: it was changed between."""
-    seen: dict[int | None, set[str]] = {}  # every fold has splits of its own
+    """Whether the finished ones of `cells`, of one data set, saw different images or labels: it was changed between.
+
+    That is by the names and labels of each split, and by the pixels of all.
+    """
+    seen: dict[object, set[str]] = {}
     for cell in cells:
         run = runs.get(cell.key)
         if run is not None and run.has_result and run.split_hash is not None:
-            seen.setdefault(cell.dataset.fold, set()).add(run.split_hash)
+            seen.setdefault(cell.dataset.fold, set()).add(run.split_hash)  # every fold has splits of its own
+        if run is not None and run.has_result and run.pixel_hash is not None:
+            seen.setdefault(cell.dataset.images_id, set()).add(run.pixel_hash)
     return any(len(hashes) > 1 for hashes in seen.values())

@@ -13,7 +13,7 @@ from orchestrator.costs import Estimates, TimeLeft
 from orchestrator.environment import ray_address
 from orchestrator.errors import DataError, TrackingError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
-from orchestrator.plan import DataFound, data_lines, make_plan, plan_lines, reached_epochs
+from orchestrator.plan import DataFound, as_decoded, data_lines, make_plan, other_data, plan_lines, reached_epochs
 from orchestrator.records import Outcome
 from orchestrator.storage import Storage, marked
 from orchestrator.sweep.cluster import joined_or_started
@@ -50,6 +50,8 @@ def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], inte
         if ray_address() is None:
             # The workers would do it, too, each node for itself; but here a damaged image is said before they start.
             _decode(sweep.pending, sweep.experiment, console)
+        now = as_decoded(data, sweep.experiment)
+        print_lines(console, (f"warning: {each}" for each in other_data(sweep.cells, sweep.runs, now)), style="yellow")
         keep_weights([cell.model for cell in sweep.pending], sweep.storage)
         try:
             sweep.open(console)

@@ -9,7 +9,7 @@ from orchestrator.amounts import counted
 from orchestrator.costs import Estimates, Price
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
-from orchestrator.plan import DataFound, other_data
+from orchestrator.plan import DataFound, as_decoded, other_data
 from orchestrator.records import ClosingEvent, Interrupted, Outcome, Stopped, TrackedEvent
 from orchestrator.results import Names, costs_of_rows, render
 from orchestrator.storage import BEST, RESULT, Storage, journal
@@ -184,7 +184,7 @@ def _print_comparison(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound]
     comparison = compared(
         sweep.experiment, cells, runs, sweep.storage, lambda: sweep.tracker, is_look=True, races=sweep.races
     )
-    names = Names(sweep.experiment.names)
+    names, now = Names(sweep.experiment.names), as_decoded(data, sweep.experiment)
     console.print(render(comparison, "table", names=names))
     print_lines(console, costs_of_rows(comparison, cells, runs, names=names, pays=sweep.paid))
-    print_lines(console, (f"warning: {warning}" for warning in other_data(cells, runs, data)), style="yellow")
+    print_lines(console, (f"warning: {warning}" for warning in other_data(cells, runs, now)), style="yellow")

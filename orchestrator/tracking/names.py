@@ -5,6 +5,7 @@ from __future__ import annotations
 KIND, SWEEP, OWNER, HEARTBEAT = (f"zetasweep.{name}" for name in ("kind", "sweep", "owner", "heartbeat_ms"))
 KEY, REASON, MODEL_URI = (f"zetasweep.{name}" for name in ("cell", "reason", "model_uri"))
 DATASET_NAME, SPLIT_HASH, GROUPS = (f"zetasweep.{name}" for name in ("dataset_name", "split_hash", "groups"))
+PIXEL_HASH = "zetasweep.pixel_hash"
 UNREADABLE, UNMEASURED = (f"zetasweep.{name}" for name in ("unreadable", "unmeasured"))
 WEIGHTS = "zetasweep.weights"
 LINKED_RUN = "zetasweep.linked_run"
@@ -69,6 +70,7 @@ CELL_TAGS: dict[str, str] = {
     BACKEND: "what mixed the batches: `torch` or `triton`",
     FEED: "how the images got to the device: `resident` or `streaming`",
     SPLIT_HASH: "SHA-256 over which images, with which labels, are in which split",
+    PIXEL_HASH: "CRC-32 over the pixels of all its images, as decoded; missing in runs of earlier versions",
     GROUPS: "which images are known to belong together, and by what; missing in runs of earlier versions",
     UNREADABLE: "how many images were left out since they could not be read; missing if none",
     WEIGHTS: "what the network took of the weights that it begins with; missing from scratch",

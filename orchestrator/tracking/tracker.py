@@ -42,6 +42,7 @@ from orchestrator.tracking.names import (
     LAYOUT,
     LOST,
     OWNER,
+    PIXEL_HASH,
     RACE,
     RACE_CUT,
     RACE_MEAN,
@@ -211,6 +212,8 @@ class Tracker:
             tags[HOST] = facts.host
         if facts.layout is not None:
             tags[LAYOUT] = json.dumps(facts.layout)
+        if data.pixel_hash is not None:
+            tags[PIXEL_HASH] = data.pixel_hash
         if data.groups is not None:
             tags[GROUPS] = data.groups
         if data.unreadable:

@@ -25,4 +25,5 @@ def dataset_facts(cell: Cell, dataset: Dataset) -> DatasetFacts:
         groups=dataset.groups,
         unreadable=dataset.unreadable,
         unmeasured="; ".join(dataset.unmeasured),
+        pixel_hash=dataset.pixel_hash,
     )

@@ -13,6 +13,7 @@ from sweep_samples import DIGITS, ERM, MIXUP, make_cells, make_run
 
 from orchestrator.data import load_dataset
 from orchestrator.errors import UserError
+from orchestrator.experiment import expand
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Experiment
 from orchestrator.experiment.train_settings import TrainSettings
@@ -22,6 +23,7 @@ from orchestrator.plan import (
     DataFound,
     Layout,
     Node,
+    as_decoded,
     check_inputs,
     data_lines,
     make_plan,
@@ -124,9 +126,44 @@ def test_finished_cells_that_saw_other_data_are_counted(tmp_path: Path) -> None:
     assert not list(other_data(cells[:1], runs, now))
 
 
-def test_the_hash_is_the_one_that_a_training_notes(tmp_path: Path) -> None:
-    found = check_inputs(make_experiment(tmp_path))[DIGITS]
-    assert found.split_hash == load_dataset("digits", tmp_path).split_hash
+def test_finished_cells_that_saw_other_pixels_under_the_same_names_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZETASWEEP_CACHE", str(tmp_path / "cache"))
+    spec = DatasetSpec.model_validate({"name": "image_folder", "folder": "mine"})
+    draw_folder(tmp_path / "mine", shade=0)
+    experiment = make_experiment(tmp_path, spec)
+    cells = expand(experiment.model_copy(update={"seed": (0, 1)}))
+    saw = load_dataset("image_folder", tmp_path, path="mine")
+    before, older = make_run(cells[0], {}), make_run(cells[1], {})
+    runs = {
+        cells[0].key: replace(before, split_hash=saw.split_hash, pixel_hash=saw.pixel_hash),
+        cells[1].key: replace(older, split_hash=saw.split_hash),
+    }
+    assert not list(other_data(cells, runs, check_inputs(experiment)))
+
+    draw_folder(tmp_path / "mine", shade=90)
+    now = check_inputs(experiment)
+    assert now[spec].split_hash == saw.split_hash
+    (unknown,) = other_data(cells, runs, now)
+    assert unknown.startswith(f"whether 1 finished cell of {spec.label} saw the pixels that are there now is not known")
+    load_dataset("image_folder", tmp_path, path="mine")
+    (warning,) = other_data(cells, runs, as_decoded(now, experiment))
+    assert warning.startswith(f"1 finished cell of {spec.label} saw other pixels under the same names than are there ")
+
+
+def draw_folder(folder: Path, *, shade: int) -> None:
+    """Write or replace images: the same names, whatever the shade is."""
+    for number in range(100):
+        file = folder / f"class-{number % 2}" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, shade, 0)).save(file)
+
+
+def test_the_hashes_are_those_that_a_training_notes(tmp_path: Path) -> None:
+    found, trained = check_inputs(make_experiment(tmp_path))[DIGITS], load_dataset("digits", tmp_path)
+    assert (found.split_hash, found.pixel_hash) == (trained.split_hash, trained.pixel_hash)
+    assert found.pixel_hash is not None
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,18 @@ def test_cells_that_saw_different_images_are_not_comparable() -> None:
     runs = runs_with(cells, {ERM: [0.1, 0.2, 0.3], MIXUP: [0.1, 0.2, 0.4]})
     same = {key: replace(run, split_hash="a") for key, run in runs.items()}
     assert compare(cells, same).mixed_data == ()
-    changed = same | {cells[-1].key: replace(same[cells[-1].key], split_hash="b")}
+    pixels = {key: replace(run, pixel_hash="c") for key, run in same.items()}
+    assert compare(cells, pixels).mixed_data == ()
+    older = pixels | {cells[0].key: same[cells[0].key]}
+    assert compare(cells, older).mixed_data == ()
+
+
+@pytest.mark.parametrize("change", [{"split_hash": "b"}, {"pixel_hash": "d"}], ids=["names", "pixels"])
+def test_a_column_of_different_images_has_no_verdict(change: dict[str, str]) -> None:
+    cells = make_cells(ERM, MIXUP)
+    runs = runs_with(cells, {ERM: [0.1, 0.2, 0.3], MIXUP: [0.1, 0.2, 0.4]})
+    same = {key: replace(run, split_hash="a", pixel_hash="c") for key, run in runs.items()}
+    changed = same | {cells[-1].key: replace(same[cells[-1].key], **change)}  # type: ignore[arg-type]
     comparison = compare(cells, changed)
     assert comparison.mixed_data == comparison.columns
     assert any("not comparable" in line for line in remarks(comparison))

@@ -31,7 +31,8 @@ LINES = [
     '{"kind": "facts", "body": {"device": "cpu", "world_size": 1, "backend": "torch", "feed": "resident", "dataset": '
     '{"name": "digits", "split_hash": "' + "0" * 64 + '", "num_train": 10, "num_val": 2, "num_test": 3, '
     '"num_channels": 1, "image_size": 8, "class_names": ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], '
-    '"mean": [0.3], "std": [0.4], "groups": "none", "unreadable": [], "unmeasured": "no test image of 7"}, '
+    '"mean": [0.3], "std": [0.4], "groups": "none", "unreadable": [], "unmeasured": "no test image of 7", '
+    '"pixel_hash": "0a1b2c3d"}, '
     '"weights": "24 of 26 tensors taken", ' + f'"host": "{FACTS.host}", "layout": {json.dumps(FACTS.layout)}}}}}',
     '{"kind": "epoch", "body": {"epoch": 1, "metrics": {"val/error": 0.5, "train/epoch_s": 0.75}, '
     '"timestamp_ms": 1000}}',

@@ -49,6 +49,7 @@ def test_a_finished_cell_is_done_with_its_metrics_and_has_a_model_once_it_is_exp
     tracker.finish_cell(cell, RESULT, FACTS, folder=CellFolder(tmp_path))
     run = tracker.cell_runs(cells)[cell.key]
     assert (run.status, run.epoch, run.metrics["test/error"], run.split_hash) == ("done", 2, 0.25, "0" * 64)
+    assert run.pixel_hash == "0a1b2c3d"
     assert (run.num_images, run.num_classes) == ({"train": 10, "val": 2, "test": 3}, 10)
     tags = tracker.store.client.get_run(run.run_id).data.tags
     assert (tags["zetasweep.groups"], tags["zetasweep.unmeasured"]) == ("none", "no test image of 7")
