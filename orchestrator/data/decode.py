@@ -160,7 +160,7 @@ def decode_in_memory(source: Source, image_size: int | None) -> Decoded:
         source=decoded,
         images=images,
         pixel_sums=_pixel_sums(images.numpy()),
-        pixel_hash=f"{zlib.crc32(images.contiguous().numpy()):08x}",
+        pixel_hash=f"{zlib.crc32(images.contiguous().numpy().data):08x}",
     )
 
 

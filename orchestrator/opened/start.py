@@ -14,7 +14,7 @@ from orchestrator.plan import DataFound, Layout, Node, check_inputs, local_node
 def check_start(opened: Opened, place: Callable[[Resources, Node], Layout]) -> dict[DatasetSpec, DataFound]:
     """Check what a sweep rests on: data, models, folders, and the layout on this machine if it is to run here.
 
-    Nothing is made, and no image is decoded.
+    Nothing is made, and no image is decoded but those of embedded sets.
 
     Args:
         opened: The experiment.

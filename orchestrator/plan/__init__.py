@@ -1,5 +1,6 @@
 """What a sweep would do, need and cost; no Ray."""
 
+from orchestrator.plan.changed_data import as_decoded, other_data
 from orchestrator.plan.costing import Costing, RaceLeft
 from orchestrator.plan.hours import cost_lines
 from orchestrator.plan.images import (
@@ -12,7 +13,6 @@ from orchestrator.plan.images import (
     num_packed,
 )
 from orchestrator.plan.inputs import DataFound, check_inputs
-from orchestrator.plan.other_data import as_decoded, other_data
 from orchestrator.plan.placement import (
     Layout,
     Node,

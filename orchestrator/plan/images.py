@@ -87,10 +87,12 @@ def images_of(spec: DatasetSpec, experiment: Experiment) -> Images:
 def pixel_hash_of(spec: DatasetSpec, experiment: Experiment) -> str | None:
     """Return the hash of the pixels of a data set that is there; None if they have not been decoded as they are now.
 
-    A set that is embedded is decoded for it, which is what its size allows.
+    A set that is embedded is decoded for it, if this machine has the memory.
     """
     if DATASETS[spec.name].embedded:
-        return decode_dataset(spec.name, experiment.data_in, **spec.decode_options()).pixel_hash
+        with suppress(DataError):
+            return decode_dataset(spec.name, experiment.data_in, **spec.decode_options()).pixel_hash
+        return None
     return experiment.cache.open().pixel_hash(images_of(spec, experiment))
 
 

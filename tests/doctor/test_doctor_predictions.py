@@ -136,7 +136,7 @@ def fill_disk(_: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     ("prevent", "said"),
     [
         (lose_data, ": not mended: digits is missing"),
-        (change_data, ": not mended: digits consists of other files or labels than when the cell was tested"),
+        (change_data, ": not mended: digits consists of other files, pixels or labels than when the cell was tested"),
         (lose_weights, "its best weights are not here: zetasweep doctor --fix with the storage in which it was"),
         (take_other_weights, "best.pt: no convnet can predict with it ("),
         (fill_disk, ": not mended: [Errno 28] No space left on device"),
