@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from orchestrator.amounts import counted
@@ -28,6 +29,7 @@ class Fit:
         missing: With their shapes, what the file lacks.
         unknown: With their shapes, what the network lacks.
         reshaped: Names of what both have in different shapes, with both.
+        unusable: Names of what both have in one shape and no network can begin with, with why.
         remarks: What else is to be said of the network.
         warning: What may be a mistake.
     """
@@ -40,13 +42,14 @@ class Fit:
     missing: Sequence[str] = ()
     unknown: Sequence[str] = ()
     reshaped: Sequence[str] = ()
+    unusable: Sequence[str] = ()
     remarks: tuple[str, ...] = ()
     warning: str = ""
 
     @property
     def fits(self) -> bool:
         """Whether all but the head is there, and nothing else."""
-        return not (self.missing or self.unknown or self.reshaped)
+        return not (self.missing or self.unknown or self.reshaped or self.unusable)
 
     @property
     def misfits(self) -> str:
@@ -60,6 +63,8 @@ class Fit:
             found.append(f"{counted(len(self.unknown), 'tensor')} of the file it does not have ({_some(self.unknown)})")
         if self.reshaped:
             found.append(f"{counted(len(self.reshaped), 'tensor')} have other shapes ({_some(self.reshaped)})")
+        if self.unusable:
+            found.append(f"{counted(len(self.unusable), 'tensor')} cannot be used ({_some(self.unusable)})")
         return "; ".join(found)
 
     @property
@@ -92,17 +97,20 @@ def fit_of(
     if any(name not in shapes for name in head):
         fresh = "there is none in the file"
     elif any(shapes[name] != wanted[name] for name in head):
-        there, here = shapes[first][0], wanted[first][0]
+        there, here = shapes[first][:1], wanted[first][:1]
         fresh = (
-            f"{there} classes there, {here} here" if there != here else f"{shapes[first]} there, {wanted[first]} here"
+            f"{there[0]} classes there, {here[0]} here"
+            if there and here and there != here
+            else f"{list(shapes[first])} there, {list(wanted[first])} here"
         )
     spared = set(head) if fresh else set()
     left = [name for name in shapes if name not in wanted and name.startswith(auxiliary)] if auxiliary else []
     missing = [name for name in wanted if name not in shapes and name not in spared and not name.endswith(_COUNTER)]
     unknown = [name for name in shapes if name not in wanted and name not in left]
     both = [name for name in wanted if name in shapes and name not in spared]
+    alike = [name for name in both if shapes[name] == wanted[name]]
     return Fit(
-        taken=tuple(name for name in both if shapes[name] == wanted[name]),
+        taken=tuple(alike),
         num_own=len(wanted),
         head=first.rpartition(".")[0],
         new_head=fresh,
@@ -114,7 +122,19 @@ def fit_of(
             for name in both
             if shapes[name] != wanted[name]
         ],
+        unusable=[f"{name}: {why}" for name in alike if (why := _unusable(tensors[name], own[name]))],
     )
+
+
+def _unusable(tensor: Tensor, own: Tensor) -> str:
+    """Return why a network cannot begin with a tensor of the right shape; empty if it can."""
+    if tensor.is_meta:
+        return "on the device meta, without numbers"
+    if tensor.is_quantized or tensor.layout != torch.strided:
+        return "quantised" if tensor.is_quantized else f"sparse, {tensor.layout}"
+    if tensor.is_complex() or tensor.is_floating_point() != own.is_floating_point():
+        return f"{tensor.dtype} there, {own.dtype} here"
+    return "" if not tensor.is_floating_point() or tensor.float().isfinite().all() else "NaN or infinity in it"
 
 
 def _some(names: Sequence[str]) -> str:

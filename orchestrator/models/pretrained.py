@@ -70,6 +70,12 @@ def pretrained_network(
     inner = inner_network(network)
     own = inner.state_dict()
     found = fit_of(tensors, own, head_of(inner), auxiliary=_AUXILIARY)
+    if found.unusable and not (found.missing or found.unknown or found.reshaped):
+        raise UserError(
+            f"{file}: {found.misfits}",
+            allowed="dense tensors of finite floating-point numbers",
+            remedy="save the state dict of the network as it was trained: torch.save(network.state_dict(), PATH)",
+        )
     if not found.fits:
         raise UserError(
             f"{file}: these are not the weights of {name}: {found.misfits}",

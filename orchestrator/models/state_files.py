@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import pickletools
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -140,10 +141,36 @@ def _pickled(path: Path) -> Any:
                     allowed="a state dict, as torch.save(network.state_dict(), PATH) writes it, or safetensors",
                     remedy="where the file comes from somebody you trust: load it there and save its state dict alone",
                 ) from error
-            raise _damaged(path, "it does not begin as one", kind="PyTorch") from error
+            raise _not_torchs(path, "it does not begin as one") from error
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            # Of bytes that are no pickle: the number of one, or what they did to its stack, says nothing.
+            raise _not_torchs(path, "it does not begin as one") from error
         except Exception as error:
             # Which errors, of a file that is cut off or something else altogether, is written nowhere.
-            raise _damaged(path, first_line(error), kind="PyTorch") from error
+            raise _not_torchs(path, first_line(error)) from error
+
+
+def _not_torchs(path: Path, how: str) -> UserError:
+    if not _is_plain_pickle(path):
+        return _damaged(path, how, kind="PyTorch")
+    return UserError(
+        f"{path}: a pickle of Python, and no file of torch.save: it would have to be executed to be read",
+        allowed="a state dict, as torch.save(network.state_dict(), PATH) writes it, or safetensors",
+        remedy="where the file comes from somebody you trust: torch.save(pickle.load(open(OLD, 'rb')), NEW)",
+    )
+
+
+def _is_plain_pickle(path: Path) -> bool:
+    """Return whether a whole pickle of objects begins there, which is walked through and not executed.
+
+    A file of torch's former format begins with one of a number.
+    """
+    with path.open("rb") as file:
+        try:
+            opcodes = [opcode.name for opcode, _, _ in pickletools.genops(file)]
+        except (ValueError, EOFError, UnicodeDecodeError):
+            return False
+    return opcodes[0] == "PROTO" and "REDUCE" in opcodes
 
 
 def _damaged(path: Path, how: str, *, kind: str) -> UserError:

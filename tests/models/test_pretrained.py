@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from orchestrator.errors import UserError
 from orchestrator.models import build_model
+from orchestrator.models.fit import fit_of
 from orchestrator.models.heads import freeze_backbone, head_of, training_mode
 from orchestrator.models.pretrained import Images, pretrained_network, rebuilt_network
 from orchestrator.models.torchvision_weights import adapted
@@ -152,3 +154,41 @@ def test_a_frozen_backbone_keeps_weights_and_statistics() -> None:
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == head_of(network)
     assert network.training
+
+
+UNUSABLE: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "meta": (lambda tensor: tensor.to("meta"), "on the device meta, without numbers"),
+    "sparse": (lambda tensor: tensor.to_sparse(), "sparse, torch.sparse_coo"),
+    "complex": (lambda tensor: tensor.to(torch.complex64), "torch.complex64 there, torch.float32 here"),
+    "integers": (lambda tensor: (tensor * 100).long(), "torch.int64 there, torch.float32 here"),
+    "NaN": (lambda tensor: tensor * float("nan"), "NaN or infinity in it"),
+    "infinity": (lambda tensor: tensor.fill_(float("inf")), "NaN or infinity in it"),
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+@pytest.mark.parametrize("name", ["0.weight", "12.bias"])
+def test_tensors_that_no_network_can_begin_with(what: str, name: str) -> None:
+    change, said = UNUSABLE[what]
+    own = {"0.weight": torch.rand(4, 3, 3, 3), "12.weight": torch.rand(10, 4), "12.bias": torch.rand(10)}
+    found = fit_of({**own, name: change(own[name].clone())}, own, {"12.weight", "12.bias"})
+    assert not found.fits
+    assert found.misfits == f"1 tensor cannot be used ({name}: {said})"
+    half = {key: tensor.to(torch.bfloat16) for key, tensor in own.items()}
+    assert fit_of(half, own, {"12.weight", "12.bias"}).fits
+
+
+def test_a_head_that_is_one_number_is_new() -> None:
+    own = {"0.weight": torch.rand(4, 3, 3, 3), "12.weight": torch.rand(10, 4), "12.bias": torch.rand(10)}
+    found = fit_of({**own, "12.bias": torch.tensor(1.0)}, own, {"12.weight", "12.bias"})
+    assert (found.fits, found.new_head) == (True, "[] there, [10] here")
+
+
+def test_what_cannot_be_used_is_said_of_the_file(tmp_path: Path) -> None:
+    state = state_of(SMALL)
+    state["conv1.0.weight"] = state["conv1.0.weight"] * float("nan")
+    with pytest.raises(
+        UserError, match=r"1 tensor cannot be used \(conv1.0.weight: NaN or infinity in it\)"
+    ) as refused:
+        load(SMALL, state, Images(10, 3, 64), tmp_path)
+    assert "save the state dict of the network as it was trained" in refused.value.remedy

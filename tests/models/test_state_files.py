@@ -100,6 +100,12 @@ def safe() -> bytes:
         ),
         ("a.pt", lambda: pickle.dumps({"fc": RunsCode()}, protocol=2), "would have to be executed"),
         ("a.pt", lambda: saved(nn.Linear(2, 2)), "would have to be executed"),
+        (
+            "a.pt",
+            lambda: pickle.dumps(STATE),
+            "a pickle of Python, and no file of torch.save: it would have to be ex",
+        ),
+        ("a.pt", lambda: b"text\n", r"\(5 bytes; it does not begin as one\)"),
         ("a.pt", lambda: saved({"epoch": 3, "lr": 0.1}), "no weights are in it, but 'epoch', 'lr'"),
         ("a.pt", lambda: saved(torch.zeros(3)), "it holds one Tensor, no weights"),
     ],
