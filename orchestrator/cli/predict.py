@@ -118,7 +118,8 @@ def _cell(cells: Sequence[Cell], name: str) -> Cell | None:
 
 
 def _images(names: Sequence[str]) -> Iterator[Path]:
-    """Yield the files that are named, and those in folders that are, at any depth, that are named like images.
+    """Yield the files that are named, and those in folders that are, at any depth, that are named like images; hidden
+    folders in them, and those of an operating system, are passed over.
 
     Raises:
         UserError: One is not there, or a folder has no image.
@@ -132,12 +133,11 @@ def _images(names: Sequence[str]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        inside = [
-            Path(folder, file)
-            for folder, _, files in os.walk(path)
-            for file in files
-            if file.lower().endswith(IMAGE_ENDINGS) and not is_litter(file)
-        ]
+        inside = []
+        for folder, below, files in os.walk(path):
+            below[:] = [each for each in below if not is_litter(each)]
+            named = [file for file in files if file.lower().endswith(IMAGE_ENDINGS) and not is_litter(file)]
+            inside += [Path(folder, file) for file in named]
         if not inside:
             raise UserError(f"{name}: no image lies there", allowed=f"files that end with {', '.join(IMAGE_ENDINGS)}")
         yield from sorted(inside)

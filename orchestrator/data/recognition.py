@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from orchestrator.amounts import counted, some
 from orchestrator.data.dataset import Samples, Source
-from orchestrator.data.image_files import FileSamples, visible
+from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, is_litter, visible
 from orchestrator.data.loading import open_dataset
 from orchestrator.data.sets import DATASETS
 from orchestrator.data.sets.image_table import ImageTable
@@ -62,6 +63,12 @@ def recognise(path: Path) -> Recognised:
     if archives:
         if len(archives) > 1:
             raise DataError(f"{path} holds {len(archives)} .npz files.", remedy=f"Name one, e.g. {path / archives[0]}.")
+        if folders := [entry.name for entry in entries if entry.is_dir() and _has_images(Path(entry.path))]:
+            raise DataError(
+                f"{path} holds the archive {archives[0]} and images in {counted(len(folders), 'folder')} "
+                f"({some(folders)}).",
+                remedy=f"Name the archive, {path / archives[0]}; or move it away, if the images are meant.",
+            )
         return _opened("medmnist_npz", path, {"file": archives[0]})
     return _own_images(path, entries)
 
@@ -108,6 +115,15 @@ def _known(folder: Path) -> Recognised | None:
             if there:
                 raise
     return None
+
+
+def _has_images(folder: Path) -> bool:
+    """Return whether an image lies below a folder, at any depth."""
+    return any(
+        name.lower().endswith(IMAGE_ENDINGS) and not is_litter(name)
+        for _, _, files in os.walk(folder)
+        for name in files
+    )
 
 
 def _refuse_several(folder: Path, entries: Sequence[os.DirEntry[str]]) -> None:

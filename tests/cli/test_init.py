@@ -113,6 +113,7 @@ def test_examples_are_those_of_the_repository() -> None:
         (["renamed"], "ln -s"),
         (["new.txt"], "Name the folder that holds the images"),
         (["tables"], "may both be the table"),
+        (["both"], "holds the archive mine.npz and images in 2 folders (cat, dog)"),
     ],
 )
 def test_what_cannot_be_written_is_said(call: Call, tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -121,6 +122,9 @@ def test_what_cannot_be_written_is_said(call: Call, tmp_path: Path, arguments: l
     for name in ("jpg", "imagelabels.mat", "setid.mat"):
         (tmp_path / "renamed" / "flowers-102" / name).touch()
     (tmp_path / "new.txt").touch()
+    for name in ("cat/1.png", "dog/2.png"):
+        write_image(tmp_path / "both" / name)
+    (tmp_path / "both" / "mine.npz").touch()
     write_image(tmp_path / "tables" / "1.png")
     for name in ("one", "two"):
         (tmp_path / "tables" / f"{name}.csv").write_text("image,label\n1.png,a\n")
