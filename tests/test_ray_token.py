@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,28 @@ def test_a_file_is_found_from_the_folder_that_ray_is_started_in(
         with product_alone():
             found = os.environ[name]
             assert (Path(found).resolve() if found else None) == meant
+
+
+FIRST = """
+import ray
+from ray._private.authentication.authentication_utils import is_token_auth_enabled
+from orchestrator.environment import prepare_program
+from orchestrator.errors import UserError
+prepare_program()
+from orchestrator.sweep.cluster import check_imported_in_time
+try:
+    check_imported_in_time()
+except UserError as error:
+    print(error)
+print("token:", is_token_auth_enabled())
+"""
+
+
+@pytest.mark.parametrize("address", ["local", "10.0.0.1:6379"])
+def test_ray_that_was_imported_first(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", raising=False)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 32)
+    said = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, check=True).stdout
+    assert said.endswith("token: True\n"), said
+    assert ("this process has imported Ray before zetasweep.run" in said) == (address == "local")

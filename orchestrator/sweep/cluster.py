@@ -79,6 +79,29 @@ def joined_or_started(resources: Resources, *, proof: Proof | None = None) -> It
             ray.shutdown()
 
 
+def check_imported_in_time() -> None:
+    """Have Ray know the variables that `orchestrator.environment.prepare_program` has set, also if it came first.
+
+    Raises:
+        UserError: A cluster is to be started here, and Ray was imported before: it would listen on the network.
+    """
+    import ray
+    from ray._private import ray_constants
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    if not ray.is_initialized():
+        # It reads RAY_AUTH_MODE anew by this, as `ray.init` does where it makes a token.
+        Config.initialize("")
+    if ray_address() is None and ray_constants.ENABLE_RAY_CLUSTER:
+        # Read when it is imported, and never again.
+        raise UserError(
+            "this process has imported Ray before zetasweep.run, and Ray reads when it is imported whether it listens "
+            "on loopback alone: a cluster that is started now could be reached from the network",
+            remedy="import ray after zetasweep.run; or start Python with RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0\n"
+            "or call zetasweep run, which is a process of its own",
+        )
+
+
 def _start(resources: Resources) -> Layout:
     import ray
 

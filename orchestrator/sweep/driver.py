@@ -16,7 +16,7 @@ from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.plan import DataFound, as_decoded, data_lines, make_plan, other_data, plan_lines, reached_epochs
 from orchestrator.records import Outcome
 from orchestrator.storage import Storage, marked
-from orchestrator.sweep.cluster import joined_or_started
+from orchestrator.sweep.cluster import check_imported_in_time, joined_or_started
 from orchestrator.sweep.decode import decode_images
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
@@ -43,6 +43,7 @@ def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], inte
         UserError: The layout does not fit on the cluster, the cluster cannot be joined, no cell can be trained with
             its images, or another sweep is at work on the same cells.
     """
+    check_imported_in_time()
     outcome = Outcome.INCOMPLETE
     log = sweep.storage.new_log(sweep.experiment.name)
     with log_kept(sweep.storage, log), output_to(log) as console:
