@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 
-from orchestrator.environment import PLUGINS
 from orchestrator.errors import UserError
 
 Overrides = Mapping[str, object] | Sequence[str]
@@ -32,18 +31,31 @@ def written(overrides: Overrides) -> list[str]:
     return list(overrides)
 
 
+def file_of(experiment: object) -> str:
+    """Return the path of an experiment's file; raise UserError if none is given, but e.g. what it would say."""
+    if isinstance(experiment, str | PathLike):
+        return os.fsdecode(experiment)
+    raise UserError(
+        f"experiment = {type(experiment).__name__}: no path",
+        allowed="the path of a YAML file: a text or a Path",
+        remedy="write what it says into a file; overrides={'train.epochs': 2} changes it",
+    )
+
+
 def use(plugins: Sequence[Path] | None) -> None:
     """Use these plug-ins, and no others; None for those of ``ZETASWEEP_PLUGINS``.
 
     Raises:
         UserError: One of them cannot be used; then none is.
     """
-    from orchestrator.plugins import use_plugins
+    from orchestrator.plugins import use_plugins, use_plugins_of_variable
 
     if isinstance(plugins, str):
         raise UserError(f"plugins = {plugins!r}: a text", allowed="a list", remedy=f"write plugins=[{plugins!r}]")
-    told = os.environ.get(PLUGINS, "").split(os.pathsep) if plugins is None else [fspath(each) for each in plugins]
-    use_plugins(filter(None, told))
+    if plugins is None:
+        use_plugins_of_variable()
+    else:
+        use_plugins(fspath(each) for each in plugins)
 
 
 def _value(key: str, value: object) -> str:

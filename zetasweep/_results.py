@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from orchestrator.column_names import IDENTITY, RUN, STATE
 from orchestrator.environment import prepare_program
 from orchestrator.errors import UserError, nearest
 from orchestrator.experiment import Cell, Experiment
@@ -41,10 +42,11 @@ def results(
     Raises:
         UserError: Anything is wrong with file or overrides, or nothing is confirmed.
     """
+    file = _overrides.file_of(experiment)
     # Before Ray and MLflow are imported.
     prepare_program()
     _overrides.use(plugins)
-    return Results(Opened(str(experiment), _overrides.written(overrides)).part(confirmed=confirmed))
+    return Results(Opened(file, _overrides.written(overrides)).part(confirmed=confirmed))
 
 
 class Results:
@@ -90,10 +92,9 @@ class Results:
         at = {cell: place for place, cells in layout.cells.items() for cell in cells}
         table = pd.DataFrame([_row(cell, at[cell], self._runs.get(cell.key), link) for cell in self._opened.cells])
         metrics = sorted({name for run in self._runs.values() for name in run.metrics} & set(table.columns))
-        last = ["seed", "fold", "state", "reason", "epoch", *metrics, "run_id", "link"]
-        first = ["key", "dataset", "model", "row", "augment"]
-        between = [name for name in table.columns if name not in {*first, *last}]
-        return table[[*first, *between, *last]]
+        last = [*STATE, *metrics, *RUN]
+        between = [name for name in table.columns if name not in {*IDENTITY, *last}]
+        return table[[*IDENTITY, *between, *last]]
 
     def compare(
         self,

@@ -34,8 +34,9 @@ def load(
     Raises:
         UserError: Anything is wrong with file or overrides; the message names all of it.
     """
+    file = Path(_overrides.file_of(experiment))
     _overrides.use(plugins)
-    return load_experiment(Path(experiment), _overrides.written(overrides))
+    return load_experiment(file, _overrides.written(overrides))
 
 
 def run(
@@ -70,6 +71,7 @@ def run(
             "zetasweep.run: called in a thread, and only the main thread can take Ctrl-C",
             remedy="call it in the main thread, or start the command: zetasweep run",
         )
+    file = _overrides.file_of(experiment)
     # Before Ray and MLflow are imported.
     prepare_program()
     with warnings_shown_by(partial(print, file=sys.stderr)), short_temporary_folders():
@@ -78,7 +80,7 @@ def run(
         from orchestrator.opened.run import run as run_opened
 
         _overrides.use(plugins)
-        opened = Opened(str(experiment), _overrides.written(overrides))
+        opened = Opened(file, _overrides.written(overrides))
         if download:
             fetch(opened)
         return run_opened(opened)

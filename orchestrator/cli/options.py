@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.cli.completing import experiment_files, overrides
 from orchestrator.environment import JOB_SERVER, PLUGINS, RAY_ADDRESS
@@ -71,13 +72,19 @@ def plugin_option(command: _Command) -> _Command:
     )(command)
 
 
-def _use_plugins(context: click.Context, _: click.Parameter, wanted: Sequence[str]) -> None:
+def _use_plugins(context: click.Context, parameter: click.Parameter, wanted: Sequence[str]) -> None:
     # Also without any: a process that runs several commands uses what the present one says. Whoever asks for help
     # does not get here.
     if not context.resilient_parsing:
-        from orchestrator.plugins import use_plugins  # with PyTorch: the sign of life comes before it
+        from orchestrator.plugins import (  # with PyTorch: the sign of life is before
+            use_plugins,
+            use_plugins_of_variable,
+        )
 
-        use_plugins(wanted)
+        if context.get_parameter_source(parameter.name or "") is ParameterSource.ENVIRONMENT:
+            use_plugins_of_variable()
+        else:
+            use_plugins(wanted)
 
 
 def debug_option(command: _Command) -> _Command:

@@ -5,12 +5,22 @@ a ``Source``, and one line in ``DATASETS``.
 """
 
 from orchestrator.data.cache import Cache, default_cache_dir
-from orchestrator.data.dataset import ArraySamples, Dataset, DatasetInfo, Decoded, Samples, Shape, Source, Split
+from orchestrator.data.dataset import (
+    LAYOUT_OPTIONS,
+    ArraySamples,
+    Dataset,
+    DatasetInfo,
+    Decoded,
+    Samples,
+    Shape,
+    Source,
+    Split,
+)
 from orchestrator.data.decode import OnProgress, check_memory, shape_of
 from orchestrator.data.entry import Images
 from orchestrator.data.fetched import DataDir, FetchedDir
 from orchestrator.data.groups import NO_GROUPS, describe_groups, torn_groups
-from orchestrator.data.image_files import IMAGE_ENDINGS, is_litter
+from orchestrator.data.image_files import IMAGE_ENDINGS, FileSamples, is_litter
 from orchestrator.data.loading import (
     check_dataset,
     decode_dataset,
@@ -31,6 +41,7 @@ from orchestrator.data.table import plain_name
 __all__ = [
     "DATASETS",
     "IMAGE_ENDINGS",
+    "LAYOUT_OPTIONS",
     "NO_GROUPS",
     "ArraySamples",
     "Cache",
@@ -39,6 +50,7 @@ __all__ = [
     "DatasetInfo",
     "Decoded",
     "FetchedDir",
+    "FileSamples",
     "Images",
     "OnProgress",
     "Recognised",

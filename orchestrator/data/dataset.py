@@ -21,6 +21,9 @@ Layout = Mapping[str, Any]
 
 AS_USUAL: Layout = MappingProxyType({})
 
+LAYOUT_OPTIONS = ("splits", "csv", "columns")
+"""The options of the experiment file that can say it; a set names those that it takes."""
+
 
 @dataclass(frozen=True)
 class Split:

@@ -20,12 +20,11 @@ from orchestrator.models import (
     BY_HASH,
     REQUIRED,
     ModelOption,
-    describe_options,
+    describe_unknown,
     is_model,
     model_names,
     model_options,
     source_of,
-    unknown_remedy,
     without_off,
 )
 from orchestrator.plugins import known_names
@@ -65,7 +64,7 @@ def _specs(problems: Problems, key: str, name: str, options: Mapping[str, Any], 
     """Return every combination of the values in `options`; nothing if one is wrong."""
     before, known = len(problems.noted), model_options(name)
     for option in [option for option in options if option not in (*known, *OWN_FIELDS)]:
-        allowed, remedy = describe_options(name, known), unknown_remedy(str(option), known)
+        allowed, remedy = describe_unknown(name, str(option))
         if option in TrainSettings.model_fields:
             remedy = f"Write it below train: {name}: {{train: {{{option}: {show(options[option])}}}}}."
         problems.add(f"{key}.{option}", options[option], allowed=allowed, remedy=remedy)

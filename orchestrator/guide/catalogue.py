@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
@@ -14,11 +15,13 @@ from orchestrator.errors import UserError
 from orchestrator.experiment import DatasetSpec, ModelSpec, options_beside
 from orchestrator.metric_names import CLASS_METRICS, METRICS, MetricInfo
 from orchestrator.models import MODELS, REQUIRED, is_timm, model_names, model_options, timm_names, weight_names
-from orchestrator.plugins import plugin_of
+from orchestrator.plugins import Kind, load_all_installed, plugin_of
 
 _SHARED = {"crop_padding", "hflip"}
 # Of an augmentation of a plug-in that does not say it.
 UNSAID = "what its code takes"
+_LOADED: dict[str, Kind] = {"models": "model", "augmentations": "augment", "datasets": "dataset"}
+_LOG = logging.getLogger(__name__)
 _TIMM_WEIGHTS = "behind a dot: timm/NAME.TAG"
 
 
@@ -80,7 +83,10 @@ _BESIDE = {
 
 
 def items_of(kind: str) -> list[Item]:
-    """Return all there is of one of `KINDS`, in the order of its registry."""
+    """Return all there is of one of `KINDS`, in the order of its registry; what installed packages have is loaded."""
+    if kind in _LOADED:
+        for problem in load_all_installed(_LOADED[kind]):
+            _LOG.warning("%s", problem)
     return list(KINDS[kind]())
 
 

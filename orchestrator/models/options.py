@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -20,6 +21,9 @@ TAKEN = ("weights", "freeze", "head_lr", "normalization", "train")
 """What an experiment file says of any model: as an option of one, it could not be said."""
 _WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text", NoneType: "null"}
 _ANY = bool | int | float | str | None
+# What the images do not decide, and an experiment file says otherwise.
+_NAMES_OF_ALL = ("name", *TAKEN)
+_SAYABLE = "true, false, finite numbers, texts, null"
 
 
 @dataclass(frozen=True)
@@ -73,18 +77,56 @@ def read_options(builder: Callable[..., object]) -> dict[str, ModelOption]:
     """Return the options of a builder by name: of its keyword arguments those that a file can say.
 
     One of another type than a file's scalars is none; the builder must have a default for it.
+
+    Raises:
+        Exception: Whatever an annotation raises that is a text, other than NameError.
     """
+    return {
+        name: ModelOption(name, _ANY if isinstance(kind, str) or kind is Any else kind, default)
+        for name, kind, default in _keywords(builder)
+        if name not in _GIVEN and _is_scalar(kind)
+    }
+
+
+def unsayable_options(builder: Callable[..., object]) -> dict[str, str]:
+    """Return the keyword arguments of a builder that no file can say, each with its annotation."""
+    return {
+        name: inspect.formatannotation(kind)
+        for name, kind, _ in _keywords(builder)
+        if name not in _GIVEN and not _is_scalar(kind)
+    }
+
+
+def check_builder(builder: Callable[..., object]) -> Iterator[tuple[str, str, str]]:
+    """Yield of each keyword argument that cannot be an option its name, what is wrong and what is allowed.
+
+    Raises:
+        Exception: As `read_options`; or an annotation has bounds that pydantic does not take.
+    """
+    for name, kind, default in _keywords(builder):
+        if name in _NAMES_OF_ALL:
+            yield name, "", f"other names: model: {{NAME: {{{name}: …}}}} means something else"
+        elif name in _GIVEN:
+            continue
+        elif not _is_scalar(kind):
+            if default is REQUIRED:
+                yield name, f" is {inspect.formatannotation(kind)} and has no default", _SAYABLE
+        elif default is not REQUIRED:
+            usual = ModelOption(name, _ANY if isinstance(kind, str) or kind is Any else kind, default).usual
+            if not isinstance(usual, _ANY) or (isinstance(usual, float) and not math.isfinite(usual)):
+                yield name, f" is {default!r} by default", f"{_SAYABLE}: what the key of a cell can hold"
+
+
+def _keywords(builder: Callable[..., object]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, annotation and default of each argument of a builder that is given by keyword."""
     try:
         arguments = inspect.signature(builder, eval_str=True).parameters
     except NameError:  # annotations of names that are imported for type checkers alone
         arguments = inspect.signature(builder).parameters
-    found = {}
     for name, argument in arguments.items():
         kind = _ANY if argument.annotation is inspect.Parameter.empty else argument.annotation
-        by_keyword = argument.kind in (argument.KEYWORD_ONLY, argument.POSITIONAL_OR_KEYWORD)
-        if by_keyword and name not in _GIVEN and _is_scalar(kind):
-            found[name] = ModelOption(name, _ANY if isinstance(kind, str) or kind is Any else kind, argument.default)
-    return found
+        if argument.kind in (argument.KEYWORD_ONLY, argument.POSITIONAL_OR_KEYWORD):
+            yield name, kind, argument.default
 
 
 def check_options(model: str, known: Mapping[str, ModelOption], options: Mapping[str, object]) -> dict[str, Any]:
@@ -125,7 +167,7 @@ def unknown_remedy(name: str, known: Mapping[str, ModelOption]) -> str:
 
 def _is_scalar(kind: Any) -> bool:
     """Return whether a file can say a value of this type; an annotation that cannot be evaluated is taken for one."""
-    if kind in _WORDS or kind is None or kind is Any or isinstance(kind, str):
+    if kind is None or kind is Any or isinstance(kind, str) or any(kind is scalar for scalar in _WORDS):
         return True
     if get_origin(kind) is Literal:
         return all(type(choice) in _WORDS for choice in get_args(kind))

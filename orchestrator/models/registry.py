@@ -14,7 +14,14 @@ from torch import nn
 
 from orchestrator.models.convnet import build_convnet
 from orchestrator.models.names import is_installed, is_timm
-from orchestrator.models.options import ModelOption, check_options, read_options
+from orchestrator.models.options import (
+    ModelOption,
+    check_options,
+    describe_options,
+    read_options,
+    unknown_remedy,
+    unsayable_options,
+)
 from orchestrator.models.resnets import build_resnet18, build_resnet50
 
 
@@ -59,6 +66,16 @@ def timm_names() -> list[str]:
 def model_options(name: str) -> dict[str, ModelOption]:
     """The options of a model that ``build_model`` knows; torchvision's have none."""
     return read_options(MODELS[name]) if name in MODELS else {}
+
+
+def describe_unknown(name: str, option: str) -> tuple[str, str]:
+    """What is allowed in place of an option that a model does not have, and the remedy."""
+    known = model_options(name)
+    hidden = unsayable_options(MODELS[name]) if name in MODELS else {}
+    if option not in hidden:
+        return describe_options(name, known), unknown_remedy(option, known)
+    told = f"{option} is annotated {hidden[option]}, which no experiment file can say"
+    return f"{describe_options(name, known)}; {told}", f"Annotate {option} as bool, int, float, str or Literal."
 
 
 def build_model(name: str, *, num_classes: int, num_channels: int, image_size: int, **options: Any) -> nn.Module:

@@ -23,6 +23,7 @@ from orchestrator.errors import CellError, UserError
 from orchestrator.experiment import VAL_FRACTION, DatasetSpec, Experiment, ModelSpec
 from orchestrator.models import Images, head_of
 from orchestrator.plan.images import check_cache, pixel_hash_of, readable_source
+from orchestrator.plan.own_code import try_augmentation, try_network
 from orchestrator.train import (
     check_global_batch,
     check_optimizer,
@@ -67,7 +68,8 @@ class DataFound:
 @waiting_for("the files of the data sets to be looked at")
 def check_inputs(experiment: Experiment) -> dict[DatasetSpec, DataFound]:
     """Check that every data set is there, fills a global batch and has room in the cache, that every model takes its
-    images, and that the optimizer is installed. No image is decoded.
+    images, and that the optimizer is installed. Networks and augmentations of plug-ins are called once. No image is
+    decoded, but those of embedded sets.
 
     Returns:
         Each data set, as it is now.
@@ -88,6 +90,11 @@ def check_inputs(experiment: Experiment) -> dict[DatasetSpec, DataFound]:
             found[spec] = _with_model(found[spec], model, given, experiment)
         except (UserError, ValueError) as error:
             problems.append(f"{experiment.file}: model = {model.label} with dataset = {spec.label}: {error}")
+    for augment, (spec, given) in product(experiment.augment, images.items()):
+        try:
+            try_augmentation(augment, given)
+        except ValueError as error:
+            problems.append(f"{experiment.file}: augment = {augment.label} with dataset = {spec.label}: {error}")
     for optimizer in dict.fromkeys(train.optimizer for train in experiment.train):
         try:
             check_optimizer(optimizer)
@@ -107,14 +114,16 @@ def _with_model(data: DataFound, model: ModelSpec, images: Images, experiment: E
 
     Raises:
         UserError: They are not there, cannot be read, or are those of another network.
-        ValueError: The network does not take such images.
+        ValueError: The network does not take such images, or is of a plug-in and gives no logits of them.
     """
     if model.weights is None:
         network = network_of(model, images, weights=None)
+        try_network(model, network, images)
         if model.head_lr:
             head_of(network)
         return data
-    _, fit = loaded_network(model, images, weights_file(model, experiment.kept_in))
+    network, fit = loaded_network(model, images, weights_file(model, experiment.kept_in))
+    try_network(model, network, images)
     grey = images.num_channels == 1
     scale = scale_of(model, (0.0,) if grey else (0.0,) * 3, (1.0,) if grey else (1.0,) * 3)
     doubts = (f"{model.label}: {fit.warning}",) if fit.warning else ()

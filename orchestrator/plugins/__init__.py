@@ -4,11 +4,19 @@ Its names go into the plain registries of `augment`, `models` and `data` when it
 looks a name up there need not know where it comes from. What is remembered here is which code that is: see `Plugin`.
 """
 
+from orchestrator.plugins.by_entry_point import load_all_installed, load_installed
 from orchestrator.plugins.carrying import Carried, call_with, carried
-from orchestrator.plugins.in_use import load_installed, plugin_of, plugin_words, plugins_in_use, use_plugins
+from orchestrator.plugins.in_use import (
+    plugin_of,
+    plugin_words,
+    plugins_in_use,
+    use_plugins,
+    use_plugins_of_variable,
+)
 from orchestrator.plugins.installed import known_names, packages_of
-from orchestrator.plugins.own_errors import place_of, refusals_of
+from orchestrator.plugins.own_errors import defined_at, place_of, refusals_of, said_of
 from orchestrator.plugins.plugin import Kind, Plugin
+from orchestrator.plugins.returned import described
 
 __all__ = [
     "Carried",
@@ -16,7 +24,10 @@ __all__ = [
     "Plugin",
     "call_with",
     "carried",
+    "defined_at",
+    "described",
     "known_names",
+    "load_all_installed",
     "load_installed",
     "packages_of",
     "place_of",
@@ -24,5 +35,7 @@ __all__ = [
     "plugin_words",
     "plugins_in_use",
     "refusals_of",
+    "said_of",
     "use_plugins",
+    "use_plugins_of_variable",
 ]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, replace
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from augment import AUGMENTATIONS, Augmentation, can_be_held, parameters
+from augment import AUGMENTATIONS, Augmentation
 from orchestrator.data import DATASETS, DatasetInfo
 from orchestrator.errors import DataError, UserError, explained
-from orchestrator.models import MODELS, TAKEN, is_model, read_options
+from orchestrator.models import MODELS, is_model
+from orchestrator.plugins.inside import problems_inside
 from orchestrator.plugins.own_errors import told_by
 from orchestrator.plugins.plugin import DICTIONARIES, Kind, Plugin
+from orchestrator.plugins.returned import network_from, source_from
 
 REGISTRIES: dict[Kind, dict[str, Any]] = {"model": MODELS, "augment": AUGMENTATIONS, "dataset": DATASETS}
 _WANTED: dict[Kind, str] = {
@@ -37,6 +39,12 @@ def names_of(plugin: Plugin, module: ModuleType) -> Names:
     """
     if plugin.entry is not None:
         entry = plugin.entry
+        if not entry.attribute:
+            raise UserError(
+                f"plug-in {plugin.file}: entry point {entry.said(plugin.module)} names a module alone",
+                allowed="MODULE:ATTRIBUTE",
+                remedy=f'write e.g. {entry.name} = "{plugin.module}:NAME" in its package, and install that anew',
+            )
         value: object = module
         for step in entry.attribute.split("."):
             value = getattr(value, step, None)
@@ -57,10 +65,11 @@ def names_of(plugin: Plugin, module: ModuleType) -> Names:
 def ready(plugin: Plugin, kind: Kind, name: str, value: Any) -> Any:
     """Return what goes into the registry: an error of its own says where in the plug-in it is."""
     if kind == "model":
-        return told_by(value, name, plugin, ValueError)
+        return network_from(told_by(value, name, plugin, ValueError), name, plugin)
     if kind == "dataset":
         check = value.check and told_by(value.check, name, plugin, DataError)
-        return replace(value, open=told_by(value.open, name, plugin, DataError), check=check, code=plugin.code)
+        found = told_by(source_from(value, name, plugin), name, plugin, DataError)
+        return replace(value, open=found, check=check, code=plugin.code)
     return value
 
 
@@ -71,6 +80,8 @@ def taken_by_us(kind: Kind, name: str) -> bool:
 
 def _problems(plugin: Plugin, kind: Kind, entries: Any) -> Iterator[str]:
     where = f"plug-in {plugin.file}: {DICTIONARIES[kind]}"
+    if plugin.entry is not None:
+        where = f"plug-in {plugin.file}: entry point {plugin.entry.said(plugin.module)}"
     if not isinstance(entries, Mapping):
         yield explained(
             f"{where} is a {type(entries).__name__}", allowed=f"a dictionary of {_WANTED[kind]}", remedy="make it one"
@@ -84,30 +95,28 @@ def _problems(plugin: Plugin, kind: Kind, entries: Any) -> Iterator[str]:
                 remedy="call it otherwise",
             )
         elif not _fits(kind, value):
-            yield explained(f"{where}[{name!r}] is {value!r}", allowed=_WANTED[kind], remedy="put one there")
+            remedy = _misfit(kind, value) or "put one there"
+            yield explained(f"{_at(plugin, kind, name)} is {value!r}", allowed=_WANTED[kind], remedy=remedy)
         else:
-            yield from _problems_inside(f"{where}[{name!r}]", kind, value)
+            yield from problems_inside(_at(plugin, kind, name), kind, value)
 
 
-def _problems_inside(where: str, kind: Kind, value: Any) -> Iterator[str]:
-    """Yield what is wrong with the options of a model, or with the parameters of an augmentation."""
-    fields = parameters(value) if kind == "augment" else {}
-    taken = {"model": TAKEN, "augment": ("train",), "dataset": ()}[kind]
-    for option in (name for name in (read_options(value) if kind == "model" else fields) if name in taken):
-        said = f"{kind}: {{NAME: {{{option}: …}}}}"
-        yield explained(f"{where}: its option {option}", allowed=f"other names: {said} means something else")
-    for option, field in fields.items():
-        if field.default is not MISSING and not can_be_held(field.default):
-            yield explained(
-                f"{where}: {option} is {field.default!r} by default",
-                allowed="numbers, words, true, false, None, and tuples of these: what the key of a cell can hold",
-                remedy="make the rest of it in the code, out of such a value",
-            )
+def _at(plugin: Plugin, kind: Kind, name: str) -> str:
+    """Return where a plug-in has an entry: in a dictionary, or by the entry point of its package."""
+    if plugin.entry is not None:
+        return f"plug-in {plugin.file}: entry point {plugin.entry.said(plugin.module)}"
+    return f"plug-in {plugin.file}: {DICTIONARIES[kind]}[{name!r}]"
+
+
+def _misfit(kind: Kind, value: object) -> str:
+    """Return what is to be done about an entry that is none of its kind."""
+    lacks = sorted(getattr(value, "__abstractmethods__", ())) if inspect.isclass(value) else []
+    return f"write {', '.join(lacks)} in it, or in a class that inherits it" if kind == "augment" and lacks else ""
 
 
 def _fits(kind: Kind, value: object) -> bool:
     if kind == "augment":
-        return isinstance(value, type) and issubclass(value, Augmentation)
+        return isinstance(value, type) and issubclass(value, Augmentation) and not inspect.isabstract(value)
     return isinstance(value, DatasetInfo) if kind == "dataset" else _is_builder(value)
 
 

@@ -58,6 +58,7 @@ def imported(wanted: str, name: str, folder: Path | None) -> ModuleType:
     if folder is not None:
         look_in(folder)
         _check_own(wanted, name, folder)
+        _check_text(wanted, folder / f"{name}.py")
     with _no_bytecode():
         try:
             return importlib.import_module(name)
@@ -164,6 +165,17 @@ def _check_own(wanted: str, name: str, folder: Path) -> None:
             f"plug-in {wanted}: it is called like another module, {origin or name}",
             remedy="rename it: a name that nothing else has",
         )
+
+
+def _check_text(wanted: str, file: Path) -> None:
+    """Raise UserError if a file holds bytes that no Python file has: Python's own error names a file of Python."""
+    try:
+        with file.open("rb") as opened:
+            is_binary = any(b"\0" in line for line in opened)
+    except OSError:  # a package, or what cannot be read, which Python says
+        return
+    if is_binary:
+        raise UserError(f"plug-in {wanted}: {file} is no text: it holds null bytes", remedy="name a Python file")
 
 
 def _missing(wanted: str, path: Path) -> UserError:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
+from orchestrator.environment import PLUGINS
 from orchestrator.errors import UserError
 from orchestrator.plugins import finding
 from orchestrator.plugins.code import code_of
 from orchestrator.plugins.dictionaries import REGISTRIES, Names, names_of, ready, taken_by_us
-from orchestrator.plugins.installed import provider_of
 from orchestrator.plugins.own_errors import place_of
 from orchestrator.plugins.plugin import DICTIONARIES, Entry, Kind, Plugin
 from orchestrator.plugins.sources import Source, is_installed, is_product, root_of, sources_of
@@ -49,6 +50,9 @@ def use_plugins(wanted: Iterable[str]) -> None:
     Raises:
         UserError: One of them cannot be used; then none is.
     """
+    wanted = list(wanted)
+    if "" in wanted:
+        raise UserError("a plug-in without a name", remedy="write --plugin FILE, or leave it out")
     try:
         places = _places(wanted)
         for plugin in plugins_in_use():
@@ -67,15 +71,19 @@ def use_plugins(wanted: Iterable[str]) -> None:
         raise
 
 
-def load_installed(kind: Kind, names: Iterable[str]) -> None:
-    """Load those of `names` that an installed package has, and neither zetasweep nor a plug-in in use.
+def use_plugins_of_variable() -> None:
+    """Use those that ``ZETASWEEP_PLUGINS`` names, and no others; what is empty between its ``:`` names none.
 
     Raises:
-        UserError: Its module cannot be used, or two packages have the name.
+        UserError: As `use_plugins`; says that it is the variable.
     """
-    for name in names:
-        if name not in REGISTRIES[kind] and (found := provider_of(kind, name)) is not None:
-            load_module(f"{found.package} ({name})", found.module, None, entry=Entry(kind, name, found.attribute))
+    told = os.environ.get(PLUGINS, "")
+    try:
+        use_plugins(filter(None, told.split(os.pathsep)))
+    except UserError as error:
+        message, *_ = error.args
+        remedy = "\n".join(filter(None, (error.remedy, f"or change {PLUGINS}")))
+        raise UserError(f"{PLUGINS}={told}: {message}", allowed=error.allowed, remedy=remedy) from error
 
 
 def drop(plugin: Plugin) -> None:

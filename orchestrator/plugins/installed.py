@@ -26,7 +26,7 @@ class Provider(NamedTuple):
     Attributes:
         package: Its name.
         module: Where what is meant is found.
-        attribute: As what.
+        attribute: As what; empty if the metadata does not say it.
     """
 
     package: str
@@ -40,6 +40,11 @@ def known_names(kind: Kind) -> list[str]:
     return list(dict.fromkeys([*REGISTRIES[kind], *installed]))
 
 
+def packages_with(kind: Kind, name: str) -> tuple[str, ...]:
+    """Return the installed packages that have a name, sorted."""
+    return tuple(sorted({_package(point) for point in _points_of(kind, name)}))
+
+
 def provider_of(kind: Kind, name: str) -> Provider | None:
     """Return the installed package that has a name; None if none has.
 
@@ -47,8 +52,7 @@ def provider_of(kind: Kind, name: str) -> Provider | None:
         UserError: More than one has it.
     """
     group = GROUPS[kind]
-    points = (point for point in _points(tuple(sys.path)) if (point.group, point.name) == (group, name))
-    found = sorted(set(map(_provider, points)))
+    found = sorted(set(map(_provider, _points_of(kind, name))))
     if len(found) > 1:
         raise UserError(
             f"{name}: the installed packages {' and '.join(each.package for each in found)} have this name in {group}",
@@ -80,5 +84,14 @@ def _points(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:  # noqa: ARG001 - 
     return tuple(point for group in GROUPS.values() for point in entry_points(group=group))
 
 
+def _points_of(kind: Kind, name: str) -> list[EntryPoint]:
+    return [point for point in _points(tuple(sys.path)) if (point.group, point.name) == (GROUPS[kind], name)]
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value
+
+
 def _provider(point: EntryPoint) -> Provider:
-    return Provider(point.dist.name if point.dist else point.module, point.module, point.attr)
+    module, _, attribute = point.value.partition("[")[0].partition(":")
+    return Provider(_package(point), module.strip(), attribute.strip())

@@ -22,12 +22,16 @@ class Entry:
     Attributes:
         kind: Of what it is.
         name: In experiment files.
-        attribute: Of the module: a builder, a class of augmentations, or a `DatasetInfo`.
+        attribute: Of the module: a builder, a class of augmentations, or a `DatasetInfo`; empty if none is named.
     """
 
     kind: Kind
     name: str
     attribute: str
+
+    def said(self, module: str) -> str:
+        """Return it as the metadata of its package has it."""
+        return f"{self.name} = {module}" + (f":{self.attribute}" if self.attribute else "")
 
 
 @dataclass(frozen=True)

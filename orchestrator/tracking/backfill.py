@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from mlflow.entities import Metric, Param, Run, RunTag
 
+from orchestrator.column_names import SETTING
 from orchestrator.experiment import Cell
-from orchestrator.tracking.names import KEY, KIND, SETTING
+from orchestrator.tracking.names import KEY, KIND
 from orchestrator.tracking.naming import run_name
 from orchestrator.tracking.rows import IN_PERCENT, in_percent
 from orchestrator.tracking.store import Store

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orchestrator.column_names import SETTING
+
 KIND, SWEEP, OWNER, HEARTBEAT = (f"zetasweep.{name}" for name in ("kind", "sweep", "owner", "heartbeat_ms"))
 KEY, REASON, MODEL_URI = (f"zetasweep.{name}" for name in ("cell", "reason", "model_uri"))
 DATASET_NAME, SPLIT_HASH, GROUPS = (f"zetasweep.{name}" for name in ("dataset_name", "split_hash", "groups"))
@@ -15,8 +17,6 @@ RACE_RUNG, RACE_PLACE, RACE_MEAN, RACE_CUT = (f"{RACE}.{name}" for name in ("run
 # Of a run that failed: its training is not to blame.
 LOST = "zetasweep.lost"
 CONFIRMS = "zetasweep.confirms"
-# A tag and a param, by which MLflow's UI groups the runs of a cell's seeds.
-SETTING = "setting"
 BELOW_GAMMA_MIN, FIRST_STEP_MS = "zetasweep.below_gamma_min", "zetasweep.first_step_ms"
 DEVICE, WORLD_SIZE, BACKEND, FEED = (f"zetasweep.{name}" for name in ("device", "world_size", "backend", "feed"))
 HOST, LAYOUT = "zetasweep.host", "zetasweep.layout"

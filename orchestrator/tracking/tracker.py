@@ -13,6 +13,7 @@ from mlflow.entities import LifecycleStage, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from orchestrator.amounts import counted, some
+from orchestrator.column_names import SETTING
 from orchestrator.data import DataDir
 from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell, Experiment
@@ -49,7 +50,6 @@ from orchestrator.tracking.names import (
     RACE_PLACE,
     RACE_RUNG,
     REASON,
-    SETTING,
     SPLIT_HASH,
     SWEEP,
     UNMEASURED,

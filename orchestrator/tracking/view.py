@@ -11,9 +11,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from orchestrator.column_names import SETTING
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.results import resolve_metric
-from orchestrator.tracking.names import KIND, SETTING, VIEW
+from orchestrator.tracking.names import KIND, VIEW
 from orchestrator.tracking.rows import IN_PERCENT
 
 # What MLflow takes as a tag of an experiment.

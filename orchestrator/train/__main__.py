@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.environment import PLUGINS
 from orchestrator.errors import CellError, UserError
@@ -103,7 +104,9 @@ def train(
         # Help and a wrong option need not pay for it.
         from orchestrator.train.preparation import Choice
         from orchestrator.train.printed import train_printed
-    train_printed(Choice(experiment, overrides, cell, checkpoint_dir, plugins))
+    source = click.get_current_context().get_parameter_source("plugins")
+    named = None if source is ParameterSource.ENVIRONMENT else plugins
+    train_printed(Choice(experiment, overrides, cell, checkpoint_dir, named))
     return DONE
 
 

@@ -14,7 +14,7 @@ from orchestrator.amounts import counted
 from orchestrator.data import Dataset, load_dataset
 from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Experiment, Resources, expand, known_from_start, load_experiment
-from orchestrator.plugins import use_plugins
+from orchestrator.plugins import use_plugins, use_plugins_of_variable
 from orchestrator.storage import CellFolder, Storage
 from orchestrator.train.feed import Feed, make_feed
 from orchestrator.train.gpu_share import claim_share
@@ -32,14 +32,15 @@ class Choice:
         overrides: ``KEY=VALUE`` for keys of the file.
         cell: How the cell's key begins; None if the experiment has one cell.
         checkpoint_dir: Where the cell's folder lies or is made; None for the experiment's storage.
-        plugins: Code of the user's own, see `orchestrator.plugins.use_plugins`.
+        plugins: Code of the user's own, see `orchestrator.plugins.use_plugins`; None for those of
+            ``ZETASWEEP_PLUGINS``.
     """
 
     experiment: Path
     overrides: Sequence[str]
     cell: str | None
     checkpoint_dir: Path | None
-    plugins: Sequence[str] = ()
+    plugins: Sequence[str] | None = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ def prepare(choice: Choice, ranks: Ranks) -> Prepared:
         UserError: A plug-in, the experiment, the choice of the cell, the number of processes or the data is wrong.
         CellError: The images do not fit where they are to be kept.
     """
-    use_plugins(choice.plugins)
+    if choice.plugins is None:
+        use_plugins_of_variable()
+    else:
+        use_plugins(choice.plugins)
     experiment = load_experiment(choice.experiment, choice.overrides)
     cell = _chosen(expand(experiment, known_from_start(experiment)), choice.cell)
     _check_world_size(cell, choice, ranks.world_size)
@@ -116,7 +120,7 @@ def _check_world_size(cell: Cell, choice: Choice, started: int) -> None:
         return
     command = ["torchrun", "--nproc-per-node", str(cell.workers), "-m", "orchestrator.train", str(choice.experiment)]
     command += [word for override in choice.overrides for word in ("-o", override)]
-    command += [word for plugin in choice.plugins for word in ("--plugin", plugin)]
+    command += [word for plugin in choice.plugins or () for word in ("--plugin", plugin)]
     command += ["--checkpoint-dir", str(choice.checkpoint_dir)] if choice.checkpoint_dir else []
     raise UserError(
         f"cell {cell.key} has {counted(cell.workers, 'worker')}, but the number of processes started is {started}: it "

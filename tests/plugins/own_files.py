@@ -49,6 +49,9 @@ DATASETS = {"dots": DatasetInfo(open=open_dots, description="60 dots", num_class
 """
 
 
+EXPERIMENT = "{name: x, dataset: digits, model: %s, augment: %s, train: {epochs: 1}}"
+
+
 def write(folder: Path, name: str, text: str) -> Path:
     """Write a file and return its path."""
     file = folder / name

@@ -80,7 +80,7 @@ def test_what_a_parameter_cannot_be_is_refused(options: str, said: str, tmp_path
     [
         (
             OWN.replace("default=None", "default=((1,),)"),
-            r"\['own'\]: nothing is \(\(1,\),\) by default\n  allowed: num",
+            r"\['own'\]: nothing is \(\(1,\),\) by default\n  allowed: finite num",
         ),
         (OWN.replace("flag: bool", "train: bool"), r"\['own'\]: its option train\n  allowed: other names"),
         *(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from commands import Call
-from own_files import DOTS, PAIRMIX, TINYNET, install, write
+from own_files import DOTS, EXPERIMENT, PAIRMIX, TINYNET, install, write
 
-from augment import AUGMENTATIONS
+from augment import AUGMENTATIONS, parameters
+from orchestrator.column_names import TAKEN_BY_RESULTS
 from orchestrator.data import DATASETS
 from orchestrator.errors import UserError
 from orchestrator.models import MODELS
@@ -68,6 +69,39 @@ WRONG: dict[str, tuple[str, str]] = {
         PAIRMIX.replace('"pairmix"', '"mixup"'),
         r"AUGMENTATIONS\['mixup'\]: zetasweep has this name",
     ),
+    "has an annotation that raises": (
+        TINYNET.replace("width: int", "width: 'nn.NoSuch'"),
+        r"MODELS\['tinynet'\]: its annotations cannot be read: {file}, line 5: AttributeError: .*NoSuch",
+    ),
+    "has an option that no file can say": (
+        TINYNET.replace("width: int = 4", "width: list"),
+        r"MODELS\['tinynet'\]: its option width is list and has no default",
+    ),
+    "has an option without a number": (
+        TINYNET.replace("width: int = 4", "width: float = float('nan')"),
+        r"MODELS\['tinynet'\]: its option width is nan by default",
+    ),
+    "has an option that is called like the model": (
+        TINYNET.replace("width: int = 4", "width: int = 4, name: str = 'x'"),
+        r"MODELS\['tinynet'\]: its option name\n  allowed: other names: model: ",
+    ),
+    "has an augmentation that lacks methods": (
+        PAIRMIX.replace("    def draw(", "    def drawn("),
+        r"AUGMENTATIONS\['pairmix'\] is <class .*\n  allowed: classes .*\n  remedy:  write draw in it, or in a class",
+    ),
+    "has the class of all augmentations": (
+        "from augment import Augmentation\nAUGMENTATIONS = {'mine': Augmentation}\n",
+        r"AUGMENTATIONS\['mine'\] is <class .*\n  allowed: .*\n  remedy:  write apply, draw, min_batch_size in it",
+    ),
+    "has a data set with a layout of its own": (
+        DOTS.replace("embedded=True", "embedded=True, layout_options=('shape',)"),
+        r"DATASETS\['dots'\]: its layout option 'shape'\n  allowed: splits, csv, columns",
+    ),
+    "has a data set that opens nothing": (
+        DOTS.replace("open=open_dots", "open=None"),
+        r"DATASETS\['dots'\]: its open is None\n  allowed: a function",
+    ),
+    "is binary": ("x = 1\n\0\n", r"{file} is no text: it holds null bytes\n  remedy:  name a Python file"),
     "has our data set": (DOTS.replace('"dots"', '"digits"'), r"DATASETS\['digits'\]: zetasweep has this name itself"),
 }
 
@@ -87,6 +121,17 @@ def test_what_is_wrong_is_said_with_file_and_line(what: str, tmp_path: Path) -> 
     # Beside one that can be used: neither is.
     good = write(tmp_path, "good.py", PAIRMIX.replace('"pairmix"', '"goodmix"'))
     assert re.search(said.replace("{file}", re.escape(str(file))), said_of(good, file))
+
+
+@pytest.mark.parametrize("name", TAKEN_BY_RESULTS)
+def test_a_parameter_that_results_would_overwrite(name: str, tmp_path: Path) -> None:
+    text = PAIRMIX.replace("    share:", f"    {name}:").replace("self.share", f"self.{name}")
+    said = said_of(write(tmp_path, "mine.py", text))
+    assert f"AUGMENTATIONS['pairmix']: its option {name}\n  allowed: other names than those beside which" in said
+
+
+def test_none_of_ours_is_called_like_a_column_of_results() -> None:
+    assert not {name for make in AUGMENTATIONS.values() for name in parameters(make)} & set(TAKEN_BY_RESULTS)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,9 +166,6 @@ def test_two_with_one_name(tmp_path: Path) -> None:
     assert f"plug-ins {first} and {twin}: both are imported as a" in said_of(first, twin)
     use_plugins([str(first), str(first)])  # the same twice is one
     assert len(plugins_in_use()) == 1
-
-
-EXPERIMENT = "{name: x, dataset: digits, model: %s, augment: %s, train: {epochs: 1}}"
 
 
 @pytest.mark.parametrize(
@@ -194,16 +236,43 @@ def test_code_is_never_loaded_because_a_file_says_so(call: Call, tmp_path: Path)
 
 def test_an_installed_package_that_cannot_be_used(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    points = "[zetasweep.models]\nbroken_net = broken_nets:build\nlost_net = lost_nets:no_such\n"
+    points = "[zetasweep.models]\nbroken_net = broken_nets:build\nlost_net = lost_nets:no_such\nbare_net = lost_nets\n"
     install(tmp_path, "somenets", points, broken_nets="1 / 0\n", lost_nets="x = 1\n")
     install(tmp_path, "othernets", "[zetasweep.models]\ntwin_net = a:b\n")
     install(tmp_path, "morenets", "[zetasweep.models]\ntwin_net = c:d\n")
     for name, said in {
         "broken_net": r"plug-in somenets \(broken_net\): it cannot be imported: .*broken_nets.py, line 1: ZeroDivision",
-        "lost_net": r"plug-in .*lost_nets.py: MODELS\['lost_net'\] is None\n  allowed: functions",
+        "lost_net": r"plug-in .*lost_nets.py: entry point lost_net = lost_nets:no_such is None\n  allowed: functions",
+        "bare_net": r"entry point bare_net = lost_nets names a module alone\n  allowed: MODULE:ATTRIBUTE",
         "twin_net": r"the installed packages morenets and othernets have this name in zetasweep.models",
     }.items():
         answer = call("plan", write(tmp_path, "x.yaml", EXPERIMENT % (name, "erm")))
         assert answer.code == 2
         assert re.search(said, answer.err), answer.err
         assert "Traceback" not in answer.err
+
+
+def test_what_zetasweep_has_goes_before_an_installed_package(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    points = "[zetasweep.models]\nalexnet = grown_nets:build_tinynet\nconvnet = grown_nets:build_tinynet\n"
+    install(tmp_path, "grownnets", f"{points}grown_net = grown_nets:build_tinynet\n", grown_nets=TINYNET)
+    for name in ("alexnet", "convnet"):
+        answer = call("plan", write(tmp_path, "x.yaml", EXPERIMENT % (name, "erm")))
+        assert f"{name}: zetasweep's own is meant, and not that of the installed package grownnets" in answer.err
+        assert "own code:" not in answer.out
+    assert call("list", "models", "--filter", "grown_net").code == 0
+
+
+def test_the_variable_is_named(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = write(tmp_path, "x.yaml", EXPERIMENT % ("tinynet", "erm"))
+    file = write(tmp_path, "mine.py", TINYNET)
+    monkeypatch.setenv("ZETASWEEP_PLUGINS", f":{file}::")
+    assert call("plan", experiment).code == 0
+    monkeypatch.setenv("ZETASWEEP_PLUGINS", f"{file}:{tmp_path}/lost.py")
+    answer = call("plan", experiment)
+    assert answer.code == 2
+    assert f"ZETASWEEP_PLUGINS={file}:{tmp_path}/lost.py: plug-in {tmp_path}/lost.py: there is no " in answer.err
+    assert "or change ZETASWEEP_PLUGINS" in answer.err
+    assert "a plug-in without a name" in call("plan", experiment, "--plugin", "").err

@@ -75,3 +75,10 @@ def test_run_refuses_before_anything_is_made(tmp_path: Path) -> None:
     thread.join()
     assert "only the main thread" in str(found[0])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", [{"name": "x"}, None, 3])
+def test_what_is_no_path_is_said(given: object) -> None:
+    for function in (zetasweep.load, zetasweep.run, zetasweep.results):
+        with pytest.raises(zetasweep.UserError, match=f"experiment = {type(given).__name__}: no path\n  allowed: "):
+            function(given)  # type: ignore[arg-type]

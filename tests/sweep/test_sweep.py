@@ -26,6 +26,7 @@ from ray.tune.experiment import Trial
 from sklearn.datasets import load_digits
 from sweep_samples import ERM, make_cells
 
+from orchestrator.column_names import SETTING
 from orchestrator.data import load_dataset
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
@@ -45,7 +46,6 @@ from orchestrator.tracking.names import (
     FINAL_METRICS,
     KIND,
     NOTE,
-    SETTING,
     SWEEP_TAGS,
 )
 from tools.reference.yaml_keys import param_names

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from augment import AUGMENTATIONS, SINGLE_IMAGES, is_unsaid, parameters
+from orchestrator.column_names import SETTING
 from orchestrator.data import DATASETS
 from orchestrator.experiment.dataset_spec import SHOWN_AS, DatasetSpec, written
 from orchestrator.experiment.model_spec import OWN_FIELDS, ModelSpec
@@ -22,7 +23,6 @@ from orchestrator.experiment.settings import (
 )
 from orchestrator.experiment.train_settings import TrainSettings
 from orchestrator.guide import meaning, parameter_range, summary
-from orchestrator.tracking.names import SETTING
 from tools.reference.cell_key import in_key
 from tools.reference.fields import default, kind, properties
 from tools.reference.markdown import paragraph, sentence, table

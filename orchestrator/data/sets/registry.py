@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from orchestrator.data.dataset import DatasetInfo
+from orchestrator.data.dataset import LAYOUT_OPTIONS, DatasetInfo
 from orchestrator.data.sets.digits import open_digits
 from orchestrator.data.sets.image_folder import open_image_folder
 from orchestrator.data.sets.medmnist import open_medmnist_npz
@@ -211,7 +211,7 @@ DATASETS: dict[str, DatasetInfo] = {
         crop_padding=4,
         hflip=True,
         path_option="folder",
-        layout_options=("splits", "csv", "columns"),
+        layout_options=LAYOUT_OPTIONS,
         check=open_image_folder,
     ),
 }

@@ -8,6 +8,7 @@ import json
 import math
 import re
 
+from orchestrator.column_names import IDENTITY, RUNG, VALUE
 from orchestrator.results.formats.source import Place, Source
 
 # A spreadsheet takes what begins so for a formula; the wide ones where Japanese is typed.
@@ -25,10 +26,9 @@ def tidy_csv(source: Source) -> str:
     folds = any(place.cell.dataset.fold is not None for place in source.places())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    where = ["dataset", "model", "row", "augment", *parameters, *settings, "seed", *(["fold"] if folds else [])]
+    where = [*IDENTITY[1:], *parameters, *settings, "seed", *(["fold"] if folds else [])]
     raced = bool(source.comparison.raced)
-    rung = ["rung", "rung_seeds", "rung_epochs", "rung_val_error", "rung_place", "rung_cut"] if raced else []
-    writer.writerow([*where, "metric", "value", "state", "cell", "run", *rung])
+    writer.writerow([*where, *VALUE, *(RUNG if raced else [])])
     metric = shielded(source.comparison.metric.key)
     for place in source.places():
         cell, value = place.cell, source.value(place)
@@ -48,7 +48,7 @@ def _rung(source: Source, place: Place) -> list[object]:
     """Return how far the row got in a race, the same in each of its lines; the cut only where it was stopped."""
     found = source.comparison.entries[place.row, place.column].reached
     if found is None:
-        return [""] * 6
+        return [""] * len(RUNG)
     rung = found.standing.rung
     mean = repr(found.place.mean) if math.isfinite(found.place.mean) else ""
     cut = repr(found.stop.cut) if found.stop is not None and math.isfinite(found.stop.cut) else ""
