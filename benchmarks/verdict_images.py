@@ -7,19 +7,20 @@ who leaves the images out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from verdict_bars import ALL, Bar, Floats, said_of
+from verdict_bars import ALL, Bar, Floats, Said, said_of
 
 from orchestrator.results.statistics import RESOLUTION, image_floors, resolution_of
 from orchestrator.results.statistics.answers import OfGroups
 
 NUM_ROWS = 6
 WORD, WITHOUT = "false word", "false word, images left out"
+EQUAL = "falsely equal"
 Cells = list[list[OfGroups]]
 
 
@@ -115,6 +116,54 @@ class OfMetric:
         return _false_words(self.metric, (drawn() for _ in range(num_tables)))
 
 
+@dataclass(frozen=True)
+class FewImages:
+    """Tables of rare errors on few images, which all trainings of a row share: nothing but the images differs.
+
+    Half of the tables have rows that are all equal, for false words; in the others each row is wrong more often than
+    the baseline by just more than the margin, for rows that are falsely called equal within it. Of margins that is the
+    worst: it begins where rows that differ on `seen` images would be called equal.
+
+    Attributes:
+        images: Of the test.
+        seen: On how many images rows differ where they are just called equal.
+        seeds: Of each row.
+        tables: See `Claim`.
+    """
+
+    images: int
+    seen: int
+    seeds: int = 5
+    tables: int = ALL
+    bars: tuple[Bar, ...] = (Bar(WORD, most=0.065), Bar(EQUAL, most=0.065))
+
+    @property
+    def label(self) -> str:
+        """Images and seeds."""
+        return f"new images, {self.images} of rare errors, {self.seen} seen, {self.seeds} seeds"
+
+    def measured(self, rng: Generator, num_tables: int) -> dict[str, float]:
+        """Return the shares of tables with a false word, and of those with a row that is falsely called equal."""
+        step = 1 / self.images
+        # 2.57 is Dunnett's constant for five rows: to such a margin an interval of so many differing images reaches.
+        margin = (self.seen + 2.57 * np.sqrt(self.seen + 4) + 0.01) * step
+        equal, apart = (
+            self._said(rng, [0.03, *[more] * (NUM_ROWS - 1)], num_tables // 2) for more in (0.03, 0.03 + margin)
+        )
+        is_equal = (apart.low >= -margin) & (apart.high <= margin)
+        return {WORD: float(equal.has_word.mean()), EQUAL: float(is_equal.any(axis=1).mean())}
+
+    def _said(self, rng: Generator, shares: Sequence[float], num_tables: int) -> Said:
+        labels, limits = np.zeros(self.images, np.uint8), np.array(shares)[:, None]
+
+        def drawn() -> tuple[Floats, Cells]:
+            wrong = rng.random((NUM_ROWS, self.images)) < limits
+            values = np.repeat(wrong.mean(axis=1)[:, None], self.seeds, axis=1)
+            return values, [[_answers(labels, of_row)] * self.seeds for of_row in wrong]
+
+        return _said("error", (drawn() for _ in range(num_tables)))
+
+
 def _normal(rng: Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return rng.standard_normal(shape, dtype=np.float32)
 
@@ -166,27 +215,38 @@ METRICS = {"auroc": _auroc, "f1_macro": _f1_macro, "ece": _ece}
 
 def _false_words(metric: str, drawn: Iterable[tuple[Floats, Cells]]) -> dict[str, float]:
     """Return the shares of tables with a false word, with the estimated floors and without any."""
+    values, floors, resolution = _floored(metric, drawn)
+    return {
+        WORD: float(said_of(values, floors, resolution=resolution).has_word.mean()),
+        WITHOUT: float(said_of(values, resolution=resolution).has_word.mean()),
+    }
+
+
+def _said(metric: str, drawn: Iterable[tuple[Floats, Cells]]) -> Said:
+    values, floors, resolution = _floored(metric, drawn)
+    return said_of(values, floors, resolution=resolution)
+
+
+def _floored(metric: str, drawn: Iterable[tuple[Floats, Cells]]) -> tuple[Floats, Floats, float]:
+    """Return tables, their estimated floors [tables, rows, rows], and the least step between two values."""
     tables, floors, step = [], [], None
     for values, cells in drawn:
         found = image_floors(metric, {str(row): dict(enumerate(of_row)) for row, of_row in enumerate(cells)})
         assert found is not None
         of_table = np.zeros((len(values), len(values)))
-        for (one, other), floor in found.items():
+        for (one, other), floor in found.variances.items():
             of_table[int(one), int(other)] = of_table[int(other), int(one)] = floor
         tables.append(values)
         floors.append(of_table)
         step = resolution_of(metric, cells[0][0])
-    values, resolution = np.array(tables), step or RESOLUTION
-    return {
-        WORD: float(said_of(values, np.array(floors), resolution=resolution).has_word.mean()),
-        WITHOUT: float(said_of(values, resolution=resolution).has_word.mean()),
-    }
+    return np.array(tables), np.array(floors), step or RESOLUTION
 
 
 _TABLES = {"auroc": 1000, "f1_macro": 1000, "ece": ALL}
 # In the order of importance.
 CLAIMS = (
     *(Images(mix, 5) for mix in MIXES),
+    *(FewImages(images, seen) for images in (30, 100, 300) for seen in (0, 8)),
     *(OfMetric(metric, 5, tables) for metric, tables in _TABLES.items()),
     *(Images(mix, seeds) for seeds in (20, 3) for mix in MIXES),
     *(OfMetric(metric, 10, tables) for metric, tables in _TABLES.items()),

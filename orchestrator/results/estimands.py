@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from orchestrator.experiment import Cell
 from orchestrator.results.metric import Metric
 from orchestrator.storage import SomePredictions
+
+if TYPE_CHECKING:  # it needs SciPy, which commands beside compare do not
+    from orchestrator.results.statistics.few_images import Floors
 
 Reader = Callable[[Cell, Sequence[str]], SomePredictions | None]
 """Returns these arrays of the predictions of a finished cell; None if there are none."""
@@ -28,9 +32,33 @@ class Images:
             no cell lacks them, or nobody asked.
     """
 
-    floors: Mapping[tuple[str, str], float] | None = None
+    floors: Floors | None = None
     resolution: float | None = None
     lacking: Cell | None = None
+
+
+@dataclass(frozen=True)
+class FewImages:
+    """On how few test images rows differ.
+
+    Attributes:
+        num_pairs: How many pairs of rows there are.
+        num_few: How many of them differ on so few that more were added than were seen.
+        num_none: How many differ on none.
+    """
+
+    num_pairs: int
+    num_few: int
+    num_none: int
+
+
+def few_images(floors: Floors) -> FewImages | None:
+    """Return on how few images rows differ; None where they differ on enough."""
+    if not floors.seen:
+        return None
+    # Of what was averaged over seeds rounding leaves something.
+    num_none = sum(seen < 1e-9 for seen in floors.seen.values())
+    return FewImages(len(floors.variances), len(floors.seen), num_none)
 
 
 def images_of(cells: Mapping[str, Mapping[int, Cell]], metric: Metric, read: Reader) -> Images:

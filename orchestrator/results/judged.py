@@ -12,7 +12,7 @@ from orchestrator.experiment import Cell
 from orchestrator.metric_names import GROUP, OPERATING_POINTS, RECALL, sensitivity_name, specificity_name
 from orchestrator.records import CellRun
 from orchestrator.results.entry import Entry, Standing, entry_of, stopped_entry
-from orchestrator.results.estimands import Images, Reader, images_of
+from orchestrator.results.estimands import FewImages, Images, Reader, few_images, images_of
 from orchestrator.results.looks import Seeds, earlier_looks
 from orchestrator.results.metric import Metric
 from orchestrator.results.raced import Raced
@@ -58,6 +58,7 @@ class Judged:
             did not see the same images.
         new: Likewise about new images like them; None where that is not known, and in folds, where `these` says it.
         lacking: A cell without the predictions that `new` needs.
+        few: On how few images rows differ, where `new` leans on images that were added; None elsewhere.
         seen: See `Comparison.seen`.
         num_looks: After how many looks seeds were added.
         alpha: The error rate that these leave.
@@ -71,6 +72,7 @@ class Judged:
     these: Analysis | None = None
     new: Analysis | None = None
     lacking: Cell | None = None
+    few: FewImages | None = None
     seen: Seeds = field(default_factory=dict)
     num_looks: int = 0
     alpha: float = ALPHA
@@ -184,10 +186,14 @@ def _analysed(judged: Judged, rows: Rows, asked: Asked, *, resolution: float) ->
         "overlap": 1 / (folds - 1) if folds is not None and in_folds else 0.0,
     }
     these = analyse(values, **options)
-    new = None if images.floors is None else analyse(values, **options, image_variance=images.floors)
+    new, few = None, None
+    if images.floors is not None:
+        variances, bounds = images.floors.variances, images.floors.bounds
+        new = analyse(values, **options, image_variance=variances, image_bounds=bounds)
+        few = few_images(images.floors)
     standings = _standings(judged.entries, new or these)
     entries = {row: replace(entry, standing=standings.get(row, "not judged")) for row, entry in judged.entries.items()}
-    return replace(judged, entries=entries, these=these, new=new, lacking=images.lacking)
+    return replace(judged, entries=entries, these=these, new=new, lacking=images.lacking, few=few)
 
 
 def _standings(entries: Mapping[str, Entry], analysis: Analysis) -> dict[str, Standing]:

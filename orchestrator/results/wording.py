@@ -8,6 +8,7 @@ from typing import NamedTuple
 from orchestrator.amounts import counted, some
 from orchestrator.results.column_words import FEW, NAMED, sentences
 from orchestrator.results.comparison import Column, Comparison, Entry, Standing
+from orchestrator.results.estimands import FewImages
 from orchestrator.results.levels import joint_levels, level, told_columns
 from orchestrator.results.meant_images import about
 from orchestrator.results.metric import Metric
@@ -49,6 +50,10 @@ METHOD = (
 )
 THESE = "Both are about trainings on these images; other test images would differ, too."
 NEW = "Both are about new trainings and new test images like these."
+UNSEEN = (
+    "what new ones would change is hardly seen, so that the intervals allow for four more on which rows differ "
+    "(Agresti and Coull 1998). More test images tell more."
+)
 STARRED = "Only a row with all of its seeds is starred, and none while another is not judged."
 CHOSEN = (
     "The settings were chosen by the same trainings, which shows each row better than it is, the more so the more "
@@ -211,9 +216,21 @@ def _limits(comparison: Comparison, column: Column) -> Iterator[str]:
     analysis = comparison.analyses[column]
     if column in comparison.lacking and analysis.tells:
         yield f"{about(comparison, column).why}."
+    if column in comparison.few_images and comparison.new_images[column].tells:
+        yield _of_few_images(comparison.few_images[column])
     if num_looks := comparison.looks.get(column, 0):
         times = "once" if num_looks == 1 else f"{num_looks} times"
         yield LOOKS.format(times=times, level=level(analysis.alpha))
+
+
+def _of_few_images(few: FewImages) -> str:
+    """Say that what new images would change is hardly seen, and what is done for it."""
+    if few.num_none == few.num_pairs:
+        rows = "no two rows" if few.num_pairs > 1 else "the rows do not"
+        return f"{rows} differ on any of these test images: {UNSEEN}"
+    of_pairs = "the rows" if few.num_pairs == 1 else f"{few.num_few} of {few.num_pairs} pairs of rows"
+    none = f", {few.num_none} of them on none" if few.num_none else ""
+    return f"{of_pairs} differ on fewer than four of these test images, the seeds averaged{none}: {UNSEEN}"
 
 
 def _over_datasets(comparison: Comparison) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.random import default_rng
 from shown import text_of, words
 from sweep_samples import ERM, MIXUP, ZETA, make_cells, make_run
 
-from orchestrator.experiment import Cell
+from orchestrator.experiment import AugmentSpec, Cell, Comparing
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.records import CellRun
-from orchestrator.results import compare, remarks, render
+from orchestrator.results import Comparison, compare, remarks, render
 from orchestrator.results.comparison import Column
 from orchestrator.storage import Predictions
 
@@ -143,3 +143,47 @@ def test_no_spread_is_smaller_than_that_of_whole_images(known_by: str) -> None:
         runs = {key: replace(run, num_images={"train": 10**6, "test": NUM_IMAGES}) for key, run in runs.items()}
     (analysis,) = compare(cells, runs, predictions=source).analyses.values()
     assert analysis.rows[MIXUP.label].verdict == "not told apart"
+
+
+def wrong_on(rows: Mapping[AugmentSpec, Sequence[set[int]]], cells: Sequence[Cell], *, images: int) -> Comparison:
+    """The comparison of trainings by the images that each is wrong on, by position of the seed."""
+    kept, runs = {}, {}
+    for cell in cells:
+        if cell.seed < len(rows[cell.augment]):
+            wrong = np.isin(np.arange(images), sorted(rows[cell.augment][cell.seed]))
+            zeros = np.zeros(images, np.float32)
+            kept[cell.key] = Predictions(zeros.astype(np.uint8), wrong.astype(np.uint8), zeros, zeros, order="a")
+            runs[cell.key] = make_run(cell, {"test/error": float(wrong.mean())})
+    return compare(cells, runs, comparing=Comparing(margin=3), predictions=lambda cell, _: kept[cell.key])
+
+
+def test_rows_without_an_error_on_few_images_are_not_called_equal() -> None:
+    cells = make_cells(ERM, MIXUP, ZETA)
+    comparison = wrong_on(dict.fromkeys((ERM, MIXUP, ZETA), [set[int]()] * 3), cells, images=30)
+    said = " ".join(remarks(comparison))
+    assert "equal to erm" not in said
+    assert "not told apart from erm: " in said
+    assert "no two rows differ on any of these test images: what new ones would change is hardly seen" in said
+    assert "(Agresti and Coull 1998)" in said
+    assert "would need more test images, however many seeds" in said
+    some = wrong_on({ERM: [{1}] * 3, MIXUP: [{2}] * 3, ZETA: [set(range(20))] * 3}, cells, images=30)
+    told = "1 of 3 pairs of rows differ on fewer than four of these test images, the seeds averaged: what new ones"
+    assert told in " ".join(remarks(some))
+    two = wrong_on({ERM: [{1}] * 3, MIXUP: [{1}] * 3}, make_cells(ERM, MIXUP), images=30)
+    assert "the rows do not differ on any of these test images: what" in " ".join(remarks(two))
+    many = wrong_on({ERM: [{*range(9)}] * 3, MIXUP: [{*range(10, 20)}] * 3}, make_cells(ERM, MIXUP), images=300)
+    assert "Agresti" not in " ".join(remarks(many))
+
+
+def test_a_row_with_one_seed_does_not_make_images_of_what_is_training() -> None:
+    """Of a single training it is not known what of it other images would change: all of it at most."""
+    cells = make_cells(ERM, MIXUP, ZETA, seeds=range(6))
+    rng = default_rng(0)
+    rows = {row: [set(rng.choice(600, 60, replace=False).tolist()) for _ in range(6)] for row in (ERM, MIXUP, ZETA)}
+    rows[ERM] = rows[ERM][:1]
+    for seed, wrong in enumerate(rows[MIXUP]):
+        wrong |= set(range(5 * (seed % 2)))
+    said = " ".join(remarks(wrong_on(rows, cells, images=600)))
+    assert "this table sees" in said
+    assert "more test images, however many seeds" not in said
+    assert "0.50 points would need about " in said

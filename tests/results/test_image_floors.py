@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +55,13 @@ def drawn(
     }
 
 
+def variances_of(
+    metric: str, predictions: Rows, *, classes: Sequence[str] = ()
+) -> Mapping[tuple[str, str], float] | None:
+    floors = image_floors(metric, predictions, classes=classes)
+    return None if floors is None else floors.variances
+
+
 def defined(one: np.ndarray, other: np.ndarray) -> float:
     """(n V_avg - V_one) / (n - 1), of [seeds, images]."""
     difference = one - other
@@ -86,8 +93,8 @@ PER_IMAGE: dict[str, Callable[[Predictions], np.ndarray]] = {
 
 @pytest.mark.parametrize("metric", PER_IMAGE)
 def test_means_over_images_have_the_floor_that_is_defined(metric: str) -> None:
-    predictions = drawn(seeds=5)
-    found = image_floors(metric, predictions)
+    predictions = drawn(seeds=5, images=240)
+    found = variances_of(metric, predictions)
     assert found is not None
     assert list(found) == [("r0", "r1"), ("r0", "r2"), ("r1", "r2")]
     of_rows = {row: np.stack([PER_IMAGE[metric](cell) for cell in of.values()]) for row, of in predictions.items()}
@@ -105,10 +112,10 @@ def test_the_calibration_error_is_the_mean_of_what_images_add() -> None:
 
 
 def test_balanced_accuracy_varies_within_each_class() -> None:
-    predictions = drawn()
+    predictions = drawn(images=600)
     labels = predictions["r0"][0].labels
-    found = image_floors("balanced_accuracy", predictions)
-    recalls = [image_floors(f"recall/{name}", predictions, classes="abc") for name in "abc"]
+    found = variances_of("balanced_accuracy", predictions)
+    recalls = [variances_of(f"recall/{name}", predictions, classes="abc") for name in "abc"]
     assert found is not None
     unclipped = 0.0
     hits = {row: np.stack([1.0 * (c.predicted == c.labels) for c in of.values()]) for row, of in predictions.items()}
@@ -125,9 +132,9 @@ def test_balanced_accuracy_varies_within_each_class() -> None:
 
 def test_a_seed_that_a_row_lacks_is_left_out_of_that_row_alone() -> None:
     """The mean covariance of two different trainings, of which there may be any number."""
-    predictions = drawn()
+    predictions = drawn(images=240)
     del predictions["r1"][0], predictions["r1"][2]
-    found = image_floors("error", predictions)
+    found = variances_of("error", predictions)
     assert found is not None
 
     def between(one: str, other: str) -> float:
@@ -137,7 +144,7 @@ def test_a_seed_that_a_row_lacks_is_left_out_of_that_row_alone() -> None:
             for other_seed, yours in predictions[other].items()
             if seed != other_seed
         ]
-        return float(np.mean(products)) / 80
+        return float(np.mean(products)) / 240
 
     expected = between("r0", "r0") + between("r1", "r1") - 2 * between("r0", "r1")
     assert found["r0", "r1"] == pytest.approx(max(0.0, expected), rel=1e-9, abs=1e-15)
@@ -145,7 +152,7 @@ def test_a_seed_that_a_row_lacks_is_left_out_of_that_row_alone() -> None:
 
 def test_of_a_single_seed_the_training_is_taken_for_the_images() -> None:
     one, other = ({0: drawn()[row][0]} for row in ("r0", "r1"))
-    found = image_floors("error", {"r0": one, "r1": other})
+    found = variances_of("error", {"r0": one, "r1": other})
     difference = PER_IMAGE["test/error"](one[0]) - PER_IMAGE["test/error"](other[0])
     assert found == {("r0", "r1"): pytest.approx(difference.var(ddof=1) / 80)}
 
@@ -160,9 +167,9 @@ def test_images_of_one_group_count_as_one(metric: str) -> None:
         names = ("labels", "predicted", "loss", "confidence", "logits")
         return replace(cell, groups=groups, **{name: getattr(cell, name)[places] for name in names})
 
-    expected = image_floors(metric, single)
+    expected = variances_of(metric, single)
     grouped, loose = (
-        image_floors(metric, {row: {s: repeated(c, groups) for s, c in of.items()} for row, of in single.items()})
+        variances_of(metric, {row: {s: repeated(c, groups) for s, c in of.items()} for row, of in single.items()})
         for groups in (places.astype(np.int32), None)
     )
     assert expected is not None
@@ -207,15 +214,15 @@ def test_whole_groups_are_judged_as_the_test_judges_them() -> None:
     assert pooled.labels.tolist() == judged.labels.tolist()
     assert pooled.predicted.tolist() == judged.predicted.tolist()
     assert pooled.loss.mean() == pytest.approx(judged.metrics["loss"])
-    assert image_floors("group/error", drawn(groups=groups)) is not None
-    assert image_floors("group/auroc", drawn(groups=groups)) is not None
+    assert variances_of("group/error", drawn(groups=groups)) is not None
+    assert variances_of("group/auroc", drawn(groups=groups)) is not None
     assert resolution_of("group/error", cell) == pytest.approx(1 / 30)
 
 
 def test_the_bootstrap_has_the_variance_of_what_is_known_exactly() -> None:
     """AUROC of two classes, from its pairs: DeLong's."""
     predictions = drawn(num_classes=2, images=300)
-    found = image_floors("auroc", predictions)
+    found = variances_of("auroc", predictions)
     assert found is not None
     labels = predictions["r0"][0].labels
     parts = []
@@ -259,7 +266,7 @@ def test_what_cannot_be_known_is_not_said() -> None:
         ("auroc", changed(predictions, labels=0 * rare)),
         ("error", {}),
     ):
-        assert image_floors(metric, cells, classes="abc") is None, metric
+        assert variances_of(metric, cells, classes="abc") is None, metric
 
 
 def test_only_what_is_needed_is_read() -> None:
@@ -290,8 +297,8 @@ def test_rows_that_differ_on_these_images_alone_are_not_told_apart_on_new_ones()
         for row, num in (("r0", 20), ("r1", 17))
     }
     values = {row: {s: float((c.predicted != 0).mean()) for s, c in of.items()} for row, of in predictions.items()}
-    floors = image_floors("error", predictions)
-    assert floors == {("r0", "r1"): pytest.approx(3 / 200**2, rel=0.1)}
+    floors = variances_of("error", predictions)
+    assert floors == {("r0", "r1"): pytest.approx((3 + 4) / 200**2, rel=0.1)}
     these, new = (analyse(values, baseline="r0", higher_is_better=False, image_variance=of) for of in (None, floors))
     assert these.rows["r1"].verdict == "better"
     assert new.rows["r1"].verdict == "not told apart"
@@ -309,12 +316,12 @@ def test_what_was_resampled_is_not_resampled_again(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(kept_resamples, "resampled", counting)
     monkeypatch.setattr(kept_resamples, "_kept", type(kept_resamples._kept)())
     predictions = drawn(rows=2, seeds=3, images=40)
-    first = image_floors("test/f1_macro", predictions)
-    assert image_floors("test/f1_macro", predictions) == first
+    first = variances_of("test/f1_macro", predictions)
+    assert variances_of("test/f1_macro", predictions) == first
     assert asked == [6]
     changed = replace(predictions["r1"][2], predicted=predictions["r0"][0].predicted.copy()[::-1])
-    image_floors("test/f1_macro", predictions | {"r1": {**predictions["r1"], 2: changed}})
-    image_floors("test/auroc", predictions)
+    variances_of("test/f1_macro", predictions | {"r1": {**predictions["r1"], 2: changed}})
+    variances_of("test/auroc", predictions)
     assert asked == [6, 1, 6]
     measure = resampling.measure_of("f1_macro", None)
     assert measure is not None

@@ -7,7 +7,7 @@ once in about 1 - alpha of all tables, also where the rows differ in their sprea
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +34,7 @@ def analyse(
     higher_is_better: bool,
     margin: float | None = None,
     image_variance: Mapping[tuple[str, str], float] | None = None,
+    image_bounds: Collection[tuple[str, str]] = (),
     alpha: float = ALPHA,
     resolution: float = RESOLUTION,
     overlap: float = 0.0,
@@ -47,6 +48,7 @@ def analyse(
         margin: Rows that differ by less than that are as good as equal; None if nobody has said so.
         image_variance: What the test images add to the variance of the difference of two rows, for statements about
             new images like these; of a pair that is not there nothing. None: about these images.
+        image_bounds: Of which pairs that is too high, so that it says nothing about other tables.
         alpha: The probability that any statement of a kind is false.
         resolution: The least step between two values, e.g. 1 / the number of images.
         overlap: What the values of a row have in common, as a part of their variance. The folds of a data set are
@@ -90,7 +92,7 @@ def analyse(
         df=fitted.df,
         variance=power.usual_variance(float(fitted.pooled), fitted.df),
         alpha=alpha,
-        image_variance=float(np.median(of_images[~np.eye(len(labels), dtype=bool)])),
+        image_variance=_usual(labels, of_images, image_bounds),
         overlap=overlap,
     )
 
@@ -125,6 +127,13 @@ def _of_images(labels: list[str], image_variance: Mapping[tuple[str, str], float
         return np.zeros((len(labels), len(labels)))
     found = [[max(image_variance.get((i, j), 0.0), image_variance.get((j, i), 0.0)) for j in labels] for i in labels]
     return np.array(found, dtype=float)
+
+
+def _usual(labels: list[str], of_images: Floats, bounds: Collection[tuple[str, str]]) -> float:
+    """Return what images add in the pair in the middle, of those where that is known."""
+    pairs = np.array([[i != j and (i, j) not in bounds and (j, i) not in bounds for j in labels] for i in labels])
+    # A spread is known of two rows at least, which have two seeds: their pair is no bound.
+    return float(np.median(of_images[pairs])) if pairs.any() else float(np.max(of_images))
 
 
 def _against(pairs: Pairs, place: int, df: int, *, sign: float, margin: float | None, alpha: float) -> list[RowVerdict]:

@@ -15,6 +15,7 @@ import numpy as np
 from orchestrator.metric_names import CLASS_METRICS, GROUP, METRICS, RECALL
 from orchestrator.results.statistics.answers import Answers, Floats, of_groups
 from orchestrator.results.statistics.class_means import ClassMeans
+from orchestrator.results.statistics.few_images import Floors, added_to, is_nothing, steps
 from orchestrator.results.statistics.kept_resamples import resampled_once
 from orchestrator.results.statistics.ranking import RANKED
 from orchestrator.results.statistics.resampling import Measure, measure_of
@@ -24,6 +25,9 @@ Cells = Mapping[str, Mapping[Hashable, Answers]]
 # Means over the images, or over those of each class: their variance is known without resampling.
 _SHARES = ("error", "accuracy", "f1_micro")
 _MEANS = (*_SHARES, "loss", "ece", "balanced_accuracy", RECALL)
+# Those that images change in whole steps: what is not seen of them is known to be few images.
+_COUNTED = (*_SHARES, "balanced_accuracy", RECALL, "f1_macro")
+_OF_CLASSES = ("balanced_accuracy", RECALL, "f1_macro")
 _ECE_BINS = 15
 _ARRAYS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_SHARES, "balanced_accuracy", RECALL, "f1_macro"), ("predicted",)),
@@ -33,9 +37,7 @@ _ARRAYS: dict[str, tuple[str, ...]] = {
 }
 
 
-def image_floors(
-    metric: str, predictions: Cells, *, classes: Sequence[str] = ()
-) -> dict[tuple[str, str], float] | None:
+def image_floors(metric: str, predictions: Cells, *, classes: Sequence[str] = ()) -> Floors | None:
     """Return what the test images add to the variance of the difference of each two rows, in the metric's unit squared.
 
     With the same n seeds in both rows it is max(0, (n V_avg - V_one) / (n - 1)): V_avg is the variance, over test sets,
@@ -43,6 +45,8 @@ def image_floors(
     mean covariance of the differences of two seeds; so seeds that a row lacks need not be left out of the others. A row
     with a single seed has no two: there the seed's own variance takes their place, which holds the noise of training,
     too, so that the floor is rather too high.
+
+    Where images are counted, and rows differ on very few of them, some are added: see `few_images`.
 
     Where images are of groups (lesions), groups are what other test sets have others of, and not single images.
 
@@ -58,7 +62,8 @@ def image_floors(
         it half of the variance.
         None where it cannot be known: the metric is not of the test; a row has no predictions, or without what the
         metric needs (logits are not kept above a hundred classes); they are of different images; a class that counts
-        has a single image or group; nothing is to be told apart because only one class is there.
+        has a single image or group; nothing is to be told apart because only one class is there; or two rows differ on
+        no image, and how much one would change is not known.
     """
     asked = _asked(metric, classes)
     cells = [cell for of_row in predictions.values() for cell in of_row.values()]
@@ -66,7 +71,9 @@ def image_floors(
         return None
     judged = _of_groups(predictions) if asked.of_groups else predictions
     deviations = None if judged is None else _deviations(asked, judged)
-    return None if judged is None or deviations is None else _floors(judged, deviations)
+    if judged is None or deviations is None:
+        return None
+    return _floors(judged, deviations, step=_step(asked, judged) if asked.name in _COUNTED else None)
 
 
 def arrays_needed(metric: str) -> tuple[str, ...]:
@@ -183,7 +190,16 @@ def _by_resampling(predictions: Cells, measure: Measure, *, of: Hashable) -> _De
     return lambda rows, seed: values[[places[row, seed] for row in rows]]
 
 
-def _floors(predictions: Cells, deviations: _Deviations) -> dict[tuple[str, str], float]:
+def _step(asked: _Asked, predictions: Cells) -> float:
+    """Return the most that one image (or group) changes in a metric that counts them."""
+    first = next(cell for of_row in predictions.values() for cell in of_row.values())
+    labels = first.labels if asked.name in _OF_CLASSES else np.zeros(len(first.labels), np.intp)
+    found = steps(labels, first.groups, label=asked.label)
+    # An error is half of one in the F1 of its own class, and half of one in that of the class it is taken for.
+    return sum(found[:2]) / 2 if asked.name == "f1_macro" else found[0]
+
+
+def _floors(predictions: Cells, deviations: _Deviations, *, step: float | None) -> Floors | None:
     """Return the floors of pairs of rows: seed by seed, so that the deviations of all cells are never there at once."""
     rows = list(predictions)
     size = len(rows)
@@ -201,10 +217,30 @@ def _floors(predictions: Cells, deviations: _Deviations) -> dict[tuple[str, str]
     num = np.diag(shared)
     pairs = np.outer(num, num)
     all_pairs, of_different = summed @ summed.T, pairs - shared
-    covariance = np.where(of_different > 0, (all_pairs - same) / np.maximum(of_different, 1), all_pairs / pairs)
+    averaged = all_pairs / pairs
+    spread = _of_differences(averaged)
+    if step is None and is_nothing(spread, np.diag(averaged)):
+        return None
+    covariance = np.where(of_different > 0, (all_pairs - same) / np.maximum(of_different, 1), averaged)
+    added = np.zeros((size, size)) if step is None else added_to(spread, step)
+    floors = _of_differences(covariance) + added
+    places = list(combinations(range(size), 2))
+    return Floors(
+        {(rows[i], rows[j]): float(floors[i, j]) for i, j in places},
+        bounds={(rows[i], rows[j]) for i, j in places if min(num[i], num[j]) < 2},
+        seen={
+            (rows[i], rows[j]): float(spread[i, j] / step**2)
+            for i, j in places
+            if step is not None and added[i, j] > spread[i, j]
+        },
+    )
+
+
+def _of_differences(covariance: Floats) -> Floats:
+    """Return the variance of the difference of each two rows, [rows, rows]."""
     own = np.diag(covariance)
-    floors = np.maximum(own[:, None] + own[None, :] - 2 * covariance, 0.0)
-    return {(rows[i], rows[j]): float(floors[i, j]) for i, j in combinations(range(size), 2)}
+    variances: Floats = np.maximum(own[:, None] + own[None, :] - 2 * covariance, 0.0)
+    return variances
 
 
 def _seeds(predictions: Cells) -> Collection[Hashable]:

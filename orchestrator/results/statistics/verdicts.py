@@ -51,8 +51,8 @@ class Analysis:
         df: Degrees of freedom of the table.
         variance: Of a value within a row, over all rows, as often too low as too high; NaN without degrees of freedom.
         alpha: The error rate.
-        image_variance: What the test images add to the variance of a difference, of the pair in the middle; 0 where it
-            is about these images.
+        image_variance: What the test images add to the variance of a difference, of the pair in the middle of those
+            of which it is known; 0 where it is about these images.
         overlap: What the values of a row have in common, as a part of their variance: see `analyse`.
     """
 
