@@ -11,6 +11,7 @@ from orchestrator.cli.completing import metrics
 from orchestrator.cli.options import confirmed_option, examples, experiment_options
 from orchestrator.cli.outcomes import exit_code
 from orchestrator.cli.output import format_for, write_output
+from orchestrator.errors import UserError
 from orchestrator.exit_codes import INCOMPLETE
 from orchestrator.waiting import waiting_for
 
@@ -88,7 +89,7 @@ def compare(
     names = Names(opened.experiment.names)
     above = lines_above(opened.choices, names) if confirmed else []
     baseline = None if against is None else names.label(against)
-    settings = [name.strip() for name in (best_of or "").split(",") if name.strip()]
+    settings = _settings_in(best_of)
     # MLflow takes seconds to import: a mistake in the file or in an option is said before.
     check_asked(
         opened.cells,
@@ -96,6 +97,7 @@ def compare(
         baseline=baseline,
         best_of_settings=settings,
         is_searched=opened.experiment.search is not None,
+        named_by="--against",
     )
     with waiting_for("MLflow to be loaded"):
         from orchestrator.opened.compared import comparison_of
@@ -129,6 +131,18 @@ def compare(
     else:
         new_console().print(shown)
     return exit_code(opened, runs)
+
+
+def _settings_in(best_of: str | None) -> list[str]:
+    """Return the settings that ``--best-of`` names; none without it."""
+    settings = [name.strip() for name in (best_of or "").split(",") if name.strip()]
+    if best_of is not None and not settings:
+        raise UserError(
+            f"--best-of {best_of!r}: it names no setting",
+            allowed="settings in which rows differ, with commas between them",
+            remedy="write e.g. --best-of train.lr, or leave it out",
+        )
+    return settings
 
 
 def _below(lines: Sequence[str], shown: RenderableType, written_as: str) -> RenderableType:

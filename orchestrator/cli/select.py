@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def select(experiment: str, overrides: tuple[str, ...], metrics: tuple[str, ...], register: str | None) -> int:
     """Choose the best configuration on validation, mean over seeds; the test metric is shown but not used."""
     from orchestrator.opened import Opened
-    from orchestrator.results import check_metric, races_of, render_selection
+    from orchestrator.results import check_metric, check_selected, races_of, render_selection
     from orchestrator.results import select as select_runs
     from orchestrator.terminal import new_console
 
@@ -56,6 +56,7 @@ def select(experiment: str, overrides: tuple[str, ...], metrics: tuple[str, ...]
     selections = [
         selection for metric in chosen for selection in select_runs(opened.cells, runs, metric=metric, races=races)
     ]
+    check_selected(selections)
     new_console().print(render_selection(selections))
     if register is not None:
         selection = _to_register(selections, register)

@@ -25,7 +25,7 @@ from orchestrator.experiment.settings import (
 from orchestrator.experiment.yaml_reader import read_yaml
 from orchestrator.plugins import Kind, load_installed
 
-_KEYS = [name for name in Experiment.model_fields if name != "file"]
+_KEYS = [name for name, field in Experiment.model_fields.items() if name != "file" and not field.exclude]
 _SWEPT: tuple[Kind, ...] = ("dataset", "model", "augment")
 # What is refused with a sentence of its own.
 _CODE = ("plugin", "plugins")
@@ -45,7 +45,8 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """
     path = Path(path)
     problems = Problems(str(path))
-    data = apply_overrides(read_yaml(path, problems), overrides, problems, written_out=_with_dataset_name)
+    in_file = read_yaml(path, problems)
+    data = apply_overrides(in_file, overrides, problems, written_out=_with_dataset_name)
     for key in take_secrets(data):
         problems.add(key, NOT_GIVEN, allowed=NO_CREDENTIALS, remedy=PLACES)
     for key in [key for key in data if key in _CODE]:
@@ -62,6 +63,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         "tracking": read_section(problems, Tracking, data.get("tracking"), key="tracking"),
         "cache": read_section(problems, CacheSettings, data.get("cache"), key="cache"),
         "compare": read_section(problems, Comparing, data.get("compare"), key="compare"),
+        "compare_in_file": read_section(problems.another(), Comparing, in_file.get("compare"), key="compare"),
         "seed": read_seeds(problems, data.get("seed", 0)),
     }
     search = read_search(problems, data.get("search"))

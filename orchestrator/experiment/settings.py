@@ -203,6 +203,7 @@ class Experiment(General):
             ends of its ranges: what they all have in common is what all that is drawn has.
         search: None for all combinations to the end.
         drawn: What a search draws from, for each data set and model; empty where nothing is drawn.
+        compare_in_file: What the file alone says of comparing, before any ``-o``; None where that is not known.
         file: Where it was read from.
     """
 
@@ -231,6 +232,7 @@ class Experiment(General):
     compare: Comparing = Comparing()
     search: SearchSettings | None = None
     drawn: tuple[InstanceOf[DrawnColumn], ...] = Field(default=(), exclude=True, repr=False)
+    compare_in_file: Comparing | None = Field(default=None, exclude=True, repr=False)
     file: Path
     _plugins: dict[Name, Plugin] = PrivateAttr(default_factory=dict)
 

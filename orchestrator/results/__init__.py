@@ -39,7 +39,7 @@ from orchestrator.results.race_words import (
 from orchestrator.results.raced import Raced, Reached, races_of
 from orchestrator.results.row_costs import costs_of_rows
 from orchestrator.results.rows import lay_out
-from orchestrator.results.selection import Selection, check_metric, select
+from orchestrator.results.selection import Selection, check_metric, check_selected, select
 from orchestrator.results.selection_text import describe_selection, render_selection
 from orchestrator.results.statistics import Analysis, RowVerdict, Verdict
 from orchestrator.results.status import render_status
@@ -84,6 +84,7 @@ __all__ = [
     "check_comparing",
     "check_metric",
     "check_metric_is_there",
+    "check_selected",
     "check_usual",
     "check_wanted",
     "choice_lines",

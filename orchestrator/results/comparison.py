@@ -6,7 +6,7 @@ Nothing is dropped: a cell without a value stays in the table as missing, and a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,19 +17,14 @@ from orchestrator.records import CellRun
 from orchestrator.results.best_of import Choices, best_of, settings_named
 from orchestrator.results.claims import Claim, claims_of, images_id
 from orchestrator.results.entry import Entry, Standing
-from orchestrator.results.estimands import Reader
+from orchestrator.results.estimands import FewImages, Reader
+from orchestrator.results.exploratory import exploratory, is_metric
 from orchestrator.results.judged import Asked, Judged, judge
 from orchestrator.results.looks import Seeds
 from orchestrator.results.metric import Metric, classes_tracked, resolve_metric
 from orchestrator.results.raced import Raced, by_configuration
 from orchestrator.results.rows import Column, Layout, baseline_of, lay_out
 from orchestrator.results.statistics import ALPHA, Analysis
-
-OTHER_METRIC = "the metric that decides is another one (compare.metric)"
-OTHER_BASELINE = (
-    "the file has another baseline (compare.baseline, else erm), and one that is chosen by the table finds what is not "
-    "there"
-)
 
 __all__ = ["Column", "Comparison", "Entry", "Standing", "check_asked", "check_comparing", "compare"]
 
@@ -58,6 +53,7 @@ class Comparison:
             they differ in settings alone.
         placed_in: The column whose search has placed them; None where none has.
         lacking: A cell without the predictions that statements about new images need, in each column that has one.
+        few_images: On how few images rows differ, in each column where images were added for that.
         looks: After how many looks seeds were added, of each column where they were.
         seen: Which seeds stand now in the columns that are settled: by a cell's `config_key`, its replicates.
         family: Whether an error rate is of each column, or of the table.
@@ -84,6 +80,7 @@ class Comparison:
     num_baselines: int = 1
     placed_in: Column | None = None
     lacking: Mapping[Column, Cell] = field(default_factory=dict)
+    few_images: Mapping[Column, FewImages] = field(default_factory=dict)
     looks: Mapping[Column, int] = field(default_factory=dict)
     seen: Seeds = field(default_factory=dict)
     family: Literal["column", "table"] = "column"
@@ -122,7 +119,7 @@ class Comparison:
 
     @property
     def is_exploratory(self) -> bool:
-        """The metric, or the baseline, is another than the file's: one that is chosen by the table finds too much."""
+        """Something is another than the file's: what is chosen by the table finds too much."""
         return bool(self.exploratory)
 
     @property
@@ -138,6 +135,7 @@ def compare(
     metric: str | None = None,
     baseline: str | None = None,
     comparing: Comparing | None = None,
+    in_file: Comparing | None = None,
     best_of_settings: Sequence[str] = (),
     predictions: Reader | None = None,
     looks: Sequence[Seeds] = (),
@@ -152,6 +150,8 @@ def compare(
             ``test/group/error`` work, too. None for the one that decides.
         baseline: The row that the others are compared with; None for the one that `comparing` names, or erm.
         comparing: What the experiment says of it; None for what one says that says nothing.
+        in_file: What its file says, which was there before anybody looked: what differs from that is exploratory; None
+            for the same.
         best_of_settings: Of rows that differ in these settings alone, only that is shown which validation prefers.
         predictions: Where those of a cell come from; None: nothing is said about new images.
         looks: The seeds that stood whenever the table was looked at before, see `Comparison.seen`.
@@ -164,7 +164,6 @@ def compare(
     comparing = comparing or Comparing()
     tracked = classes_tracked({name for run in runs.values() for name in run.metrics})
     chosen = resolve_metric(comparing.metric if metric is None else metric, tracked=tracked)
-    decides = chosen.key == resolve_metric(comparing.metric).key
     among = settings_named(best_of_settings, cells)
     layout, choices = lay_out(cells), None
     raced = _raced(layout, races, runs)
@@ -175,7 +174,7 @@ def compare(
     against, num_baselines = baseline_of(
         layout, baseline or comparing.baseline, must_be_one=baseline is not None, placed=placed
     )
-    margin = comparing.margin if decides else None
+    margin = comparing.margin if is_metric(chosen, comparing.metric) else None
     asked = Asked(
         metric=chosen,
         baseline=against,
@@ -197,7 +196,17 @@ def compare(
         cells=layout.cells,
         baseline=against,
         margin=asked.margin,
-        exploratory=tuple(_exploratory(layout, comparing, placed, decides=decides, baseline=baseline and against)),
+        exploratory=tuple(
+            exploratory(
+                layout,
+                in_file or comparing,
+                comparing,
+                metric=chosen,
+                baseline=against,
+                is_asked=baseline is not None,
+                placed=placed,
+            )
+        ),
         without_value=sum((each.without_value for each in judged.values()), Counter()),
         num_cells=sum(map(len, layout.cells.values())),
         mixed_data=tuple(column for column, each in judged.items() if each.mixed_data),
@@ -205,6 +214,7 @@ def compare(
         num_baselines=num_baselines,
         placed_in=placed_in if num_baselines > 1 and against in (placed or ()) else None,
         lacking={column: each.lacking for column, each in judged.items() if each.lacking is not None},
+        few_images={column: each.few for column, each in judged.items() if each.few is not None},
         looks={column: each.num_looks for column, each in judged.items() if each.num_looks},
         seen={key: seeds for each in judged.values() for key, seeds in each.seen.items()},
         family=comparing.family,
@@ -238,21 +248,6 @@ def _placed(layout: Layout, races: Sequence[Raced]) -> tuple[Column | None, Sequ
     return None, () if races else None
 
 
-def _exploratory(
-    layout: Layout, comparing: Comparing, placed: Sequence[str] | None, *, decides: bool, baseline: str | None
-) -> Iterator[str]:
-    """Yield what somebody may have chosen by looking at the table: the metric, or the baseline that was asked for."""
-    if not decides:
-        yield OTHER_METRIC
-    if baseline is not None:
-        try:
-            usual, _ = baseline_of(layout, comparing.baseline, must_be_one=False, placed=placed)
-        except UserError:  # with --best-of, its label is none of this table's
-            usual = None
-        if baseline != usual:
-            yield OTHER_BASELINE
-
-
 def check_comparing(comparing: Comparing, cells: Sequence[Cell], *, file: Path, is_searched: bool = False) -> None:
     """Raise UserError if an experiment's tables could not be compared as it says: before anything is trained."""
     try:
@@ -269,13 +264,23 @@ def check_asked(
     baseline: str | None,
     best_of_settings: Sequence[str],
     is_searched: bool = False,
+    named_by: str = "baseline =",
 ) -> None:
-    """Raise UserError if `compare` could not be asked so, as far as that is known without any run."""
+    """Raise UserError if `compare` could not be asked so, as far as that is known without any run.
+
+    Args:
+        cells: See `compare`, as the others.
+        metric: Likewise.
+        baseline: Likewise.
+        best_of_settings: Likewise.
+        is_searched: Whether the experiment has a search.
+        named_by: See `baseline_of`.
+    """
     if metric is not None:
         resolve_metric(metric)
     layout = lay_out(cells, left_out=settings_named(best_of_settings, cells))
     if baseline is not None:
-        baseline_of(layout, baseline, must_be_one=True, placed=() if is_searched else None)
+        baseline_of(layout, baseline, must_be_one=True, placed=() if is_searched else None, named_by=named_by)
 
 
 def _claims(layout: Layout, judged: Mapping[Column, Judged], metric: Metric) -> tuple[Claim, ...]:

@@ -57,7 +57,7 @@ def check_usual(usual: Wanted, cells: Sequence[Cell]) -> Wanted:
     try:
         against = _checked(usual.against, cells, is_searched=True)
     except UserError as error:
-        what = error.args[0].removeprefix("baseline = ")
+        what = error.args[0].removeprefix("--against ")
         raise UserError(f"search.confirm.against = {what}", allowed=error.allowed, remedy=error.remedy) from error
     return replace(usual, against=against)
 
@@ -67,7 +67,8 @@ def _checked(against: tuple[str, ...], cells: Sequence[Cell], *, is_searched: bo
     layout = lay_out(cells)
     found = dict[str, None]()
     for name in against:
-        row, num = baseline_of(layout, name, must_be_one=True, placed=() if is_searched else None)
+        placed = () if is_searched else None
+        row, num = baseline_of(layout, name, must_be_one=True, placed=placed, named_by="--against")
         found[str(row) if num == 1 else name] = None
     return tuple(found)
 
@@ -90,9 +91,11 @@ def check_wanted(wanted: Wanted, cells: Sequence[Cell], comparing: Comparing, *,
         raise UserError("nothing can be confirmed: there is no row beside the baseline", remedy="add one to augment")
     if wanted.top is not None and not 1 <= wanted.top <= beside:
         rows = f"1 to {beside}, the rows beside the baseline" if beside > 1 else "1, the only row beside the baseline"
-        raise UserError(f"--top {wanted.top}: there are not so many rows", allowed=rows)
+        what = "there are not so many rows" if wanted.top > beside else "one row is chosen at least"
+        raise UserError(f"--top {wanted.top}: {what}", allowed=rows)
     if wanted.num_seeds is not None and wanted.num_seeds < 2:
-        raise UserError(f"--seeds {wanted.num_seeds}: one training has no spread", allowed="an integer, at least 2")
+        what = "one training has no spread" if wanted.num_seeds == 1 else "there is no such number of seeds"
+        raise UserError(f"--seeds {wanted.num_seeds}: {what}", allowed="an integer, at least 2")
     return replace(wanted, against=against)
 
 

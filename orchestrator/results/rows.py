@@ -114,7 +114,12 @@ def rows_named(augments: Mapping[str, AugmentSpec], name: str) -> tuple[str, ...
 
 
 def baseline_of(
-    layout: Layout, wanted: str | None, *, must_be_one: bool, placed: Sequence[str] | None = None
+    layout: Layout,
+    wanted: str | None,
+    *,
+    must_be_one: bool,
+    placed: Sequence[str] | None = None,
+    named_by: str = "baseline =",
 ) -> tuple[str | None, int]:
     """Return the row that is meant, and how many it could be.
 
@@ -124,6 +129,7 @@ def baseline_of(
         must_be_one: Whether rows that differ in their settings alone are too many; else the first is taken.
         placed: The rows of a search by their places in it, as far as these are known: of several that are meant the
             best is taken, since one that was drawn badly makes any other look good. None without a search.
+        named_by: What stands before the name where somebody has written it.
 
     Raises:
         UserError: There is no such row, or several augmentations are meant.
@@ -138,7 +144,7 @@ def baseline_of(
     suggested = nearest(name, layout.rows, cutoff=0.5)
     what = f"{len(meant)} rows are {name}" if meant else "there is no such row"
     raise UserError(
-        f"baseline = {name}: {what}",
+        f"{named_by} {name}: {what}",
         allowed=f"one of the rows: {', '.join(layout.rows)}",
         remedy=f"write {suggested}, as the table has it" if suggested else "write one of them, as the table has it",
     )

@@ -26,6 +26,7 @@ class Candidate:
         mean: Over the seeds; NaN without a value, or if one is not finite.
         std: With ddof=1; None for fewer than two values.
         num_failed: How many of its trainings failed.
+        num_done: How many have a result, with the metric or without.
         reached: How far it got in a race that leaves cells out; None without one.
         loss: What tells it apart from equal ones, of a search; infinite without one.
     """
@@ -35,6 +36,7 @@ class Candidate:
     mean: float
     std: float | None
     num_failed: int = 0
+    num_done: int = 0
     reached: Reached | None = None
     loss: float = math.inf
 
@@ -99,6 +101,16 @@ class Selection:
         return self.ranked[0] if self.ranked else None
 
     @property
+    def lacks_metric(self) -> bool:
+        """Some trainings have a result, and none of these has the metric."""
+        return not self.has_values and any(each.num_done for each in (*self.ranked, *self.not_eligible))
+
+    @property
+    def has_values(self) -> bool:
+        """Some training has the metric."""
+        return any(each.values for each in (*self.ranked, *self.not_eligible))
+
+    @property
     def num_judged(self) -> int:
         """How many configurations have values that say what they are."""
         return sum(candidate.is_judged for candidate in (*self.ranked, *self.not_eligible))
@@ -137,6 +149,20 @@ def select(
         _selection(dataset.label, [cell for cell in cells if cell.dataset.over_folds == dataset], runs, chosen, races)
         for dataset in dict.fromkeys(cell.dataset.over_folds for cell in cells)
     ]
+
+
+def check_selected(selections: Sequence[Selection]) -> None:
+    """Raise UserError if no finished cell of any data set has a metric that was to choose, though there are some."""
+    of_metric: dict[Metric, list[Selection]] = {}
+    for selection in selections:
+        of_metric.setdefault(selection.metric, []).append(selection)
+    for metric, members in of_metric.items():
+        if any(each.lacks_metric for each in members) and not any(each.has_values for each in members):
+            raise UserError(
+                f"metric = {metric.key}: none of the finished cells has it, since it does not exist with these images "
+                "or they are of an earlier version",
+                remedy="name another with --metric, e.g. error",
+            )
 
 
 def check_metric(metric: str) -> Metric:
@@ -211,7 +237,8 @@ def _candidate(members: Sequence[Cell], runs: Mapping[str, CellRun], metric: Met
     found = {cell.replicate: value_of(cell, runs, metric) for cell in members}
     values = {replicate: value for replicate, value in found.items() if value is not None}
     failed = sum(cell.key in runs and runs[cell.key].status == "failed" for cell in members)
-    return Candidate(tuple(members), values, *mean_and_std(values.values()), num_failed=failed)
+    done = sum(cell.key in runs and runs[cell.key].has_result for cell in members)
+    return Candidate(tuple(members), values, *mean_and_std(values.values()), num_failed=failed, num_done=done)
 
 
 def _test(eligible: Sequence[Candidate], runs: Mapping[str, CellRun], metric: Metric) -> float | None:

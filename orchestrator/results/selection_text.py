@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from orchestrator.results.metric import Metric
 from orchestrator.results.race_words import stopped_text
 from orchestrator.results.selection import Candidate, Selection
 from orchestrator.results.wording import MIXED_DATA, number
 
+NONE_WHOLE = "no configuration has all its seeds done"
 # More configurations than that are counted.
 NAMED = 8
 
@@ -54,7 +56,8 @@ def describe_selection(selection: Selection, *, experiment: str) -> str:
 def _selection_lines(selection: Selection, *, by: str) -> Iterator[str]:
     metric, best = selection.metric, selection.best
     if best is None or selection.cell is None:
-        yield f"{selection.dataset}{by}: nothing to select, no configuration has all its seeds done"
+        why = f"no finished cell has {metric.key}" if selection.lacks_metric else NONE_WHOLE
+        yield f"{selection.dataset}{by}: nothing to select, {why}"
     else:
         yield f"{selection.dataset}{by}: {best.label}"
         if selection.tied:
@@ -78,7 +81,7 @@ def _selection_lines(selection: Selection, *, by: str) -> Iterator[str]:
     if selection.mixed_data:
         yield f"  {MIXED_DATA}"
     for candidate in selection.not_eligible:
-        yield f"  not eligible: {candidate.label}: {_why_not(candidate)}"
+        yield f"  not eligible: {candidate.label}: {_why_not(candidate, metric)}"
 
 
 def _amount(candidate: Candidate, selection: Selection) -> str:
@@ -91,15 +94,16 @@ def _sureness(selection: Selection) -> str:
     """Say which configurations the seeds leave as the best on validation."""
     if selection.is_raced:
         return "how sure: the picked one of a race looks better than it is; zetasweep confirm compares it on new seeds"
-    kept = selection.may_be_best
+    kept, num_judged = selection.may_be_best, selection.num_judged
     num_all = len(selection.ranked) + len(selection.not_eligible)
     if num_all == 1:
         return "how sure: there is no other configuration to choose"
     if selection.mixed_data:
         return "how sure: not known, since the data set was changed between trainings"
+    if num_judged < 2:
+        return "how sure: no other configuration is judged yet, so there is nothing to tell it apart from"
     if kept is None:
         return "how sure: too few seeds to tell any two configurations apart on validation"
-    num_judged = selection.num_judged
     left = f"; {num_all - num_judged} of {num_all} were not judged" if num_judged < num_all else ""
     if len(kept) == 1:
         if not left and kept[0].eligible:
@@ -127,13 +131,17 @@ def _test(selection: Selection) -> str:
     return f"test {metric.name}: not known ({why}: of each seed it is told with the choice made by the others)"
 
 
-def _why_not(candidate: Candidate) -> str:
+def _why_not(candidate: Candidate, metric: Metric) -> str:
     if candidate.reached is not None and candidate.reached.stop is not None:
         why = stopped_text(candidate.reached)
         return f"stopped in rung {why.rung}, place {why.place}: {why.mean}, the last to go on had {why.cut}"
     n, planned = len(candidate.values), len(candidate.cells)
     failed = f", {candidate.num_failed} failed" if candidate.num_failed else ""
-    return f"{n} of {planned} seeds done{failed}" if n < planned else "its metric is not finite"
+    if n == planned:
+        return "its metric is not finite"
+    lacking = candidate.num_done - n
+    without = f", {'it lacks' if lacking == 1 else f'{lacking} lack'} {metric.key}" if lacking else ""
+    return f"{candidate.num_done} of {planned} seeds done{without}{failed}"
 
 
 def _tied_cells(selection: Selection) -> str:
@@ -148,7 +156,8 @@ def _agreement(selections: Sequence[Selection]) -> Iterator[str]:
     for selection in selections:
         if selection.best is not None:
             chosen.setdefault(selection.best.label, []).append(selection.metric.name)
+    without = ", ".join(selection.metric.name for selection in selections if selection.best is None)
     if len(selections) > 1 and chosen:
         parts = "; ".join(f"{', '.join(metrics)}: {label}" for label, metrics in chosen.items())
         said = "the metrics choose the same" if len(chosen) == 1 else f"the metrics disagree: {parts}"
-        yield f"{selections[0].dataset}: {said}"
+        yield f"{selections[0].dataset}: {f'{parts}; by {without} nothing is chosen' if without else said}"

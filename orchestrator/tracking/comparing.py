@@ -59,6 +59,7 @@ def compared(
             metric=metric,
             baseline=baseline,
             comparing=comparing or experiment.compare,
+            in_file=experiment.compare_in_file,
             best_of_settings=best_of_settings,
             predictions=_Reader(storage, runs, tracker),
             looks=looks.before,

@@ -158,7 +158,7 @@ def test_a_mistake_in_an_option_is_said_before_mlflow_is_asked(tmp_path: Path) -
         "select --metric=error,auroc --register=a": "--register a: 2 metrics choose each for itself",
         "select --metric=test/error": "validation at the tested epoch only",
         "compare --metric=eror": "metric=eror is not tracked",
-        "compare --against=cutmix": "baseline = cutmix: there is no such row",
+        "compare --against=cutmix": "--against cutmix: there is no such row",
         "compare --best-of=lr": "--best-of lr: the cells do not differ in it",
         "plan --price=abc": "--price abc: no price",
         "run --price=2.5/gpu-hour": "--price 2.5/gpu-hour: the cells use no GPU",

@@ -96,7 +96,8 @@ def test_a_final_table_lacks_nothing(call: Call, sweep: Sweep) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (["--against=cutmix"], 2, "baseline = cutmix: there is no such row\n  allowed: one of the rows: erm, mixup"),
+        (["--against=cutmix"], 2, "--against cutmix: there is no such row\n  allowed: one of the rows: erm, mixup"),
+        (["--best-of=,"], 2, "--best-of ',': it names no setting"),
         (["-o", "compare.baseline=cutmix"], 2, "finished.yaml: compare.baseline = cutmix: there is no such row"),
         (["-o", "compare.margin=-0.1"], 2, "compare.margin = -0.1\n  allowed: a finite number, at least 0"),
         (["-o", "compare.family=row"], 2, "compare.family = row\n  allowed: column or table"),

@@ -163,7 +163,7 @@ def test_the_sweep_and_its_confirmation_share_no_seed(call: Call, file: Path, st
         (("--top", "0"), "--top 0: there are not so many rows"),
         (("--top", "9"), "allowed: 1 to 3, the rows beside the baseline"),
         (("--seeds", "1"), "--seeds 1: one training has no spread"),
-        (("--against", "mixxup"), "baseline = mixxup: there is no such row"),
+        (("--against", "mixxup"), "--against mixxup: there is no such row"),
         ((), "the sweep is not complete: 4 of 4 cells to choose by without a result (4 missing)"),
     ],
 )

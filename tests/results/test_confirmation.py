@@ -240,12 +240,12 @@ def test_another_name_of_a_data_set_is_the_same_column() -> None:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (Wanted(top=0), "--top 0: there are not so many rows"),
+        (Wanted(top=0), "--top 0: one row is chosen at least"),
         (Wanted(top=4), "--top 4: there are not so many rows\n  allowed: 1 to 3"),
         (Wanted(num_seeds=1), "--seeds 1: one training has no spread"),
-        (Wanted(num_seeds=-1), "--seeds -1: one training has no spread"),
-        (Wanted(against=("mixupp",)), "baseline = mixupp: there is no such row"),
-        (Wanted(against=("zeta_mixup",)), "baseline = zeta_mixup: 2 rows are"),
+        (Wanted(num_seeds=-1), "--seeds -1: there is no such number of seeds"),
+        (Wanted(against=("mixupp",)), "--against mixupp: there is no such row"),
+        (Wanted(against=("zeta_mixup",)), "--against zeta_mixup: 2 rows are"),
         (Wanted(top=2, against=("erm", "mixup", "erm")), None),
         (Wanted(top=3, against=("erm", "mixup")), "--top 3: there are not so many rows\n  allowed: 1 to 2"),
     ],

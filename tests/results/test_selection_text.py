@@ -9,7 +9,8 @@ import pytest
 from shown import text_of
 from sweep_samples import ERM, MIXUP, ZETA, make_cells, runs_with
 
-from orchestrator.results import render_selection, select
+from orchestrator.errors import UserError
+from orchestrator.results import check_selected, render_selection, select
 
 
 def test_selection_says_that_it_looked_at_validation_only() -> None:
@@ -87,3 +88,27 @@ def test_several_metrics_say_whether_they_agree() -> None:
     assert "digits: the metrics disagree: error: convnet, mixup(alpha=1.0); auroc: convnet, erm" in text
     twice = [selections[0], replace(selections[0], metric=selections[1].metric)]
     assert "digits: the metrics choose the same" in text_of(render_selection(twice), 200)
+
+
+def test_a_metric_that_finished_cells_lack_is_no_missing_seed() -> None:
+    cells = make_cells(ERM, MIXUP)
+    runs = runs_with(cells, {ERM: (0.3, 0.31, 0.32), MIXUP: (0.2, 0.18, 0.22)}, metric="best/error")
+    selections = [*select(cells, runs, metric="error"), *select(cells, runs, metric="auroc")]
+    text = text_of(render_selection(selections), 300)
+    assert "digits by auroc: nothing to select, no finished cell has best/auroc" in text
+    assert "not eligible: convnet, erm: 3 of 3 seeds done, 3 lack best/auroc" in text
+    assert "digits: error: convnet, mixup(alpha=1.0); by auroc nothing is chosen" in text
+    assert "the metrics choose the same" not in text
+    with pytest.raises(UserError, match="metric = best/auroc: none of the finished cells has it"):
+        check_selected(selections)
+    check_selected(selections[:1])
+    check_selected(select(cells, {}, metric="auroc"))
+
+
+def test_a_single_row_that_is_judged_has_nobody_to_be_told_from() -> None:
+    cells = make_cells(ERM, MIXUP)
+    text = text_of(
+        render_selection(select(cells, runs_with(cells, {ERM: (0.3, 0.31, 0.32)}, metric="best/error"))), 200
+    )
+    assert "how sure: no other configuration is judged yet" in text
+    assert "too few seeds" not in text

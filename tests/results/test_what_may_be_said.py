@@ -130,6 +130,39 @@ def test_a_baseline_that_the_file_does_not_name_is_exploratory(
     assert ("Exploratory: the file has another" in str(render(comparison, "latex"))) == is_exploratory
 
 
+@pytest.mark.parametrize(
+    ("in_file", "comparing", "told"),
+    [
+        (Comparing(), Comparing(baseline="mixup"), "another baseline"),
+        (Comparing(baseline="none of these"), Comparing(), "another baseline"),
+        (Comparing(baseline="mixup"), Comparing(baseline="mixup"), ""),
+        (Comparing(), Comparing(baseline="erm"), ""),
+        (Comparing(metric="loss"), Comparing(), "metric that decides is another"),
+        (Comparing(), Comparing(margin=0.5), "another margin"),
+        (Comparing(margin=0.1), Comparing(margin=0.5), "another margin"),
+        (Comparing(margin=0.5), Comparing(margin=0.5), ""),
+        (Comparing(margin=0.1), Comparing(margin=0.1, metric="error"), ""),
+    ],
+)
+def test_what_the_command_line_has_in_place_of_the_file_is_exploratory(
+    in_file: Comparing, comparing: Comparing, told: str
+) -> None:
+    comparison = table(comparing=comparing, in_file=in_file)
+    assert comparison.is_exploratory == bool(told)
+    assert told in " ".join(comparison.exploratory)
+    assert ("Exploratory: " in text(comparison)) == bool(told)
+
+
+@pytest.mark.parametrize(("file", "shown", "is_exploratory"), [("table", "column", True), ("column", "table", False)])
+def test_an_error_rate_of_each_column_in_place_of_one_for_all_is_exploratory(
+    file: Any, shown: Any, is_exploratory: bool
+) -> None:
+    cells = make_cells(ERM, MIXUP, models=("convnet", "resnet18"))
+    runs = runs_with(cells, {ERM: (0.1, 0.2, 0.3), MIXUP: (0.1, 0.2, 0.3)})
+    comparison = compare(cells, runs, comparing=Comparing(family=shown), in_file=Comparing(family=file))
+    assert comparison.is_exploratory == is_exploratory
+
+
 def test_in_folds_no_seeds_are_asked_for() -> None:
     comparison = in_folds()
     (column,) = comparison.columns
