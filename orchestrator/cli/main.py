@@ -11,7 +11,7 @@ import click
 
 from orchestrator.cli.lazy import Entry, LazyGroup
 from orchestrator.environment import prepare_program
-from orchestrator.errors import ClusterError, TrackingError, UserError
+from orchestrator.errors import ClusterError, TrackingError, UserError, explained
 from orchestrator.exit_codes import INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.lasting_output import lasting_output
 from orchestrator.shadows import REMEDY, Shadow, shadows
@@ -20,7 +20,24 @@ from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.signals import take_like_ctrl_c
 
 # A path that cannot be, as opposed to a disk that fails later.
-PATH_ERRORS = (errno.ENAMETOOLONG, errno.EACCES, errno.ENOTDIR, errno.EISDIR)
+PATH_ERRORS = (
+    errno.ENAMETOOLONG,
+    errno.EACCES,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.EROFS,
+    errno.EFBIG,
+)
+DISK_REMEDY = {
+    errno.ENOSPC: "free some room there, and give the command again: what was there stays",
+    errno.EDQUOT: "free some of your quota there, and give the command again: what was there stays",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), and give the command again: what was there stays",
+    errno.EROFS: "name a folder elsewhere, or have the disk mounted for writing",
+    errno.EACCES: "name a folder elsewhere, or have yourself given the right to write there",
+    errno.ENOENT: "name what is there, or make it",
+    errno.EIO: "the disk, or the way to it, has failed: see what the system says of it (dmesg)",
+}
 COMMANDS = {
     "compare": Entry(
         "orchestrator.cli.compare:compare",
@@ -116,7 +133,7 @@ def _run() -> int:
             raise
         from orchestrator.credentials import without_secrets  # a fifth of what --help costs
 
-        click.echo(f"error: {without_secrets(str(error))}", err=True)
+        click.echo(f"error: {without_secrets(_told(error))}", err=True)
         code = _code_of(error)
     except click.ClickException as error:
         error.show()
@@ -134,6 +151,15 @@ def _run() -> int:
         click.echo(f"error: {type(error).__name__}: {error}\n{told}", err=True)
         code = WRONG_INPUT
     return code
+
+
+def _told(error: Exception) -> str:
+    """Return what an error says; of a disk, which file it is about, and what to do."""
+    if not isinstance(error, OSError) or error.errno is None or error.strerror is None:
+        return str(error)
+    paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
+    where = f"{' -> '.join(paths)}: " if paths else ""
+    return explained(f"{where}{error.strerror}", remedy=DISK_REMEDY.get(error.errno, ""))
 
 
 def _is_of(error: Exception, shadow: Shadow) -> bool:

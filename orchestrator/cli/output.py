@@ -24,7 +24,7 @@ def format_for(format: str | None, output: str | None) -> str:
     """
     if output is None:
         return format or "table"
-    _check(Path(output))
+    check_output(Path(output))
     ending = Path(output).suffix.lower()
     if format is None and ending not in ENDINGS:
         raise UserError(
@@ -58,10 +58,10 @@ def write_output(output: str, shown: RenderableType, *, format: str, asked: str 
     click.echo(f"{replaced}: {output} ({format}{by})", err=True)
 
 
-def _check(path: Path) -> None:
-    """Refuse what cannot be written, before anything else is done for it."""
+def check_output(path: Path) -> None:
+    """Raise UserError if a file cannot be written, before anything else is done for it."""
     if path.is_dir():
-        what, remedy = "is a folder", f"name a file in it: {path / 'comparison.csv'}"
+        what, remedy = "is a folder", f"name a file in it: {path / 'FILE'}, with its ending"
     elif path.exists() and not path.is_file():
         what, remedy = "is no file that could be replaced", "leave --output out, and use > or |"
     else:

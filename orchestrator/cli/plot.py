@@ -9,6 +9,7 @@ import click
 from orchestrator.cli.completing import figures, known_names
 from orchestrator.cli.options import confirmed_option, examples, experiment_options
 from orchestrator.cli.outcomes import exit_code
+from orchestrator.cli.output import check_output
 from orchestrator.errors import UserError, nearest
 from orchestrator.waiting import waiting_for
 
@@ -24,7 +25,7 @@ SUFFIXES = (".svg", ".pdf", ".png", ".json")
 @confirmed_option
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="A name that ends in .svg, .pdf, .png or .json.  [default: KIND.svg]",
 )
 def plot(kind: str, experiment: str, overrides: tuple[str, ...], confirmed: bool, output: Path | None) -> int:
@@ -37,6 +38,7 @@ def plot(kind: str, experiment: str, overrides: tuple[str, ...], confirmed: bool
 
     opened = Opened(experiment, overrides).part(confirmed=confirmed)
     path = output or Path(f"{kind}.svg")
+    check_output(path)
     _check_suffix(path)
     if kind not in FIGURES:
         meant = nearest(kind, tuple(FIGURES), cutoff=0.5)
@@ -54,8 +56,10 @@ def plot(kind: str, experiment: str, overrides: tuple[str, ...], confirmed: bool
         figures = FIGURES[kind](material)
     except Unavailable as error:
         raise UserError(f"plot {kind}: {error.reason}") from error
-    for written in write_figures(figures, path):
+    for written in write_figures(figures, path, kind=kind):
         click.echo(written)
+    for reason in (reason for figure in figures for reason in figure.missing):
+        click.echo(f"none of {reason}", err=True)
     return exit_code(opened, material.runs)
 
 

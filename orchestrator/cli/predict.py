@@ -19,6 +19,7 @@ from orchestrator.cli.output import format_for, write_output
 from orchestrator.environment import TRACKING_URI
 from orchestrator.errors import UserError
 from orchestrator.exit_codes import DONE, INCOMPLETE
+from orchestrator.spreadsheets import shielded
 from orchestrator.waiting import waiting_for
 
 if TYPE_CHECKING:
@@ -211,6 +212,6 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     writer.writerow(["file", "class", "probability", *(f"probability/{name}" for name in classes)])
     for row in rows:
         of_class = row.get("probabilities", {})
-        values = [row.get("class", ""), row.get("probability", ""), *(of_class.get(name, "") for name in classes)]
-        writer.writerow([row["file"], *values])
+        texts = [shielded(row["file"]), shielded(row.get("class", ""))]
+        writer.writerow([*texts, row.get("probability", ""), *(of_class.get(name, "") for name in classes)])
     return text.getvalue()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from orchestrator.report.figure import Figure, Material, Unavailable
@@ -26,19 +27,35 @@ def of_columns(
         Unavailable: No column has one; says why the last has none.
     """
     columns = material.comparison.columns
-    found, why = [], ""
+    found: list[Figure] = []
+    missing: dict[str, str] = {}
     for number, column in enumerate(columns, start=1):
         name = kind if len(columns) == 1 else f"{kind}-{number}"
         ending = "" if len(columns) == 1 else f": {label_of(material.names, column)}"
         try:
             figure = make(material, column, name, ending)
         except Unavailable as error:
-            why = error.reason
+            missing[label_of(material.names, column)] = error.reason
         else:
             found += [figure] if figure is not None else []
+    return with_missing(found, missing, of_none="No column of the table has it.")
+
+
+def with_missing(found: Sequence[Figure], missing: Mapping[str, str], *, of_none: str) -> list[Figure]:
+    """Return the figures of a kind, the first of which says of which columns there are none, and why.
+
+    Args:
+        found: Of the columns, or data sets, that have one.
+        missing: Of the others, why not.
+        of_none: Why there are none, where `missing` does not say it.
+
+    Raises:
+        Unavailable: There are none; says why the last has none.
+    """
     if not found:
-        raise Unavailable(why or "No column of the table has it.")
-    return found
+        raise Unavailable(list(missing.values())[-1] if missing else of_none)
+    first, *others = found
+    return [replace(first, missing=tuple(f"{label}: {why}" for label, why in missing.items())), *others]
 
 
 def label_of(names: Names, column: Column) -> str:
@@ -93,6 +110,12 @@ def is_known(material: Material, row: str, column: Column) -> bool:
 def best_first(rows: Sequence[_Row], means: Callable[[_Row], float], metric: Metric) -> list[_Row]:
     """Return rows, or whatever stands for them, in the order of their means."""
     return sorted(rows, key=means, reverse=metric.higher_is_better)
+
+
+def tied_first(rows: Sequence[_Row], value: Callable[[_Row], float]) -> list[_Row]:
+    """Return those whose value is the least, in their order: several where they differ by rounding alone."""
+    least = min(map(value, rows))
+    return [row for row in rows if math.isclose(value(row), least, rel_tol=1e-9, abs_tol=1e-12)]
 
 
 def places_of(rows: Sequence[str], baseline: str | None) -> dict[str, int]:

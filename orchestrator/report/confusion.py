@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.amounts import counted
 from orchestrator.report.columns import of_columns
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
@@ -63,11 +64,17 @@ def _rates(row: str, counts: Sequence[NDArray[np.int64]]) -> _Rates:
 
 def _largest(values: NDArray[np.float64], num: int) -> list[tuple[int, int]]:
     """Return the pairs of different classes with the largest values, those above 0 alone."""
-    of_pairs = np.nan_to_num(values, nan=0.0)
-    np.fill_diagonal(of_pairs, 0.0)
+    of_pairs = _off_diagonal(values)
     order = np.argsort(-of_pairs, axis=None, kind="stable")[:num]
     pairs = [divmod(int(at), len(of_pairs)) for at in order]
     return [pair for pair in pairs if of_pairs[pair] > 0]
+
+
+def _off_diagonal(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the values of pairs of different classes, 0 elsewhere and where they are not known."""
+    of_pairs = np.nan_to_num(values, nan=0.0)
+    np.fill_diagonal(of_pairs, 0.0)
+    return of_pairs
 
 
 def _sentence(material: Material, shown: Sequence[_Rates], names: Sequence[str]) -> str:
@@ -76,9 +83,11 @@ def _sentence(material: Material, shown: Sequence[_Rates], names: Sequence[str])
     parts = []
     if worst:
         true, taken = worst[0]
+        alike = int(np.isclose(_off_diagonal(first.rates), first.rates[worst[0]], rtol=1e-9).sum()) - 1
+        as_often = f"; so {'is' if alike == 1 else 'are'} {counted(alike, 'other pair')}" if alike else ""
         parts.append(
             f"With {material.names.row(first.row)}, {names[true]} is taken for {names[taken]} most often: "
-            f"{100 * first.rates[worst[0]]:.1f} % of its test images."
+            f"{100 * first.rates[worst[0]]:.1f} % of its test images{as_often}."
         )
     if len(shown) > 1:
         difference = shown[1].rates - first.rates

@@ -76,11 +76,12 @@ def _sentence(means: dict[str, list[float]], metric: Metric) -> str:
     late = [(curve[-1 - max(1, len(curve) // 10)], curve[-1]) for curve in means.values() if len(curve) > 1]
     gains = [before - end for before, end in late if math.isfinite(before - end)]
     gain = fmean(gains) * (-1 if metric.higher_is_better else 1) if gains else 0.0
-    moved = "got better" if gain > 0 else "got worse"
-    return (
-        f"Mean over the trainings of a row; the curves end within {points(max(ends) - min(ends), metric)}. In the last "
-        f"tenth of the epochs the mean of all rows {moved} by {points(abs(gain), metric)}."
-    )
+    by = points(abs(gain), metric)
+    moved = f"got {'better' if gain > 0 else 'worse'} by {by}" if by != points(0.0, metric) else "hardly moved"
+    alone = len(ends) == 1
+    within = "" if alone else f"; the curves end within {points(max(ends) - min(ends), metric)}"
+    late_words = f" In the last tenth of the epochs the mean of all rows {moved}." if gains else ""
+    return f"Mean over the trainings of a row{within}.{late_words}"
 
 
 def _drawn(material: Material, means: dict[str, list[float]], metric: Metric) -> Drawing:

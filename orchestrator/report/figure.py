@@ -61,6 +61,7 @@ class Figure:
         draw: Draws it; None for what is HTML alone. Called inside of `orchestrator.report.style.styled`.
         html: What stands on the page in place of the drawing; everything in it is escaped already.
         data: The numbers shown: dicts with text as keys, lists, text, numbers, None.
+        missing: Why other columns, or data sets, have none of the kind, a sentence each; of the first of a kind alone.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Figure:
     draw: Callable[[], Drawing] | None = None
     html: str | None = None
     data: Any = None
+    missing: tuple[str, ...] = ()
 
 
 class Unavailable(Exception):  # noqa: N818 - no error: the page says it in the figure's place, and goes on

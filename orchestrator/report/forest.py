@@ -67,7 +67,9 @@ def _sentence(material: Material, column: Column, headline: Analysis) -> str:
     ]
     is_rough = any(verdict.is_rough for verdict in headline.rows.values())
     rough = f" They are rough: they lean on very few {units(headline)}." if is_rough else ""
-    first = f"{', '.join(said)}. The intervals hold together for all rows at {level(headline.alpha)} %."
+    together = f" The intervals hold together for all rows at {level(headline.alpha)} %."
+    has_intervals = any(math.isfinite(verdict.low) for verdict in headline.rows.values())
+    first = f"{', '.join(said)}.{together if has_intervals else ' So there is no interval.'}"
     found = about(material.comparison, column)
     if found.in_folds:
         lines = "They are about new images like these: each fold has test images of its own."

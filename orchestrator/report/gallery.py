@@ -29,7 +29,7 @@ def gallery(material: Material) -> list[Figure]:
 def _of_dataset(material: Material, scene: Scene, name: str, ending: str) -> Figure:
     images, labels = prepared(scene, scene.dataset.test, scene.batch_size, seed=SEED, largest=LARGEST_SIDE)
     batch_size = len(images)
-    mixing, remark = mixing_of(scene, batch_size)
+    mixing, remark = mixing_of(scene, batch_size, material.names)
     made = {
         row: mixed(
             augmentation,

@@ -16,6 +16,7 @@ from orchestrator.report.measures.dimension import ESTIMATORS, NUM_NEIGHBOURS, i
 from orchestrator.report.mixed import mixed
 from orchestrator.report.sources import Scene, mixing_of, of_datasets, prepared
 from orchestrator.report.style import COLORS, INK, height_of, label_rows, new_drawing
+from orchestrator.results import Names
 from orchestrator.waiting import counting
 
 # Of the training split; the dimension is that around so many of them, in each of the draws of images and mixing.
@@ -36,7 +37,7 @@ def intrinsic_dimensions(material: Material) -> list[Figure]:
 def _of_dataset(material: Material, scene: Scene, name: str, ending: str) -> Figure:
     num = min(NUM_IMAGES, len(scene.dataset.train))
     batch_size = min(scene.batch_size, num)
-    mixing, remark = mixing_of(scene, batch_size)
+    mixing, remark = mixing_of(scene, batch_size, material.names)
     mixing = {label: augmentation for label, augmentation in mixing.items() if not isinstance(augmentation, Erm)}
     if not mixing:
         raise Unavailable("No augmentation of the experiment mixes images.")
@@ -54,7 +55,7 @@ def _of_dataset(material: Material, scene: Scene, name: str, ending: str) -> Fig
     return Figure(
         name=name,
         title=f"Intrinsic dimension{ending}",
-        sentence=_sentence(found, num) + scene.remark + remark,
+        sentence=_sentence(material.names, found, num) + scene.remark + remark,
         draw=lambda: _drawn(material, found),
         data={
             "images": num,
@@ -109,16 +110,18 @@ def _std(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1))
 
 
-def _sentence(found: Changes, num: int) -> str:
+def _sentence(names: Names, found: Changes, num: int) -> str:
     parts = []
     for estimator, of_rows in found.items():
         added = {row: values.mean() for row, values in of_rows.items() if row != ORIGINAL}
         least, most = min(added, key=lambda row: abs(added[row])), max(added, key=lambda row: abs(added[row]))
         original = of_rows[ORIGINAL]
-        most_words = f"; {most} changes it most, by {added[most]:+.1f} ± {_std(of_rows[most]):.1f}"
+        least_row = names.row(least)
+        most_words = f"; {names.row(most)} changes it most, by {added[most]:+.1f} ± {_std(of_rows[most]):.1f}"
         parts.append(
-            f"By {estimator} images extend in {original.mean():.1f} ± {_std(original):.1f} directions; {least} changes "
-            f"that least, by {added[least]:+.1f} ± {_std(of_rows[least]):.1f}{most_words if most != least else ''}."
+            f"By {estimator} images extend in {original.mean():.1f} ± {_std(original):.1f} directions; "
+            f"{least_row} changes that least, by {added[least]:+.1f} ± {_std(of_rows[least]):.1f}"
+            f"{most_words if most != least else ''}."
         )
     return (
         f"{' '.join(parts)} {NUM_NEIGHBOURS} neighbours among {num:,} images; ± is the standard deviation over "

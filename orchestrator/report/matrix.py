@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from orchestrator.amounts import some
 from orchestrator.report.columns import label_of, points, told
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
@@ -13,6 +14,8 @@ from orchestrator.report.style import FAINT, INK, height_of, label_rows, new_dra
 from orchestrator.results import Column, RowVerdict, against
 
 SIGNS = {"better": "+", "worse": "−", "equal within margin": "=", "not told apart": "", "too few seeds": ""}
+# More rows than that are counted.
+NAMED = 4
 COLUMN_WIDTH = 16
 
 
@@ -58,13 +61,19 @@ def _sentence(material: Material, verdicts: dict[Column, dict[str, RowVerdict]])
     scope = "Each column speaks for itself: nothing here is a claim over several."
     if not better:
         return f"In none of {len(verdicts)} columns is a row shown to be better than {baseline}. {scope}"
-    row, num = better.most_common(1)[0]
-    sizes = [abs(v.difference) for found in verdicts.values() for v in found.values() if v.verdict == "better"]
-    largest = points(max(sizes), material.comparison.metric)
+    num = max(better.values())
+    rows = [row for row in better if better[row] == num]
+    sizes = [abs(found[row].difference) for found in verdicts.values() for row in rows if _is_better(found, row)]
+    named = some([material.names.row(row) for row in rows], at_most=NAMED)
+    are, each = ("are each", "of theirs ") if len(rows) > 1 else ("is", "")
     return (
-        f"{material.names.row(row)} is shown to be better than {baseline} in {num} of {len(verdicts)} columns; the "
-        f"largest difference is {largest}. {scope}"
+        f"{named} {are} shown to be better than {baseline} in {num} of {len(verdicts)} columns; the largest difference "
+        f"{each}is {points(max(sizes), material.comparison.metric)}. {scope}"
     )
+
+
+def _is_better(found: dict[str, RowVerdict], row: str) -> bool:
+    return row in found and found[row].verdict == "better"
 
 
 def _drawn(material: Material, rows: list[str], verdicts: dict[Column, dict[str, RowVerdict]]) -> Drawing:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from orchestrator.amounts import counted
+from orchestrator.amounts import counted, some
+from orchestrator.report.columns import tied_first
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.markup import filled
@@ -25,6 +26,8 @@ class Measure:
     what: str
 
 
+# More rows than that are counted.
+NAMED = 4
 MEASURES: Mapping[str, Measure] = {
     "ghosting": Measure("ghosting", ".2f", "1 - w1² / Σw² of the weights at a pixel: 0 where one image alone is seen"),
     "second_weight": Measure("second weight", ".2f", "of the image that shows most after the first, at a pixel"),
@@ -45,7 +48,7 @@ def mixing(material: Material) -> list[Figure]:
 def _of_dataset(material: Material, scene: Scene, name: str, ending: str) -> Figure:
     labels, num_classes = scene.dataset.train.labels, scene.dataset.num_classes
     batch_size = min(scene.batch_size, len(labels))
-    rows, remark = mixing_of(scene, batch_size)
+    rows, remark = mixing_of(scene, batch_size, material.names)
     image_size = scene.spec.image_size or scene.dataset.stored_size
     with counting(f"how augmentations blend {scene.spec.label}") as show:
         blends: dict[str, Blending] = {}
@@ -69,8 +72,9 @@ def _of_dataset(material: Material, scene: Scene, name: str, ending: str) -> Fig
 
 def _sentence(material: Material, numbers: Mapping[str, Mapping[str, float]], num_networks: int) -> str:
     def most(measure: str) -> str:
-        row = max(numbers, key=lambda each: numbers[each].get(measure, 0.0))
-        return f"{material.names.row(row)} ({numbers[row][measure]:{MEASURES[measure].digits}})"
+        rows = tied_first(list(numbers), lambda each: -numbers[each].get(measure, 0.0))
+        called = some([material.names.row(row) for row in rows], at_most=NAMED)
+        return f"{called} ({numbers[rows[0]][measure]:{MEASURES[measure].digits}})"
 
     seen = ""
     if num_networks:

@@ -54,11 +54,12 @@ def page(material: Material, parts: Sequence[Part], drawings: Mapping[str, bytes
 
 
 def missing_of(parts: Sequence[Part]) -> list[tuple[str, str]]:
-    """Return the kinds that there are no figures of, those that lack the same together, and why."""
+    """Return the kinds that lack figures, all or those of some columns, and why; those that lack the same together."""
     kinds: dict[str, list[str]] = {}
     for part in parts:
-        if not part.figures:
-            kinds.setdefault(part.reason, []).append(part.kind)
+        reasons = [reason for figure in part.figures for reason in figure.missing] if part.figures else [part.reason]
+        for reason in reasons:
+            kinds.setdefault(reason, []).append(part.kind)
     return [(", ".join(of_reason), reason) for reason, of_reason in kinds.items()]
 
 

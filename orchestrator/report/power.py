@@ -24,8 +24,12 @@ def _of_column(material: Material, column: Column, name: str, ending: str) -> Fi
     comparison, analysis = material.comparison, told(material, column)
     if analysis.in_folds:
         raise Unavailable("In folds more seeds lessen little of what is seen: it takes more folds, and what these add.")
+    if comparison.baseline is None:
+        raise Unavailable("Without a baseline nothing is known of what can be seen: name a row with compare.baseline.")
     if not analysis.detectable:
-        raise Unavailable("Without a baseline, and some spread of its values, nothing is known of what can be seen.")
+        baseline = material.names.row(comparison.baseline)
+        why = "nothing is compared with it" if not analysis.rows else "values do not spread, or share no seeds with it"
+        raise Unavailable(f"What can be seen from {baseline} on is not known, since {why}.")
     curves = {"these test images": _curve(comparison.analyses[column])}
     if column in comparison.new_images:
         curves["new images like these"] = _curve(comparison.new_images[column])

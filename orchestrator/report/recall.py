@@ -11,7 +11,7 @@ import numpy as np
 
 from orchestrator.amounts import counted, some
 from orchestrator.experiment import Replicate
-from orchestrator.report.columns import of_columns, refuse_raced
+from orchestrator.report.columns import of_columns, refuse_raced, tied_first
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.per_image import Counted, chosen_rows, count_column
@@ -20,7 +20,7 @@ from orchestrator.results import Column, RowVerdict
 from orchestrator.results.statistics import ALPHA, Analysis, analyse
 
 # More rows, or classes, cannot be read in one figure.
-ROWS_AT_MOST, CLASSES_AT_MOST = 5, 20
+ROWS_AT_MOST, CLASSES_AT_MOST, NAMED = 5, 20, 4
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,7 @@ def _keyed(values: Mapping[Replicate, float], *, in_folds: bool) -> dict[int, fl
 
 
 def _sentence(material: Material, recalls: _Recalls, found: Counted, shown: Sequence[str]) -> str:
-    class_name, means = min(zip(recalls.names, recalls.means, strict=True), key=lambda each: max(each[1].values()))
-    least = f"{100 * min(means.values()):.0f} to {100 * max(means.values()):.0f} %"
-    parts = [f"The class that is recognised least is {class_name}: {least}, by the row (means over seeds)."]
+    parts = [_least_recognised(dict(zip(recalls.names, recalls.means, strict=True)))]
     if len(shown) < len(found.rows):
         parts.append(f"Of {counted(len(found.rows), 'row')} {len(shown)} are drawn.")
     if len(recalls.names) > CLASSES_AT_MOST:
@@ -148,6 +146,18 @@ def _sentence(material: Material, recalls: _Recalls, found: Counted, shown: Sequ
     elif baseline is not None:
         parts.append("Nothing is told apart here, as in the table: see what it says of this column.")
     return " ".join(parts)
+
+
+def _least_recognised(means: Mapping[str, Mapping[str, float]]) -> str:
+    """Say which class the best row for it recognises least, by the means of each class."""
+    least = tied_first(list(means), lambda name: max(means[name].values()))
+    if len(least) == len(means) > 1:
+        best = 100 * max(means[least[0]].values())
+        return f"No class is recognised less than another by the row that is best in it: {best:.0f} %, mean over seeds."
+    values = [value for name in least for value in means[name].values()]
+    shown = f"{100 * min(values):.0f} to {100 * max(values):.0f} %, by the row (means over seeds)"
+    what = "The class that is recognised least is" if len(least) == 1 else "The classes that are recognised least are"
+    return f"{what} {some(least, at_most=NAMED)}: {shown}."
 
 
 def _told_apart(material: Material, recalls: _Recalls) -> list[str]:

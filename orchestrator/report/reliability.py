@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from orchestrator.amounts import counted
-from orchestrator.report.columns import of_columns, places_of
+from orchestrator.amounts import counted, some
+from orchestrator.report.columns import of_columns, places_of, tied_first
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.measures.calibration import NUM_BINS, Reliability, together
@@ -19,7 +20,7 @@ from orchestrator.results import Column
 from orchestrator.results.statistics import mean_and_std
 
 # More lines cannot be told apart. Of fewer predictions, the share that is right says little.
-AT_MOST, LEAST_COUNT = 6, 20
+AT_MOST, LEAST_COUNT, NAMED = 6, 20, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +40,12 @@ class _Row:
     num: int
 
     @property
-    def is_over_confident(self) -> bool:
-        """Whether it says more than is so, over all predictions."""
-        return bool(self.all.confidences.sum() > self.all.hits.sum())
+    def words(self) -> str:
+        """Whether it says more than is so, or less, over all predictions."""
+        says, is_so = float(self.all.confidences.sum()), float(self.all.hits.sum())
+        if math.isclose(says, is_so, rel_tol=1e-6):
+            return "as confident as it is right"
+        return f"{'over' if says > is_so else 'under'}-confident"
 
 
 def reliability(material: Material) -> list[Figure]:
@@ -72,16 +76,18 @@ def _row(trainings: Sequence[Reliability]) -> _Row:
 
 def _sentence(material: Material, rows: Mapping[str, _Row], shown: Sequence[str]) -> str:
     def told(row: str) -> str:
-        words = "over" if rows[row].is_over_confident else "under"
-        return f"{material.names.row(row)} ({100 * rows[row].error:.1f} %, {words}-confident)"
+        return f"{material.names.row(row)} ({100 * rows[row].error:.1f} %, {rows[row].words})"
 
-    ranked = sorted(rows, key=lambda row: rows[row].error)
-    last = f", the most {told(ranked[-1])}" if len(ranked) > 1 else ""
-    some = f" Of {counted(len(rows), 'row')} {len(shown)} are drawn." if len(shown) < len(rows) else ""
+    least = tied_first(list(rows), lambda row: rows[row].error)
+    most = tied_first(list(rows), lambda row: -rows[row].error)
+    last = f", the most {some(list(map(told, most)), at_most=NAMED)}" if len(least) < len(rows) else ""
+    first = some(list(map(told, least)), at_most=NAMED)
+    have = "has" if len(least) == 1 else "have, all the same," if len(least) == len(rows) else "have"
+    drawn = f" Of {counted(len(rows), 'row')} {len(shown)} are drawn." if len(shown) < len(rows) else ""
     return (
         f"Below the diagonal a model says more than it knows. The least calibration error (test/ece, mean over seeds) "
-        f"has {told(ranked[0])}{last}. {NUM_BINS} bins of equal width, as for test/ece; those of fewer than "
-        f"{LEAST_COUNT} predictions are not drawn.{some}"
+        f"{have} {first}{last}. {NUM_BINS} bins of equal width, as for test/ece; "
+        f"those of fewer than {LEAST_COUNT} predictions are not drawn.{drawn}"
     )
 
 

@@ -9,6 +9,8 @@ from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import COLORS, INK, height_of, label_rows, new_drawing
 from orchestrator.results import Column
 
+NO_RANGE = "each row has a single training, so that nothing is known of how far theirs lie apart"
+
 
 def seeds(material: Material) -> list[Figure]:
     """Return the values of all trainings, for each column that has some."""
@@ -43,12 +45,11 @@ def _sentence(material: Material, column: Column, rows: list[str]) -> str:
     metric, entries = material.comparison.metric, material.comparison.entries
     num = sum(entries[row, column].n for row in rows)
     means = [entries[row, column].mean for row in rows]
-    ranges = [max(values) - min(values) for row in rows if (values := entries[row, column].values.values())]
-    return (
-        f"Each dot is one of {counted(num, 'training')}, the line their mean. The means of all rows lie within "
-        f"{points(max(means) - min(means), metric)}, the trainings of a single row up to {points(max(ranges), metric)} "
-        "apart."
-    )
+    ranges = [max(values) - min(values) for row in rows if len(values := entries[row, column].values.values()) > 1]
+    single = f"the trainings of a single row up to {points(max(ranges), metric)} apart" if ranges else NO_RANGE
+    apart = points(max(means) - min(means), metric)
+    said = (f"the means of all rows lie within {apart}, " if len(means) > 1 else "") + single
+    return f"Each dot is one of {counted(num, 'training')}, the line their mean. {said[:1].upper()}{said[1:]}."
 
 
 def _drawn(material: Material, column: Column, rows: list[str]) -> Drawing:

@@ -13,6 +13,10 @@ from orchestrator.results import Analysis, Column, about
 
 # By how much seeds, or images, are multiplied.
 TIMES = (1, 2, 3, 4, 6, 8)
+OF_USUAL = (
+    "Such an interval is that of a table like this one whose rows all spread alike, with a variance that is too low as "
+    "often as too high; those of the table follow each row's own spread, and are not these."
+)
 TRAININGS, IMAGES = "trainings", "test images"
 
 
@@ -67,7 +71,7 @@ def _sentence(
         f"the trainings and {100 * parts[IMAGES]:.0f} % from the choice of the test images. Twice the seeds would make "
         f"an interval of ± {points(widths[TRAININGS][0], metric)} one of ± {points(widths[TRAININGS][1], metric)},"
         f" twice the images one of ± {points(widths[IMAGES][1], metric)}: more "
-        f"{'seeds' if narrower == TRAININGS else 'test images'} would narrow it more.{never}"
+        f"{'seeds' if narrower == TRAININGS else 'test images'} would narrow it more.{never} {OF_USUAL}"
     )
 
 

@@ -16,6 +16,7 @@ from orchestrator.report.measures.blending import cross_entropy, entropy
 from orchestrator.report.measures.realism import frechet_distance
 from orchestrator.report.mixed import Mixed, mixed
 from orchestrator.report.sources import Scene, mixing_of, prepared
+from orchestrator.results import Names
 from orchestrator.storage import BEST
 from orchestrator.train import TrainedNetwork
 from orchestrator.waiting import counting
@@ -80,7 +81,7 @@ def seen_in(scene: Scene, networks: Sequence[TrainedNetwork]) -> dict[str, Seen]
     num = NUM_IMAGES if side <= LARGE else NUM_LARGE_IMAGES
     images, labels = prepared(scene, scene.dataset.test, num, seed=SEED)
     batch_size = min(scene.batch_size, len(images) // 2)
-    rows, _ = mixing_of(scene, batch_size)
+    rows, _ = mixing_of(scene, batch_size, Names())
     with counting(f"what erm makes of mixed images of {scene.spec.label}") as show:
         return seen_by(
             networks,

@@ -12,7 +12,9 @@ from augment import Augmentation
 from orchestrator.data import Dataset, Split
 from orchestrator.errors import DataError
 from orchestrator.experiment import AugmentSpec, Cell, DatasetSpec
+from orchestrator.report.columns import with_missing
 from orchestrator.report.figure import Figure, Material, Unavailable
+from orchestrator.results import Names
 
 # More augmentations are not read, and take long.
 AT_MOST = 12
@@ -62,25 +64,24 @@ def of_datasets(material: Material, kind: str, make: Callable[[Material, Scene, 
     places: dict[DatasetSpec, list[Cell]] = {}
     for cell in material.cells:
         places.setdefault(cell.dataset.over_folds, []).append(cell)
-    found, why = [], "The experiment has no cells."
+    found: list[Figure] = []
+    missing: dict[str, str] = {}
     for number, (spec, cells) in enumerate(places.items(), start=1):
         name = kind if len(places) == 1 else f"{kind}-{number}"
         ending = "" if len(places) == 1 else f": {material.names.dataset(spec.label)}"
         try:
             found.append(make(material, _scene(material, cells), name, ending))
         except Unavailable as error:
-            why = error.reason
-    if not found:
-        raise Unavailable(why)
-    return found
+            missing[material.names.dataset(spec.label)] = error.reason
+    return with_missing(found, missing, of_none="The experiment has no cells.")
 
 
-def mixing_of(scene: Scene, batch_size: int) -> tuple[dict[str, Augmentation], str]:
+def mixing_of(scene: Scene, batch_size: int, names: Names) -> tuple[dict[str, Augmentation], str]:
     """Return the augmentations of a scene by label, and in words which need larger batches, and what is shown of those
     that change from epoch to epoch; empty where there are none.
     """
     built = {spec.label: spec.build(backend="torch") for spec in scene.augmentations}
-    large = [label for label, each in built.items() if each.min_batch_size > batch_size]
+    large = [names.row(label) for label, each in built.items() if each.min_batch_size > batch_size]
     remark = (
         f" Left out, since they mix more than the {batch_size} images there are: {', '.join(large)}." if large else ""
     )

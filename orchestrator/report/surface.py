@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.amounts import counted
+from orchestrator.amounts import counted, some
 from orchestrator.experiment import AugmentSpec
-from orchestrator.report.columns import best_first, in_words, of_columns, scale
+from orchestrator.report.columns import in_words, of_columns, scale, tied_first
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import new_drawing
@@ -169,13 +169,15 @@ def _in_logs(places: Floats, grid: Grid) -> Floats:
 
 def _sentence(material: Material, grid: Grid, column: Column, out: list[str], smooth: Smooth | None) -> str:
     means = {place: material.comparison.entries[row, column].mean for place, row in grid.rows.items()}
-    gamma, num = best_first(list(means), means.__getitem__, material.comparison.metric)[0]
+    sign = -1 if material.comparison.metric.higher_is_better else 1
+    first = tied_first(list(means), lambda place: sign * means[place])
+    best = some([f"γ = {gamma:g}, N = {num}" for gamma, num in first])
     claim = (
         f"Hatched: the {len(out)} of {len(grid.rows)} that are ruled out, which is all that is claimed."
         if out
         else f"None of the {len(grid.rows)} is ruled out, so that no γ and no N is shown to be the right one."
     )
-    text = f"The best mean is that of γ = {gamma:g}, N = {num}. {claim}"
+    text = f"The best mean {'is that' if len(first) == 1 else 'is equally that'} of {best}. {claim}"
     if smooth is not None:
         at = smooth.optimum(material)
         text += f" Lines: a Gaussian process through the means, a suggestion: best near γ = {at[0]:g}, N = {at[1]}."

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from statistics import StatisticsError, correlation, fmean
 
-from orchestrator.amounts import counted
+from orchestrator.amounts import counted, some
 from orchestrator.experiment import Replicate
-from orchestrator.report.columns import best_first, in_words, of_columns, places_of, rows_of, scale
+from orchestrator.report.columns import best_first, in_words, of_columns, places_of, rows_of, scale, tied_first
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.style import FAINT, legend_below, new_drawing, point_style
@@ -17,6 +17,8 @@ from orchestrator.results import Column, resolve_metric
 Pairs = dict[Replicate, tuple[float, float]]
 # More rows than that are grey: nobody tells so many markers apart.
 MARKED = 10
+# Likewise of names in a sentence.
+NAMED = 4
 
 
 def validation(material: Material) -> list[Figure]:
@@ -87,12 +89,18 @@ def _choice(material: Material, column: Column, means: dict[str, tuple[float, fl
     whole = [row for row in means if entries[row, column].is_judged and entries[row, column].complete]
     if not whole:
         return "No row has all of its seeds, so that none would be chosen by validation."
-    chosen = best_first(whole, lambda row: means[row][0], metric)[0]
-    first = best_first(whole, lambda row: means[row][1], metric)[0]
-    other = f"while {material.names.row(first)} has the best mean of the test"
-    same = "which has the best mean of the test, too" if chosen == first else other
+    sign, called = -1 if metric.higher_is_better else 1, material.names.row
+    chosen, *alike = tied_first(whole, lambda row: sign * means[row][0])
+    first = tied_first(whole, lambda row: sign * means[row][1])
+    others = some([called(row) for row in first if row != chosen], at_most=NAMED)
+    if chosen in first:
+        same = "which has the best mean of the test, too" + (f", as have {others}" if others else "")
+    else:
+        same = f"while {others} {'has' if len(first) == 1 else 'have'} the best mean of the test"
     of = "" if len(whole) == len(means) else f" of the {len(whole)} rows with all of their seeds"
-    return f"By validation {material.names.row(chosen)} would be chosen{of}, {same}."
+    named = some([called(row) for row in alike], at_most=NAMED)
+    tie = f" (the first in the file; as good are {named})" if alike else ""
+    return f"By validation {called(chosen)} would be chosen{of}{tie}, {same}."
 
 
 def _correlation(pairs: Sequence[tuple[float, float]]) -> float | None:

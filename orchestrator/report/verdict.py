@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.report.columns import label_of, told
+from orchestrator.report.columns import label_of, points, told
 from orchestrator.report.figure import Material, Unavailable
 from orchestrator.results import Analysis, Column, Raced, Verdict, about, search_lines, survivors
 
@@ -58,12 +58,25 @@ def _of_baseline(material: Material, analysis: Analysis) -> list[str]:
     def that_are(verdict: Verdict) -> list[str]:
         return [material.names.row(row) for row, found in analysis.rows.items() if found.verdict == verdict]
 
+    margin = material.comparison.margin
+    within = "" if margin is None else f" within {points(margin, material.comparison.metric)}"
+    words: dict[Verdict, str] = {
+        "better": f"better than {baseline}",
+        "worse": f"worse than {baseline}",
+        "equal within margin": f"equal to {baseline}{within}",
+        "too few seeds": f"without a seed in common with {baseline}",
+    }
     said = [
-        f"{_listed(rows)} {'is' if len(rows) == 1 else 'are'} {word} than {baseline}"
-        for word in ("better", "worse")
-        if (rows := that_are("better" if word == "better" else "worse"))
+        f"{_listed(rows)} {'is' if len(rows) == 1 else 'are'} {word}"
+        for verdict, word in words.items()
+        if (rows := that_are(verdict))
     ]
-    return said or [f"no row is told apart from {baseline}"]
+    left = that_are("not told apart")
+    if len(left) == len(analysis.rows):
+        return [f"no row is told apart from {baseline}"]
+    if left and not that_are("better") and not that_are("worse"):
+        said.append(f"{_listed(left)} {'is' if len(left) == 1 else 'are'} not told apart from {baseline}")
+    return said
 
 
 def _listed(names: Sequence[str]) -> str:

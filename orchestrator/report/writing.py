@@ -53,10 +53,16 @@ def write_report(
             (folder / f"{figure.name}.json").write_text(as_json(figure), encoding="utf-8")
             if figure.draw is not None:
                 drawings[figure.name] = _write_drawing(figure, folder)
-    (folder / "table.tex").write_text(printable(str(render(material.comparison, "latex"))), encoding="utf-8")
+    (folder / "table.tex").write_text(printable(_tex(material)), encoding="utf-8")
     (folder / PAGE).write_text(printable(page(material, parts, drawings)), encoding="utf-8")
     on_progress(len(kinds), len(kinds))
     return parts
+
+
+def _tex(material: Material) -> str:
+    """Return the table as `zetasweep compare --format latex` has it, with what is said above it as comments."""
+    above = "".join(f"% {' '.join(line.split())}\n" for line in material.above)
+    return above + str(render(material.comparison, "latex", names=material.names, runs=material.runs))
 
 
 def _write_drawing(figure: Figure, folder: Path) -> bytes:
@@ -69,19 +75,20 @@ def _write_drawing(figure: Figure, folder: Path) -> bytes:
         return rendered(drawing, "svg", transparent=True)
 
 
-def write_figures(figures: Sequence[Figure], path: Path) -> list[Path]:
+def write_figures(figures: Sequence[Figure], path: Path, *, kind: str) -> list[Path]:
     """Write figures of a kind to files, the ending of whose name says the format; return their paths.
 
     Args:
-        figures: One is `path`; several have numbers before the ending.
+        figures: One of a table with one column is `path`; of several columns each has the number of its column before
+            the ending, whichever of them have one.
         path: Ends in ``.json`` or one of `FORMATS`.
+        kind: That of the figures.
 
     Raises:
         UserError: There is no drawing of it.
         OSError: It cannot be written.
     """
-    numbered = [path.with_stem(f"{path.stem}-{number}") for number in range(1, len(figures) + 1)]
-    paths = [path] if len(figures) == 1 else numbered
+    paths = [path.with_stem(path.stem + figure.name.removeprefix(kind)) for figure in figures]
     for figure, target in zip(figures, paths, strict=True):
         content = _content(figure, target.suffix.lower().removeprefix("."))
         with written_whole(target) as file:

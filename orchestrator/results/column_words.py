@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -66,8 +67,12 @@ def _not_judged(entries: Mapping[str, Entry], metric: Metric) -> Iterator[str]:
 
 
 def _mean_alone(comparison: Comparison, analysis: Analysis) -> str:
-    best = (max if comparison.metric.higher_is_better else min)(analysis.means, key=analysis.means.__getitem__)
-    return f"{best} has the best mean so far, which says little"
+    best = (max if comparison.metric.higher_is_better else min)(analysis.means.values())
+    rows = [row for row, mean in analysis.means.items() if math.isclose(mean, best, rel_tol=1e-9, abs_tol=1e-12)]
+    if len(rows) == len(analysis.means):
+        return "all have the same mean so far, which says little"
+    have = "has" if len(rows) == 1 else "have"
+    return f"{some(rows, at_most=NAMED)} {have} the best mean so far, which says little"
 
 
 def _of_baseline(comparison: Comparison, analysis: Analysis, entries: Mapping[str, Entry]) -> Iterator[str]:

@@ -49,8 +49,18 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
+    except OSError as error:
+        _named(error, temporary, path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _named(error: OSError, temporary: Path, path: Path) -> None:
+    """Have an error say which file it is of: of a write the system does not, and nobody knows the temporary."""
+    is_of_temporary = isinstance(error.filename, str) and Path(error.filename).is_relative_to(temporary)
+    if error.errno is not None and (error.filename is None or is_of_temporary):
+        error.filename = str(path)
 
 
 @contextmanager
@@ -91,6 +101,9 @@ def folder_replaced(folder: Path) -> Iterator[Path]:
             if (temporary / "old").exists():
                 (temporary / "old").rename(folder)
             raise
+    except OSError as error:
+        _named(error, temporary, folder)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

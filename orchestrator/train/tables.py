@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from orchestrator.spreadsheets import shielded
 from orchestrator.storage.atomic import folder_written_whole, remove_whole, written_whole
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def write_tables(folder: Path, tested: JudgedTest, class_names: Sequence[str]) -
     Args:
         folder: Where.
         tested: What to write.
-        class_names: In the order of the labels.
+        class_names: In the order of the labels; a spreadsheet does not compute them, see `shielded`.
     """
     if folder.is_dir():
         remove_whole(folder)
@@ -47,14 +48,14 @@ def _write(folder: Path, judged: Judged, class_names: Sequence[str], *, counted:
         folder / PER_CLASS,
         header=["class", counted, *judged.by_class],
         rows=(
-            [name, number, *("" if math.isnan(value) else repr(value) for value in values)]
+            [shielded(name), number, *("" if math.isnan(value) else repr(value) for value in values)]
             for name, number, values in zip(class_names, support, by_class, strict=True)
         ),
     )
     _write_csv(
         folder / CONFUSION,
-        header=["class", *class_names],
-        rows=([name, *row] for name, row in zip(class_names, confusion, strict=True)),
+        header=["class", *map(shielded, class_names)],
+        rows=([shielded(name), *row] for name, row in zip(class_names, confusion, strict=True)),
     )
 
 

@@ -17,7 +17,7 @@ from sweep_samples import DIGITS, ERM, MIXUP, ZETA, ZETA_BATCH, make_cells, runs
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Comparing
 from orchestrator.results import Names, compare, render
-from orchestrator.results.formats.tidy_csv import shielded
+from orchestrator.spreadsheets import shielded
 
 
 def tidy(comparison: Any, **beside: Any) -> list[dict[str, str]]:

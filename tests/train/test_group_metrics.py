@@ -145,6 +145,14 @@ def test_the_tables_have_all_classes_by_their_own_names(tmp_path: Path) -> None:
     assert not (folder / "group").exists()
 
 
+def test_a_class_whose_name_is_a_formula_is_not_computed(tmp_path: Path) -> None:
+    logits, labels, _ = lesions(40, 40, 2)
+    write_tables(tmp_path / "test", judge_test(logits, labels, num_classes=2), ["=1+1", "-1"])
+    assert [row[0] for row in read(tmp_path / "test" / "per_class.csv")] == ["class", "'=1+1", "-1"]
+    header, *rows = read(tmp_path / "test" / "confusion_matrix.csv")
+    assert (header, [row[0] for row in rows]) == (["class", "'=1+1", "-1"], ["'=1+1", "-1"])
+
+
 def test_a_training_tests_its_groups(tmp_path: Path) -> None:
     plain = random_dataset()
     # The images of a class are one group: three or four of each.

@@ -154,7 +154,8 @@ def _note(source: Source) -> Iterator[str]:
     if "best" in standings:
         yield f"Bold: the best, {BEST}."
     if "may be best" in standings:
-        yield f"{_MAY_BE_BEST}: may be the best; of the others, {RULED_OUT}."
+        others = f"; of the others{' that are judged' if 'not judged' in standings else ''}, {RULED_OUT}"
+        yield f"{_MAY_BE_BEST}: may be the best{others if 'ruled out' in standings else ''}."
     found = {verdict.verdict for analysis in told for verdict in analysis.rows.values()}
     meanings = ", ".join(f"${_AGAINST[each]}$ {_words(comparison, each)}" for each in _AGAINST if each in found)
     baseline = "" if comparison.baseline is None else source.names.row_tex(comparison.baseline)

@@ -6,14 +6,10 @@ import csv
 import io
 import json
 import math
-import re
 
 from orchestrator.column_names import IDENTITY, RUNG, VALUE
 from orchestrator.results.formats.source import Place, Source
-
-# A spreadsheet takes what begins so for a formula; the wide ones where Japanese is typed.
-_FORMULA = re.compile(r"[=+\-@\t\r\n'＝＋－＠]")
-_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
+from orchestrator.spreadsheets import shielded
 
 
 def tidy_csv(source: Source) -> str:
@@ -60,11 +56,3 @@ def _plain(value: object) -> object:
     if isinstance(value, str):
         return shielded(value)
     return json.dumps(value) if isinstance(value, tuple) else value
-
-
-def shielded(text: str) -> str:
-    """Return `text` with an apostrophe before it if a spreadsheet would take it for a formula; a number as it is.
-
-    A text that begins with an apostrophe gets another one, so that who reads it may take one away from each.
-    """
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
