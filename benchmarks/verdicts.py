@@ -10,6 +10,7 @@ Tables are drawn, and judged by `orchestrator.results.statistics`. What is count
 * ``best kept``: those where a row that is as good as any (the first) is among those that may be the best;
 * ``any ruled out``: those where some row is ruled out, while all are equal: no error, since some other row is as good;
 * ``single star``: those where a single row is left that may be the best, while all are equal;
+* ``falsely equal``: those where a row is called equal within a margin that it is just beyond;
 * ``power``: those where a row that is half a point better is called so;
 * ``detectable``: as ``power``, for the difference that the tables say they would find in 0.8 of all.
 

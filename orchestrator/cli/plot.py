@@ -26,6 +26,7 @@ SUFFIXES = (".svg", ".pdf", ".png", ".json")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
+    metavar="FILE",
     help="A name that ends in .svg, .pdf, .png or .json.  [default: KIND.svg]",
 )
 def plot(kind: str, experiment: str, overrides: tuple[str, ...], confirmed: bool, output: Path | None) -> int:

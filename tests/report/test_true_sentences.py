@@ -80,7 +80,7 @@ def test_over_all_columns_a_row_has_its_own_difference_and_equal_rows_are_named(
 
 
 def test_a_tie_has_no_winner() -> None:
-    tie = [0.1, 0.2, 0.3]
+    tie = [0.1, 0.2, 0.3, 0.2, 0.1]
     made = with_values({ERM: tie, MIXUP: tie}, validated={ERM: tie, MIXUP: tie})
     said = only("validation-and-test", made).sentence
     assert f"By validation erm would be chosen (the first in the file; as good are {MIXUP.label})" in said
@@ -90,7 +90,7 @@ def test_a_tie_has_no_winner() -> None:
     words = " ".join(remarks(with_values({ERM: [0.1], MIXUP: [0.1]}).comparison))
     assert "all have the same mean so far" in words
     assert "has the best mean" not in words
-    flat = replace(made, curves=lambda _: [EpochResult(epoch, {"val/error": 0.1}) for epoch in (1, 2, 3)])
+    flat = replace(made, curves=lambda _: [EpochResult(epoch, {"val/error": 0.1}, 0) for epoch in (1, 2, 3)])
     assert "the mean of all rows hardly moved." in only("learning-curves", flat).sentence
     perfect = predicted(ERM, MIXUP)
     every = next(iter(filter(None, map(perfect.predictions, perfect.cells))))
