@@ -267,11 +267,14 @@ def confirming(
     )
     # Without a choice there is no seed either.
     cells = [cell for cell in expand(whole, configurations) if (cell.config_key, cell.seed) in pairs]
+    against = {"baseline": _baseline(choices, cells)}
     changes = {
         "dataset": tuple(dict.fromkeys(cell.dataset for cell in cells)),
         "model": tuple(dict.fromkeys(cell.model for cell in cells)),
         "augment": tuple(dict.fromkeys(cell.augment for cell in cells)),
-        "compare": experiment.compare.model_copy(update={"baseline": _baseline(choices, cells)}),
+        "compare": experiment.compare.model_copy(update=against),
+        # The baseline was written down before anything was trained: nobody chose it by this table.
+        "compare_in_file": (experiment.compare_in_file or experiment.compare).model_copy(update=against),
     }
     if experiment.search is not None:
         # What is confirmed is trained to the end: neither drawn nor raced once more.

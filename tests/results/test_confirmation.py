@@ -16,6 +16,7 @@ from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Comparing, Experiment
 from orchestrator.experiment.train_settings import TrainSettings
 from orchestrator.records import CellRun
+from orchestrator.results.comparison import compare
 from orchestrator.results.confirmation import (
     Wanted,
     check_wanted,
@@ -351,3 +352,13 @@ def test_the_file_is_read_as_it_was_written(tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(UserError, match="no confirmation that this version of zetasweep reads"):
             Confirmation.load(file)
+
+
+def test_a_baseline_that_was_written_down_is_not_exploratory() -> None:
+    cells = make_cells(*ALL)
+    choice = chosen(cells, validated(cells), wanted=Wanted(top=2, against=("mixup",)))
+    experiment = experiment_of(*ALL).model_copy(update={"compare_in_file": Comparing()})
+    other, of_choice = confirming(experiment, Confirmation(sweep="sample", choices=(choice,)))
+    assert other.compare.baseline == MIXUP.label
+    assert other.compare_in_file == other.compare
+    assert not compare(of_choice, {}, comparing=other.compare, in_file=other.compare_in_file).is_exploratory
