@@ -68,6 +68,12 @@ def stop_slot(sweep: Sweep, _: Random) -> None:
     _hit(_there(sweep, *SLOT), signal.SIGSTOP)
 
 
+def stop_slot_and_workers(sweep: Sweep, _: Random) -> None:
+    """SIGSTOP to the actor of Tune's trial, and to its workers, which would train on to the end of their cell."""
+    _hit(_there(sweep, WORKER), signal.SIGSTOP)
+    _hit(_there(sweep, *SLOT), signal.SIGSTOP)
+
+
 def stop_mailbox(sweep: Sweep, _: Random) -> None:
     """SIGSTOP to the actor between a slot and its workers, which both wait for."""
     _hit(_there(sweep, MAILBOX), signal.SIGSTOP)
@@ -164,6 +170,7 @@ FAULTS: dict[str, Fault] = {
     "SIGKILL of Ray Train's controller and its cleaner": kill_controller_and_cleaner,
     "SIGSTOP of a worker": stop_worker,
     "SIGSTOP of the trial's actor": stop_slot,
+    "SIGSTOP of the trial's actor and its workers": stop_slot_and_workers,
     "SIGSTOP of the mailbox": stop_mailbox,
     "SIGSTOP of Ray Train's controller": stop_controller,
     "SIGTERM of a worker": preempt_worker,

@@ -12,6 +12,7 @@ from undisturbed import Undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 NUM_FAULTS = 50
+STOPPED_SLOT = "SIGSTOP of the trial's actor"
 # How often each is drawn: those that end the driver cost a start of everything.
 WEIGHTS = {
     "SIGKILL of a worker": 4,
@@ -19,7 +20,7 @@ WEIGHTS = {
     "SIGKILL of the trial's actor": 3,
     "SIGKILL of the mailbox": 3,
     "SIGSTOP of a worker": 3,
-    "SIGSTOP of the trial's actor": 1,
+    STOPPED_SLOT: 1,
     "SIGSTOP of the mailbox": 1,
     "SIGSTOP of Ray Train's controller": 1,
     "SIGTERM of a worker": 3,
@@ -49,6 +50,9 @@ def test_fifty_faults_cost_nothing(
     sweep.start()
     for epoch, fault, moment in zip(epochs, faults, moments, strict=True):
         sweep.until_epoch(epoch)
+        if fault == STOPPED_SLOT and sweep.finished_cells() >= len(sweep.keys) - 2:
+            # In the last cell its workers would train on to the end, and the other faults find nothing to hit.
+            fault = f"{STOPPED_SLOT} and its workers"
         strike(fault, sweep, random, report, moment=moment)
     assert sweep.wait() == 0, sweep.output
     undisturbed.assert_same(sweep, report, faults)
