@@ -59,7 +59,7 @@ FROZEN: dict[str, dict[str, str]] = {
     "zetasweep logs": {"JOB": "text, required", "--address": "text", "--follow": "flag", "--debug": "flag"},
     "zetasweep plan": EXPERIMENT
     | {"--gpus": "integer range", "--nodes": "flag", "--measure": "flag", "--largest-batch": "flag", "--price": "text"},
-    "zetasweep plot": {"KIND": "text, required"} | EXPERIMENT | {"--confirmed": "flag", "--output": "file"},
+    "zetasweep plot": {"KIND": "text, required"} | EXPERIMENT | {"--confirmed": "flag", "--output": "path"},
     "zetasweep predict": {
         "MODEL": "text, required",
         "FILES": "text, required",

@@ -160,7 +160,7 @@ def test_the_sweep_and_its_confirmation_share_no_seed(call: Call, file: Path, st
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--top", "0"), "--top 0: there are not so many rows"),
+        (("--top", "0"), "--top 0: one row is chosen at least"),
         (("--top", "9"), "allowed: 1 to 3, the rows beside the baseline"),
         (("--seeds", "1"), "--seeds 1: one training has no spread"),
         (("--against", "mixxup"), "--against mixxup: there is no such row"),
