@@ -18,7 +18,7 @@ RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 QUICK = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_failure_threshold": "4",
-    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_timeout_ms": "1000",
 }
 
 

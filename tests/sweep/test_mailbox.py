@@ -145,10 +145,10 @@ def test_a_cell_that_kills_its_workers_fails_with_the_last_reason() -> None:
         failed = await received(mailbox, Failed)
         # The group is free for the next cell.
         await mailbox.submit({"seed": 1})
-        job = await waiting
-        assert job is not None
-        assert job.cell == {"seed": 1}
-        assert job.attempt == 1
+        following = await waiting
+        assert following is not None
+        assert following.cell == {"seed": 1}
+        assert following.attempt == 1
         return failed.reason
 
     assert run(steps()) == "out of memory (2 attempts)"
