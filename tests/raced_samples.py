@@ -38,6 +38,7 @@ def raced(
     rungs_of: Callable[[int], Sequence[Rung]] | None = None,
     batch: int | None = None,
     keep: Collection[str] = (),
+    known: Collection[str] = (),
     failed: Collection[tuple[str, int]] = (),
     num_samples: int | None = None,
     curve: Callable[[Cell, int], float] = error_of,
@@ -51,6 +52,7 @@ def raced(
         rungs_of: The rungs; None for the ladder's.
         batch: So many at once; None for all.
         keep: Labels of augmentations that are never stopped.
+        known: Configurations, by label, that were finished before the search.
         failed: Configurations, by label, and seeds, which fail at once.
         num_samples: So many are wanted; None for those of the cells.
         curve: Validation error of a cell at an epoch.
@@ -60,9 +62,13 @@ def raced(
     by_leg = {(cell.config_key, cell.seed): cell for cell in cells}
     lost = {(names[label], seed) for label, seed in failed}
     seeds = tuple(dict.fromkeys(cell.seed for cell in cells))
-    space = Space({label: {} for label in names})
-    wanted = num_samples or len(names)
-    curves: dict[tuple[str, int], list[float]] = {}
+    space = Space({label: {} for label in names if label not in known})
+    wanted = num_samples or len(space.branches)
+    curves: dict[tuple[str, int], list[float]] = {
+        (cell.config_key, cell.seed): [curve(cell, epoch) for epoch in range(1, EPOCHS + 1)]
+        for cell in cells
+        if name(cell) in known
+    }
     asked = batches_of(
         wanted,
         batch=batch or wanted,
@@ -82,6 +88,7 @@ def raced(
             curves=curves,
             kept_as=lambda point: point.branch if point.branch in keep else None,
             failed=lost,
+            known=[Point(label, ()) for label in known],
         )
 
     search = now()

@@ -79,14 +79,16 @@ def _race_sentence(found: Searched) -> str:
 
 
 def _kept(found: Searched) -> str:
-    """Return who went on whatever its place, in words; empty if nobody did."""
-    kept = dict.fromkeys(
-        found.called[each]
-        for standing in _decided(found)
-        for each in standing.going_on
-        if each not in standing.by_place
-    )
-    return f" by its place ({some(list(kept))} went on all the same: search.keep)" if kept else ""
+    """Return who went on whatever its place, and why, in words; empty if nobody did."""
+    reasons: dict[str, dict[str, None]] = {"search.keep": {}, "finished before the search": {}}
+    for race in found.raced.search.races:
+        for standing in race.standings:
+            for each in standing.going_on:
+                if each not in standing.by_place:
+                    why = "finished before the search" if each in race.known else "search.keep"
+                    reasons[why][found.called[each]] = None
+    said = [f"{some(list(kept))} went on all the same: {why}" for why, kept in reasons.items() if kept]
+    return f" by its place ({'; '.join(said)})" if said else ""
 
 
 def _race_drawn(found: Searched, decided: list[Standing]) -> Drawing:

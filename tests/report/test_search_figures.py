@@ -95,6 +95,17 @@ def test_one_that_failed_has_no_cross_where_it_was_good() -> None:
     assert all(round(mean, 9) in places[int(rung)] for rung, mean in crosses)
 
 
+def test_it_is_said_why_some_went_on_whatever_their_place() -> None:
+    """With warm_start finished configurations go on, too, and nobody has kept these."""
+    kept, before = "search.keep", "finished before the search"
+    alone = only("race", searched(cells_of(), keep=["erm"])).sentence
+    assert f"by its place (erm went on all the same: {kept})." in alone
+    known = only("race", searched(cells_of(), known=["mixup(alpha=0.1)"])).sentence
+    assert f"by its place (mixup(alpha=0.1) went on all the same: {before})." in known
+    both = only("race", searched(cells_of(), keep=["erm"], known=["mixup(alpha=0.1)"])).sentence
+    assert f"(erm went on all the same: {kept}; mixup(alpha=0.1) went on all the same: {before})." in both
+
+
 def test_a_rung_is_called_as_status_calls_it_in_each_batch() -> None:
     """A smaller batch has fewer rungs: what is its first is the second of the others."""
     figure = only("race", searched(cells_of(), batch=9))
