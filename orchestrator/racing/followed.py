@@ -35,7 +35,8 @@ class Epochs(NamedTuple):
 
     Attributes:
         trained: So far.
-        at_most: What the race trains at most, those among them.
+        at_most: What the race trains at most, those among them; and what cells were trained beyond what it asks of
+            them, e.g. in a grid before it.
         of_grid: What all configurations with all seeds would be.
     """
 

@@ -221,12 +221,30 @@ class _Look:
             batches = batches[: len(search.races)]  # the space has no more
         whole = len(column.seeds) * column.epochs
         known = len(search.races[0].known) if search.races else 0
-        runs = [self._runs[key] for cells in self._cells.values() for key in cells if key in self._runs]
+        asked, trained, beyond = self._asked(search), 0, 0
+        for name, cells in self._cells.items():
+            for at, key in enumerate(cells):
+                epoch = self._runs[key].epoch or 0 if key in self._runs else 0
+                trained += epoch
+                beyond += max(0, epoch - asked.get((name, at), 0))
         return Epochs(
-            trained=sum(run.epoch or 0 for run in runs),
-            at_most=sum(batch.epochs for batch in batches) + known * whole,
+            trained=trained,
+            at_most=sum(batch.epochs for batch in batches) + known * whole + beyond,
             of_grid=(column.num_samples + known) * whole,
         )
+
+    def _asked(self, search: Search) -> dict[tuple[str, int], int]:
+        """Return until which epoch each cell is asked for so far, by configuration and place of its seed: one that was
+        finished before the search is asked for as a whole.
+        """
+        found: dict[tuple[str, int], int] = {}
+        for race in search.races:
+            found |= {(name, at): self._column.epochs for name in race.known for at in range(len(self._column.seeds))}
+            for standing in race.standings:
+                for name in standing.entered:
+                    for at in range(standing.rung.seeds):
+                        found[name, at] = max(standing.rung.epochs, found.get((name, at), 0))
+        return found
 
 
 def _labelled(column: FollowedColumn, cells: Mapping[str, Cell]) -> FollowedColumn:

@@ -63,7 +63,7 @@ class Raced:
         num_samples: How many configurations are tried in all.
         batch: How many at once.
         trained_epochs: So many are trained, of all cells together.
-        most_epochs: So many will be at most.
+        most_epochs: So many will be at most, with those that it did not ask for.
         space: Where the configurations come from; None where that is not known.
         is_asked: Whether all that follows from the curves has been asked: who only looks does not ask a sampler.
     """

@@ -86,6 +86,26 @@ def test_what_is_appended_goes_on_with_what_is_trained(tmp_path: Path, override:
     assert not set(longer.trained) & set(before.trained)
 
 
+def test_what_a_grid_had_trained_takes_nothing_from_what_is_left_at_most(tmp_path: Path) -> None:
+    """Seed 0 of twelve configurations to the end; then four more seeds, and a race: 420 epochs were said, not 720."""
+    text = LISTS.replace("gamma: [2.0, 2.8, 4.0]", "gamma: [2.0, 2.2, 2.4, 2.6, 2.8, 3.0, 3.2, 4.0]")
+    text = text.replace("epochs: 8", "epochs: 60")
+    grid = Simulated(opened(tmp_path, text, "search={race: none}", "seed=[0]"))
+    grid.drive()
+    raced = Simulated(opened(tmp_path, text, "seed=[0,1,2,3,4]", "search.keep=[]"))
+    raced.runs = {
+        key: replace(run, curve=Curve.of(finished(key, 60), at=range(1, 61), by="error"))
+        for key, run in grid.runs.items()
+    }
+    looks = [raced.drive(ends_to_live=0).epochs]
+    assert looks[0].trained == 12 * 60
+    while not raced.drive(ends_to_live=4).is_over:
+        looks.append(raced.followed.epochs)
+    last = raced.followed.epochs
+    assert last.trained == last.at_most == 12 * 60 + len(raced.trained)
+    assert all(last.at_most <= look.at_most <= looks[0].at_most for look in looks)
+
+
 def test_with_one_seed_more_a_sampler_is_not_asked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Optuna need not be installed: what is asked in batches is what matters.
     monkeypatch.setitem(SAMPLERS, "optuna", SAMPLERS["random"])
