@@ -186,8 +186,6 @@ class Delivery:
             if cell.key in self.undelivered:
                 self._outbox.drop(cell)
                 self._handled[cell.key] = self._ended[cell.key]
-            elif isinstance(event, ClosingEvent) and not self._outbox.holds(cell):
-                self._handled[cell.key] += 1
 
     def _deliver(self, cell: Cell, event: TrackedEvent) -> None:
         """Write something, again and again while MLflow does not answer; hold it back if MLflow answers."""
@@ -295,6 +293,8 @@ class Delivery:
             self._tidy(cell, event, self._written.pop(cell.key))
         if isinstance(event, CellResult | Paused):
             self._delivered(cell, event)
+        if isinstance(event, ClosingEvent):
+            self._handled[cell.key] += 1
 
     def _tidy(self, cell: Cell, event: ClosingEvent | Stopped, written: Sequence[TrackedEvent]) -> None:
         """Remove what MLflow has; where that is not possible, it does no harm."""

@@ -93,10 +93,6 @@ class Outbox:
         for held in list(self._held.values()):
             held.due_at = min(held.due_at, latest)
 
-    def holds(self, cell: Cell) -> bool:
-        """Return whether a cell waits by itself."""
-        return cell.key in self._held
-
     def drop(self, cell: Cell) -> None:
         """Forget what is held back of a cell."""
         self._held.pop(cell.key, None)

@@ -21,7 +21,7 @@ from sweep_samples import ERM, MIXUP, ZETA, make_cells
 from tracked import FACTS
 
 from orchestrator.experiment.cells import Cell
-from orchestrator.records import CellFacts, CellResult, CellRun, EpochResult, Opened, Started
+from orchestrator.records import CellFacts, CellResult, CellRun, EpochResult, Opened, Paused, Started
 from orchestrator.storage import CellFolder, journal
 from orchestrator.storage.folder import Storage
 from orchestrator.tracking.delivery import MAX_REFUSALS, Delivery
@@ -73,6 +73,9 @@ class FlakyTracker:
     ) -> None:
         assert facts == FACTS
         self._write("finish", cell)
+
+    def pause_cell(self, cell: Cell, event: Paused, *, read_at: object) -> None:
+        self._write("pause", cell)
 
 
 class ForgetfulTracker(FlakyTracker):
@@ -325,13 +328,13 @@ def test_one_cell_that_is_refused_harms_no_other(tmp_path: Path, warm_up: Callab
 class UnwillingTracker(FlakyTracker):
     """Stands in for a store that answers, but has an error of its own for the results of one cell."""
 
-    def __init__(self, refused: Cell, *, refusals: float) -> None:
+    def __init__(self, refused: Cell, *, refusals: float, kind: str = "finish") -> None:
         super().__init__(make_cells(MIXUP, seeds=(9,))[0])
-        self._unwanted, self.refusals = refused, refusals
+        self._unwanted, self.refusals, self._kind = refused, refusals, kind
         self.given_up: list[tuple[str, str]] = []
 
     def _write(self, kind: str, cell: Cell) -> None:
-        if cell == self._unwanted and kind == "finish" and self.refusals > 0:
+        if cell == self._unwanted and kind == self._kind and self.refusals > 0:
             self.refusals -= 1
             raise MlflowException("internal error", INTERNAL_ERROR)
         super()._write(kind, cell)
@@ -382,6 +385,26 @@ def test_what_is_told_of_a_cell_that_is_held_back_keeps_its_order(
         delivery.tell(other, RESULT)
     of_held = [kind for kind, name in tracker.written if name == "erm"]
     assert of_held == ["opened", "started", "finish", "opened", "started"]
+
+
+def test_a_cell_of_a_race_whose_next_leg_ends_while_it_is_held_back_is_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the first leg is written while that of the second waits behind it: both are, and nothing is left."""
+    monkeypatch.setattr("orchestrator.tracking.delivery.FIRST_PAUSE_S", 0.05)
+    held, other = make_cells(ERM, MIXUP, seeds=(0,))
+    tracker = UnwillingTracker(held, refusals=1, kind="pause")
+    with make_delivery(tracker, tmp_path) as delivery:
+        for until_epoch, begun_at in ((1, 1), (2, 2)):
+            delivery.tell(held, Opened(begun_at))
+            delivery.tell(held, Started(FACTS))
+            delivery.tell(held, Paused(until_epoch, begun_at))
+        for event in (Opened(1), Started(FACTS), RESULT):
+            delivery.tell(other, event)
+    of_held = [kind for kind, name in tracker.written if name == "erm"]
+    assert of_held == ["opened", "started", "pause"] * 2
+    assert not delivery.undelivered
+    assert delivery.left()[0] == 0
 
 
 class AbsentTracker(FlakyTracker):
