@@ -204,6 +204,8 @@ class Experiment(General):
         search: None for all combinations to the end.
         drawn: What a search draws from, for each data set and model; empty where nothing is drawn.
         compare_in_file: What the file alone says of comparing, before any ``-o``; None where that is not known.
+        confirmed: Of a confirmation, the `Cell.config_key` of the baseline of each column that has one: it was written
+            down before anything was trained. None for what is none.
         file: Where it was read from.
     """
 
@@ -233,6 +235,7 @@ class Experiment(General):
     search: SearchSettings | None = None
     drawn: tuple[InstanceOf[DrawnColumn], ...] = Field(default=(), exclude=True, repr=False)
     compare_in_file: Comparing | None = Field(default=None, exclude=True, repr=False)
+    confirmed: frozenset[str] | None = Field(default=None, exclude=True, repr=False)
     file: Path
     _plugins: dict[Name, Plugin] = PrivateAttr(default_factory=dict)
 

@@ -42,7 +42,8 @@ def confusion(material: Material) -> list[Figure]:
 
 def _of_column(material: Material, column: Column, name: str, ending: str) -> Figure:
     found = count_column(material, column)
-    rows = [row for row in (material.comparison.baseline, best_row(material, column, list(found.rows))) if row]
+    baseline = material.comparison.baseline_of(column)
+    rows = [row for row in (baseline, best_row(material, column, list(found.rows))) if row]
     shown = [_rates(row, [each.confusion for each in found.rows[row].values()]) for row in rows if row in found.rows]
     if not shown:
         raise Unavailable("No row with a mean has its predictions for each test image.")

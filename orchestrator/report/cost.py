@@ -37,7 +37,7 @@ def _of_column(material: Material, column: Column, name: str, ending: str) -> Fi
         name=name,
         title=f"{in_words(material.comparison.metric)} against cost{ending}",
         sentence=_sentence(material, column, found, worth),
-        draw=lambda: _drawn(material, found, worth),
+        draw=lambda: _drawn(material, column, found, worth),
         data={
             "metric": material.comparison.metric.key,
             "price": str(material.price) if material.price is not None else None,
@@ -103,11 +103,11 @@ def _sentence(material: Material, column: Column, found: Mapping[str, _Cost], wo
     )
 
 
-def _drawn(material: Material, found: Mapping[str, _Cost], worth: Sequence[str]) -> Drawing:
+def _drawn(material: Material, column: Column, found: Mapping[str, _Cost], worth: Sequence[str]) -> Drawing:
     metric = material.comparison.metric
     ordered = best_first(list(found), lambda row: found[row].mean, metric)
     marked = ordered[:MARKED]
-    places = places_of(marked, material.comparison.baseline)
+    places = places_of(marked, material.comparison.baseline_of(column))
     drawing = new_drawing(3.4 + 0.16 * len(marked))
     axes = drawing.add_subplot()
     axes.plot(

@@ -51,7 +51,7 @@ def _of_column(material: Material, column: Column, name: str, ending: str, *, me
         name=name,
         title=f"Learning curves{ending}",
         sentence=_sentence(means, metric),
-        draw=lambda: _drawn(material, means, metric),
+        draw=lambda: _drawn(material, column, means, metric),
         data={"metric": metric.key, "rows": {row: dict(enumerate(mean, start=1)) for row, mean in means.items()}},
     )
 
@@ -84,11 +84,12 @@ def _sentence(means: dict[str, list[float]], metric: Metric) -> str:
     return f"Mean over the trainings of a row{within}.{late_words}"
 
 
-def _drawn(material: Material, means: dict[str, list[float]], metric: Metric) -> Drawing:
+def _drawn(material: Material, column: Column, means: dict[str, list[float]], metric: Metric) -> Drawing:
     from matplotlib.ticker import MaxNLocator
 
-    colored = _colored(material, means, metric)
-    places = places_of(colored, material.comparison.baseline)
+    baseline = material.comparison.baseline_of(column)
+    colored = _colored(baseline, means, metric)
+    places = places_of(colored, baseline)
     drawing = new_drawing(3.4 + 0.16 * len(colored))
     axes = drawing.add_subplot()
     for row, curve in means.items():
@@ -123,15 +124,15 @@ def _make_logarithmic(axes: Any, values: Sequence[float]) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _colored(material: Material, means: dict[str, list[float]], metric: Metric) -> list[str]:
+def _colored(baseline: str | None, means: dict[str, list[float]], metric: Metric) -> list[str]:
     """Return the rows that are told apart by colour: all if they are few, else the baseline and those that end best."""
     if len(means) <= COLORED:
         return list(means)
     worst = -math.inf if metric.higher_is_better else math.inf
     ends = {row: curve[-1] if math.isfinite(curve[-1]) else worst for row, curve in means.items()}
-    baseline = [row for row in means if row == material.comparison.baseline]
-    ordered = best_first([row for row in means if row not in baseline], ends.__getitem__, metric)
-    return baseline + ordered[: COLORED - len(baseline)]
+    first = [row for row in means if row == baseline]
+    ordered = best_first([row for row in means if row != baseline], ends.__getitem__, metric)
+    return first + ordered[: COLORED - len(first)]
 
 
 def _thinned(curve: Sequence[float], metric: Metric, *, at_most: int = POINTS) -> tuple[list[int], list[float]]:

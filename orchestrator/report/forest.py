@@ -29,20 +29,20 @@ def forest(material: Material) -> list[Figure]:
 
 def _of_column(material: Material, column: Column, name: str, ending: str) -> Figure:
     comparison, headline = material.comparison, told(material, column)
-    if comparison.baseline is None:
+    if (baseline := comparison.baseline_of(column)) is None:
         raise Unavailable("There is no row erm to compare with: name a row with compare.baseline in the file.")
     if not headline.rows:
-        why = why_not_compared(comparison.entries[comparison.baseline, column])
-        remedy = "zetasweep status says why" if comparison.entries[comparison.baseline, column].settled else DELIVERED
-        raise Unavailable(f"{material.names.row(comparison.baseline)} {why}, so nothing is compared with it: {remedy}.")
+        why = why_not_compared(comparison.entries[baseline, column])
+        remedy = "zetasweep status says why" if comparison.entries[baseline, column].settled else DELIVERED
+        raise Unavailable(f"{material.names.row(baseline)} {why}, so nothing is compared with it: {remedy}.")
     these, new = comparison.analyses[column], comparison.new_images.get(column)
     return Figure(
         name=name,
-        title=f"Differences from {material.names.row(comparison.baseline)}{ending}",
+        title=f"Differences from {material.names.row(baseline)}{ending}",
         sentence=_sentence(material, column, headline),
         draw=lambda: _drawn(material, these, new, headline),
         data={
-            "baseline": comparison.baseline,
+            "baseline": baseline,
             "metric": comparison.metric.key,
             "rows": {row: _numbers(these.rows.get(row), new.rows.get(row) if new else None) for row in headline.rows},
         },
@@ -51,7 +51,7 @@ def _of_column(material: Material, column: Column, name: str, ending: str) -> Fi
 
 def _sentence(material: Material, column: Column, headline: Analysis) -> str:
     counts = Counter(verdict.verdict for verdict in headline.rows.values())
-    baseline = material.names.row(material.comparison.baseline or "")
+    baseline = material.names.row(material.comparison.baseline_of(column) or "")
     heads: dict[Verdict, str] = {
         "better": "better than",
         "worse": "worse than",

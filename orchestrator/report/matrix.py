@@ -11,7 +11,7 @@ from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.forest import LOOKS
 from orchestrator.report.style import FAINT, INK, height_of, label_rows, new_drawing, wrapped
-from orchestrator.results import Column, RowVerdict, against
+from orchestrator.results import Column, RowVerdict, against, compared_with
 
 SIGNS = {"better": "+", "worse": "−", "equal within margin": "=", "not told apart": "", "too few seeds": ""}
 # More rows than that are counted.
@@ -36,6 +36,7 @@ def matrix(material: Material) -> list[Figure]:
             draw=lambda: _drawn(material, rows, verdicts),
             data={
                 "baseline": comparison.baseline,
+                "baselines": {column.label: comparison.baseline_of(column) for column in verdicts},
                 "columns": {
                     column.label: {
                         row: {"difference": verdict.difference, "verdict": verdict.verdict}
@@ -56,7 +57,8 @@ def _verdicts(material: Material, column: Column) -> dict[str, RowVerdict]:
 
 
 def _sentence(material: Material, verdicts: dict[Column, dict[str, RowVerdict]]) -> str:
-    baseline = material.names.row(material.comparison.baseline or "")
+    row = material.comparison.baseline
+    baseline = compared_with(material.comparison) if row is None else material.names.row(row)
     better = Counter(row for found in verdicts.values() for row, v in found.items() if v.verdict == "better")
     scope = "Each column speaks for itself: nothing here is a claim over several."
     if not better:

@@ -98,13 +98,14 @@ def count_column(material: Material, column: Column) -> Counted:
 def chosen_rows(material: Material, column: Column, rows: Sequence[str], *, at_most: int) -> list[str]:
     """Return the baseline and the rows with the best means, in the table's order: those that are shown."""
     comparison = material.comparison
+    baseline = comparison.baseline_of(column)
     entries = {row: comparison.entries[row, column] for row in rows}
     sign = -1 if comparison.metric.higher_is_better else 1
 
     def rank(row: str) -> tuple[bool, bool, float]:
         mean = entries[row].mean
         # The trainings that are left of a row flatter it.
-        return row != comparison.baseline, not entries[row].is_judged, sign * mean if np.isfinite(mean) else np.inf
+        return row != baseline, not entries[row].is_judged, sign * mean if np.isfinite(mean) else np.inf
 
     ranked = sorted(rows, key=rank)
     return [row for row in rows if row in ranked[:at_most]]
@@ -113,7 +114,8 @@ def chosen_rows(material: Material, column: Column, rows: Sequence[str], *, at_m
 def best_row(material: Material, column: Column, rows: Sequence[str]) -> str | None:
     """Return the row other than the baseline with the best mean, of those that are judged; None if there is none."""
     entries = material.comparison.entries
-    others = [row for row in rows if row != material.comparison.baseline and entries[row, column].is_judged]
+    baseline = material.comparison.baseline_of(column)
+    others = [row for row in rows if row != baseline and entries[row, column].is_judged]
     return next(iter(chosen_rows(material, column, others, at_most=1)), None)
 
 

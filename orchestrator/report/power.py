@@ -24,10 +24,10 @@ def _of_column(material: Material, column: Column, name: str, ending: str) -> Fi
     comparison, analysis = material.comparison, told(material, column)
     if analysis.in_folds:
         raise Unavailable("In folds more seeds lessen little of what is seen: it takes more folds, and what these add.")
-    if comparison.baseline is None:
+    if (row := comparison.baseline_of(column)) is None:
         raise Unavailable("Without a baseline nothing is known of what can be seen: name a row with compare.baseline.")
     if not analysis.detectable:
-        baseline = material.names.row(comparison.baseline)
+        baseline = material.names.row(row)
         why = "nothing is compared with it" if not analysis.rows else "values do not spread, or share no seeds with it"
         raise Unavailable(f"What can be seen from {baseline} on is not known, since {why}.")
     curves = {"these test images": _curve(comparison.analyses[column])}

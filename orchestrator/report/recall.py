@@ -64,10 +64,10 @@ def _of_column(material: Material, column: Column, name: str, ending: str) -> Fi
     return Figure(
         name=name,
         title=f"Recall of each class{ending}",
-        sentence=_sentence(material, recalls, found, shown) + found.remark,
-        draw=lambda: _drawn(material, recalls, shown),
+        sentence=_sentence(material, column, recalls, found, shown) + found.remark,
+        draw=lambda: _drawn(material, column, recalls, shown),
         data={
-            "baseline": material.comparison.baseline,
+            "baseline": material.comparison.baseline_of(column),
             "classes": [
                 {
                     "class": class_name,
@@ -90,7 +90,8 @@ def _recalls(material: Material, column: Column, found: Counted) -> _Recalls:
     comparison = material.comparison
     judged = {row for row in found.rows if comparison.entries[row, column].is_judged}
     headline = comparison.headline(column)
-    is_compared = headline is not None and headline.tells and comparison.baseline in judged
+    baseline = comparison.baseline_of(column)
+    is_compared = headline is not None and headline.tells and baseline in judged
     alpha = ALPHA if headline is None else headline.alpha
     of_cells = {row: {at: each.recall for at, each in of_row.items()} for row, of_row in found.rows.items()}
     folds = comparison_folds(material, column)
@@ -102,7 +103,7 @@ def _recalls(material: Material, column: Column, found: Counted) -> _Recalls:
         analyses.append(
             analyse(
                 {row: _keyed(of_row, in_folds=in_folds) for row, of_row in values.items() if row in judged},
-                baseline=comparison.baseline if is_compared else None,
+                baseline=baseline if is_compared else None,
                 higher_is_better=True,
                 alpha=alpha,
                 resolution=num_cells / support[label],
@@ -128,13 +129,13 @@ def _keyed(values: Mapping[Replicate, float], *, in_folds: bool) -> dict[int, fl
     return {key: math.fsum(of) / len(of) for key, of in grouped.items()}
 
 
-def _sentence(material: Material, recalls: _Recalls, found: Counted, shown: Sequence[str]) -> str:
+def _sentence(material: Material, column: Column, recalls: _Recalls, found: Counted, shown: Sequence[str]) -> str:
     parts = [_least_recognised(dict(zip(recalls.names, recalls.means, strict=True)))]
     if len(shown) < len(found.rows):
         parts.append(f"Of {counted(len(found.rows), 'row')} {len(shown)} are drawn.")
     if len(recalls.names) > CLASSES_AT_MOST:
         parts.append(f"Of {len(recalls.names)} classes the {CLASSES_AT_MOST} in which rows differ most are drawn.")
-    baseline = material.comparison.baseline
+    baseline = material.comparison.baseline_of(column)
     if any(analysis.rows for analysis in recalls.analyses):
         told = _told_apart(material, recalls)
         parts.append(
@@ -174,7 +175,7 @@ def _told_apart(material: Material, recalls: _Recalls) -> list[str]:
     ]
 
 
-def _drawn(material: Material, recalls: _Recalls, shown: Sequence[str]) -> Drawing:
+def _drawn(material: Material, column: Column, recalls: _Recalls, shown: Sequence[str]) -> Drawing:
     order = sorted(range(len(recalls.names)), key=lambda at: -_spread(recalls.means[at]))
     classes = sorted(order[:CLASSES_AT_MOST])
     labels = [f"{recalls.names[at]} ({recalls.support[at]})" for at in classes]
@@ -195,7 +196,8 @@ def _drawn(material: Material, recalls: _Recalls, shown: Sequence[str]) -> Drawi
         more[0].axvline(0, color=INK, linewidth=0.8)
         more[0].tick_params(axis="y", length=0)
         more[0].grid(axis="y", linewidth=0.5)
-        more[0].set_xlabel(f"difference from {material.names.row(material.comparison.baseline or '')}, in points")
+        baseline = material.names.row(material.comparison.baseline_of(column) or "")
+        more[0].set_xlabel(f"difference from {baseline}, in points")
     legend_below(drawing, handles, [material.names.row(row) for row in shown])
     return drawing
 

@@ -61,7 +61,7 @@ def _of_column(material: Material, column: Column, name: str, ending: str) -> Fi
         name=name,
         title=f"Reliability{ending}",
         sentence=_sentence(material, rows, shown) + found.remark,
-        draw=lambda: _drawn(material, rows, shown),
+        draw=lambda: _drawn(material, column, rows, shown),
         data={
             "bins": NUM_BINS,
             "rows": {row: _numbers(of_row) for row, of_row in rows.items()},
@@ -102,12 +102,12 @@ def _numbers(row: _Row) -> dict[str, Any]:
     }
 
 
-def _drawn(material: Material, rows: Mapping[str, _Row], shown: Sequence[str]) -> Drawing:
+def _drawn(material: Material, column: Column, rows: Mapping[str, _Row], shown: Sequence[str]) -> Drawing:
     drawing = new_drawing(4.6)
     axes, histogram = drawing.subplots(2, 1, height_ratios=(4, 1), sharex=True)
     axes.plot([0, 100], [0, 100], color=FAINT, linewidth=0.8, linestyle=":")
     handles, labels = [], []
-    places = places_of(shown, material.comparison.baseline)
+    places = places_of(shown, material.comparison.baseline_of(column))
     for row in shown:
         of_row, place = rows[row], places[row]
         drawn = of_row.all.counts >= LEAST_COUNT

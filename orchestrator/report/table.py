@@ -85,7 +85,9 @@ def _table_html(comparison: Comparison, names: Names) -> str:
         stopped=stopped,
         stopped_title=_capital(STOPPED),
         # Of a race there is no difference to show.
-        baseline=names.row(comparison.baseline) if comparison.baseline is not None and comparison.analyses else "",
+        baselines=[names.row(comparison.baseline_of(column) or "") for column in comparison.columns]
+        if comparison.baselines and comparison.analyses
+        else [],
     )
 
 

@@ -37,7 +37,7 @@ def _of_column(material: Material, column: Column, name: str, ending: str) -> Fi
         name=name,
         title=f"Validation and test{ending}",
         sentence=_sentence(material, column, pairs),
-        draw=lambda: _drawn(material, pairs),
+        draw=lambda: _drawn(material, column, pairs),
         data={
             "validation": _validated(material),
             "test": material.comparison.metric.key,
@@ -110,11 +110,11 @@ def _correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
         return None
 
 
-def _drawn(material: Material, pairs: dict[str, Pairs]) -> Drawing:
+def _drawn(material: Material, column: Column, pairs: dict[str, Pairs]) -> Drawing:
     metric, by = material.comparison.metric, scale(material.comparison.metric)
     ordered = best_first(list(pairs), lambda row: _means(pairs[row])[1], metric)
     marked = ordered[:MARKED]
-    places = places_of(marked, material.comparison.baseline)
+    places = places_of(marked, material.comparison.baseline_of(column))
     drawing = new_drawing(3.6 + 0.16 * len(marked))
     axes = drawing.add_subplot()
     handles = []

@@ -27,7 +27,7 @@ def _of_column(material: Material, column: Column) -> str:
         analysis = told(material, column)
     except Unavailable as error:
         return f"Nothing can be said yet. {error.reason}"
-    parts = [_of_best(material, column), *_of_baseline(material, analysis)]
+    parts = [_of_best(material, column), *_of_baseline(material, column, analysis)]
     reasons = " and ".join(material.comparison.exploratory)
     exploratory = f" Exploratory, since {reasons}." if reasons else ""
     return f"{'; '.join(parts)}. This is about {about(material.comparison, column).text}.{exploratory}"
@@ -50,10 +50,10 @@ def _of_best(material: Material, column: Column) -> str:
     return f"{_listed([name(row) for row in found.kept])} may be the best of {found.of_rows}{left}"
 
 
-def _of_baseline(material: Material, analysis: Analysis) -> list[str]:
-    if material.comparison.baseline is None or not analysis.rows:
+def _of_baseline(material: Material, column: Column, analysis: Analysis) -> list[str]:
+    if (row := material.comparison.baseline_of(column)) is None or not analysis.rows:
         return []
-    baseline = material.names.row(material.comparison.baseline)
+    baseline = material.names.row(row)
 
     def that_are(verdict: Verdict) -> list[str]:
         return [material.names.row(row) for row, found in analysis.rows.items() if found.verdict == verdict]

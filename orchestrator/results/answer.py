@@ -72,7 +72,7 @@ def _rows(comparison: Comparison, column: Column) -> Iterator[tuple[Value, ...]]
             *(_plain(params.get(name)) for name in ("gamma", "num_mixed", "alpha")),
             *_amounts(entry, metric),
             *(len(entry.planned), entry.standing),
-            comparison.baseline if verdict else None,
+            comparison.baseline_of(column) if verdict else None,
             *(_shown(getattr(verdict, name, None), metric) for name in ("difference", "low", "high")),
             verdict.verdict if verdict else None,
             images if verdict else None,
@@ -130,9 +130,13 @@ def _names(comparison: Comparison) -> dict[tuple[str, tuple[str, Column]], str]:
     A metric stays in MLflow for ever: what is against another baseline has another name. A name that is cut, or that
     two would have, gets a hash of what it stands for, whatever else the table has.
     """
-    of_baseline = f" from {comparison.baseline}"
+    of_baseline = {column: f" from {comparison.baseline_of(column)}" for column in comparison.columns}
     texts = {
-        (part, (row, column)): (part, f"{column.dataset} {column.model}", row + (of_baseline if part != "mean" else ""))
+        (part, (row, column)): (
+            part,
+            f"{column.dataset} {column.model}",
+            row + (of_baseline[column] if part != "mean" else ""),
+        )
         for row, column in comparison.entries
         for part in ("mean", "difference", "low", "high")
     }

@@ -158,10 +158,13 @@ class Chooser:
     def _meant(
         self, table: Comparison, column: Column, ranked: Sequence[RankedRow], against: tuple[str, ...]
     ) -> tuple[str, ...]:
-        """Return the rows that the baselines are here: of those that share a name the one that is placed best."""
+        """Return the rows that the baselines are here: of those that share a name the one that is placed best, and for
+        one that the column does not have the one that the table compares it with.
+        """
         rows = {row: table.cells[row, column][0].augment for row in _rows_in(table, column)}
         placed = [*(each.row for each in ranked), *rows]
-        found = (min(rows_named(rows, name), key=placed.index, default=name) for name in against)
+        usual = table.baseline_of(column)
+        found = (min(rows_named(rows, name), key=placed.index, default=usual or name) for name in against)
         return tuple(dict.fromkeys(found))
 
     def fresh_seeds(self, column: tuple[str, str], taken: Sequence[RankedRow], num: int) -> tuple[int, ...]:

@@ -37,10 +37,10 @@ def sentences(comparison: Comparison, column: Column) -> Iterator[str]:
         if analysis.df and (said := of_power(analysis, comparison.metric)):
             yield said
         return
-    yield from _of_baseline(comparison, analysis, entries)
+    yield from _of_baseline(comparison, column, analysis)
     yield _of_best(survivors(comparison, column))
     if column in comparison.new_images:
-        yield _of_these_alone(comparison.analyses[column], analysis, comparison.baseline)
+        yield _of_these_alone(comparison.analyses[column], analysis, comparison.baseline_of(column))
     if said := of_power(analysis, comparison.metric):
         yield said
 
@@ -75,11 +75,12 @@ def _mean_alone(comparison: Comparison, analysis: Analysis) -> str:
     return f"{some(rows, at_most=NAMED)} {have} the best mean so far, which says little"
 
 
-def _of_baseline(comparison: Comparison, analysis: Analysis, entries: Mapping[str, Entry]) -> Iterator[str]:
+def _of_baseline(comparison: Comparison, column: Column, analysis: Analysis) -> Iterator[str]:
     """Say of each row what it is against the baseline, those of one verdict together."""
-    metric, baseline = comparison.metric, comparison.baseline
+    metric, baseline = comparison.metric, comparison.baseline_of(column)
     if baseline is None:
         return
+    entries = {row: comparison.entries[row, column] for row in comparison.rows}
     if not analysis.rows:
         yield f"{baseline} is the baseline and {why_not_compared(entries[baseline])}, so nothing is compared with it."
         return

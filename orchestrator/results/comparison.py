@@ -6,14 +6,16 @@ Nothing is dropped: a cell without a value stays in the table as missing, and a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Comparing
 from orchestrator.records import CellRun
+from orchestrator.results.baselines import Baseline, baseline_of, baselines_of, placed_rows, settled_baselines
 from orchestrator.results.best_of import Choices, best_of, settings_named
 from orchestrator.results.claims import Claim, claims_of, images_id
 from orchestrator.results.entry import Entry, Standing
@@ -23,7 +25,7 @@ from orchestrator.results.judged import Asked, Judged, judge
 from orchestrator.results.looks import Seeds
 from orchestrator.results.metric import Metric, classes_tracked, resolve_metric
 from orchestrator.results.raced import Raced, by_configuration
-from orchestrator.results.rows import Column, Layout, baseline_of, lay_out
+from orchestrator.results.rows import Column, Layout, lay_out
 from orchestrator.results.statistics import ALPHA, Analysis
 
 __all__ = ["Column", "Comparison", "Entry", "Standing", "check_asked", "check_comparing", "compare"]
@@ -42,16 +44,13 @@ class Comparison:
         new_images: What may be said of each column about new images like these; of those whose rows all have their
             predictions, and none where the metric cannot compare.
         cells: The planned cells of each row and column that has some.
-        baseline: The row that the others are compared with, in every column that has it; None for none.
+        baselines: The row that the others are compared with, of each column that has one.
         margin: Differences of less than that are as good as none, in the metric's unit; None if nobody has said so.
         exploratory: Why the table is exploratory: what it shows was not settled by the file; empty if it is not.
         without_value: How many cells have no value, by their state (``missing`` was never started).
         num_cells: The number of cells planned.
         mixed_data: Columns whose cells did not see the same images: the data set was changed between them.
         num_untracked: How many of the values come from storage, and are not in MLflow yet.
-        num_baselines: How many rows the baseline could be: of a search the best placed is taken, else the first, as
-            they differ in settings alone.
-        placed_in: The column whose search has placed them; None where none has.
         lacking: A cell without the predictions that statements about new images need, in each column that has one.
         few_images: On how few images rows differ, in each column where images were added for that.
         looks: After how many looks seeds were added, of each column where they were.
@@ -70,15 +69,13 @@ class Comparison:
     analyses: Mapping[Column, Analysis]
     new_images: Mapping[Column, Analysis]
     cells: Mapping[tuple[str, Column], tuple[Cell, ...]]
-    baseline: str | None
+    baselines: Mapping[Column, Baseline]
     margin: float | None
     exploratory: tuple[str, ...]
     without_value: Mapping[str, int]
     num_cells: int
     mixed_data: tuple[Column, ...]
     num_untracked: int = 0
-    num_baselines: int = 1
-    placed_in: Column | None = None
     lacking: Mapping[Column, Cell] = field(default_factory=dict)
     few_images: Mapping[Column, FewImages] = field(default_factory=dict)
     looks: Mapping[Column, int] = field(default_factory=dict)
@@ -88,6 +85,16 @@ class Comparison:
     choices: Choices | None = None
     settings: Mapping[Column, str] = field(default_factory=dict)
     raced: Mapping[Column, Raced] = field(default_factory=dict)
+
+    def baseline_of(self, column: Column) -> str | None:
+        """Return the row that the others of a column are compared with; None for none."""
+        return self.baselines[column].row if column in self.baselines else None
+
+    @property
+    def baseline(self) -> str | None:
+        """The row that the others are compared with in all columns; None for none, and where columns have others."""
+        rows = {found.row for found in self.baselines.values()}
+        return rows.pop() if len(rows) == 1 else None
 
     @property
     def standing_rows(self) -> tuple[str, ...]:
@@ -136,6 +143,7 @@ def compare(
     baseline: str | None = None,
     comparing: Comparing | None = None,
     in_file: Comparing | None = None,
+    confirmed: Collection[str] | None = None,
     best_of_settings: Sequence[str] = (),
     predictions: Reader | None = None,
     looks: Sequence[Seeds] = (),
@@ -152,6 +160,8 @@ def compare(
         comparing: What the experiment says of it; None for what one says that says nothing.
         in_file: What its file says, which was there before anybody looked: what differs from that is exploratory; None
             for the same.
+        confirmed: Of a confirmation, the baselines that were settled before (`Cell.config_key`), which stand unless
+            `baseline` names another; None for what is none.
         best_of_settings: Of rows that differ in these settings alone, only that is shown which validation prefers.
         predictions: Where those of a cell come from; None: nothing is said about new images.
         looks: The seeds that stood whenever the table was looked at before, see `Comparison.seen`.
@@ -170,21 +180,32 @@ def compare(
     if among:
         layout, choices = best_of(cells, runs, among, chosen, raced=raced)
     layout.check()
-    placed_in, placed = _placed(layout, races)
-    against, num_baselines = baseline_of(
-        layout, baseline or comparing.baseline, must_be_one=baseline is not None, placed=placed
-    )
+    placed = placed_rows(layout, races)
+
+    def usual(comparing: Comparing) -> dict[Column, Baseline]:
+        if confirmed is not None:
+            return settled_baselines(layout, confirmed)
+        return baselines_of(layout, comparing.baseline, must_be_one=False, placed=placed)
+
+    asked_for = None if baseline is None else baselines_of(layout, baseline, must_be_one=True, placed=placed)
+    baselines = usual(comparing) if asked_for is None else asked_for
     margin = comparing.margin if is_metric(chosen, comparing.metric) else None
     asked = Asked(
         metric=chosen,
-        baseline=against,
         margin=margin / 100 if margin is not None and chosen.is_fraction else margin,
         num_together=len(layout.columns) if comparing.family == "table" else 1,
         looks=looks,
         read=predictions,
     )
     judged = {
-        column: judge(layout.of_column(column), runs, asked, raced=raced.get(column)) for column in layout.columns
+        column: judge(
+            layout.of_column(column),
+            runs,
+            asked,
+            baseline=baselines[column].row if column in baselines else None,
+            raced=raced.get(column),
+        )
+        for column in layout.columns
     }
     return Comparison(
         metric=chosen,
@@ -194,25 +215,23 @@ def compare(
         analyses={column: each.these for column, each in judged.items() if each.these is not None},
         new_images={column: each.new for column, each in judged.items() if each.new is not None},
         cells=layout.cells,
-        baseline=against,
+        baselines=baselines,
         margin=asked.margin,
         exploratory=tuple(
             exploratory(
-                layout,
                 in_file or comparing,
                 comparing,
                 metric=chosen,
-                baseline=against,
+                num_columns=len(layout.columns),
+                baselines=baselines,
                 is_asked=baseline is not None,
-                placed=placed,
+                usual=partial(usual, in_file or comparing),
             )
         ),
         without_value=sum((each.without_value for each in judged.values()), Counter()),
         num_cells=sum(map(len, layout.cells.values())),
         mixed_data=tuple(column for column, each in judged.items() if each.mixed_data),
         num_untracked=sum(each.num_untracked for each in judged.values()),
-        num_baselines=num_baselines,
-        placed_in=placed_in if num_baselines > 1 and against in (placed or ()) else None,
         lacking={column: each.lacking for column, each in judged.items() if each.lacking is not None},
         few_images={column: each.few for column, each in judged.items() if each.few is not None},
         looks={column: each.num_looks for column, each in judged.items() if each.num_looks},
@@ -237,22 +256,11 @@ def _raced(layout: Layout, races: Sequence[Raced], runs: Mapping[str, CellRun]) 
     return found
 
 
-def _placed(layout: Layout, races: Sequence[Raced]) -> tuple[Column | None, Sequence[str] | None]:
-    """Return the first column that has a search with places, and its rows by them; no rows at all without a search."""
-    of_configuration = by_configuration(races)
-    for column in layout.columns if races else ():
-        rows = {of_row[0].config_key: row for row, of_row in layout.of_column(column).items() if of_row}
-        found = next((of_configuration[name] for name in rows if name in of_configuration), None)
-        if found is not None and found.order:
-            return column, [rows[name] for name in found.order if name in rows]
-    return None, () if races else None
-
-
 def check_comparing(comparing: Comparing, cells: Sequence[Cell], *, file: Path, is_searched: bool = False) -> None:
     """Raise UserError if an experiment's tables could not be compared as it says: before anything is trained."""
     try:
         resolve_metric(comparing.metric)
-        baseline_of(lay_out(cells), comparing.baseline, must_be_one=False, placed=() if is_searched else None)
+        baseline_of(lay_out(cells), comparing.baseline, must_be_one=False, is_searched=is_searched)
     except UserError as error:
         raise UserError(f"{file}: compare.{error.args[0]}", allowed=error.allowed, remedy=error.remedy) from error
 
@@ -280,7 +288,7 @@ def check_asked(
         resolve_metric(metric)
     layout = lay_out(cells, left_out=settings_named(best_of_settings, cells))
     if baseline is not None:
-        baseline_of(layout, baseline, must_be_one=True, placed=() if is_searched else None, named_by=named_by)
+        baseline_of(layout, baseline, must_be_one=True, is_searched=is_searched, named_by=named_by)
 
 
 def _claims(layout: Layout, judged: Mapping[Column, Judged], metric: Metric) -> tuple[Claim, ...]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Comparing, Configuration, Experiment, expand
 from orchestrator.records import CellRun
+from orchestrator.results.baselines import BASELINE, baseline_of
 from orchestrator.results.choosing import Chooser, column_of, members_of, with_seed
-from orchestrator.results.comparison import compare
 from orchestrator.results.raced import Raced
-from orchestrator.results.rows import BASELINE, baseline_of, lay_out
+from orchestrator.results.rows import lay_out
 from orchestrator.storage import Choice, Confirmation
 
 # Simulated, 54 rows: two seeds each and then this tells half a point in 74 of 100 tables, one shot of as many trainings
@@ -67,8 +67,7 @@ def _checked(against: tuple[str, ...], cells: Sequence[Cell], *, is_searched: bo
     layout = lay_out(cells)
     found = dict[str, None]()
     for name in against:
-        placed = () if is_searched else None
-        row, num = baseline_of(layout, name, must_be_one=True, placed=placed, named_by="--against")
+        row, num = baseline_of(layout, name, must_be_one=True, is_searched=is_searched, named_by="--against")
         found[str(row) if num == 1 else name] = None
     return tuple(found)
 
@@ -104,7 +103,7 @@ def _rows_of(
 ) -> tuple[int, tuple[str, ...]]:
     """Return how many rows there are beside the baselines, and these; what tables compare with, if none is wanted."""
     layout = lay_out(cells)
-    row, num = baseline_of(layout, comparing.baseline, must_be_one=False, placed=() if is_searched else None)
+    row, num = baseline_of(layout, comparing.baseline, must_be_one=False, is_searched=is_searched)
     usual = (comparing.baseline or BASELINE) if is_searched and num > 1 else row
     baselines = against or ((usual,) if usual is not None else ())
     return len(layout.rows) - len(baselines), baselines
@@ -267,14 +266,11 @@ def confirming(
     )
     # Without a choice there is no seed either.
     cells = [cell for cell in expand(whole, configurations) if (cell.config_key, cell.seed) in pairs]
-    against = {"baseline": _baseline(choices, cells)}
-    changes = {
+    changes: dict[str, object] = {
         "dataset": tuple(dict.fromkeys(cell.dataset for cell in cells)),
         "model": tuple(dict.fromkeys(cell.model for cell in cells)),
         "augment": tuple(dict.fromkeys(cell.augment for cell in cells)),
-        "compare": experiment.compare.model_copy(update=against),
-        # The baseline was written down before anything was trained: nobody chose it by this table.
-        "compare_in_file": (experiment.compare_in_file or experiment.compare).model_copy(update=against),
+        "confirmed": frozenset(filter(None, map(_baseline, choices))),
     }
     if experiment.search is not None:
         # What is confirmed is trained to the end: neither drawn nor raced once more.
@@ -282,13 +278,10 @@ def confirming(
     return whole.model_copy(update=changes), cells
 
 
-def _baseline(choices: Sequence[Choice], cells: Sequence[Cell]) -> str | None:
-    """Return the first baseline as a table of these cells has it, which may name it shorter than that of the sweep."""
-    wanted = {row.configuration for choice in choices for row in choice.taken if row.row in choice.against[:1]}
-    if not wanted:
-        return None
-    places = compare(cells, {}).cells.items()
-    return next((row for (row, _), members in places if members[0].config_key in wanted), None)
+def _baseline(choice: Choice) -> str | None:
+    """Return the configuration of the first baseline, as far as the column has one: the table compares with it."""
+    taken = {row.row: row.configuration for row in choice.taken}
+    return next((taken[row] for row in choice.against if row in taken), None)
 
 
 def refuse_kept_seeds(cells: Sequence[Cell], confirmations: Iterable[Confirmation], *, file: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from orchestrator.errors import UserError
 from orchestrator.experiment import Comparing
+from orchestrator.results.baselines import Baseline
 from orchestrator.results.metric import Metric, resolve_metric
-from orchestrator.results.rows import Layout, baseline_of
+from orchestrator.results.rows import Column
 
 OTHER_METRIC = "the metric that decides is another one (compare.metric)"
 OTHER_BASELINE = (
@@ -25,39 +26,43 @@ OTHER_FAMILY = (
 
 
 def exploratory(
-    layout: Layout,
     in_file: Comparing,
     comparing: Comparing,
     *,
     metric: Metric,
-    baseline: str | None,
+    num_columns: int,
+    baselines: Mapping[Column, Baseline],
     is_asked: bool,
-    placed: Sequence[str] | None,
+    usual: Callable[[], Mapping[Column, Baseline]],
 ) -> Iterator[str]:
     """Yield why a table is exploratory, a clause each; nothing where it is as the file says.
 
     Args:
-        layout: Of the table.
         in_file: What the file says.
         comparing: What was said in its place, which goes for the table.
         metric: That is shown.
-        baseline: The row that the others are compared with.
+        num_columns: How many the table has.
+        baselines: The row that the others of each column are compared with.
         is_asked: Whether somebody named that row beside `comparing`.
-        placed: See `baseline_of`.
+        usual: Returns what it were by `in_file`, or raises UserError.
     """
     if not is_metric(metric, in_file.metric):
         yield OTHER_METRIC
     if is_asked or comparing.baseline != in_file.baseline:
         try:
-            usual, _ = baseline_of(layout, in_file.baseline, must_be_one=False, placed=placed)
+            expected = usual()
         except UserError:  # with --best-of, its label is none of this table's
-            usual = None
-        if baseline != usual:
+            expected = {}
+        if _rows(baselines) != _rows(expected):
             yield OTHER_BASELINE
     if comparing.margin != in_file.margin and is_metric(metric, comparing.metric):
         yield OTHER_MARGIN
-    if (in_file.family, comparing.family) == ("table", "column") and len(layout.columns) > 1:
+    if (in_file.family, comparing.family) == ("table", "column") and num_columns > 1:
         yield OTHER_FAMILY
+
+
+def _rows(baselines: Mapping[Column, Baseline]) -> dict[Column, str]:
+    return {column: found.row for column, found in baselines.items()}
 
 
 def is_metric(metric: Metric, name: str) -> bool:

@@ -33,7 +33,6 @@ class Asked:
 
     Attributes:
         metric: That is shown.
-        baseline: The row that the others are compared with.
         margin: In the metric's unit.
         num_together: How many columns share one error rate.
         looks: The seeds that stood at earlier looks.
@@ -41,7 +40,6 @@ class Asked:
     """
 
     metric: Metric
-    baseline: str | None
     margin: float | None
     num_together: int
     looks: Sequence[Seeds]
@@ -87,13 +85,21 @@ class Judged:
         return self.new or self.these
 
 
-def judge(rows: Rows, runs: Mapping[str, CellRun], asked: Asked, *, raced: Raced | None = None) -> Judged:
+def judge(
+    rows: Rows,
+    runs: Mapping[str, CellRun],
+    asked: Asked,
+    *,
+    baseline: str | None = None,
+    raced: Raced | None = None,
+) -> Judged:
     """Return a column.
 
     Args:
         rows: Its planned cells by row; none where a row is not planned.
         runs: The tracked runs by cell key.
         asked: Of all columns.
+        baseline: The row that its others are compared with; None for none.
         raced: Its race, if that leaves cells out.
     """
     cells = [cell for of_row in rows.values() for cell in of_row]
@@ -121,7 +127,7 @@ def judge(rows: Rows, runs: Mapping[str, CellRun], asked: Asked, *, raced: Raced
     # Before nothing is left to come nobody takes the table for the answer: that is no look, and earlier ones still are.
     is_settled = all(entry.settled for entry in entries.values() if entry.planned)
     told = replace(judged, seen=standing if is_settled else {}, num_looks=len(looks), alpha=alpha)
-    return _analysed(told, rows, asked, resolution=_resolution(asked.metric, known))
+    return _analysed(told, rows, asked, baseline=baseline, resolution=_resolution(asked.metric, known))
 
 
 def _judge_raced(rows: Rows, runs: Mapping[str, CellRun], asked: Asked, raced: Raced) -> Judged:
@@ -153,13 +159,14 @@ def _judge_raced(rows: Rows, runs: Mapping[str, CellRun], asked: Asked, raced: R
     )
 
 
-def _analysed(judged: Judged, rows: Rows, asked: Asked, *, resolution: float) -> Judged:
+def _analysed(judged: Judged, rows: Rows, asked: Asked, *, baseline: str | None, resolution: float) -> Judged:
     """Add what may be said, from the rows whose values say what they are.
 
     Args:
         judged: The column so far.
         rows: Its cells.
         asked: Of all columns.
+        baseline: See `judge`.
         resolution: The least step between two values, as far as the runs say it.
     """
     from orchestrator.results.statistics import analyse  # it needs SciPy, which commands beside compare do not
@@ -177,7 +184,7 @@ def _analysed(judged: Judged, rows: Rows, asked: Asked, *, resolution: float) ->
         }
         images = images_of(with_value, asked.metric, asked.read)
     options: dict[str, Any] = {
-        "baseline": asked.baseline if asked.baseline in kept else None,
+        "baseline": baseline if baseline in kept else None,
         "higher_is_better": asked.metric.higher_is_better,
         "margin": asked.margin,
         "alpha": judged.alpha / asked.num_together,

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.errors import UserError, nearest
 from orchestrator.experiment import AugmentSpec, Cell, DatasetSpec
-
-BASELINE = "erm"
 
 
 @dataclass(frozen=True)
@@ -111,43 +108,6 @@ def rows_named(augments: Mapping[str, AugmentSpec], name: str) -> tuple[str, ...
     if name in augments:
         return (name,)
     return tuple(row for row, augment in augments.items() if name in (augment.label, augment.name))
-
-
-def baseline_of(
-    layout: Layout,
-    wanted: str | None,
-    *,
-    must_be_one: bool,
-    placed: Sequence[str] | None = None,
-    named_by: str = "baseline =",
-) -> tuple[str | None, int]:
-    """Return the row that is meant, and how many it could be.
-
-    Args:
-        layout: Of the table.
-        wanted: See `rows_named`; None for erm, if that is there.
-        must_be_one: Whether rows that differ in their settings alone are too many; else the first is taken.
-        placed: The rows of a search by their places in it, as far as these are known: of several that are meant the
-            best is taken, since one that was drawn badly makes any other look good. None without a search.
-        named_by: What stands before the name where somebody has written it.
-
-    Raises:
-        UserError: There is no such row, or several augmentations are meant.
-    """
-    name = wanted or BASELINE
-    meant = rows_named(layout.augments, name)
-    if placed is not None and meant:
-        return next((row for row in placed if row in meant), meant[0]), len(meant)
-    alike = len({layout.augments[row].label for row in meant}) == 1 and not must_be_one
-    if len(meant) == 1 or alike or wanted is None:
-        return (meant[0] if meant else None), len(meant)
-    suggested = nearest(name, layout.rows, cutoff=0.5)
-    what = f"{len(meant)} rows are {name}" if meant else "there is no such row"
-    raise UserError(
-        f"{named_by} {name}: {what}",
-        allowed=f"one of the rows: {', '.join(layout.rows)}",
-        remedy=f"write {suggested}, as the table has it" if suggested else "write one of them, as the table has it",
-    )
 
 
 def _names_of_datasets(cells: Sequence[Cell]) -> dict[DatasetSpec, str]:

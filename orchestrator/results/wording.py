@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from orchestrator.amounts import counted, some
+from orchestrator.results.baselines import Baseline
 from orchestrator.results.column_words import FEW, NAMED, sentences
 from orchestrator.results.comparison import Column, Comparison, Entry, Standing
 from orchestrator.results.estimands import FewImages
@@ -98,14 +99,19 @@ def _is_in_folds(comparison: Comparison, column: Column) -> bool:
 
 def differences_title(comparison: Comparison) -> str:
     """What stands behind a value where differences are shown."""
-    if comparison.baseline is None:
+    if not comparison.baselines:
         return "There is no baseline to show differences from: name one with --against ROW."
     if len(comparison.raced) == len(comparison.columns):
         return "No differences are shown of rows that were raced: zetasweep confirm measures them on new seeds."
     both = " [and on these test images alone]" if comparison.new_images else ""
     is_new = any(about(comparison, column).new for column in comparison.columns)
     of = "new test images like these" if is_new else "these test images"
-    return f"Behind it: the difference from {comparison.baseline} (its interval on {of}){both}"
+    return f"Behind it: the difference from {compared_with(comparison)} (its interval on {of}){both}"
+
+
+def compared_with(comparison: Comparison) -> str:
+    """Return what the rows of all columns are compared with: the baseline, or that of each column if they differ."""
+    return comparison.baseline or "the baseline of its column"
 
 
 class Shown(NamedTuple):
@@ -201,14 +207,25 @@ def _of_rows(comparison: Comparison) -> Iterator[str]:
             them = "it" if failed == 1 else "them"
             were = f"{counted(failed, 'setting')} {'was' if failed == 1 else 'were'}"
             yield f"{were} not chosen among, since a training failed with {them}."
-    if comparison.num_baselines > 1:
-        why = f"; {comparison.num_baselines} rows have its augmentation"
-        if comparison.placed_in is not None:
-            placed = f"it is placed best by validation, in the search of {comparison.placed_in.label}"
-            why = f": of {comparison.num_baselines} rows with its augmentation {placed}"
-        yield f"{comparison.baseline} is the baseline{why}, and compare.baseline or --against names another."
+    yield from _of_baselines(comparison)
     for column, settings in comparison.settings.items():
         yield f"{column.label}: all rows with {settings}."
+
+
+def _of_baselines(comparison: Comparison) -> Iterator[str]:
+    """Say which row the baseline is, where it could be another, or is another in another column."""
+    groups: dict[Baseline, list[Column]] = {}
+    for column, found in comparison.baselines.items():
+        groups.setdefault(found, []).append(column)
+    for found, columns in groups.items():
+        where = f"{', '.join(column.label for column in columns)}: " if len(groups) > 1 else ""
+        why = f"; {found.num} rows have its augmentation"
+        if found.is_placed:
+            why = f": of {found.num} rows with its augmentation it is placed best by validation"
+        if found.num > 1:
+            yield f"{where}{found.row} is the baseline{why}, and compare.baseline or --against names another."
+        elif comparison.baseline is None:
+            yield f"{where}{found.row} is the baseline."
 
 
 def _limits(comparison: Comparison, column: Column) -> Iterator[str]:
@@ -239,7 +256,8 @@ def _over_datasets(comparison: Comparison) -> Iterator[str]:
         groups.setdefault((claim.verdict, claim.num_shown), []).append(claim.row)
     for (verdict, num_shown), rows in groups.items():
         on = f"{num_shown} of {comparison.claims[0].num_datasets} data sets"
-        yield f"{verdict} than {comparison.baseline} on at least {on}: {some(rows, at_most=FEW)} (partial conjunction)."
+        than = f"{verdict} than {compared_with(comparison)}"
+        yield f"{than} on at least {on}: {some(rows, at_most=FEW)} (partial conjunction)."
 
 
 def _method(comparison: Comparison) -> Iterator[str]:

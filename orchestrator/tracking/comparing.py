@@ -60,6 +60,7 @@ def compared(
             baseline=baseline,
             comparing=comparing or experiment.compare,
             in_file=experiment.compare_in_file,
+            confirmed=experiment.confirmed,
             best_of_settings=best_of_settings,
             predictions=_Reader(storage, runs, tracker),
             looks=looks.before,

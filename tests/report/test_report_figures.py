@@ -17,6 +17,8 @@ from orchestrator.experiment import AugmentSpec, Comparing, DatasetSpec, Resourc
 from orchestrator.experiment.schedule_spec import Linear
 from orchestrator.report import FIGURES, Figure, Material, Unavailable
 from orchestrator.report.style import rendered, styled
+from orchestrator.report.verdict import verdict
+from orchestrator.results import compare
 
 SMALL = DatasetSpec.model_validate({"name": "digits", "num_train": 100})
 # All that can be shown without predictions and images.
@@ -180,6 +182,23 @@ def test_no_link_leads_anywhere_but_to_the_web(sample: Material) -> None:
 def untimed() -> Material:
     found = material(ERM)
     return replace(found, runs={key: replace(run, metrics={}) for key, run in found.runs.items()})
+
+
+def test_each_column_is_shown_against_its_own_baseline() -> None:
+    made = material(ERM, MIXUP, ZETA, models=("convnet", "resnet18"))
+    own = {"convnet": ERM, "resnet18": MIXUP}
+    confirmed = {cell.config_key for cell in made.cells if own[cell.model.name] == cell.augment}
+    of = replace(made, comparison=compare(made.cells, made.runs, confirmed=confirmed))
+    for figure, augment in zip(FIGURES["differences"](of), own.values(), strict=True):
+        assert figure.data["baseline"] == augment.label
+        assert figure.title.startswith(f"Differences from {augment.label}: ")
+        assert augment.label not in figure.data["rows"]
+        assert f"better than {augment.label}" in figure.sentence
+    all_columns = only("data-sets", of)
+    assert "shown to be better than the baseline of its column in" in all_columns.sentence
+    assert [*all_columns.data["baselines"].values()] == [ERM.label, MIXUP.label]
+    for figure, augment in zip(verdict(of), own.values(), strict=True):
+        assert f"better than {augment.label}" in figure
 
 
 ONE_EPOCH = {"curves": lambda _: None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -217,7 +218,7 @@ def test_a_confirmation_is_a_sweep_of_its_own() -> None:
     confirmation = settled(cells, validated(cells), wanted=Wanted(top=2))
     other, trained = confirming(experiment, confirmation)
     assert (other.name, other.tracked_in) == ("sample-confirm", "sample-confirm")
-    assert (other.compare.baseline, other.compare.margin) == ("erm", 0.2)
+    assert (compare(trained, {}, confirmed=other.confirmed).baseline, other.compare.margin) == ("erm", 0.2)
     assert other.augment == (ERM, ZETA, ZETA_BATCH)
     assert not {cell.seed for cell in trained} & {cell.seed for cell in cells}
     assert len({cell.key for cell in trained}) == len(trained) == 30
@@ -267,8 +268,8 @@ def test_a_baseline_needs_other_rows_and_rows_need_no_baseline() -> None:
     cells = make_cells(MIXUP, ZETA)
     choice = chosen(cells, validated(cells))
     assert (choice.against, labels(choice)) == ((), [ZETA.label, MIXUP.label])
-    other, _ = confirming(experiment_of(MIXUP, ZETA), Confirmation(sweep="sample", choices=(choice,)))
-    assert other.compare.baseline is None
+    other, trained = confirming(experiment_of(MIXUP, ZETA), Confirmation(sweep="sample", choices=(choice,)))
+    assert compare(trained, {}, confirmed=other.confirmed).baselines == {}
 
 
 def test_a_sweep_that_goes_on_is_not_chosen_from() -> None:
@@ -359,6 +360,8 @@ def test_a_baseline_that_was_written_down_is_not_exploratory() -> None:
     choice = chosen(cells, validated(cells), wanted=Wanted(top=2, against=("mixup",)))
     experiment = experiment_of(*ALL).model_copy(update={"compare_in_file": Comparing()})
     other, of_choice = confirming(experiment, Confirmation(sweep="sample", choices=(choice,)))
-    assert other.compare.baseline == MIXUP.label
-    assert other.compare_in_file == other.compare
-    assert not compare(of_choice, {}, comparing=other.compare, in_file=other.compare_in_file).is_exploratory
+    table = partial(compare, of_choice, {}, in_file=other.compare_in_file, confirmed=other.confirmed)
+    assert table(comparing=other.compare).baseline == MIXUP.label
+    assert not table(comparing=other.compare).is_exploratory
+    assert not table(baseline="mixup").is_exploratory
+    assert table(baseline=ZETA.label).is_exploratory

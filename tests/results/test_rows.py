@@ -13,6 +13,7 @@ from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Comparing
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.results import compare, remarks, render
+from orchestrator.results.baselines import Baseline
 from orchestrator.results.rows import Column, lay_out
 
 ONE = make_cells(ERM, seeds=(0,))
@@ -94,7 +95,7 @@ def sweep_of_lr() -> list[Cell]:
 def test_the_baseline_is_a_configuration(wanted: str | None, in_file: str | None, row: str, how_many: int) -> None:
     cells = sweep_of_lr()
     comparison = compare(cells, {}, baseline=wanted, comparing=Comparing(baseline=in_file))
-    assert (comparison.baseline, comparison.num_baselines) == (row, how_many)
+    assert [*comparison.baselines.values()] == [Baseline(row, how_many)]
     said = f"{row} is the baseline; 2 rows have its augmentation" in words(" ".join(remarks(comparison)))
     assert said == (how_many > 1)
 

@@ -75,6 +75,7 @@ def _column(source: Source, column: Column) -> dict[str, Any]:
         "dataset_shown_as": names.dataset(column.dataset),
         "model_shown_as": names.model(column.model),
         "settings": comparison.settings.get(column),
+        "baseline": comparison.baseline_of(column),
         "mixed_data": column in comparison.mixed_data,
         "looks": comparison.looks.get(column, 0),
         "race": _race(source, column),

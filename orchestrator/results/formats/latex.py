@@ -158,7 +158,7 @@ def _note(source: Source) -> Iterator[str]:
         yield f"{_MAY_BE_BEST}: may be the best{others if 'ruled out' in standings else ''}."
     found = {verdict.verdict for analysis in told for verdict in analysis.rows.values()}
     meanings = ", ".join(f"${_AGAINST[each]}$ {_words(comparison, each)}" for each in _AGAINST if each in found)
-    baseline = "" if comparison.baseline is None else source.names.row_tex(comparison.baseline)
+    baseline = _baseline(source)
     if meanings:
         yield f"Against {baseline}: {meanings}."
     confidence, of = joint_levels(comparison, columns)
@@ -168,6 +168,19 @@ def _note(source: Source) -> Iterator[str]:
     yield f"about {_about(comparison, columns)}."
     for reason in comparison.exploratory:
         yield f"Exploratory: {escaped(reason)}."
+
+
+def _baseline(source: Source) -> str:
+    """Return the row that the others are compared with, or those of all columns, with the columns; empty for none."""
+    comparison, names = source.comparison, source.names
+    if comparison.baseline is not None or not comparison.baselines:
+        return "" if comparison.baseline is None else names.row_tex(comparison.baseline)
+    several = len({column.model for column in comparison.columns}) > 1
+    return " or ".join(
+        f"{names.row_tex(found.row)} on {names.dataset_tex(column.dataset)}"
+        + (f", {names.model_tex(column.model)}" if several else "")
+        for column, found in comparison.baselines.items()
+    )
 
 
 def _words(comparison: Comparison, verdict: Verdict) -> str:
