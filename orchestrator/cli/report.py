@@ -59,7 +59,8 @@ def _send(opened: Opened, folder: Path) -> bool:
         click.echo(f"the report is in storage alone: {error}", err=True)
         return False
     if run_id is None:
-        click.echo("the report is in storage alone: MLflow has no run of this sweep, zetasweep run makes it", err=True)
+        makes = f"{opened.experiment.trained_by} makes it"
+        click.echo(f"the report is in storage alone: MLflow has no run of this sweep, {makes}", err=True)
     else:
         click.echo(f"in MLflow: report/ of the sweep's run {run_id}", err=True)
     return True

@@ -24,8 +24,7 @@ def status(experiment: str, overrides: tuple[str, ...], confirmed: bool) -> int:
         from orchestrator.opened.tracked import runs_of
 
     runs = runs_of(opened)
-    command = "zetasweep confirm" if confirmed else "zetasweep run"
     races, home = races_of(opened.followed), opened.experiment.tracked_in
-    shown = render_status(opened.cells, runs, races=races, home=home, command=command)
+    shown = render_status(opened.cells, runs, races=races, home=home, command=opened.experiment.trained_by)
     new_console().print(shown)
     return exit_code(opened, runs)

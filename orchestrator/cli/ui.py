@@ -21,7 +21,8 @@ def ui(experiment: str, overrides: tuple[str, ...], confirmed: bool, port: int |
 
     opened = Opened(experiment, overrides).part(confirmed=confirmed)
     if not opened.store_is_there:
-        raise UserError(f"{opened.database}: MLflow has nothing to show yet", remedy="zetasweep run makes it")
+        makes = f"{opened.experiment.trained_by} makes it"
+        raise UserError(f"{opened.database}: MLflow has nothing to show yet", remedy=makes)
     # MLflow takes seconds to import: a mistake in the file is said before.
     with waiting_for("MLflow to be loaded"):
         from orchestrator.opened.tracked import tracker_of

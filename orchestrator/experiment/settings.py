@@ -286,6 +286,11 @@ class Experiment(General):
         return storage_at(self.storage, copies_in=self.cache.dir)
 
     @property
+    def trained_by(self) -> str:
+        """The command that trains and delivers its cells."""
+        return "zetasweep run" if self.confirmed is None else "zetasweep confirm"
+
+    @property
     def tracked_in(self) -> str:
         """The name of the MLflow experiment that takes the runs."""
         return self.tracking.experiment or self.name

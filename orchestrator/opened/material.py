@@ -43,7 +43,7 @@ def material_of(opened: Opened, *, price: Price | None = None) -> Material:
     if not any(cell.key in runs and runs[cell.key].has_result for cell in opened.cells):
         raise UserError(
             f"{opened.experiment.file}: no cell has a result yet, so there is nothing to show",
-            remedy=f"zetasweep {'confirm' if opened.confirms else 'run'} {opened.experiment.file} trains them",
+            remedy=f"{opened.experiment.trained_by} {opened.experiment.file} trains them",
         )
     tracker = tracker_of(opened) if opened.store_is_there else None
     comparison = comparison_of(opened, runs)

@@ -76,14 +76,12 @@ def told(material: Material, column: Column) -> Analysis:
     refuse_raced(material, column)
     if column in material.comparison.mixed_data:
         raise Unavailable(MIXED_DATA[:1].upper() + MIXED_DATA[1:])
-    analysis = material.comparison.headline(column)
+    analysis, remedies = material.comparison.headline(column), material.comparison.remedies
     if analysis is None or len(analysis.means) < 2:
-        raise Unavailable("Fewer than two rows have values: zetasweep run trains what is missing.")
+        raise Unavailable(f"Fewer than two rows have values: {remedies.trains_missing}.")
     if not analysis.tells:
         what = units(analysis)
-        raise Unavailable(
-            f"There are too few {what} to tell rows apart: add {what} to the file, and zetasweep run trains them."
-        )
+        raise Unavailable(f"There are too few {what} to tell rows apart: {remedies.more(what)}.")
     return analysis
 
 

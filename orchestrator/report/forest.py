@@ -19,7 +19,6 @@ LOOKS: dict[Verdict, tuple[str, str]] = {
     "not told apart": (UNTOLD, "o"),
     "too few seeds": (UNTOLD, "x"),
 }
-DELIVERED = "zetasweep run trains what is missing"
 
 
 def forest(material: Material) -> list[Figure]:
@@ -29,11 +28,13 @@ def forest(material: Material) -> list[Figure]:
 
 def _of_column(material: Material, column: Column, name: str, ending: str) -> Figure:
     comparison, headline = material.comparison, told(material, column)
+    remedies = comparison.remedies
     if (baseline := comparison.baseline_of(column)) is None:
-        raise Unavailable("There is no row erm to compare with: name a row with compare.baseline in the file.")
+        raise Unavailable(f"There is no row erm to compare with: {remedies.baseline}.")
     if not headline.rows:
         why = why_not_compared(comparison.entries[baseline, column])
-        remedy = "zetasweep status says why" if comparison.entries[baseline, column].settled else DELIVERED
+        is_settled = comparison.entries[baseline, column].settled
+        remedy = f"{remedies.explains} says why" if is_settled else remedies.trains_missing
         raise Unavailable(f"{material.names.row(baseline)} {why}, so nothing is compared with it: {remedy}.")
     these, new = comparison.analyses[column], comparison.new_images.get(column)
     return Figure(

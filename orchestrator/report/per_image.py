@@ -79,12 +79,13 @@ def count_column(material: Material, column: Column) -> Counted:
             counts = _counts(predictions)
             found.setdefault(row, {})[cell.replicate] = counts
             num_classes = max(num_classes, len(counts.confusion))
+    trains = material.comparison.remedies.trains
     remedy = f"zetasweep doctor {material.experiment.file} --fix computes them"
     if not found:
         raise Unavailable(
             f"No finished cell of {column.label} has its predictions for each test image: {remedy}."
             if num_lacking
-            else f"No cell of {column.label} is finished: zetasweep run {material.experiment.file} goes on."
+            else f"No cell of {column.label} is finished: {trains} {material.experiment.file} goes on."
         )
     names = _class_names(material, column)
     # Of a data set that was changed since, they are not those of the predictions.

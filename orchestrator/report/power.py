@@ -25,7 +25,8 @@ def _of_column(material: Material, column: Column, name: str, ending: str) -> Fi
     if analysis.in_folds:
         raise Unavailable("In folds more seeds lessen little of what is seen: it takes more folds, and what these add.")
     if (row := comparison.baseline_of(column)) is None:
-        raise Unavailable("Without a baseline nothing is known of what can be seen: name a row with compare.baseline.")
+        remedy = comparison.remedies.baseline
+        raise Unavailable(f"Without a baseline nothing is known of what can be seen: {remedy}.")
     if not analysis.detectable:
         baseline = material.names.row(row)
         why = "nothing is compared with it" if not analysis.rows else "values do not spread, or share no seeds with it"

@@ -20,7 +20,7 @@ def seeds(material: Material) -> list[Figure]:
 def _of_column(material: Material, column: Column, name: str, ending: str) -> Figure:
     rows = rows_of(material, column)
     if not rows:
-        raise Unavailable("No cell has a value: zetasweep run trains what is missing.")
+        raise Unavailable(f"No cell has a value: {material.comparison.remedies.trains_missing}.")
     entries = {row: material.comparison.entries[row, column] for row in rows}
     return Figure(
         name=name,

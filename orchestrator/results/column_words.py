@@ -27,13 +27,14 @@ def sentences(comparison: Comparison, column: Column) -> Iterator[str]:
     yield from _not_judged(entries, comparison.metric)
     if len(analysis.means) < 2:
         planned = sum(bool(entry.planned) for entry in entries.values())
-        remedy = "zetasweep run trains what is missing" if planned > 1 else "add another to augment"
+        remedy = comparison.remedies.trains_missing if planned > 1 else comparison.remedies.more_rows
         yield f"fewer than two rows have values, so there is nothing to compare: {remedy}."
         return
     if not analysis.tells:
         what = units(analysis)
         alone = _mean_alone(comparison, analysis)
-        yield f"too few {what} to tell rows apart: {alone}. Add {what}: three tell something."
+        more = comparison.remedies.more(what)
+        yield f"too few {what} to tell rows apart: {alone}. Three {what} tell something: {more}."
         if analysis.df and (said := of_power(analysis, comparison.metric)):
             yield said
         return

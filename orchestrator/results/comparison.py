@@ -25,6 +25,7 @@ from orchestrator.results.judged import Asked, Judged, judge
 from orchestrator.results.looks import Seeds
 from orchestrator.results.metric import Metric, classes_tracked, resolve_metric
 from orchestrator.results.raced import Raced, by_configuration
+from orchestrator.results.remedies import OF_CONFIRMATION, OF_SWEEP, Remedies
 from orchestrator.results.rows import Column, Layout, lay_out
 from orchestrator.results.statistics import ALPHA, Analysis
 
@@ -60,6 +61,7 @@ class Comparison:
         choices: Which settings validation chose for each row; None if all are shown.
         settings: What differs between columns alone, where something does.
         raced: The race of each column where one leaves cells out: there nothing is analysed.
+        remedies: What is to be done about what it lacks.
     """
 
     metric: Metric
@@ -85,6 +87,7 @@ class Comparison:
     choices: Choices | None = None
     settings: Mapping[Column, str] = field(default_factory=dict)
     raced: Mapping[Column, Raced] = field(default_factory=dict)
+    remedies: Remedies = OF_SWEEP
 
     def baseline_of(self, column: Column) -> str | None:
         """Return the row that the others of a column are compared with; None for none."""
@@ -241,6 +244,7 @@ def compare(
         choices=choices,
         settings={column: settings for column, settings in layout.settings.items() if settings},
         raced={column: each.raced for column, each in judged.items() if each.raced is not None},
+        remedies=OF_SWEEP if confirmed is None else OF_CONFIRMATION,
     )
 
 

@@ -9,15 +9,15 @@ from orchestrator.amounts import counted, some
 from orchestrator.errors import UserError
 from orchestrator.results.comparison import Comparison
 
-_REMEDIES = {
-    "failed": "zetasweep status says why: mend that and zetasweep run, or take the row out of the file",
-    "running": "wait for the sweep at work",
-    "done": "name a metric that they have with --metric",
-}
-
 
 def lacks_for_publication(comparison: Comparison) -> Iterator[str]:
     """Yield what keeps a table from being final, each with what to do; nothing if it is."""
+    to_do = comparison.remedies
+    of_state = {
+        "failed": f"{to_do.explains} says why: mend that and {to_do.trains}, or {to_do.other_rows}",
+        "running": "wait for the sweep at work",
+        "done": "name a metric that they have with --metric",
+    }
     for column in comparison.raced:
         yield (
             f"{column.label}: a race has chosen its best rows, which look better than they are: zetasweep confirm "
@@ -28,13 +28,13 @@ def lacks_for_publication(comparison: Comparison) -> Iterator[str]:
             continue
         of = f"{number} of {counted(comparison.num_cells, 'cell')}"
         what = "without this metric" if state in ("done", "trained") else state
-        yield f"{of} {what}: {_REMEDIES.get('done' if state == 'trained' else state, 'zetasweep run trains them')}"
+        yield f"{of} {what}: {of_state.get('done' if state == 'trained' else state, f'{to_do.trains} trains them')}"
     if comparison.num_untracked:
         yield f"{counted(comparison.num_untracked, 'result')} not in MLflow: zetasweep sync delivers them"
     wild = [f"{row} on {column.label}" for (row, column), entry in comparison.entries.items()
             if entry.n and not math.isfinite(entry.mean)]  # fmt: skip
     if wild:
-        yield f"a value is not finite in {some(wild)}: take the row out of the file"
+        yield f"a value is not finite in {some(wild)}: {to_do.other_rows}"
     for column in comparison.mixed_data:
         yield f"{column.label}: its cells saw different images: restore the data set, or train them in another storage"
 

@@ -18,7 +18,6 @@ from orchestrator.results.race_words import BIASED, percent, search_lines
 from orchestrator.results.rows import last_part
 
 __all__ = [
-    "DELIVERS",
     "MARKS",
     "Shown",
     "against",
@@ -35,7 +34,6 @@ MARKS: dict[Standing, str] = {"best": "*", "may be best": "≈", "ruled out": ""
 STOPPED = (
     "stopped by a race: best/error in % over the seeds of the rung, until its epoch; comparable within a rung alone"
 )
-DELIVERS = "zetasweep run delivers them, without training"
 MIXED_DATA = (
     "the data set was changed between these cells, they saw different images or labels: not comparable. Restore it, or "
     "train them again in another storage."
@@ -165,7 +163,7 @@ def remarks(comparison: Comparison) -> list[str]:
     if comparison.num_untracked:
         lines.append(
             f"Not in MLflow yet: {comparison.num_untracked} of {counted(comparison.num_cells, 'cell')}, whose results "
-            f"are in storage: {DELIVERS}."
+            f"are in storage: {comparison.remedies.delivers}."
         )
     if counts := comparison.without_value:
         names = {state: f"{state} without this metric" for state in ("done", "trained")}

@@ -145,7 +145,8 @@ def deliver_waiting(
         untold = [cell for cell, events in journals.items() if not events and storage.cell(cell.key).has(RESULT)]
     if untold:
         what = f"missing in MLflow: {counted(len(untold), 'trained cell')}"
-        new_console().print(f"{what}: zetasweep run delivers from the checkpoints, without training", soft_wrap=True)
+        delivers = f"{experiment.trained_by} delivers from the checkpoints, without training"
+        new_console().print(f"{what}: {delivers}", soft_wrap=True)
     if tracker is None or not waiting:
         new_console().print("nothing waits to be delivered")
         return Outcome.INCOMPLETE if untold else Outcome.DONE

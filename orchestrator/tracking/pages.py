@@ -29,7 +29,7 @@ def pages_of(store: Store, experiment: Experiment) -> dict[str, str]:
         if known is None or known.lifecycle_stage == LifecycleStage.DELETED:
             raise UserError(
                 f"MLflow at {store.shown_uri} has no experiment {experiment.tracked_in}",
-                remedy="zetasweep run makes it",
+                remedy=f"{experiment.trained_by} makes it",
             )
         query = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{experiment.name}'"
         run: Run | None = next(store.search(query, [known.experiment_id]), None)

@@ -98,6 +98,8 @@ def test_from_the_choice_to_the_table(
     assert "confirm:   1 of 4 cells done: zetasweep confirm trains the other 3" in text(call("plan", file), 0)
     assert "4 cells: 1 done, 3 missing" in text(call("status", file, "--confirmed"), 1)
     assert "zetasweep confirm trains and delivers what is missing" in text(call("compare", file, "--confirmed"), 1)
+    final = call("compare", file, "--confirmed", "--final")
+    assert (final.code, "3 of 4 cells missing: zetasweep confirm trains them" in final.err) == (1, True)
     trained.at_most = 4
     text(call("confirm", file), 130)
     text(call("sync", file), 0)

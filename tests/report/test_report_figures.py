@@ -227,6 +227,26 @@ def test_what_is_not_there_is_said_with_what_to_do(kind: str, of: Material, said
     assert raised.value.reason.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("kind", "of", "said"),
+    [
+        ("differences", material(ERM), "Fewer than two rows have values: zetasweep confirm trains what is missing."),
+        (
+            "may-be-best",
+            material(ERM, MIXUP, num_seeds=1),
+            "tell rows apart: add seeds by zetasweep confirm --seeds N.",
+        ),
+        ("seeds", material(ERM, finished=0.0), "No cell has a value: zetasweep confirm trains what is missing."),
+        ("differences", material(MIXUP, ZETA), "no row erm to compare with: zetasweep confirm --again --against ROW"),
+        ("power", material(MIXUP, ZETA), "of what can be seen: zetasweep confirm --again --against ROW chooses one."),
+        ("recall", material(ERM, MIXUP, finished=0.0), "is finished: zetasweep confirm sample.yaml goes on."),
+    ],
+)
+def test_what_a_confirmation_lacks_confirm_adds(kind: str, of: Material, said: str) -> None:
+    with pytest.raises(Unavailable, match=re.escape(said)):
+        FIGURES[kind](replace(of, comparison=compare(of.cells, of.runs, confirmed=())))
+
+
 @pytest.mark.parametrize("augments", [(ERM,), (ERM, MIXUP, *GRID[:2])])
 def test_unfinished_sweeps_have_what_they_have(augments: Sequence[AugmentSpec]) -> None:
     of = material(*augments, num_seeds=3, finished=0.6)

@@ -44,6 +44,19 @@ def test_a_table_is_final_when_nothing_is_left_to_come(change: Change, said: lis
     assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
 
 
+def test_a_confirmation_is_made_final_by_confirm() -> None:
+    cells = make_cells(ERM, MIXUP)
+    runs = {cell.key: make_run(cell, {"test/error": 0.1}) for cell in cells[2:]}
+    runs |= {cells[0].key: make_run(cells[0], {}, status="failed")}
+    runs |= {cells[5].key: make_run(cells[5], {"test/error": math.nan})}
+    assert [*lacks_for_publication(compare(cells, runs, confirmed=()))] == [
+        "1 of 6 cells failed: zetasweep status --confirmed says why: mend that and zetasweep confirm, or zetasweep "
+        "confirm --again chooses anew",
+        "1 of 6 cells missing: zetasweep confirm trains them",
+        f"a value is not finite in {MIXUP.label} on digits / convnet: zetasweep confirm --again chooses anew",
+    ]
+
+
 def test_a_metric_that_no_finished_cell_has_is_refused() -> None:
     cells = make_cells(ERM)
     check_metric_is_there(compare(cells, {}, metric="test/group/error"))

@@ -13,7 +13,7 @@ from sweep_samples import ERM, MIXUP, ZETA, make_cells, make_run, runs_with
 
 from orchestrator.experiment import AugmentSpec, Cell, Comparing
 from orchestrator.experiment.dataset_spec import DatasetSpec
-from orchestrator.results import compare, render
+from orchestrator.results import compare, remarks, render
 from orchestrator.results.statistics import analyse
 
 
@@ -67,7 +67,7 @@ def test_remarks_name_rows_that_are_worse_or_equal_within_the_margin() -> None:
 def test_remarks_with_too_few_seeds() -> None:
     one = said(make_cells(ERM, MIXUP, seeds=(0,)), {ERM: (0.2,), MIXUP: (0.1,)})
     assert "too few seeds to tell rows apart: mixup(alpha=1.0) has the best mean so far, which says little." in one
-    assert "Add seeds: three tell something." in one
+    assert "Three seeds tell something: add seeds to the file, and zetasweep run trains them." in one
     assert "In brackets" not in one
     assert "Without a value" not in one
     two = said(make_cells(ERM, MIXUP, seeds=(0, 1)), {ERM: (0.2, 0.21), MIXUP: (0.1, 0.12)})
@@ -133,6 +133,20 @@ def test_remarks_where_there_is_nothing_to_compare() -> None:
     assert f"{MIXUP.label}: a value is not finite: not judged." in nan
     no_erm = said(make_cells(ERM, MIXUP, ZETA), {MIXUP: (0.1, 0.12, 0.11), ZETA: (0.1, 0.11, 0.13)})
     assert "erm is the baseline and has no values here, so nothing is compared with it." in no_erm
+
+
+def test_a_confirmation_is_completed_by_confirm_whatever_the_file_says() -> None:
+    """`run` would answer that nothing is missing, and seeds of the file are not those of a confirmation."""
+    cells = make_cells(ERM, MIXUP, seeds=(0, 1))
+    nothing = said(cells, {}, confirmed=())
+    assert "nothing to compare: zetasweep confirm trains what is missing." in nothing
+    assert "zetasweep run" not in nothing
+    one = said(cells, {ERM: (0.1,), MIXUP: (0.2,)}, confirmed=())
+    assert "Three seeds tell something: add seeds by zetasweep confirm --seeds N." in one
+    assert "nothing to compare: zetasweep confirm --again --top N" in said(make_cells(MIXUP), {}, confirmed=())
+    runs = {cell.key: make_run(cell, {"test/error": 0.1}, status="trained") for cell in cells}
+    text = " ".join(remarks(compare(cells, runs, confirmed=())))
+    assert "whose results are in storage: zetasweep confirm delivers them, without training." in text
 
 
 def test_many_rows_are_counted_and_not_all_named() -> None:
