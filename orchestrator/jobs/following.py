@@ -15,7 +15,7 @@ from orchestrator.waiting import waiting_for, watched
 LOOK_EVERY_S = 1.0
 # How long a connection that was lost is tried again: a network that comes back, a laptop that was closed.
 LOST_FOR_S, TRY_EVERY_S = 300.0, 5.0
-# What the driver says last of a sweep that was told to end (`orchestrator.sweep.driver`).
+# What the driver says last of a sweep that was told to end (`orchestrator.sweep.saving`).
 _SAVED, _SAVED_ENDS = "interrupted: ", "the same command goes on"
 
 logger = logging.getLogger(__name__)

@@ -22,6 +22,7 @@ from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.proof import Proof
+from orchestrator.sweep.saving import last_words
 from orchestrator.sweep.started import StartedSweep, log_kept, say_undelivered
 from orchestrator.sweep.tuner import run_course
 from orchestrator.terminal import print_lines
@@ -112,7 +113,7 @@ def _train(
                 delivery.closing_grace_s = INTERRUPTED_GRACE_S
         say_undelivered(console, delivery)
         if ending.interrupted:
-            progress.say(f"interrupted: {sweep.done_after(ending.done)}; the same command goes on", style="")
+            progress.say(last_words(sweep.done_after(ending.done), ending.unsaved), style="")
             return Outcome.INTERRUPTED
     return Outcome.INCOMPLETE if ending.failed or delivery.undelivered or not sweep.is_over else Outcome.DONE
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from orchestrator.records import (
 )
 from orchestrator.sweep.giving import Giving
 from orchestrator.sweep.progress import Progress
+from orchestrator.sweep.saving import AtWork
 from orchestrator.sweep.slot_watch import SlotWatch
 from orchestrator.sweep.starting import Starting
 from orchestrator.tracking import Delivery
@@ -67,6 +68,7 @@ class Listener(tune.Callback):  # type: ignore[misc]
         self._course, self._giving = course, giving
         self._delivery, self._progress = delivery, progress
         self._open: dict[str, Cell] = {}
+        self._trials: Sequence[Trial] = ()
         self.done: set[str] = set()
         self.failed: set[str] = set()
 
@@ -76,6 +78,7 @@ class Listener(tune.Callback):  # type: ignore[misc]
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Look after the slots, from the loop that waits for them."""
+        self._trials = trials
         self._watch.look(trials)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -132,6 +135,11 @@ class Listener(tune.Callback):  # type: ignore[misc]
             reason = f"the slot died {self._max_failures} times: {last_line}\n{in_full}"
             self._take(leg.cell, Failed(reason, is_lost=True))
             self._give_out()
+
+    def at_work(self) -> AtWork:
+        """Return the slots that have a cell, with its label."""
+        slots = ((trial.temporary_state.ray_actor, self._giving.leg_of(trial.trial_id)) for trial in self._trials)
+        return [(slot, leg.cell.label) for slot, leg in slots if slot is not None and leg is not None]
 
     def interrupt_the_rest(self) -> None:
         """Mark what was started and neither finished nor failed."""

@@ -102,6 +102,7 @@ class Mailbox:
         self._outbox: asyncio.Queue[Event | None] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._closed = False
+        self._is_saved = False
 
     async def submit(self, cell: dict[str, Any], until: int | None = None) -> None:
         """Hand out `cell` next, in place of one that is still in flight, to be trained to an epoch, or to the end."""
@@ -275,8 +276,17 @@ class Mailbox:
     async def close(self) -> None:
         """Let the workers end their loop: nothing is handed out or accepted any more."""
         async with self._changed:
-            self._closed = True
+            self._closed, self._is_saved = True, self._watch.phase is not Phase.TRAINING
             self._changed.notify_all()
+
+    async def lay_down(self, job: Job) -> None:
+        """Note that all that the group has trained of `job` is saved, and that it trains it no more."""
+        if job == self._job:
+            self._is_saved = True
+
+    async def is_saved(self) -> bool | None:
+        """Return whether all that was trained when the slot was closed is saved; None while it may still be."""
+        return self._is_saved or (None if self._watch.phase is Phase.TRAINING else False)
 
     async def _excuse_what_was_lost(self) -> None:
         """Ask, while it may still be the reason, whether a node was lost that had workers of an attempt that ended."""

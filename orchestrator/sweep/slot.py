@@ -14,6 +14,7 @@ itself; the slot by the driver (`orchestrator.sweep.slot_watch`). An actor takes
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -31,8 +32,10 @@ from orchestrator.sweep.settings import SlotSettings
 
 # How long a step waits for an event before it returns a heartbeat to Tune: bounds how long Ctrl-C waits.
 HEARTBEAT_S = 2.0
-# How long a closing slot waits for its workers to leave by themselves, and where they upload what they have saved.
-EXIT_GRACE_S, UPLOAD_GRACE_S = 8.0, 25.0
+# How long a slot that ends waits for its workers, which train nothing any more: two seconds later Tune kills it.
+EXIT_GRACE_S = 8.0
+# How often it is looked whether all is saved.
+LOOK_EVERY_S = 0.2
 
 
 class Slot(tune.Trainable):  # type: ignore[misc]
@@ -81,12 +84,24 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             self._nodes = self._ask("nodes")
         return self._result(event, starting=starting)
 
+    def leave(self) -> bool:
+        """Let the workers save what they train and leave their loop; return whether all of it is saved.
+
+        Who asks bounds the wait, and does so before Tune ends the slot.
+        """
+        if self._thread is None:
+            return True
+        self._ask("close")
+        while (saved := self._ask("is_saved")) is None and self._thread_is_alive():
+            time.sleep(LOOK_EVERY_S)
+        return bool(saved)
+
     def cleanup(self) -> None:
-        """Let the workers save what they train and leave their loop: then Ray Train frees its placement group."""
+        """Let the workers leave their loop: then Ray Train frees its placement group."""
         if self._thread is not None:
             with suppress(ray.exceptions.RayError):  # a mailbox that died lets them go, too
                 ray.get(self._mailbox.close.remote(), timeout=HEARTBEAT_S)
-            self._thread.join(UPLOAD_GRACE_S if self._settings.storage.is_copied else EXIT_GRACE_S)
+            self._thread.join(EXIT_GRACE_S)
 
     def _result(self, event: Event | None = None, *, starting: bool = False, waits: bool = False) -> dict[str, Any]:
         return {

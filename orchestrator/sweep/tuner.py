@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ from orchestrator.sweep.packing import Packing
 from orchestrator.sweep.placement import on_node
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.proof import Proof
+from orchestrator.sweep.saving import AtWork, save
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.slot import Slot
 from orchestrator.sweep.starting import Starting
@@ -57,11 +58,13 @@ class Ending:
         done: The keys of the cells that finished.
         failed: Of those that failed.
         interrupted: Whether something is left to be trained.
+        unsaved: The labels of those that go on from before what they have trained last.
     """
 
     done: frozenset[str]
     failed: frozenset[str]
     interrupted: bool
+    unsaved: Sequence[str] = ()
 
 
 def run_course(
@@ -121,7 +124,12 @@ def run_course(
         resources=experiment.resources,
         is_lost=lambda: storage.is_lost(ask=True),
     )
-    stopper = _StopOnRequest(interruption, progress, is_over=lambda: storage.is_lost() or (is_open and course.is_over))
+    stopper = _StopOnRequest(
+        interruption,
+        listener.at_work,
+        progress.say,
+        is_over=lambda: storage.is_lost() or (is_open and course.is_over),
+    )
     most = _most_slots()
     if slots > most:
         progress.say(f"{slots} slots are asked for, and the memory that Ray has on this node is enough for {most}")
@@ -142,7 +150,12 @@ def run_course(
         if not storage.is_lost():
             listener.interrupt_the_rest()
     storage.require_held()
-    return Ending(frozenset(listener.done), frozenset(listener.failed), interrupted=not course.is_over)
+    return Ending(
+        frozenset(listener.done),
+        frozenset(listener.failed),
+        interrupted=not course.is_over,
+        unsaved=stopper.unsaved,
+    )
 
 
 def _following(
@@ -229,11 +242,29 @@ def _trial_name(trial: Trial) -> str:
 
 
 class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
-    """Ends all trials when the user asks for it, or when those that are left wait for nothing, or write nowhere."""
+    """Ends all trials when the user asks for it, once they are saved, or when they wait for nothing, or write nowhere.
 
-    def __init__(self, interruption: Interruption, progress: Progress, *, is_over: Callable[[], bool]) -> None:
-        self._interruption, self._progress, self._is_over = interruption, progress, is_over
-        self._said = False
+    Args:
+        interruption: Whether the user asks for it.
+        at_work: Returns the slots that have a cell.
+        say: Shows a line.
+        is_over: Whether nothing is waited for, or nothing can be written.
+
+    Attributes:
+        unsaved: The labels of cells that could not be saved.
+    """
+
+    def __init__(
+        self,
+        interruption: Interruption,
+        at_work: Callable[[], AtWork],
+        say: Callable[[str], None],
+        *,
+        is_over: Callable[[], bool],
+    ) -> None:
+        self._interruption, self._at_work, self._say, self._is_over = interruption, at_work, say, is_over
+        self._is_told = False
+        self.unsaved: Sequence[str] = ()
         self._handlers = {number: signal.getsignal(number) for number in NOTICES}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -248,7 +279,9 @@ class _StopOnRequest(tune.Stopper):  # type: ignore[misc]
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
-        if self._interruption.requested and not self._said:
-            self._said = True
-            self._progress.say("interrupted: the running cells are saved, a few seconds; Ctrl-C again ends at once")
-        return self._interruption.requested or self._is_over()
+        if not self._interruption.requested:
+            return self._is_over()
+        if not self._is_told:
+            self._is_told = True
+            self.unsaved = save(self._at_work(), self._say)
+        return True

@@ -15,7 +15,6 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,7 +80,7 @@ def work(config: dict[str, Any]) -> None:
 
 
 class _AbandonedError(Exception):
-    """The slot does not wait for this cell any more; raised on all ranks at once."""
+    """The slot does not wait for this cell any more, all of which is saved; raised on all ranks at once."""
 
 
 class _Worker:
@@ -122,8 +121,10 @@ class _Worker:
             with preemption.busy():
                 self._train(job)
         except _AbandonedError:
-            pass
+            self._lay_down(job)
         except StoppedError as stopped:
+            if stopped.is_saved:
+                self._lay_down(job)
             if stopped.request is Request.LEAVE:
                 self._ask("excuse", job)
                 raise
@@ -194,13 +195,17 @@ class _Worker:
                 cuda_graphs=self._settings.resources.cuda_graphs,
             )
             keep()
-        except (CellError, StoppedError):
-            with suppress(CellError):
+        except (CellError, StoppedError) as ended:
+            try:
                 keep()
+            except CellError:
+                if isinstance(ended, StoppedError):
+                    ended.is_saved = False
             raise
         finally:
             work.close()
-        self._post(job, result)
+        if not self._post(job, result):
+            raise _AbandonedError
 
     def _own_code_and_cell(self, job: Job) -> Cell:
         """Return the job's cell, with the plug-ins of the driver in use here, too.
@@ -246,6 +251,11 @@ class _Worker:
         self._beat(job)
         if self._is_preempted() or preemption.noticed():
             self._mailbox.excuse.remote(job)
+
+    def _lay_down(self, job: Job) -> None:
+        """Have it known that all that was trained of the cell is saved."""
+        if self._rank == 0:
+            self._ask("lay_down", job)
 
     def _beat(self, job: Job) -> None:
         """Give a sign of life, if the last one is old, and wait for no answer: the mailbox may be gone."""

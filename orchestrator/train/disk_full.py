@@ -41,7 +41,7 @@ class PatientWriter:
                 self._on_full_disk(problem)
             request = self._requests.now()
             if request >= Request.STOP:
-                raise StoppedError(request)
+                raise StoppedError(request, is_saved=False)
             time.sleep(RETRY_EVERY_S)
 
     def _tried(self, write: Callable[[], None]) -> str | None:

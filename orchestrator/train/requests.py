@@ -32,11 +32,12 @@ class StoppedError(Exception):
 
     Attributes:
         request: ``STOP`` or ``LEAVE``.
+        is_saved: False if it could not be saved.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, is_saved: bool = True) -> None:
         super().__init__(request.name)
-        self.request = request
+        self.request, self.is_saved = request, is_saved
 
 
 class Requests:

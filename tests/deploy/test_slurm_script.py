@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from commands import ROOT, until
 
+from orchestrator.sweep.saving import SAVED_WITHIN_S
+
 SCRIPT = ROOT / "deploy" / "slurm.sbatch"
 ASKED = dict(re.findall(r"^#SBATCH --([\w-]+)(?:=(\S+))?$", SCRIPT.read_text(), re.MULTILINE))
 
@@ -70,7 +72,7 @@ def test_what_it_asks_of_slurm() -> None:
     # To the script alone, some minutes before the limit, and no signal that SLURM sends again.
     told = re.fullmatch(r"B:USR1@(\d+)", ASKED["signal"])
     assert told is not None
-    assert int(told[1]) >= 300
+    assert int(told[1]) >= SAVED_WITHIN_S + 60
     assert ASKED["ntasks-per-node"] == "1"
     assert ASKED["open-mode"] == "append"
     # What follows the first command is not read by sbatch.

@@ -18,7 +18,7 @@ import mlflow
 import numpy as np
 import pytest
 import torch
-from commands import ROOT, Call, Zetasweep
+from commands import ROOT, Call, Zetasweep, until
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
@@ -34,6 +34,7 @@ from orchestrator.experiment.resources import Resources
 from orchestrator.racing import Course, to_the_end
 from orchestrator.records import EpochResult, Failed, Opened
 from orchestrator.signals import NOTICES
+from orchestrator.storage import Storage
 from orchestrator.sweep.giving import Giving
 from orchestrator.sweep.listener import Listener
 from orchestrator.sweep.progress import Progress
@@ -391,6 +392,50 @@ def test_what_ends_a_sweep_leaves_nothing(
     environment: dict[str, str], small: Path, tmp_path: Path, signal_sent: signal.Signals
 ) -> None:
     interrupted(environment, small, tmp_path / "runs", signal_sent)
+
+
+# A network whose next step, when it is wanted, takes longer than what Tune gives a slot that it ends.
+SLOW_MODEL = """
+import time
+from pathlib import Path
+from torch import nn
+
+class Slow(nn.Module):
+    def __init__(self, num_pixels, num_classes):
+        super().__init__()
+        self.linear = nn.Linear(num_pixels, num_classes)
+
+    def forward(self, images):
+        wanted = Path({wanted!r})
+        if self.training and wanted.exists():
+            wanted.unlink()
+            time.sleep(25)
+        return self.linear(images.flatten(1))
+
+MODELS = {{"slow": lambda *, num_classes, num_channels, image_size: Slow(num_channels * image_size**2, num_classes)}}
+"""
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_interrupted_waits_until_a_slow_step_is_saved(
+    environment: dict[str, str], small: Path, tmp_path: Path
+) -> None:
+    storage, wanted, plugin = tmp_path / "runs", tmp_path / "wanted", tmp_path / "slow.py"
+    plugin.write_text(SLOW_MODEL.format(wanted=str(wanted)))
+    options = ["-o", "model=slow", "-o", "augment=erm", "-o", "resources.workers=1", "-o", "train.epochs=5000"]
+    options += ["-o", "train.batch_size_per_worker=2"]  # hardly at the end of an epoch
+    process = start(environment, small, storage, "--plugin", str(plugin), *options)
+    until_tracked(storage, 1, process)
+    wanted.touch()
+    until(lambda: not wanted.exists())
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=150)
+    assert process.returncode == 130, output
+    (run,) = cell_runs(storage, "small")
+    assert Storage(storage).cell(run.data.tags["zetasweep.cell"]).points()[0].step > 0, "in the middle of an epoch"
+    assert "waiting for 1 cell to be saved" in output
+    assert "not saved" not in output
+    assert "interrupted: 0 of 1 cell done; the same command goes on" in output
 
 
 @pytest.mark.slow

@@ -150,6 +150,7 @@ def test_stopped_anywhere_it_ends_the_same(
         with pytest.raises(StoppedError) as stopped:
             run(cell, few_digits, folder, poll=PollUntil(moment, wanted))
         assert stopped.value.request is wanted
+        assert stopped.value.is_saved
         assert CellFolder(folder).points(), "it was saved"
         again = run(cell, few_digits, folder)
         assert len(steps) == num_steps, "no step was taken twice"
@@ -342,6 +343,24 @@ def test_on_a_full_disk_it_waits_and_goes_on(
     assert result.metrics == whole.result.metrics
     assert len(said) == 3
     assert str(tmp_path / "cell") in said[0]
+
+
+@pytest.mark.usefixtures("_looks_after_every_step")
+def test_who_is_stopped_on_a_full_disk_says_that_it_is_not_saved(
+    few_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    with pytest.raises(StoppedError) as stopped:
+        run(
+            make_cell(num_train=FEW, epochs=1, batch_size_per_worker=32),
+            few_digits,
+            tmp_path,
+            poll=lambda: Request.STOP,
+        )
+    assert not stopped.value.is_saved
 
 
 @pytest.mark.usefixtures("_looks_after_every_step")
