@@ -86,9 +86,19 @@ class _Log:
         self.shown = 0
 
     async def show_the_rest(self) -> None:
-        """Show what was not shown yet, until the job has ended."""
-        passed = 0
+        """Show what was not shown yet, until the job has ended.
+
+        Raises:
+            ClusterError: The connection is lost; also if it is not, and what was there a while ago does not come by it.
+        """
+        passed = there = 0
         async for text in self._server.log_as_it_grows(self._job):
+            if not text:
+                if passed < there:
+                    raise ClusterError(f"{self._server.address.url}: nothing of the log comes any more")
+                there = len(self._server.log(self._job))
+                if passed >= there and self._server.state(self._job).is_over:
+                    return
             new = text[max(0, self.shown - passed) :]
             passed += len(text)
             self.shown = max(self.shown, passed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import logging
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from orchestrator.jobs.parcel import Parcel
 
 ANSWER_TIMEOUT_S = 10.0
+# After so long without a word a connection may have been given up by the other side, e.g. while a laptop slept.
+SILENT_S = 30.0
 # Ray's modules that tell of each file that they pack and each connection that they close.
 _TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env")
 # Of a job's metadata: which experiment it is of, and what it does.
@@ -91,12 +94,11 @@ def connected(address: Address) -> JobServer:
         _check_answer(address)
         with _told_by_address_alone():
             from ray.exceptions import AuthenticationError
-            from ray.job_submission import JobSubmissionClient
 
             for talkative in _TALKATIVE:
                 logging.getLogger(talkative).setLevel(logging.WARNING)
             try:
-                return JobServer(address, JobSubmissionClient(address.url))
+                return JobServer(address, _client(address.url))
             except AuthenticationError as error:
                 raise _not_let_in(address) from error
             except (RuntimeError, ConnectionError, OSError, ValueError) as error:
@@ -165,16 +167,24 @@ class JobServer:
             return str(self._client.get_job_logs(job))
 
     async def log_as_it_grows(self, job: str) -> AsyncIterator[str]:
-        """Yield what a job prints, from the first line to its end.
+        """Yield what a job prints, from the first line to its end, and nothing, ``""``, where none comes for a while.
 
         Raises:
             ClusterError: The connection is lost.
         """
         from aiohttp import ClientError  # what Ray's client follows logs with
 
+        pieces = aiter(self._client.tail_job_logs(job))
         try:
-            async for text in self._client.tail_job_logs(job):
-                yield text
+            coming = asyncio.ensure_future(anext(pieces, None))
+            while True:
+                if not (await asyncio.wait({coming}, timeout=SILENT_S))[0]:
+                    yield ""
+                elif (text := coming.result()) is None:
+                    return
+                else:
+                    yield text
+                    coming = asyncio.ensure_future(anext(pieces, None))
         except (RuntimeError, ClientError, OSError) as error:
             raise self._no_answer(error) from error
 
@@ -207,6 +217,21 @@ class JobServer:
             remedy="see whether the head of the cluster runs; what a job has trained is in its storage, and the same "
             "zetasweep submit goes on with it",
         )
+
+
+def _client(url: str) -> JobSubmissionClient:
+    """Return Ray's client of the server at an address, which waits for no answer for ever."""
+    from ray.job_submission import JobSubmissionClient
+
+    class Client(JobSubmissionClient):  # type: ignore[misc]
+        # Not public. Should Ray stop calling it, it waits as long as the network does.
+        def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
+            # What a job carries is taken in whatever time that needs, which is said.
+            if method == "GET" or endpoint.endswith("/stop"):
+                options["timeout"] = SILENT_S
+            return super()._do_request(method, endpoint, **options)
+
+    return Client(url)
 
 
 def _listed(job: Any) -> Listed:

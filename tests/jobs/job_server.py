@@ -25,8 +25,14 @@ class Job:
     log: list[str] = field(default_factory=list)
     # How many pieces of the log come before the connection is cut; None if none is.
     cut_after: list[int] = field(default_factory=list)
+    # How many pieces come before no more does, though the connection stays; and how many questions get no answer.
+    stall_after: list[int] = field(default_factory=list)
+    unanswered: int = 0
+    # How many questions for the job are refused, once it was told to stop.
+    refuses: int = 0
     # What it is when it is told to stop, or when the log has come to its end.
     becomes: str = "SUCCEEDED"
+    becomes_when_stopped: str = "STOPPED"
     says_when_stopped: str = ""
     env_vars: dict[str, str] = field(default_factory=dict)
     submitted: dict[str, Any] = field(default_factory=dict)
@@ -101,13 +107,19 @@ def _application(job: Job, token: str | None) -> web.Application:
 
     async def one(request: web.Request) -> web.Response:
         name = request.match_info["name"]
+        if job.unanswered:
+            job.unanswered -= 1
+            await asyncio.sleep(60)
+        if job.refuses and job.status == job.becomes_when_stopped:
+            job.refuses -= 1
+            return web.Response(status=503, text="one moment")
         return web.json_response(job.details()) if name == job.name else web.Response(status=404, text=f"no job {name}")
 
     async def logs(_: web.Request) -> web.Response:
         return web.json_response({"logs": "".join(job.log)})
 
     async def stop(_: web.Request) -> web.Response:
-        job.status = "STOPPED"
+        job.status = job.becomes_when_stopped
         job.log.append(job.says_when_stopped)
         return web.json_response({"stopped": True})
 
@@ -115,8 +127,11 @@ def _application(job: Job, token: str | None) -> web.Application:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         cut = job.cut_after.pop(0) if job.cut_after else None
-        for text in job.log[:cut]:
+        stall = job.stall_after.pop(0) if job.stall_after else None
+        for text in job.log[: cut if stall is None else stall]:
             await socket.send_str(text)
+        if stall is not None:
+            await asyncio.sleep(60)
         if cut is not None:
             assert request.transport is not None
             request.transport.abort()

@@ -103,6 +103,29 @@ def test_a_connection_that_does_not_come_back_ends_it(
     assert "what a job has trained is in its storage" in answer.err
 
 
+def test_a_connection_that_is_dead_and_does_not_say_so_is_made_again(
+    call: Call, job: Job, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a laptop that has slept finds it."""
+    monkeypatch.setattr(server, "SILENT_S", 0.2)
+    job.stall_after, job.unanswered = [1], 1
+    answer = call("logs", NAME, "--address", at, "--follow")
+    assert (answer.code, answer.out) == (0, "first\nsecond\nthird\n")
+    assert "nothing of the log comes any more" in answer.err
+    assert "timed out" in answer.err
+
+
+def test_a_job_that_is_quiet_is_followed_over_the_same_connection(
+    call: Call, job: Job, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SILENT_S", 1.0)
+    job.stall_after, job.status = [3], "RUNNING"
+    threading.Timer(2.5, lambda: setattr(job, "status", "SUCCEEDED")).start()
+    answer = call("logs", NAME, "--address", at, "--follow")
+    assert (answer.code, answer.out) == (0, "first\nsecond\nthird\n")
+    assert "the connection is lost" not in answer.err
+
+
 def test_ctrl_c_ends_the_following_alone(call: Call, job: Job, at: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
