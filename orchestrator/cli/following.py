@@ -28,7 +28,7 @@ def followed(server: JobServer, job: str) -> int:
             err=True,
         )
         return INTERRUPTED
-    for line in _last_lines(job, ended):
+    for line in last_lines(job, ended):
         click.echo(line, err=True)
     return of_job(ended)
 
@@ -38,7 +38,8 @@ def call(command: str, server: JobServer, job: str) -> str:
     return shlex.join(["zetasweep", command, job, "--address", server.address.url])
 
 
-def _last_lines(job: str, ended: Ended) -> list[str]:
+def last_lines(job: str, ended: Ended) -> list[str]:
+    """Return what is said of a job that has ended: its exit code, or what ended it, and what helps."""
     if ended.status == "STOPPED":
         return [f"{job}: stopped; {_GOES_ON}"]
     if ended.exit_code in MEANINGS:

@@ -17,7 +17,8 @@ def stop(job: str, address: str | None) -> int:
 
     It exits with 1 if the job's end is not known to have saved all.
     """
-    from orchestrator.jobs import address_of, connected, last_word
+    from orchestrator.cli.following import last_lines
+    from orchestrator.jobs import address_of, connected, last_word_of
     from orchestrator.jobs import stop as stop_job
 
     server = connected(address_of(address))
@@ -27,15 +28,18 @@ def stop(job: str, address: str | None) -> int:
             f"warning: {job} was not handed in by zetasweep submit: Ray kills it after 3 s, saved or not", err=True
         )
     ended = stop_job(server, job)
-    if ended.status != "STOPPED":
-        click.echo(f"{job}: it has ended by itself: {ended.status.lower()}")
+    if ended.status == "SUCCEEDED":
+        click.echo(f"{job}: it has ended by itself: succeeded")
         return DONE
-    if before.status == "PENDING":
+    if before.status == "PENDING" and ended.status == "STOPPED":
         click.echo(f"{job}: stopped before it began")
         return DONE
-    if word := last_word(server.log(job)):
+    if word := last_word_of(server, job):
         click.echo(f"{job}: {word}")
         return DONE
+    if ended.status == "FAILED":
+        click.echo("\n".join(last_lines(job, ended)), err=True)
+        return INCOMPLETE
     click.echo(
         f"{job}: stopped, and its driver did not say that all is saved\n"
         "  remedy:  the same zetasweep submit goes on from the checkpoints that are there, and closes its runs in "

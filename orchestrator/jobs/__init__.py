@@ -5,7 +5,18 @@ Nothing of Ray is imported before a server is connected to, and nothing of PyTor
 """
 
 from orchestrator.jobs.address import Address, address_of
-from orchestrator.jobs.following import follow, last_word, stop
+from orchestrator.jobs.following import follow, last_word, last_word_of, stop
 from orchestrator.jobs.server import Ended, JobServer, Listed, connected
 
-__all__ = ["Address", "Ended", "JobServer", "Listed", "address_of", "connected", "follow", "last_word", "stop"]
+__all__ = [
+    "Address",
+    "Ended",
+    "JobServer",
+    "Listed",
+    "address_of",
+    "connected",
+    "follow",
+    "last_word",
+    "last_word_of",
+    "stop",
+]

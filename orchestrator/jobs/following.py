@@ -33,22 +33,16 @@ def follow(server: JobServer, job: str, show: Callable[[str], None]) -> Ended:
         UserError: There is no such job.
         ClusterError: The connection is lost, for longer than a network that comes back.
     """
-    log, lost_at = _Log(server, job, show), None
+    log, patience = _Log(server, job, show), _Patience()
     with watched(lambda: None if log.shown else f"waiting for {job} to begin"):
         while True:
-            try:
+            with patience:
                 server.state(job)  # who names no job is told so
-                lost_at = None
+                patience.renew()
                 asyncio.run(log.show_the_rest())
                 if (state := server.state(job)).is_over:
                     return state
                 time.sleep(LOOK_EVERY_S)
-            except ClusterError as error:
-                lost_at = time.monotonic() if lost_at is None else lost_at
-                if time.monotonic() - lost_at > LOST_FOR_S:
-                    raise
-                logger.warning("the connection is lost, and tried again: %s", error.in_one_line)
-                time.sleep(TRY_EVERY_S)
 
 
 def stop(server: JobServer, job: str) -> Ended:
@@ -56,22 +50,58 @@ def stop(server: JobServer, job: str) -> Ended:
 
     Raises:
         UserError: There is no such job.
-        ClusterError: The server does not answer any more.
+        ClusterError: The server does not answer any more, for longer than a network that comes back.
     """
-    state = server.state(job)
-    if not state.is_over:
-        server.stop(job)
+    is_told, patience = False, _Patience()
     with waiting_for(f"{job} to save what it trains"):
-        while not state.is_over:
-            time.sleep(LOOK_EVERY_S)
-            state = server.state(job)
-    return state
+        while True:
+            with patience:
+                state = server.state(job)
+                patience.renew()
+                if state.is_over:
+                    return state
+                if not is_told:
+                    server.stop(job)
+                    is_told = True
+                time.sleep(LOOK_EVERY_S)
+
+
+def last_word_of(server: JobServer, job: str) -> str | None:
+    """Return what the driver of a job that is over said when it had saved all; raises like `stop`."""
+    patience = _Patience()
+    while True:
+        with patience:
+            return last_word(server.log(job))
 
 
 def last_word(log: str) -> str | None:
     """Return what the driver of a sweep said when it had saved all; None if it did not come to that."""
     lines = (line.strip() for line in reversed(log.splitlines()))
     return next((line for line in lines if line.startswith(_SAVED) and line.endswith(_SAVED_ENDS)), None)
+
+
+class _Patience:
+    """Lets a connection be lost in its block, waits a moment and goes on, until that has been so for too long."""
+
+    def __init__(self) -> None:
+        self._lost_at: float | None = None
+
+    def renew(self) -> None:
+        """Note that the connection is there."""
+        self._lost_at = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        if not isinstance(error, ClusterError):
+            return False
+        self._lost_at = time.monotonic() if self._lost_at is None else self._lost_at
+        if time.monotonic() - self._lost_at > LOST_FOR_S:
+            return False
+        logger.warning("the connection is lost, and tried again: %s", error.in_one_line)
+        time.sleep(TRY_EVERY_S)
+        return True
 
 
 class _Log:

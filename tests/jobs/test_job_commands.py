@@ -189,6 +189,31 @@ def test_a_stopped_job_says_that_all_is_saved_or_that_it_is_not_known(call: Call
     assert call("stop", NAME, "--address", at).out == f"{NAME}: it has ended by itself: succeeded\n"
 
 
+def test_a_stop_bears_a_connection_that_is_lost_for_a_moment(call: Call, job: Job, at: str) -> None:
+    job.env_vars, job.says_when_stopped, job.refuses = {"RAY_JOB_STOP_WAIT_TIME_S": "900"}, f"{SAVED}\n", 2
+    answer = call("stop", NAME, "--address", at)
+    assert (answer.code, answer.out) == (0, f"{NAME}: {SAVED}\n")
+    assert answer.err.count("the connection is lost, and tried again") == 2
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "last", "code", "said"),
+    [
+        (-9, "", 1, "something has killed its driver, mostly for want of memory"),
+        (1, "", 1, "exit code 1: some cells failed or are missing"),
+        (130, f"{SAVED}\n", 0, SAVED),
+    ],
+)
+def test_a_job_that_failed_meanwhile_has_saved_all_only_if_it_says_so(
+    call: Call, job: Job, at: str, exit_code: int, last: str, code: int, said: str
+) -> None:
+    job.env_vars, job.becomes_when_stopped = {"RAY_JOB_STOP_WAIT_TIME_S": "900"}, "FAILED"
+    job.exit_code, job.says_when_stopped = exit_code, last
+    answer = call("stop", NAME, "--address", at)
+    assert answer.code == code
+    assert said in answer.out + answer.err
+
+
 def test_a_wrong_file_is_said_before_anything_is_asked(call: Call, job: Job, at: str) -> None:
     answer = call("submit", "small.yaml", "--address", at, "-o", "train.epoch=1")
     assert answer.code == 2
