@@ -171,8 +171,12 @@ def _check_token(address: str, direct: str, *, needed: bool | None) -> None:
     """Raise UserError if the cluster asks for a token that it is not given: Ray would end the process."""
     mode = auth_mode()
     if mode == "token" and not has_ray_token():
-        remedy = TOKEN_REMEDY if needed else f"unset {RAY_AUTH_MODE}: it asks for none"
-        raise refused(address, f"{RAY_AUTH_MODE} = token, and there is none here", remedy)
+        remedies = {
+            True: TOKEN_REMEDY,
+            False: f"unset {RAY_AUTH_MODE}: it asks for none",
+            None: f"{TOKEN_REMEDY}\nor unset {RAY_AUTH_MODE}, if it asks for none",
+        }
+        raise refused(address, f"{RAY_AUTH_MODE} = token, and there is none here", remedies[needed])
     if not needed:
         return
     if mode not in TOKEN_MODES:

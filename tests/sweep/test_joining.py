@@ -206,6 +206,23 @@ def test_a_token_is_looked_at_before_ray_ends_the_process(
     assert str(remedy) in refused.value.remedy
 
 
+def test_of_a_cluster_that_does_not_say_so_nobody_says_that_it_asks_for_no_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One behind TLS is not asked."""
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    needed = joining.token_is_needed("10.0.0.1:6379")
+    assert needed is None
+    with pytest.raises(UserError) as refused:
+        joining._check_token("10.0.0.1:6379", "10.0.0.1:6379", needed=needed)
+    assert refused.value.remedy.startswith(joining.TOKEN_REMEDY)
+    assert "it asks for none" not in refused.value.remedy.replace("if it asks for none", "")
+
+
 def test_a_machine_that_is_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "process_iter", lambda _: [])
     with pytest.raises(UserError) as refused:
