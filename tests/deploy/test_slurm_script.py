@@ -96,6 +96,17 @@ def test_it_ends_like_the_sweep_and_is_over(
     assert not list(tmp_path.glob("zetasweep-driver-*"))
 
 
+def test_a_head_that_does_not_start_is_no_success(batch: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    """On one node symmetric-run then says so, and ends with 0."""
+    (tmp_path / "bin" / "ray").write_text('#!/bin/bash\n[ "$1" = get-auth-token ] || echo "Failed to start Ray" >&2\n')
+    process = batch("mine.yaml")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "Failed to start Ray" in output
+    assert "nothing was trained; the reason stands above" in output
+    assert not (tmp_path / "scontrol.txt").exists()
+
+
 @pytest.mark.parametrize(("number", "again"), [(signal.SIGUSR1, True), (signal.SIGUSR2, False)])
 def test_a_notice_has_the_driver_save_and_the_job_go_on_and_a_stop_does_not(
     batch: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: signal.Signals, again: bool
