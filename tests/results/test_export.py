@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from shown import CIFAR, VALUES, sample, wide_sample
-from sweep_samples import DIGITS, ERM, MIXUP, ZETA, ZETA_BATCH, make_cells, runs_with
+from sweep_samples import DIGITS, ERM, MIXUP, ZETA, ZETA_BATCH, make_cells, runs_with, trained_with
 
+from orchestrator.experiment import Cell
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.experiment.settings import Comparing
 from orchestrator.results import Names, compare, render
+from orchestrator.results.formats.source import Source
 from orchestrator.spreadsheets import shielded
 
 
@@ -66,6 +68,25 @@ def test_csv_has_columns_for_folds_and_for_what_else_differs() -> None:
     cells = make_cells(ERM, datasets=[DIGITS, small, CIFAR], seeds=[0])
     assert [row["dataset.num_train"] for row in tidy(compare(cells, {}))] == ["", "100", "10000"]
     assert "train.lr" not in tidy(compare(cells, {}))[0]
+
+
+def test_what_differs_is_found_with_as_many_steps_as_there_are_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    num_hashed = 0
+
+    class Counted(str):
+        def __hash__(self) -> int:
+            nonlocal num_hashed
+            num_hashed += 1
+            return super().__hash__()
+
+    params = Cell.params
+    monkeypatch.setattr(Cell, "params", lambda cell: {Counted(name): value for name, value in params(cell).items()})
+    counts = []
+    for num_seeds in (10, 40):
+        cells = make_cells(ERM, seeds=range(num_seeds))
+        assert Source(compare([*cells, *trained_with(cells, lr=0.3)], {})).settings() == ["train.lr"]
+        counts.append(num_hashed - sum(counts))
+    assert counts[1] < 5 * counts[0]
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,10 @@ class Source:
         found: dict[tuple[str, str], set[str]] = {}
         every = [place.cell.params() for place in self.places()]
         own = {"dataset.fold", *self.parameters()}
-        names = [name for params in every for name in params if "." in name and name not in own]
+        names = dict.fromkeys(name for params in every for name in params if "." in name and name not in own)
         for params in every:
-            for name in dict.fromkeys(names):
+            for name in names:
                 of = params["dataset"] if name.startswith("dataset.") else ""
                 found.setdefault((name, of), set()).add(params.get(name, ""))
         differing = {name for (name, _), values in found.items() if len(values) > 1}
-        return [name for name in dict.fromkeys(names) if name in differing]
+        return [name for name in names if name in differing]
