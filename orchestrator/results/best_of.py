@@ -152,7 +152,7 @@ def _best(
         where = f"{row} on {column.label}"
         means = _means({settings: groups[settings] for settings in running}, runs, metric, where=where)
         best = (max if metric.higher_is_better else min)(means, key=means.__getitem__)
-    return tuple(groups[best]), Choice(row, column, best, len(groups), len(failed))
+    return tuple(groups[best]), Choice(row, column, best, len(groups), len(groups) - len(running))
 
 
 def _settings(cell: Cell, names: Sequence[str]) -> str:

@@ -85,6 +85,18 @@ def test_a_setting_with_a_failed_training_is_not_chosen_and_that_is_said() -> No
     assert "1 setting was not chosen among, since a training failed with it." in remarks(comparison)
 
 
+def test_where_a_training_failed_with_each_setting_none_is_said_to_be_left_out() -> None:
+    cells = swept()
+    runs = finished(cells, VALUES)
+    for cell in cells:
+        if (cell.augment, cell.seed) == (ERM, 2):
+            runs[cell.key] = replace(runs[cell.key], status="failed")
+    comparison = compare(cells, runs, best_of_settings=["lr"])
+    assert comparison.choices is not None
+    assert (comparison.choices.made[0].settings, comparison.choices.made[0].num_failed) == ("lr=0.1", 0)
+    assert "not chosen among" not in " ".join(remarks(comparison))
+
+
 def test_rows_with_unlike_numbers_of_settings_are_warned_of() -> None:
     """The best of many is better by luck alone."""
     cells = [cell for cell in swept() if (cell.augment, cell.train.lr) != (ERM, 0.1)]
