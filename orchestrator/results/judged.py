@@ -9,22 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.experiment import Cell
-from orchestrator.metric_names import GROUP, OPERATING_POINTS, RECALL, sensitivity_name, specificity_name
 from orchestrator.records import CellRun
 from orchestrator.results.entry import Entry, Standing, entry_of, stopped_entry
 from orchestrator.results.estimands import FewImages, Images, Reader, few_images, images_of
 from orchestrator.results.looks import Seeds, earlier_looks
 from orchestrator.results.metric import Metric
 from orchestrator.results.raced import Raced
-from orchestrator.results.statistics import ALPHA, RESOLUTION, Analysis, looks_alpha
-from orchestrator.results.values import saw_different_data, value_in
+from orchestrator.results.statistics import ALPHA, Analysis, looks_alpha
+from orchestrator.results.values import resolution_in, saw_different_data, value_in
 
 Rows = Mapping[str, Sequence[Cell]]
-
-# What counts whole images, or images of a class: of those a step is rather larger than one of all images.
-_COUNTED = frozenset(("error", "accuracy", "f1_micro", "f1_macro", "balanced_accuracy", RECALL)) | {
-    name(percent) for name in (sensitivity_name, specificity_name) for percent in OPERATING_POINTS
-}
 
 
 @dataclass(frozen=True)
@@ -127,7 +121,7 @@ def judge(
     # Before nothing is left to come nobody takes the table for the answer: that is no look, and earlier ones still are.
     is_settled = all(entry.settled for entry in entries.values() if entry.planned)
     told = replace(judged, seen=standing if is_settled else {}, num_looks=len(looks), alpha=alpha)
-    return _analysed(told, rows, asked, baseline=baseline, resolution=_resolution(asked.metric, known))
+    return _analysed(told, rows, asked, baseline=baseline, resolution=resolution_in(known, asked.metric))
 
 
 def _judge_raced(rows: Rows, runs: Mapping[str, CellRun], asked: Asked, raced: Raced) -> Judged:
@@ -219,14 +213,6 @@ def _standing_seeds(rows: Rows, entries: Mapping[str, Entry]) -> dict[str, froze
         for row, of_row in rows.items()
         if of_row
     }
-
-
-def _resolution(metric: Metric, runs: Sequence[CellRun]) -> float:
-    """Return the least step between two values: one image of those that were judged, where they are counted."""
-    split = "test" if metric.stage == "test" else "val"
-    num_images = max((run.num_images.get(split, 0) for run in runs), default=0)
-    name = metric.name.removeprefix(GROUP).partition("/")[0]
-    return 1 / num_images if num_images and name in _COUNTED else RESOLUTION
 
 
 def _of_seeds(entry: Entry) -> dict[int, float]:

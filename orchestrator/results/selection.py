@@ -13,7 +13,7 @@ from orchestrator.results.metric import Metric, resolve_metric
 from orchestrator.results.raced import Raced, Reached, by_configuration, losses_of
 from orchestrator.results.statistics import mean_and_std
 from orchestrator.results.statistics.leave_out import leave_one_seed_out
-from orchestrator.results.values import saw_different_data, value_of
+from orchestrator.results.values import resolution_in, saw_different_data, value_of
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _selection(
         run_id=run.run_id if run.status == "done" else None,
         model_uri=run.model_uri,
         test_mean=None if is_raced else _test([each for each in candidates if each.eligible], runs, metric),
-        may_be_best=None if is_raced or mixed_data else _may_be_best(candidates, metric),
+        may_be_best=None if is_raced or mixed_data else _may_be_best(candidates, runs, metric),
         is_raced=is_raced,
     )
 
@@ -254,16 +254,20 @@ def _test(eligible: Sequence[Candidate], runs: Mapping[str, CellRun], metric: Me
     return leave_one_seed_out(validated, tested, higher_is_better=metric.higher_is_better)
 
 
-def _may_be_best(candidates: Sequence[Candidate], metric: Metric) -> tuple[Candidate, ...] | None:
+def _may_be_best(
+    candidates: Sequence[Candidate], runs: Mapping[str, CellRun], metric: Metric
+) -> tuple[Candidate, ...] | None:
     from orchestrator.results.statistics import analyse  # it needs SciPy, which commands beside this do not
 
     judged = {str(index): candidate for index, candidate in enumerate(candidates) if candidate.is_judged}
     folds = candidates[0].cells[0].dataset.folds
     in_folds = _are_in_folds(list(judged.values()))
+    known = [runs[cell.key] for candidate in candidates for cell in candidate.cells if cell.key in runs]
     analysis = analyse(
         {name: _units(candidate.values, in_folds=in_folds) for name, candidate in judged.items()},
         baseline=None,
         higher_is_better=metric.higher_is_better,
+        resolution=resolution_in(known, metric),
         overlap=1 / (folds - 1) if folds is not None and in_folds else 0.0,
     )
     return tuple(judged[name] for name in analysis.may_be_best) if analysis.tells else None

@@ -11,9 +11,10 @@ from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run, runs_w
 
 from orchestrator.cli.select import _to_register
 from orchestrator.errors import UserError
+from orchestrator.experiment import AugmentSpec
 from orchestrator.experiment.dataset_spec import DatasetSpec
 from orchestrator.records import CellStatus
-from orchestrator.results import render_selection, select
+from orchestrator.results import compare, render_selection, select
 
 VALUES = {ERM: (0.30, 0.30, 0.30), MIXUP: (0.20, 0.10, 0.24), ZETA: (0.25, 0.05, 0.30)}
 
@@ -88,6 +89,28 @@ def test_how_sure_the_choice_is() -> None:
     assert [candidate.num_failed for candidate in selection.not_eligible] == [1]
     (selection,) = select(make_cells(ERM, MIXUP, seeds=[0]), runs)
     assert selection.may_be_best is None
+
+
+@pytest.mark.parametrize(
+    ("num_images", "metric", "kept"),
+    [
+        ({"val": 100}, "error", [ERM, MIXUP]),
+        ({"val": 10_000, "test": 100}, "error", [ERM]),
+        ({"val": 100}, "loss", [ERM]),
+    ],
+)
+def test_what_is_equal_is_no_surer_than_whole_images_of_validation(
+    num_images: dict[str, int], metric: str, kept: list[AugmentSpec]
+) -> None:
+    """One image of a hundred, three times alike, tells as little of a choice as `compare` says of a table."""
+    cells = make_cells(ERM, MIXUP)
+    found = runs_with(cells, {ERM: (0.01,) * 3, MIXUP: (0.02,) * 3}, metric=f"best/{metric}")
+    runs = {key: replace(run, num_images=num_images) for key, run in found.items()}
+    (selection,) = select(cells, runs, metric=metric)
+    assert selection.may_be_best is not None
+    assert [candidate.cells[0].augment for candidate in selection.may_be_best] == kept
+    (column,) = (comparison := compare(cells, runs, metric=f"best/{metric}")).columns
+    assert comparison.analyses[column].may_be_best == tuple(augment.label for augment in kept)
 
 
 def test_direction_of_the_metric() -> None:
