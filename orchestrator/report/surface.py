@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -48,13 +49,13 @@ def surface(material: Material) -> list[Figure]:
     found: list[Figure] = []
     why = NO_GRID
     with_gamma = [cell.augment for cell in material.cells if "gamma" in cell.augment.params]
-    kinds: list[str] = []
+    names: Counter[str] = Counter()
     for augment in dict.fromkeys(map(_apart_from_gamma_and_n, with_gamma)):
-        kind = "gamma-and-n" if not found else f"gamma-and-n-{augment.name}"
-        kinds.append(kind)
-        kind += f"-{kinds.count(kind)}" if kinds.count(kind) > 1 else ""
+        name = f"gamma-and-n-{augment.name}" if found else "gamma-and-n"
+        number = f"-{names[name] + 1}" if names[name] else ""
         try:
-            found += of_columns(material, kind, partial(_of_column, augment=augment))
+            found += of_columns(material, name + number, partial(_of_column, augment=augment))
+            names[name] += 1
         except Unavailable as error:
             why = error.reason
     if not found:

@@ -151,6 +151,23 @@ def test_the_surface_says_which_rows_have_no_place_in_it() -> None:
     assert "Not shown" not in only("gamma-and-n", material(ERM, *GRID)).sentence
 
 
+def test_surfaces_are_named_by_those_that_there_are() -> None:
+    """One augmentation with a single γ has none, and takes no name from the others."""
+    single = AugmentSpec(name="cutmix_zeta_mixup", params={"alpha": 2.0, "gamma": 2.0, "num_mixed": 4})
+    assert only("gamma-and-n", material(single, *GRID)).name == "gamma-and-n"
+    others = [
+        AugmentSpec(name="cutmix_zeta_mixup", params=each.params | {"alpha": alpha})
+        for alpha in (0.5, 1.0)
+        for each in GRID
+    ]
+    figures = FIGURES["gamma-and-n"](material(*GRID, single, *others))
+    assert [figure.name for figure in figures] == [
+        "gamma-and-n",
+        "gamma-and-n-cutmix_zeta_mixup",
+        "gamma-and-n-cutmix_zeta_mixup-2",
+    ]
+
+
 def test_more_seeds_see_smaller_differences(sample: Material) -> None:
     curve = only("power", sample).data["seeds_by_difference"]["these test images"]
     assert [seeds for _, seeds in curve] == sorted({seeds for _, seeds in curve})
