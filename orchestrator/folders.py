@@ -1,14 +1,23 @@
-"""Whether a folder could be made or written to, without making anything."""
+"""Whether a folder could be made or written to, and on which disk it would be, without making anything."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 
 def nearest_folder(path: Path) -> Path:
     """Return `path`, or the nearest folder above it that exists."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def by_disk(paths: Iterable[Path]) -> list[list[Path]]:
+    """Return those that are on one disk together, there or not."""
+    found: dict[int, list[Path]] = {}
+    for path in paths:
+        found.setdefault(nearest_folder(path).stat().st_dev, []).append(path)
+    return list(found.values())
 
 
 def try_writing(path: Path) -> None:

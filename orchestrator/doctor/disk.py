@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from orchestrator.amounts import bytes_text
 from orchestrator.doctor.finding import Finding, Line
 from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Experiment
-from orchestrator.folders import nearest_folder
+from orchestrator.folders import by_disk, nearest_folder
 from orchestrator.plan import Layout, make_plan
 from orchestrator.records import CellRun
 
@@ -41,10 +40,7 @@ def examine_disk(
     else:
         needed[storage] += plan.disk_peak_bytes
         needed[experiment.cache.dir] += plan.cache_bytes
-    devices: dict[int, list[Path]] = defaultdict(list)
-    for path in needed:
-        devices[nearest_folder(path).stat().st_dev].append(path)
-    for paths in devices.values():
+    for paths in by_disk(needed):
         free = shutil.disk_usage(nearest_folder(paths[0])).free
         wanted = sum(needed[path] for path in paths) + FREE_BYTES
         needs = f"at most {bytes_text(wanted)} needed, {bytes_text(FREE_BYTES)} of it for logs and Ray's own files"

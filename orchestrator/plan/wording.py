@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.amounts import bytes_text, counted
 from orchestrator.experiment import OPTIMIZERS, USUAL_TF32, DatasetSpec, Experiment, Resources, TrainSettings
-from orchestrator.folders import nearest_folder
+from orchestrator.folders import by_disk, nearest_folder
 from orchestrator.plan.inputs import DataFound
 from orchestrator.plan.packing import packing_lines
 from orchestrator.plan.plan import Plan
@@ -51,13 +51,7 @@ def plan_lines(plan: Plan, experiment: Experiment) -> list[str]:
 
 
 def _warnings(plan: Plan, experiment: Experiment) -> Iterator[str]:
-    needs = [(experiment.cache.dir, plan.cache_bytes + plan.copied_bytes)]
-    if isinstance(experiment.storage, Path):
-        needs.insert(0, (experiment.storage, plan.disk_peak_bytes))
-    for folder, needed in needs:
-        free = shutil.disk_usage(nearest_folder(folder)).free
-        if needed > free:
-            yield f"{bytes_text(free)} are free in {folder}, fewer than that"
+    yield from _of_room(plan, experiment)
     yield from dict.fromkeys(warning for train in experiment.train for warning in _of_imbalance(train))
     if ignored := _without_effect(experiment.train):
         yield ignored
@@ -68,6 +62,18 @@ def _warnings(plan: Plan, experiment: Experiment) -> Iterator[str]:
         yield "train.mixing_off_epochs has no effect: none of the augmentations that have it mixes"
     yield from _of_search(experiment)
     yield from plan.layout.warning.splitlines()
+
+
+def _of_room(plan: Plan, experiment: Experiment) -> Iterator[str]:
+    """Yield what a disk has free where it lacks room for all that goes there."""
+    needed = {experiment.storage: plan.disk_peak_bytes} if isinstance(experiment.storage, Path) else {}
+    cache = experiment.cache.dir
+    needed[cache] = needed.get(cache, 0) + plan.cache_bytes + plan.copied_bytes
+    for folders in by_disk(folder for folder, num_bytes in needed.items() if num_bytes):
+        free, wanted = shutil.disk_usage(nearest_folder(folders[0])).free, sum(needed[folder] for folder in folders)
+        if wanted > free:
+            those = "that" if len(folders) == 1 else f"the {bytes_text(wanted)} of both, which are on one disk"
+            yield f"{bytes_text(free)} are free in {' and '.join(map(str, folders))}, fewer than {those}"
 
 
 def _of_search(experiment: Experiment) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,9 +191,27 @@ def test_a_disk_that_is_too_small_is_said(tmp_path: Path) -> None:
     experiment = make_experiment(tmp_path).model_copy(update={"storage": tmp_path / "not" / "there"})
     plan = make_plan(experiment, make_cells(ERM), {}, LAYOUT)
     assert " are free in " not in "\n".join(plan_lines(plan, experiment))
-    lines = plan_lines(replace(plan, disk_peak_bytes=10**18), experiment)
+    lines = plan_lines(replace(plan, disk_peak_bytes=10**18, cache_bytes=0), experiment)
     (warning,) = [line for line in lines if line.startswith("warning:")]
     assert warning.endswith(f" are free in {experiment.storage}, fewer than that")
+
+
+def test_a_disk_that_is_too_small_for_both_that_go_there_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = make_experiment(tmp_path)
+    storage, cache = experiment.storage, experiment.cache.dir
+    has_100 = shutil.disk_usage("/")._replace(free=100 * 10**9)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: has_100)
+    plan = replace(
+        make_plan(experiment, make_cells(ERM), {}, LAYOUT), disk_peak_bytes=60 * 10**9, cache_bytes=60 * 10**9
+    )
+    (warning,) = [line for line in plan_lines(plan, experiment) if line.startswith("warning:")]
+    assert warning.endswith(
+        f"100.0 GB are free in {storage} and {cache}, fewer than the 120.0 GB of both, which are on one disk"
+    )
+    monkeypatch.setattr("orchestrator.plan.wording.by_disk", lambda paths: [[path] for path in paths])
+    assert " are free in " not in "\n".join(plan_lines(plan, experiment))
 
 
 def test_a_disk_that_is_too_small_for_copies_is_said(bucket: Address, tmp_path: Path) -> None:
