@@ -8,14 +8,21 @@ from contextlib import redirect_stderr
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.models import get_model_info
+from mlflow.protos.databricks_pb2 import (
+    ALREADY_EXISTS,
+    INVALID_PARAMETER_VALUE,
+    RESOURCE_ALREADY_EXISTS,
+    ErrorCode,
+)
 
 from orchestrator.errors import UserError
 from orchestrator.tracking.artifacts import missing_of_model
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.store import Store
-from orchestrator.waiting import waiting_for
 
 ALIAS = "best"
+# Which of the two a registry says is its own.
+_THERE = tuple(map(ErrorCode.Name, (ALREADY_EXISTS, RESOURCE_ALREADY_EXISTS)))
 
 
 def register_model(store: Store, model_uri: str, name: str, *, description: str) -> str:
@@ -28,25 +35,34 @@ def register_model(store: Store, model_uri: str, name: str, *, description: str)
         description: What the version is, in markdown; which classes it knows and what it takes is added.
 
     Raises:
-        UserError: The model's files are not there, MLflow refuses the name, or does not answer.
-        TrackingError: The artifact store does not answer.
+        UserError: The model's files are not there, or MLflow refuses the name.
+        TrackingError: MLflow or the artifact store does not answer, or refuses something else.
     """
     if missing := missing_of_model(store, model_uri):
         raise UserError(
             f"--register {name}: the model is not there: {', '.join(missing)}",
             remedy="bring its files back; zetasweep doctor says where they should be",
         )
-    try:
-        # It prints its success, also where nobody asked; the caller says it in one line.
-        with waiting_for("MLflow to register the model"), redirect_stderr(io.StringIO()):
-            version = mlflow.register_model(model_uri, name, await_registration_for=0).version
-            store.client.update_model_version(name, version, f"{description}\n\n{_of_model(model_uri)}")
+    # It prints its success, also where nobody asked; the caller says it in one line.
+    with store.answering(), redirect_stderr(io.StringIO()):
+        _take_name(store, name)
+        version = mlflow.register_model(model_uri, name, await_registration_for=0).version
+        store.client.update_model_version(name, version, f"{description}\n\n{_of_model(model_uri)}")
         store.client.set_registered_model_alias(name, ALIAS, version)
-    except MlflowException as error:
-        raise UserError(
-            f"--register {name}: MLflow refuses it ({kind_and_message(error)})", remedy="use another name"
-        ) from error
     return str(version)
+
+
+def _take_name(store: Store, name: str) -> None:
+    """Have the registry a model of that name; raises UserError where no model can have it."""
+    try:
+        store.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(INVALID_PARAMETER_VALUE):
+            raise UserError(
+                f"--register {name}: MLflow refuses the name ({kind_and_message(error)})", remedy="use another name"
+            ) from error
+        if error.error_code not in _THERE:
+            raise
 
 
 def _of_model(model_uri: str) -> str:

@@ -16,8 +16,14 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETER_VALUE,
+    PERMISSION_DENIED,
+    TEMPORARILY_UNAVAILABLE,
+)
 from sweep_samples import ERM, MIXUP, make_cells
-from tracked import FACTS, RESULT, epoch, export, save_weights
+from tracked import FACTS, RESULT, epoch, export, finish, save_weights
 
 from orchestrator import process_names
 from orchestrator.errors import TrackingError, UserError
@@ -219,8 +225,38 @@ def test_a_name_that_mlflow_refuses(tracker: Tracker, cells: list[Cell], tmp_pat
     save_weights(tmp_path)
     tracker.open_cell(cells[0], None, sweep="sample")
     tracker.finish_cell(cells[0], RESULT, FACTS, folder=CellFolder(tmp_path))
-    with pytest.raises(UserError, match="--register a/b"):
+    with pytest.raises(UserError, match=r"--register a/b: MLflow refuses the name \(.*\n  remedy: +use another name"):
         register_model(tracker.store, export(tracker, cells[0], tmp_path), "a/b", description="…")
+
+
+@pytest.mark.parametrize(
+    ("owner", "function", "code"),
+    [
+        (MlflowClient, "create_registered_model", TEMPORARILY_UNAVAILABLE),
+        (MlflowClient, "create_registered_model", PERMISSION_DENIED),
+        (mlflow, "register_model", INVALID_PARAMETER_VALUE),  # e.g. of the place of its files
+        (MlflowClient, "update_model_version", INTERNAL_ERROR),
+    ],
+)
+def test_what_mlflow_refuses_otherwise_is_no_fault_of_the_name(
+    tracker: Tracker,
+    cells: list[Cell],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: object,
+    function: str,
+    code: int,
+) -> None:
+    finish(tracker, cells[0], tmp_path)
+    model_uri = export(tracker, cells[0], tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("no", error_code=code)
+
+    monkeypatch.setattr(owner, function, refuse)
+    with pytest.raises(TrackingError) as raised:
+        register_model(tracker.store, model_uri, "digits", description="…")
+    assert str(raised.value) == f"MLflow at {tracker.store.shown_uri}: MlflowException: no"
 
 
 def test_a_run_whose_driver_died_right_after_making_it_is_completed(
