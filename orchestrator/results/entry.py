@@ -32,7 +32,7 @@ class Entry:
             every planned row is judged; else ``may be best``. ``not judged`` where a training failed, a value is not
             finite, the metric cannot compare, or rows are raced. ``stopped`` by a race: it has no value.
         mean_with_failures: What the mean would be if a failed training counted as one that has learned nothing; None if
-            none failed, or that is not known of the metric or the data set.
+            none failed, that is not known of the metric or the data set, or a value is not finite.
         reached: How far it got in a race, by validation; None where there is none.
     """
 
@@ -90,7 +90,9 @@ def entry_of(members: Mapping[Replicate, CellRun | None], metric: Metric, *, num
     failed = sum(run is not None and run.status == "failed" for run in members.values())
     mean, std = mean_and_std(values.values())
     chance = chance_level(metric, num_classes) if num_classes and failed and metric.is_comparable else None
-    with_failures = None if chance is None else mean_and_std([*values.values(), *[chance] * failed])[0]
+    with_failures = None
+    if chance is not None and all(map(math.isfinite, values.values())):
+        with_failures = mean_and_std([*values.values(), *[chance] * failed])[0]
     return Entry(values, tuple(found), mean, std, failed, mean_with_failures=with_failures)
 
 

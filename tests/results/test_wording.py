@@ -86,6 +86,11 @@ def test_remarks_of_failed_trainings() -> None:
     runs = {key: replace(run, num_classes=10) for key, run in runs.items()}
     text = words(text_of(render(compare(cells, runs), "table"), 400))
     assert "not judged; its mean would be 30.67 if the failure counts as guessing." in text
+    first = next(cell.key for cell in cells if cell.augment == ZETA)
+    for value in (math.nan, math.inf):
+        damaged = runs | {first: replace(runs[first], metrics={"test/error": value})}
+        text = words(text_of(render(compare(cells, damaged), "table"), 400))
+        assert f"{ZETA.label}: 1 of 3 trainings failed (1 to 91 % of all would): not judged." in text
 
 
 def test_remarks_of_one_fold_and_of_several() -> None:
