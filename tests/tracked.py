@@ -48,9 +48,9 @@ def epoch(number: int) -> EpochResult:
     return EpochResult(epoch=number, metrics=metrics, timestamp_ms=1_000 * number)
 
 
-def save_weights(folder: Path) -> None:
+def save_weights(folder: Path, data: DatasetFacts = FACTS.dataset) -> None:
     state = build_model("convnet", num_classes=10, num_channels=1, image_size=8).state_dict()
-    checkpoint.save(folder / "best.pt", {"model": state, "epoch": 2, "data": asdict(FACTS.dataset)})
+    checkpoint.save(folder / "best.pt", {"model": state, "epoch": 2, "data": asdict(data)})
 
 
 def export(tracker: Tracker, cell: Cell, folder: Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from orchestrator.results.formats.markdown import escaped
 from orchestrator.results.metric import Metric
 from orchestrator.results.race_words import stopped_text
 from orchestrator.results.selection import Candidate, Selection
@@ -45,12 +46,12 @@ def describe_selection(selection: Selection, *, experiment: str) -> str:
     assert cell is not None, "something was chosen"
     settings = ", ".join(f"{name}={value}" for name, value in cell.params().items())
     own = number(best.values[cell.replicate], selection.metric)
-    return (
-        f"**{best.label}** on {selection.dataset}, chosen on validation by zetasweep in {experiment}.\n\n"
+    where = escaped(f"on {selection.dataset}, chosen on validation by zetasweep in {experiment}.")
+    said = (
         f"Validation {selection.metric.name}: {_amount(best, selection)} (mean ± standard deviation of "
-        f"n={len(best.values)}); this is {cell.replicate.label}, the best of them: {own}.\n\n"
-        f"Setting: {settings}"
+        f"n={len(best.values)}); this is {cell.replicate.label}, the best of them: {own}."
     )
+    return f"**{escaped(best.label)}** {where}\n\n{escaped(said)}\n\n{escaped(f'Setting: {settings}')}"
 
 
 def _selection_lines(selection: Selection, *, by: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from mlflow.entities import LifecycleStage, Metric, Param, Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from orchestrator.records import CellRun
+from orchestrator.results import markdown_text
 from orchestrator.tracking.names import KEY, KIND, LINKED_RUN, NOTE, OWNER, SWEEP
 from orchestrator.tracking.rows import BATCH_LIMIT, ONCE
 from orchestrator.tracking.store import Store
@@ -73,7 +74,8 @@ class Links:
             way = f"[run {run.run_id}](#/experiments/{linked.info.experiment_id}/runs/{run.run_id})"
             tags = {KIND: "link", SWEEP: name, OWNER: sweep.owner, LINKED_RUN: run.run_id}
             tags |= {MLFLOW_PARENT_RUN_ID: sweep.run_id}
-            tags |= {NOTE: f"Trained by another sweep, in the experiment {run.experiment}: {way}"}
+            where = markdown_text(f"Trained by another sweep, in the experiment {run.experiment}:")
+            tags |= {NOTE: f"{where} {way}"}
             self._make(linked, linked.data.tags | tags, sweep)
         return len(missing)
 

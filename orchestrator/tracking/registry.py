@@ -16,6 +16,7 @@ from mlflow.protos.databricks_pb2 import (
 )
 
 from orchestrator.errors import UserError
+from orchestrator.results import markdown_text
 from orchestrator.tracking.artifacts import missing_of_model
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.store import Store
@@ -69,4 +70,5 @@ def _of_model(model_uri: str) -> str:
     """Return what a logged model says of itself, in markdown; of earlier versions that is less."""
     said = get_model_info(model_uri).metadata or {}
     classes = ", ".join(said.get("class_names", ()))
-    return f"Classes: {classes}\n\nInput: {said.get('input', '')}\n\nOutput: {said.get('output', '')}"
+    parts = {"Classes": classes, "Input": said.get("input", ""), "Output": said.get("output", "")}
+    return "\n\n".join(markdown_text(f"{name}: {part}") for name, part in parts.items())

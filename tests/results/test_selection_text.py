@@ -10,7 +10,8 @@ from shown import text_of
 from sweep_samples import ERM, MIXUP, ZETA, make_cells, runs_with
 
 from orchestrator.errors import UserError
-from orchestrator.results import check_selected, render_selection, select
+from orchestrator.experiment import DatasetSpec
+from orchestrator.results import check_selected, describe_selection, render_selection, select
 
 
 def test_selection_says_that_it_looked_at_validation_only() -> None:
@@ -112,3 +113,17 @@ def test_a_single_row_that_is_judged_has_nobody_to_be_told_from() -> None:
     )
     assert "how sure: no other configuration is judged yet" in text
     assert "too few seeds" not in text
+
+
+def test_a_description_says_what_a_model_is_and_shows_names_as_they_are() -> None:
+    cells = make_cells(MIXUP, datasets=[DatasetSpec.model_validate({"name": "digits", "shown_as": "<b>*mine*</b>"})])
+    (selection,) = select(cells, runs_with(cells, {MIXUP: (0.2, 0.18, 0.22)}, metric="best/error"))
+    heading, amount, setting = describe_selection(selection, experiment="_a_ [b](c)").split("\n\n")
+    assert heading == (
+        r"**convnet, mixup(alpha=1.0)** on &lt;b&gt;\*mine\*&lt;/b&gt;, chosen on validation by zetasweep in \_a\_ "
+        r"\[b\](c)."
+    )
+    assert amount == (
+        "Validation error: 20.00 ± 2.00 % (mean ± standard deviation of n=3); this is seed=1, the best of them: 18.00."
+    )
+    assert setting.startswith("Setting: dataset=digits, model=convnet, augment=mixup, alpha=1.0, seed=1, ")

@@ -83,6 +83,19 @@ def test_a_link_has_what_a_table_shows(
     assert "sample" in note
 
 
+def test_the_note_of_a_link_shows_the_name_of_the_other_experiment_as_it_is(
+    uri: str, cells: list[Cell], experiment: Experiment
+) -> None:
+    tracker = Tracker(uri, artifacts=experiment.storage / "artifacts")
+    tracker.sweep.open(renamed(experiment, "*a* <b>"), {})
+    finish(tracker, cells[0])
+    tracker.sweep.close(complete=True)
+    assert link_into(uri, experiment, cells) == 1
+    (link,) = links_in(uri, "sample")
+    note = link.data.tags["mlflow.note.content"]
+    assert note.startswith(r"Trained by another sweep, in the experiment \*a\* &lt;b&gt;: [run ")
+
+
 def test_a_link_is_made_once_and_is_no_run_of_the_cell(
     tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment
 ) -> None:

@@ -221,6 +221,20 @@ def test_register_moves_the_alias_best(tracker: Tracker, uri: str, cells: list[C
     assert str(MlflowClient(uri).get_model_version_by_alias("digits", "best").version) == "2"
 
 
+def test_the_description_of_a_version_shows_names_of_classes_as_they_are(
+    tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path
+) -> None:
+    finish(tracker, cells[0], tmp_path)
+    classes = ("<b>", "*a*", *FACTS.dataset.class_names[2:])
+    save_weights(tmp_path, dataclasses.replace(FACTS.dataset, class_names=classes))
+    register_model(tracker.store, export(tracker, cells[0], tmp_path), "digits", description="**What** it is")
+    said = MlflowClient(uri).get_model_version("digits", "1").description.split("\n\n")
+    assert said[:2] == ["**What** it is", r"Classes: &lt;b&gt;, \*a\*, 2, 3, 4, 5, 6, 7, 8, 9"]
+    assert said[2].startswith("Input: images, as paths")
+    assert said[2].endswith(r"float images \[B, 1, 8, 8\] in \[0, 1\]")
+    assert said[3].startswith("Output: ")
+
+
 def test_a_name_that_mlflow_refuses(tracker: Tracker, cells: list[Cell], tmp_path: Path) -> None:
     save_weights(tmp_path)
     tracker.open_cell(cells[0], None, sweep="sample")
