@@ -181,9 +181,8 @@ class _Usable:
     def __init__(self, finished: Sequence[Finished], here: Here, resources: Resources) -> None:
         self._here, self._on_gpus = here, bool(resources.gpus_per_worker)
         of_device = [cell for cell in finished if cell.device is not None and self._on_gpus == (cell.device != "cpu")]
-        alike = [cell for cell in of_device if cell.layout == resources.layout]
-        self.alike = self._nearest(alike)
-        self.placed_otherwise = self._nearest([cell for cell in of_device if cell not in alike])
+        self.alike = self._nearest([cell for cell in of_device if cell.layout == resources.layout])
+        self.placed_otherwise = self._nearest([cell for cell in of_device if cell.layout != resources.layout])
 
     def is_own(self, cell: Finished) -> bool:
         """Return whether a cell ran on this machine's own device."""

@@ -34,13 +34,19 @@ def other_data(
         runs: Their tracked runs.
         data: What `check_inputs` returned.
     """
+    seen: dict[DatasetSpec, list[CellRun]] = {}
+    for cell in cells:
+        if (run := runs.get(cell.key)) is not None and run.has_result:
+            seen.setdefault(cell.dataset, []).append(run)
     for spec, now in data.items():
-        done = [runs[cell.key] for cell in cells if cell.dataset == spec and cell.key in runs]
-        seen = [run for run in done if run.has_result]
-        other = [run for run in seen if now.split_hash is not None and run.split_hash not in (None, now.split_hash)]
+        other: list[CellRun] = []
+        same: list[CellRun] = []
+        for run in seen.get(spec, ()):
+            differs = now.split_hash is not None and run.split_hash not in (None, now.split_hash)
+            (other if differs else same).append(run)
         if other:
             yield f"{_finished(other, spec)} saw other images or labels than are there now: {_REMEDY}"
-        known = [run for run in seen if run not in other and run.pixel_hash is not None]
+        known = [run for run in same if run.pixel_hash is not None]
         if now.pixel_hash is None and known:
             yield (
                 f"whether {_finished(known, spec)} saw the pixels that are there now is not known: these images are "

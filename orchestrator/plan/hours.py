@@ -127,9 +127,11 @@ def _memory(measured: Measured) -> str:
 
 
 def _unknown(costing: Costing, known: Mapping[str, Estimate]) -> Iterator[str]:
-    unknown = [cell for cell in costing.cells if cell.key not in known]
-    failed = [cell for cell in unknown if kind_of(cell).training_id in costing.unmeasured]
-    others = [cell for cell in unknown if cell not in failed]
+    failed: list[Cell] = []
+    others: list[Cell] = []
+    for cell in costing.cells:
+        if cell.key not in known:
+            (failed if kind_of(cell).training_id in costing.unmeasured else others).append(cell)
     why = "none of their kind is finished or measured; --measure measures it"
     labels = labels_of(map(kind_of, costing.cells))
     for cells, reason in ((failed, "it could not be measured, as said above"), (others, why)):

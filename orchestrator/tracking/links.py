@@ -46,10 +46,8 @@ class Links:
         for link in filter(self._is_good, found):
             self._good.setdefault(link.data.tags[KEY], link)
         # What is half made, leads elsewhere, is there already, or is needed no more.
-        kept = {link.info.run_id for link in self._good.values()}
-        self._needless = [
-            link for link in found if link.data.tags.get(KEY) in set(keys) and link.info.run_id not in kept
-        ]
+        own, kept = set(keys), {link.info.run_id for link in self._good.values()}
+        self._needless = [link for link in found if link.data.tags.get(KEY) in own and link.info.run_id not in kept]
 
     def is_needed(self) -> bool:
         """Return whether a link is missing, or one is there that should not be."""

@@ -16,10 +16,12 @@ from commands import Call
 from PIL import Image
 from tracked import FACTS, finish
 
-from orchestrator.costs import Measured, duration_text, money_text
+from orchestrator.costs import Finished, Measured, duration_text, kind_of, money_text
 from orchestrator.data import decode
 from orchestrator.experiment import expand, load_experiment
 from orchestrator.opened import measuring
+from orchestrator.opened.costs import _Usable
+from orchestrator.opened.measuring import here_for
 from orchestrator.storage import Storage
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train import NotMeasured, Place, Timing
@@ -153,6 +155,20 @@ def test_finished_cells_say_how_long_the_others_take(call: Call, file: Path, new
     placed_otherwise = call("plan", file, "-o", "resources.slots=1", "-o", "resources.feed=streaming")
     assert "as cells took that had another share of their device" in placed_otherwise.out
     assert "finished cell took" not in placed_otherwise.out
+
+
+def test_finished_cells_are_told_apart_by_their_layout_without_comparing_them(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That would take as long as the number of cells times itself."""
+    experiment = load_experiment(file)
+    resources, kind = experiment.resources, kind_of(expand(experiment)[0])
+    layouts = (resources.layout, None, resources.layout, {**resources.layout, "feed": "another"})
+    finished = [Finished(kind, "cpu", socket.gethostname(), layout) for layout in layouts]
+    monkeypatch.setattr(Finished, "__eq__", lambda *_: pytest.fail("finished cells are compared with each other"))
+    usable = _Usable(finished, here_for(resources), resources)
+    assert [cell.layout for cell in usable.alike] == [resources.layout] * 2
+    assert [cell.layout for cell in usable.placed_otherwise] == [layouts[1], layouts[3]]
 
 
 def test_without_a_measurement_it_is_said_what_gives_one(call: Call, file: Path) -> None:

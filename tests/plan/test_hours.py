@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from sweep_samples import ERM, MIXUP, make_cells, trained_with
 
 from orchestrator.costs import Duration, Estimates, Measured, Price, kind_of
-from orchestrator.experiment import Resources
+from orchestrator.experiment import Cell, Resources
 from orchestrator.plan import Costing, RaceLeft, cost_lines
 
 CELLS = make_cells(ERM, MIXUP, seeds=(0, 1))
@@ -67,6 +68,15 @@ def test_finished_cells_say_where_and_what_a_sweep_takes_beside_them() -> None:
     assert "an estimate: 5 min 30 s for 4 cells on 1 slot; 30 s of it before the first step and after the last" in text
     assert "measured" not in text
     assert "energy" not in text
+
+
+def test_what_could_not_be_measured_is_told_apart_without_comparing_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That would take as long as the number of cells times itself."""
+    monkeypatch.setattr(Cell, "__eq__", lambda *_: pytest.fail("cells are compared with each other"))
+    unmeasured = {kind_of(OTHER[0]).training_id}
+    text = said(replace(MEASURED_ALONE, cells=[*CELLS, *OTHER], estimates=Estimates({}, {}), unmeasured=unmeasured))
+    assert "not known of 1 cell (digits resnet18, batch 64): it could not be measured, as said above" in text
+    assert "not known of 4 cells (digits convnet, batch 64): none of their kind" in text
 
 
 def test_a_part_that_is_not_known_is_no_part_of_the_total() -> None:

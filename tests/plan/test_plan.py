@@ -32,6 +32,7 @@ from orchestrator.plan import (
     pending_cells,
     plan_lines,
 )
+from orchestrator.records import CellRun
 from orchestrator.storage import checkpoints as checkpoint
 
 LAYOUT = Layout(slots=1, nodes=(Node(2, 0),))
@@ -111,7 +112,7 @@ def test_a_share_for_validation_of_a_set_that_has_its_own_is_refused(tmp_path: P
         check_inputs(make_experiment(tmp_path, DatasetSpec.model_validate({**options, "val_fraction": 0.2})))
 
 
-def test_finished_cells_that_saw_other_data_are_counted(tmp_path: Path) -> None:
+def test_finished_cells_that_saw_other_data_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = make_cells(ERM, seeds=(0, 1, 2, 3))
     now = check_inputs(make_experiment(tmp_path))
     assert set(now) == {DIGITS}
@@ -120,7 +121,10 @@ def test_finished_cells_that_saw_other_data_are_counted(tmp_path: Path) -> None:
         cell.key: replace(make_run(cell, {}), split_hash=split_hash)
         for cell, split_hash in zip(cells, hashes, strict=True)
     }
-    (warning,) = other_data(cells, runs, now)
+    with monkeypatch.context() as patch:
+        # That would take as long as the number of cells times itself.
+        patch.setattr(CellRun, "__eq__", lambda *_: pytest.fail("runs are compared with each other"))
+        (warning,) = other_data(cells, runs, now)
     assert warning.startswith("2 finished cells of digits saw other images or labels than are there now: ")
     runs[cells[1].key] = replace(runs[cells[1].key], status="failed")
     assert [line.partition(" of ")[0] for line in other_data(cells, runs, now)] == ["1 finished cell"]

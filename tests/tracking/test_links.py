@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from orchestrator.experiment.cells import Cell
 from orchestrator.experiment.settings import Experiment
 from orchestrator.storage import CellFolder
 from orchestrator.tracking import Ledger
+from orchestrator.tracking.links import Links
 from orchestrator.tracking.tracker import Tracker
 
 
@@ -111,6 +112,31 @@ def test_a_link_is_made_once_and_is_no_run_of_the_cell(
     assert (found.left_open, found.doubled) == ([], [])
     # At home there is nothing to link.
     assert not again.lacks_links(experiment, cells, runs)
+
+
+def test_the_keys_are_read_as_often_whatever_the_number_of_links(
+    tracker: Tracker, uri: str, cells: list[Cell], experiment: Experiment
+) -> None:
+    num_read = 0
+
+    class Counted(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            nonlocal num_read
+            num_read += 1
+            return super().__iter__()
+
+    for cell in cells:
+        finish(tracker, cell)
+    tracker.sweep.close(complete=True)
+    counts = []
+    for some in (cells[:1], cells):
+        link_into(uri, renamed(experiment), some)
+        links = Links(
+            tracker.store, home="renamed", keys=Counted(cell.key for cell in some), runs=tracker.cell_runs(some)
+        )
+        assert not links.is_needed()
+        counts.append(num_read - sum(counts))
+    assert counts[0] == counts[1]
 
 
 def test_a_half_made_link_and_one_that_leads_nowhere_are_replaced(
