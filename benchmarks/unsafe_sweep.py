@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -121,8 +122,9 @@ class InMemory:
         """Return what was kept as this file."""
         return self._best[1] if self._best is not None and self._best[0] == path else None
 
-    def load_newest(self) -> None:
+    def newest_first(self) -> Iterator[tuple[Point, dict[str, Any]]]:
         """There is nothing to go on from."""
+        return iter(())
 
     def finish(self, best: dict[str, Any], result: dict[str, Any]) -> None:
         """Drop it."""

@@ -70,10 +70,6 @@ class Checkpoints:
             if point not in points:
                 self.folder.point(point).unlink(missing_ok=True)
 
-    def load_newest(self) -> tuple[Point, dict[str, Any]] | None:
-        """Return the newest point that is whole, and its state; None if there is none. Damaged files are removed."""
-        return next(self.newest_first(), None)
-
     def newest_first(self) -> Iterator[tuple[Point, dict[str, Any]]]:
         """Yield the points that are whole, and their states. Damaged files are removed."""
         for point in self.folder.points():

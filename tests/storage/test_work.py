@@ -47,7 +47,7 @@ def test_a_training_that_goes_on_elsewhere_finds_its_checkpoints(objects: Watche
 
     second = copied(objects, tmp_path / "another machine")
     saved = Checkpoints(CellFolder(second.path))
-    assert saved.load_newest() == (Point(3), {"epoch": 3})
+    assert next(saved.newest_first()) == (Point(3), {"epoch": 3})
     saved.save(Point(4), {"epoch": 4}, best_epoch=4)
     assert second.is_kept(10)
     assert names(objects) == ["00003-00000000.pt", "00004-00000000.pt", "audit/audit.json"]
