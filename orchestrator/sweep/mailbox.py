@@ -111,7 +111,7 @@ class Mailbox:
             self._job = Job(number=self._number, attempt=0, cell=cell, until=until)
             self._last_error = NO_MESSAGE
             self._attempts, self._posted = Attempts(self._resources), set()
-            self._outbox = asyncio.Queue()
+            self._drop_all_but_remarks()
             if self._watch.phase not in BY_RAY_TRAIN:
                 self._watch.enter(Phase.TAKING)
             self._changed.notify_all()
@@ -292,6 +292,13 @@ class Mailbox:
         """Ask, while it may still be the reason, whether a node was lost that had workers of an attempt that ended."""
         if suspects := self._attempts.suspects:
             self._attempts.excuse_those_on(await asyncio.to_thread(self._lost_nodes, suspects))
+
+    def _drop_all_but_remarks(self) -> None:
+        """Forget what was told of the last cell. A remark may be of the group, and is not said again."""
+        events, self._outbox = self._outbox, asyncio.Queue()
+        while not events.empty():
+            if isinstance(event := events.get_nowait(), Remark):
+                self._outbox.put_nowait(event)
 
     def _death_of(self, job: Job) -> str:
         """Return in a line why the group that had `job` is gone."""

@@ -107,6 +107,24 @@ def test_a_rank_that_loads_speaks_for_those_that_wait_for_it() -> None:
     assert run(steps()) == [None] * 4
 
 
+def test_what_was_said_while_a_slot_had_no_cell_is_received_with_the_next() -> None:
+    """Of a race: a slot without a leg receives nothing, and why its workers do not start is said once."""
+    said = "the workers do not reach each other (rank 0 at 10.0.0.1 on eth0): Connection refused"
+
+    async def steps() -> list[Event | None]:
+        mailbox = Mailbox(Resources())
+        await mailbox.submit(CELL)
+        job = await handed_out(mailbox)
+        await mailbox.starting("controller")
+        await mailbox.could_not_start(said)
+        await mailbox.post(job, EPOCH)
+        await mailbox.submit(CELL)
+        await mailbox.could_not_start(said)
+        return [await mailbox.receive(0.01) for _ in range(2)]
+
+    assert run(steps()) == [Remark(said), None]
+
+
 def test_why_workers_do_not_start_is_said_once_and_is_the_reason() -> None:
     said = "the workers do not reach each other (rank 0 at 10.0.0.1 on eth0): Connection refused"
 

@@ -211,7 +211,6 @@ def test_what_a_worker_says_is_passed_on_and_is_no_sign_of_life() -> None:
 
     async def steps() -> None:
         mailbox = Mailbox(Resources(max_failures=3))
-        await mailbox.remark("nobody's cell")
         await mailbox.submit(CELL)
         job = await handed_out(mailbox)
         await mailbox.remark("waiting for the other workers to load the images (0:00:08 so far)")
