@@ -66,7 +66,8 @@ def run_missing(
 
             outcome = run_pending(sweep, data, interruption)
     else:
-        tracker.sweep.mend(experiment)
+        if sweep.is_done:
+            tracker.sweep.mend(experiment)
         new_console().print(_nothing_missing(sweep), soft_wrap=True)
         _make_up_for(sweep)
         if not sweep.is_done:
@@ -90,7 +91,7 @@ def _nothing_missing(sweep: StartedSweep) -> str:
 
 
 def _make_up_for(sweep: StartedSweep) -> None:
-    """Have MLflow what it lacks although all cells are done: models, links, and what the sweep says."""
+    """Have MLflow what it lacks although nothing is left to train: models, links, and what the sweep says."""
     console, tracker = new_console(), sweep.tracker
     try:
         says_so = tracker.sweep.says(sweep.experiment, sweep.answering.current())
@@ -103,7 +104,7 @@ def _make_up_for(sweep: StartedSweep) -> None:
         # The table is complete all the same.
         print_lines(console, [f"MLflow: no models, links or description: {error.in_one_line}"], style="yellow")
     finally:
-        sweep.tracker.sweep.close(complete=True)
+        sweep.tracker.sweep.close(complete=sweep.is_done)
 
 
 def deliver_waiting(

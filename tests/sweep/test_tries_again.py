@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.experiment import expand, load_experiment
-from orchestrator.records import CellRun, Curve, Stopped
+from orchestrator.records import CellRun, Curve, Outcome, Stopped
 from orchestrator.storage import Storage
+from orchestrator.sweep.run import run_missing
 from orchestrator.sweep.searching import Searching
 from orchestrator.tracking import Tracker
 
@@ -78,3 +79,32 @@ def test_a_stop_with_other_numbers_is_told_anew_and_the_same_one_is_not(tmp_path
             }
         )
         assert len(told) == num
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_race_whose_cells_failed_is_not_finished_by_giving_the_command_again(tmp_path: Path, is_open: bool) -> None:
+    """Whether its driver closed the run or died: exit code and MLflow say the same."""
+    file = tmp_path / "again.yaml"
+    file.write_text(TEXT.replace("RACE", "ladder"))
+    experiment = load_experiment(file, [f"storage={tmp_path}"])
+    cells, tracker = (
+        expand(experiment),
+        Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=tmp_path / "artifacts"),
+    )
+    tracker.sweep.open(experiment, {})
+    for cell in cells:
+        tracker.open_cell(cell, None, sweep=experiment.name, timestamp_ms=1)
+        tracker.fail_cell(cell, "the loss is nan")
+    if is_open:
+        tracker.sweep._at_work.close()
+    else:
+        tracker.sweep.close(complete=False)
+
+    def again() -> tuple[Outcome, str]:
+        now = Tracker(tracker.store.uri, artifacts=tmp_path / "artifacts")
+        outcome = run_missing(experiment, cells, Storage(tmp_path), now, data={})
+        (run,) = tracker.sweep._found(experiment)
+        return outcome, run.info.status
+
+    # The first makes up for what the run does not say yet, the second finds nothing to do.
+    assert [again(), again()] == [(Outcome.INCOMPLETE, "KILLED")] * 2
