@@ -157,10 +157,12 @@ class SweepRun:
         self._log("the race", lambda: self._client.log_text(self.run_id, text, RACE_FILE))
 
     def _log(self, what: str, write: Callable[[], None]) -> None:
-        self.confirm()
         try:
             with waiting_for(f"MLflow at {self._store.shown_uri} to take {what}"):
+                self.confirm()
                 write()
+        except TrackingError:
+            raise
         except Exception as error:
             # Which errors, is the artifact store's.
             raise TrackingError(

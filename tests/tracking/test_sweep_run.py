@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from tracked import epoch
 
 from orchestrator import process_names
@@ -287,6 +288,20 @@ def test_who_is_silent_for_half_as_long_as_others_wait_looks_before_it_writes(
         with pytest.raises(TrackingError, match="another sweep took over"):
             first.log_epoch(cells[0], epoch(1))
         second.sweep.close(complete=False)
+
+
+def test_what_is_kept_of_a_sweep_is_not_taken_while_mlflow_is_away(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heartbeats were lost, too: who has not been heard of asks before it writes, and that is not answered."""
+
+    def fail(_: str) -> None:
+        raise MlflowException("nobody answers")
+
+    tracker.sweep._beaten_at -= ownership.STALE_S
+    monkeypatch.setattr(tracker.sweep._client, "get_run", fail)
+    with pytest.raises(TrackingError, match=r"does not take the race .*nobody answers"):
+        tracker.sweep.log_race("{}")
 
 
 def test_a_cell_that_was_taken_meanwhile_is_left_alone_and_the_others_go_on(
