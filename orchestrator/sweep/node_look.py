@@ -31,13 +31,15 @@ def look(question: dict[str, Any]) -> dict[str, Any]:
     """
     packages = {name: _folder_of(name) for name in question["packages"]}
     gpus, nccl, trouble = _gpus() if question["asks_gpus"] else (0, "", "")
+    passing: list[str] = []
     return {
         "versions": {name: _version(name) for name in question["versions"]},
         "packages": packages,
         "code": _hash_of(packages),
         "own_code": _own_code(question["own_code"]) if all(packages.values()) else "",
-        "storage": _of_storage(question),
-        "unreadable": _unreadable(question),
+        "storage": _of_storage(question, passing),
+        "unreadable": _unreadable(question, passing),
+        "passing": passing,
         "cache": _of_cache(Path(question["cache_dir"]), question["decoded"]),
         "gpus": gpus,
         "nccl": nccl,
@@ -86,10 +88,10 @@ def _own_code(carried: dict[str, Any]) -> str:
     return ""
 
 
-def _of_storage(question: dict[str, Any]) -> str:
+def _of_storage(question: dict[str, Any], passing: list[str]) -> str:
     """Return what is wrong with the place that the driver has written a marker to; nothing if nothing is."""
     if question["bucket"]:
-        return _of_bucket(question["bucket"], "storage", question["marker"], question["text"])
+        return _of_bucket(question["bucket"], "storage", question["marker"], question["text"], passing)
     return _of_folder(Path(question["marker"]), question["text"])
 
 
@@ -115,10 +117,11 @@ def _of_folder(marker: Path, text: str) -> str:
         return f"{folder} cannot be written to ({error.strerror or error})"
 
 
-def _of_bucket(parts: dict[str, str], named: str, name: str, text: str | None) -> str:
+def _of_bucket(parts: dict[str, str], named: str, name: str, text: str | None, passing: list[str]) -> str:
     """Return why an object cannot be read here, and one beside it written, or why it has another text.
 
-    Where there is no text, the bucket is only read, and the object need not be there.
+    Where there is no text, the bucket is only read, and the object need not be there. A reason that may be gone later,
+    without anybody's doing, is added to `passing`.
     """
     try:
         objects = importlib.import_module("orchestrator.objects")
@@ -130,17 +133,20 @@ def _of_bucket(parts: dict[str, str], named: str, name: str, text: str | None) -
             bucket.put(beside, b"written to see whether it is possible")
             bucket.delete([beside])
     except Exception as error:  # noqa: BLE001 - of zetasweep, or of a library that is not there: the driver says it
-        return " ".join(str(error).split())
+        reason = " ".join(str(error).split())
+        passing += [reason] if getattr(error, "can_pass", False) else []
+        return reason
     if text is None or (found is not None and found[0] == text.encode()):
         return ""
     return f"{address} is another place than the driver's: an object that the driver has just written is not in it"
 
 
-def _unreadable(question: dict[str, Any]) -> dict[str, str]:
+def _unreadable(question: dict[str, Any], passing: list[str]) -> dict[str, str]:
     paths = {path: _why_unreadable(Path(path)) for path in question["readable"]}
     if question["data_bucket"]:
         parts = question["data_bucket"]
-        paths[f"{parts['scheme']}://{parts['bucket']}"] = _of_bucket(parts, "data_dir", "zetasweep-marker", None)
+        reason = _of_bucket(parts, "data_dir", "zetasweep-marker", None, passing)
+        paths[f"{parts['scheme']}://{parts['bucket']}"] = reason
     return {path: reason for path, reason in paths.items() if reason}
 
 

@@ -31,6 +31,7 @@ COMPARED = ("Python", "torch", "torchvision", "ray", "numpy")
 LEAST_SHARED_BYTES = 32 * 2**20
 ENOUGH_SHARED_BYTES = 2**30
 _OF_BUCKET = "install zetasweep[objects] there, with credentials of its own or a role, and a way to the bucket's server"
+_OF_SILENT_BUCKET = "mend the way from there to the bucket's server, unless it passes by itself: a sweep asks it again"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Answer:
         own_code: What is wrong there with the plug-ins in use here; empty if nothing is.
         storage: What is wrong with the folder of results; empty if nothing is.
         unreadable: Of each path that cannot be read, why.
+        passing: Which of these reasons are a bucket's and may be gone later, without anybody's doing.
         cache: ``lacking``, the bytes that are still to be decoded there, ``free`` bytes, and ``trouble``.
         gpus: How many torch sees; 0 if nobody asked.
         nccl: The version of its NCCL; empty if it has none, or nobody asked.
@@ -83,6 +85,7 @@ class Answer:
     own_code: str = ""
     storage: str = ""
     unreadable: dict[str, str] = field(default_factory=dict)
+    passing: list[str] = field(default_factory=list)
     cache: dict[str, Any] = field(default_factory=lambda: {"lacking": 0, "free": -1, "trouble": ""})
     gpus: int = 0
     nccl: str = ""
@@ -173,8 +176,9 @@ class Proof:
         yield from self._code(answer)
         yield from self._versions(answer)
         if answer.storage:
+            what, where = "a node that does not see storage", answer.storage
             remedy = "mount it there under the same path, or name a shared folder with -o storage=PATH"
-            yield Fault("a node that does not see storage", answer.storage, _OF_BUCKET if self.asked.bucket else remedy)
+            yield _of_bucket(what, where, where, answer) if self.asked.bucket else Fault(what, where, remedy)
         yield from self._data(answer)
         if self.asked.asks_gpus and node.gpus:
             yield from self._gpus(answer, node)
@@ -204,13 +208,9 @@ class Proof:
 
     def _data(self, answer: Answer) -> Iterator[Fault]:
         for path, reason in answer.unreadable.items():
-            yield Fault(
-                "a node that cannot read a data set",
-                f"{path}: {reason}",
-                _OF_BUCKET
-                if self.asked.data_bucket
-                else "mount it there under the same path, or name a shared folder with -o data_dir=PATH",
-            )
+            what, where = "a node that cannot read a data set", f"{path}: {reason}"
+            remedy = "mount it there under the same path, or name a shared folder with -o data_dir=PATH"
+            yield _of_bucket(what, where, reason, answer) if self.asked.data_bucket else Fault(what, where, remedy)
         lacking, free, trouble = (answer.cache[name] for name in ("lacking", "free", "trouble"))
         if not trouble and 0 <= free < lacking:
             trouble = f"{bytes_text(free)} are free, decoded images take {bytes_text(lacking)}"
@@ -240,6 +240,13 @@ class Proof:
                 "start its container with --shm-size=1g, or mount an emptyDir of medium Memory there",
                 is_note=free >= LEAST_SHARED_BYTES,
             )
+
+
+def _of_bucket(what: str, where: str, reason: str, answer: Answer) -> Fault:
+    """Return what is wrong with a node that cannot use a bucket, for this reason."""
+    if reason in answer.passing:
+        return Fault(what, where, _OF_SILENT_BUCKET, may_pass=True)
+    return Fault(what, where, _OF_BUCKET)
 
 
 def _bytes_at(path: Path) -> int:

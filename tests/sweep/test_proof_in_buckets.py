@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from os import environ
 from pathlib import Path
 from typing import Any
 
 import pytest
+from s3_server import proxy_before
 from small_sets import write_image_folder
 
 from orchestrator.experiment import load_experiment
@@ -55,9 +57,35 @@ def test_a_node_reads_and_writes_what_the_driver_sees(
         assert fault.what == "a node that does not see storage"
         assert "is another place than the driver's" in fault.where
         assert "zetasweep[objects]" in fault.remedy
+        assert not fault.may_pass
 
         lost = replace(proof, asked=replace(proof.asked, data_bucket={**proof.asked.data_bucket, "bucket": "no-such"}))
         (fault,) = lost.faults(asked(lost), NODE)
         assert fault.what == "a node that cannot read a data set"
         assert "s3://no-such: " in fault.where
     assert BucketObjects(results, named="storage").list() == []
+
+
+def test_a_bucket_that_is_silent_for_a_moment_refuses_no_node_for_good(
+    bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_look, "PATIENCE_S", 0.0)
+    write_image_folder(tmp_path / "pets")
+    (tmp_path / "pets.yaml").write_text(PETS)
+    places = (f"storage={bucket}", f"data_dir={tmp_path}", f"cache.dir={tmp_path / 'cache'}")
+    experiment = load_experiment(tmp_path / "pets.yaml", places)
+    with marked(experiment.kept_in) as marker:
+        proof = Proof.of(experiment, marker)
+        proof = replace(proof, asked=replace(proof.asked, data_bucket={**proof.asked.bucket}))
+        with proxy_before(environ["AWS_ENDPOINT_URL"]) as proxy:
+            proxy.share = 1.0
+            silent = replace(Address(**proof.asked.bucket), endpoint=proxy.url)
+            away = replace(proof.asked, bucket=asdict(silent), data_bucket=asdict(silent))
+            faults = list(proof.faults(Answer(**look(asdict(away))), NODE))
+            assert [fault.what for fault in faults] == [
+                "a node that does not see storage",
+                "a node that cannot read a data set",
+            ]
+            assert all(fault.may_pass and "asks it again" in fault.remedy for fault in faults)
+            proxy.share = 0.0
+            assert list(proof.faults(Answer(**look(asdict(away))), NODE)) == []
