@@ -176,6 +176,13 @@ class CellFolder:
             else:
                 path.unlink(missing_ok=True)
 
+    def remove_soon(self, path: Path) -> None:
+        """Remove a file of it, and wait for nothing; that it is not there does no harm."""
+        if self.mirror is not None:
+            self.mirror.remove_soon(path)
+        else:
+            path.unlink(missing_ok=True)
+
     def remove_whole(self) -> None:
         """Remove all of it, also what was not written by zetasweep."""
         if self.mirror is not None:

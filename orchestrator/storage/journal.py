@@ -56,10 +56,13 @@ def begin(folder: CellFolder | Path) -> None:
 
 
 def append(folder: CellFolder | Path, event: TrackedEvent) -> None:
-    """Add a line. Where it does not fit, all are forgotten: ``zetasweep run`` tells everything from the checkpoint."""
+    """Add a line to what this process has begun or read; nothing is asked of a bucket, so that nobody waits for it.
+
+    Where it does not fit, all are forgotten: ``zetasweep run`` tells everything from the checkpoint.
+    """
     cell = _cell(folder)
     try:
-        file = cell.journal
+        file = cell.path / JOURNAL
         if not file.exists():
             return
         with file.open("a", encoding="utf-8") as opened:
@@ -96,9 +99,9 @@ def read(folder: CellFolder | Path) -> list[TrackedEvent]:
 
 
 def remove(folder: CellFolder | Path) -> None:
-    """Forget it: MLflow has it."""
+    """Forget it: MLflow has it. What was begun anew meanwhile waits for no bucket."""
     cell = _cell(folder)
-    cell.remove(cell.path / JOURNAL)
+    cell.remove_soon(cell.path / JOURNAL)
 
 
 def _cell(folder: CellFolder | Path) -> CellFolder:

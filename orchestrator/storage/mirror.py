@@ -42,8 +42,9 @@ class Mirror:
         self._tags: dict[str, str] = {}
         self._fetching: dict[str, threading.Lock] = {}
         self._num_changing, self._changed = 0, threading.Condition()
-        # What is to be put soon is newer here than there.
+        # What is to be put soon is newer here than there; or gone, if it was removed.
         self._newer_here: set[str] = set()
+        self._gone: set[str] = set()
         self._looks = threading.local()
         self._uploads = Uploads(self._put_noted, what="the journals of cells")
 
@@ -81,9 +82,9 @@ class Mirror:
     def names(self, folder: Path) -> list[str]:
         """Return what is in a folder, files and folders, by name; also what is to be put soon."""
         place = f"{self._name_of(folder)}/"
-        here = [name for name in self._newer_here.copy() if name.startswith(place)]
-        there = [each.name for each in self.below(folder)]
-        return sorted({name.removeprefix(place).split("/")[0] for name in (*there, *here)})
+        here = {name for name in self._newer_here.copy() if name.startswith(place)}
+        there = {each.name for each in self.below(folder)}
+        return sorted({name.removeprefix(place).split("/")[0] for name in (there | here) - self._gone})
 
     def below(self, folder: Path) -> list[Found]:
         """Return all objects below a folder."""
@@ -125,6 +126,15 @@ class Mirror:
     def keep_soon(self, path: Path) -> None:
         """Put a file of the copy as soon as possible, and wait for nothing."""
         name = self._name_of(path)
+        self._gone.discard(name)
+        self._newer_here.add(name)
+        self._uploads.soon(name)
+
+    def remove_soon(self, path: Path) -> None:
+        """Remove a file here, and there as soon as possible, and wait for nothing."""
+        path.unlink(missing_ok=True)
+        name = self._name_of(path)
+        self._gone.add(name)
         self._newer_here.add(name)
         self._uploads.soon(name)
 
@@ -151,7 +161,7 @@ class Mirror:
     def forget(self, folder: Path) -> None:
         """Remove the copy of a folder, which takes room; what is not put yet stays, and all beside it."""
         name = self._name_of(folder)
-        if any(_is_of(newer, name) for newer in self._newer_here.copy()):
+        if any(_is_of(newer, name) for newer in self._newer_here.copy() - self._gone):
             return
         shutil.rmtree(folder, ignore_errors=True)
         for tags in (self._tags, self._fetching):
@@ -189,6 +199,9 @@ class Mirror:
 
     def _put_noted(self, name: str) -> None:
         with self._changing(name):
+            if name in self._gone:
+                self.objects.delete([name])
+                return
             try:
                 content = (self.root / name).read_bytes()  # it is added to meanwhile
             except FileNotFoundError:
@@ -203,6 +216,7 @@ class Mirror:
         for name in [name for name in self._newer_here.copy() if any(_is_of(name, place) for place in places)]:
             self._uploads.forget(name)
             self._newer_here.discard(name)
+            self._gone.discard(name)
 
     @property
     def _look(self) -> _Look | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import threading
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -162,7 +164,38 @@ def test_a_journal_is_kept_beside_the_sweep_and_read_by_the_next(machines: Machi
     journal.append(machines.another().cell(OTHER), EPOCH)
     assert not machines.another().cell(OTHER).exists, "it was never begun"
     journal.remove(cell)
+    assert journal.read(cell) == []
+    assert not cell.has("delivery.jsonl"), "whatever is there still"
+    assert driver.mirror.flush(10) == []
     assert not machines.another().cell(KEY).exists
+
+
+def test_a_journal_that_is_begun_anew_while_the_one_before_is_removed_stays(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a finished cell whose journal is still to be removed takes no room in the copy."""
+    storage, goes_on, delete = machines.another(), threading.Event(), machines.objects.delete
+
+    def slowly(names: Collection[str]) -> None:
+        assert goes_on.wait(10)
+        delete(names)
+
+    monkeypatch.setattr(machines.objects, "delete", slowly)
+    for key in (KEY, OTHER):
+        journal.begin(storage.cell(key))
+        journal.append(storage.cell(key), Opened())
+    assert storage.mirror.flush(10) == []
+    for key in (KEY, OTHER):
+        journal.remove(storage.cell(key))
+    journal.begin(storage.cell(KEY))
+    journal.append(storage.cell(KEY), EPOCH)
+    (storage.cell(OTHER).path / "best.pt").write_text("of a finished cell")
+    storage.cell(OTHER).forget()
+    assert not storage.cell(OTHER).path.exists()
+    goes_on.set()
+    assert storage.mirror.flush(10) == []
+    assert journal.read(machines.another().cell(KEY)) == [EPOCH]
+    assert not machines.another().cell(OTHER).exists
 
 
 def test_a_journal_that_is_not_taken_waits_and_says_so_once(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event, current_thread
+from typing import Any
 
 import pytest
 from commands import until
@@ -14,7 +16,7 @@ from tracked import FACTS, RESULT, epoch, save_weights
 
 from orchestrator.experiment import Cell
 from orchestrator.objects import Address
-from orchestrator.records import Opened, Started
+from orchestrator.records import Interrupted, Opened, Paused, Started, Stopped
 from orchestrator.storage import Storage, object_lock, storage_at
 from orchestrator.tracking import delivery as delivering
 from orchestrator.tracking.delivery import Delivery
@@ -135,3 +137,36 @@ def test_weights_that_are_lost_or_damaged_are_named_by_their_address(
         f"{bucket}/cells/{damaged.key}/best.pt: it cannot be read (DamagedError: {bucket}/cells/{damaged.key}/best.pt: "
     )
     assert str(storage.root) not in "".join((*delivery.undelivered.values(), *said))
+
+
+def test_whoever_tells_waits_for_no_bucket(tracker: Tracker, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the loop that hands out legs: of who was stopped at a rung, also before this driver came, and of what
+    follows while the thread of the delivery removes the journal of a leg."""
+    here, other = make_cells(ERM, MIXUP, seeds=(0,))
+    objects = storage.cell(here.key).mirror.objects  # type: ignore[union-attr]
+    asked, removing, goes_on, went_on = list[tuple[str, str]](), Event(), Event(), list[bool]()
+
+    def noting(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any, **options: Any) -> Any:
+            asked.append((name, current_thread().name))
+            if name == "delete":
+                removing.set()
+                went_on.append(goes_on.wait(10))
+            return ask(*arguments, **options)
+
+        return noted
+
+    for name in ("list", "read", "fetch", "put", "delete"):
+        monkeypatch.setattr(objects, name, noting(name, getattr(objects, name)))
+    with delivery_of(tracker, storage, []) as delivery:
+        for event in (Opened(1), Started(FACTS), epoch(1), Paused(1, 1)):
+            delivery.tell(here, event)
+        until(removing.is_set)
+        for cell in (here, other):
+            delivery.tell(cell, Stopped(rung=1, place=3, mean=0.3, cut=0.2, timestamp_ms=9))
+        delivery.tell(here, Opened(2))
+        goes_on.set()
+        delivery.tell(here, Interrupted())
+    assert current_thread().name not in {thread for _, thread in asked}
+    assert all(went_on), "whoever told waited for the removal"
+    assert not delivery.undelivered
