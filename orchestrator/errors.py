@@ -112,6 +112,10 @@ class DataError(UserError):
         return found
 
 
+class SweepError(ExplainedError):
+    """What ends a sweep that is under way, e.g. a storage that was taken over: something was started."""
+
+
 class TrackingError(ExplainedError):
     """MLflow refused something, or does not answer any more; names the store."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ZetaMixup,
         ZetaMixupRange,
     )
-    from orchestrator.errors import ConfigError, DataError, TrackingError, UserError
+    from orchestrator.errors import ConfigError, DataError, SweepError, TrackingError, UserError
     from orchestrator.experiment import Cell, Experiment, expand
     from orchestrator.records import Outcome
     from orchestrator.storage import Predictions
@@ -44,6 +44,7 @@ __all__ = [
     "Outcome",
     "Predictions",
     "Results",
+    "SweepError",
     "TrackingError",
     "UserError",
     "ZetaMixup",
@@ -66,7 +67,7 @@ _MODULES = {
         "ZetaMixup",
         "ZetaMixupRange",
     ),
-    "orchestrator.errors": ("ConfigError", "DataError", "TrackingError", "UserError"),
+    "orchestrator.errors": ("ConfigError", "DataError", "SweepError", "TrackingError", "UserError"),
     "orchestrator.experiment": ("Cell", "Experiment", "expand"),
     "orchestrator.records": ("Outcome",),
     "orchestrator.storage": ("Predictions",),

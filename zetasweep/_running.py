@@ -64,6 +64,7 @@ def run(
 
     Raises:
         UserError: The input is wrong, nothing was started, or another sweep is at work on the same cells.
+        SweepError: Storage does not answer any more, or was taken over; the same call goes on.
         TrackingError: MLflow refused something, or does not answer any more.
     """
     if threading.current_thread() is not threading.main_thread():

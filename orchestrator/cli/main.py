@@ -11,7 +11,7 @@ import click
 
 from orchestrator.cli.lazy import Entry, LazyGroup
 from orchestrator.environment import prepare_program
-from orchestrator.errors import ClusterError, TrackingError, UserError, explained
+from orchestrator.errors import ClusterError, ExplainedError, SweepError, TrackingError, UserError, explained
 from orchestrator.exit_codes import INCOMPLETE, INTERRUPTED, WRONG_INPUT
 from orchestrator.lasting_output import lasting_output
 from orchestrator.shadows import REMEDY, Shadow, shadows
@@ -128,7 +128,7 @@ def _run() -> int:
     """Run the command that was asked for, say what went wrong, and return the exit code."""
     try:
         code: int = cli.main(standalone_mode=False)
-    except (UserError, TrackingError, ClusterError, OSError) as error:
+    except (UserError, SweepError, TrackingError, ClusterError, OSError) as error:
         if "--debug" in sys.argv:
             raise
         from orchestrator.credentials import without_secrets  # a fifth of what --help costs
@@ -169,6 +169,6 @@ def _is_of(error: Exception, shadow: Shadow) -> bool:
     return importing or shadow.found in files or getattr(getattr(error, "obj", None), "__name__", "") == shadow.name
 
 
-def _code_of(error: UserError | TrackingError | ClusterError | OSError) -> int:
+def _code_of(error: ExplainedError | OSError) -> int:
     wrong_path = isinstance(error, OSError) and error.errno in PATH_ERRORS
     return WRONG_INPUT if wrong_path or isinstance(error, UserError) else INCOMPLETE

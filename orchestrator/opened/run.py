@@ -36,6 +36,7 @@ def run(opened: Opened, *, price: Price | None = None, retry: bool = False) -> O
     Raises:
         UserError: Anything is wrong with data, models, folders or layout, or another sweep is at work; nothing was
             started.
+        SweepError: Storage does not answer any more, or was taken over, while the sweep is at work.
     """
     data = check_start(opened, local_layout)
     opened.storage.prepare()

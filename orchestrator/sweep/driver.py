@@ -23,7 +23,7 @@ from orchestrator.sweep.output import output_to
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.proof import Proof
 from orchestrator.sweep.saving import last_words
-from orchestrator.sweep.started import StartedSweep, log_kept, say_undelivered
+from orchestrator.sweep.started import StartedSweep, log_kept, say_undelivered, under_way
 from orchestrator.sweep.tuner import run_course
 from orchestrator.terminal import print_lines
 from orchestrator.tracking import INTERRUPTED_GRACE_S
@@ -43,6 +43,7 @@ def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], inte
     Raises:
         UserError: The layout does not fit on the cluster, the cluster cannot be joined, no cell can be trained with
             its images, or another sweep is at work on the same cells.
+        SweepError: Storage does not answer any more, or another sweep has taken it over.
     """
     check_imported_in_time()
     outcome = Outcome.INCOMPLETE
@@ -59,7 +60,8 @@ def run_pending(sweep: StartedSweep, data: Mapping[DatasetSpec, DataFound], inte
             sweep.open(console)
             outcome = _train(sweep, data, interruption, console)
             if outcome is not Outcome.INTERRUPTED:
-                sweep.finish(console)
+                with under_way():
+                    sweep.finish(console)
         finally:
             sweep.tracker.sweep.close(complete=outcome is Outcome.DONE)
     return outcome
@@ -95,7 +97,7 @@ def _train(
             sweep.search.say, sweep.search.tell = progress.say, delivery.tell
             progress.followed = lambda: sweep.search.followed if sweep.search is not None else None
         # The display stays until all is delivered.
-        with progress, delivery:
+        with under_way(), progress, delivery:
             ending = run_course(
                 sweep.course(),
                 experiment=experiment,

@@ -15,7 +15,7 @@ from orchestrator.results import Names, costs_of_rows, render
 from orchestrator.storage import BEST, RESULT, Storage, journal
 from orchestrator.sweep.interruption import Interruption
 from orchestrator.sweep.output import output_to
-from orchestrator.sweep.started import StartedSweep, log_kept, say_undelivered
+from orchestrator.sweep.started import StartedSweep, log_kept, say_undelivered, under_way
 from orchestrator.terminal import new_console, print_lines
 from orchestrator.tracking import Tracker, compared, of_other_code
 from orchestrator.train import with_stored
@@ -52,6 +52,7 @@ def run_missing(
     Raises:
         UserError: The layout does not fit on the cluster, the cluster cannot be joined, or another sweep is at work on
             the same cells.
+        SweepError: Storage does not answer any more, or another sweep has taken it over, while this one is at work.
     """
     sweep = replace(StartedSweep.of(experiment, cells, storage, tracker, retry=retry), known=known, price=price)
     if other := of_other_code(tracker.store, sweep.cells):
@@ -75,7 +76,8 @@ def run_missing(
     # Whoever interrupts wants an end, also where MLflow does not answer.
     if outcome is not Outcome.INTERRUPTED:
         print_lines(new_console(), above, style="bold")
-        _print_comparison(sweep, data)
+        with under_way():
+            _print_comparison(sweep, data)
     return outcome
 
 
@@ -162,7 +164,7 @@ def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]
     with log_kept(sweep.storage, log), output_to(log) as console:
         try:
             sweep.open(console)
-            with sweep.delivery(lambda line: print_lines(console, [line])) as delivery:
+            with under_way(), sweep.delivery(lambda line: print_lines(console, [line])) as delivery:
                 for cell, events in waiting.items():
                     for event in events:
                         delivery.deliver(cell, event)
@@ -171,8 +173,9 @@ def _deliver(sweep: StartedSweep, waiting: Mapping[Cell, Sequence[TrackedEvent]]
             console.print(f"delivered: {len(waiting) - len(delivery.undelivered)} of {counted(len(waiting), 'cell')}")
             say_undelivered(console, delivery)
             # With what MLflow has now: a race may be further by that.
-            after = StartedSweep.of(sweep.experiment, sweep.listed, sweep.storage, sweep.tracker)
-            after.finish(console)
+            with under_way():
+                after = StartedSweep.of(sweep.experiment, sweep.listed, sweep.storage, sweep.tracker)
+                after.finish(console)
             complete = not delivery.undelivered and after.is_done
         finally:
             sweep.tracker.sweep.close(complete=complete)

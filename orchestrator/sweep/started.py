@@ -13,7 +13,7 @@ from rich.console import Console
 
 from orchestrator.amounts import counted
 from orchestrator.costs import Estimates, Price, money_of
-from orchestrator.errors import TrackingError, first_line
+from orchestrator.errors import SweepError, TrackingError, UserError, first_line
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.plan import pending_cells
 from orchestrator.racing import Course, read_at, to_the_end
@@ -206,6 +206,20 @@ def say_undelivered(console: Console, delivery: Delivery) -> None:
     print_lines(console, lines, style="red")
     if delivery.undelivered.keys() - delivery.untellable:
         console.print(DELIVERS, soft_wrap=True)
+
+
+@contextmanager
+def under_way() -> Iterator[None]:
+    """Have what goes wrong in the block, once a sweep is at work, be no mistake of the user's, who is told of those
+    before anything is started.
+
+    Raises:
+        SweepError: In place of a UserError, e.g. of a bucket that does not answer, or was taken over.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise SweepError(error.args[0], allowed=error.allowed, remedy=error.remedy) from error
 
 
 @contextmanager

@@ -10,11 +10,19 @@ from pathlib import Path
 
 import click
 import pytest
+from commands import Call
+from finished_sweep import FinishedSweep
 
 from orchestrator.cli import main
 from orchestrator.cli.predict import _csv
+from orchestrator.errors import SweepError
 from orchestrator.exit_codes import INCOMPLETE, WRONG_INPUT
+from orchestrator.objects import ObjectsError
 from orchestrator.storage.atomic import folder_replaced, written_whole
+from orchestrator.storage.folder_objects import FolderObjects
+from orchestrator.storage.object_lock import lost
+from orchestrator.sweep import run as running
+from orchestrator.sweep.started import under_way
 
 
 @pytest.mark.parametrize(
@@ -48,6 +56,29 @@ def test_an_error_of_the_disk_has_path_and_remedy(
     monkeypatch.setattr("sys.argv", ["zetasweep"])
     assert main._run() == code
     assert capsys.readouterr().err.startswith(said)
+
+
+def test_what_ends_a_sweep_that_is_under_way_is_no_wrong_input(
+    tmp_path: Path, new_store: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is trained, and a bucket is silent while the last table is made."""
+    sweep = FinishedSweep(tmp_path, new_store)
+    sweep.finish()
+
+    def fail(*_: object, **__: object) -> None:
+        raise ObjectsError("storage = s3://a/b: the server does not answer", remedy="start it", can_pass=True)
+
+    monkeypatch.setattr(running, "compared", fail)
+    answer = call("run", sweep.file, "-o", f"storage={sweep.storage.root}")
+    assert answer.code == INCOMPLETE
+    assert "error: storage = s3://a/b: the server does not answer\n  remedy:  start it" in answer.err
+
+
+def test_who_has_lost_the_storage_is_no_wrong_input() -> None:
+    with pytest.raises(SweepError, match="another sweep has taken it over") as caught, under_way():
+        raise lost(FolderObjects(Path("somewhere")))
+    assert "the same command waits for it, or goes on" in str(caught.value)
+    assert main._code_of(caught.value) == INCOMPLETE
 
 
 def test_a_write_that_fails_says_which_file_it_was(tmp_path: Path) -> None:
