@@ -79,11 +79,20 @@ class DataError(UserError):
 
     Attributes:
         details: All that is wrong, where the message names the first only: e.g. each image without a label.
+        can_pass: Whether the same may succeed later, without anybody's doing.
     """
 
-    def __init__(self, message: str, *, allowed: str = "", remedy: str = "", details: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        allowed: str = "",
+        remedy: str = "",
+        details: Sequence[str] = (),
+        can_pass: bool = False,
+    ) -> None:
         super().__init__(message, allowed=allowed, remedy=remedy)
-        self.details = tuple(details)
+        self.details, self.can_pass = tuple(details), can_pass
         self._parts: tuple[DataError, ...] = ()
 
     @property

@@ -74,7 +74,7 @@ class FetchedDir:
                 try:
                     _fetch(self, name, on_sign_of_life)
                 except ObjectsError as error:
-                    raise DataError(error.args[0], remedy=error.remedy) from error
+                    raise DataError(error.args[0], remedy=error.remedy, can_pass=error.can_pass) from error
                 except OSError as error:
                     raise DataError(
                         f"data_dir = {self.address}: {name} cannot be fetched to {self.root} "

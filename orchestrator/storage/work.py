@@ -14,9 +14,9 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from orchestrator.objects import Found, Objects, ObjectsError
 from orchestrator.storage.atomic import is_temporary
@@ -25,6 +25,7 @@ from orchestrator.storage.atomic import is_temporary
 LOOK_EVERY_S, PAUSE_S = 0.25, 5.0
 # Fetched at a time.
 AT_A_TIME = 4
+_Answer = TypeVar("_Answer")
 
 logger = logging.getLogger(__name__)
 
@@ -160,18 +161,19 @@ class CopiedWork:
 
     def _fetch(self, on_sign_of_life: Callable[[], None]) -> None:
         """Fetch what a training goes on from: the checkpoints."""
-        found = [each for each in self._objects.list(self._folder) if each.name.endswith(".pt")]
 
         def fetch(each: Found) -> None:
             self._objects.fetch(each.name, self.path / each.name.removeprefix(f"{self._folder}/"))
 
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
-            fetched = [pool.submit(fetch, each) for each in found]
-            while not all(each.done() for each in fetched):
+        def done(*under_way: Future[_Answer]) -> list[_Answer]:
+            while not all(each.done() for each in under_way):
                 on_sign_of_life()
                 time.sleep(0.1)
-        for each in fetched:
-            each.result()
+            return [each.result() for each in under_way]
+
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            (found,) = done(pool.submit(self._objects.list, self._folder))
+            done(*(pool.submit(fetch, each) for each in found if each.name.endswith(".pt")))
         self._known = _scan(self.path)
 
     def _run(self) -> None:

@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 import ray.train
@@ -26,12 +26,13 @@ import torch.distributed as dist
 
 from augment import backend_on
 from orchestrator.data import Dataset, Decoded, decode_dataset, split_dataset
-from orchestrator.errors import CellError, LostError, UserError
+from orchestrator.errors import CellError, LostError
 from orchestrator.experiment import Cell
 from orchestrator.records import CellFacts, EpochResult, Event, Failed, Started, Waiting
 from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.storage import DirectWork, Work
 from orchestrator.sweep import preemption
+from orchestrator.sweep.agreeing import Agreeing
 from orchestrator.sweep.keeping import BEAT_EVERY_S, Keeping
 from orchestrator.sweep.mailbox import Job, Member
 from orchestrator.sweep.orphans import end_with_parent
@@ -58,7 +59,6 @@ REMEDY_OUT_OF_MEMORY = (
 # The first optimizer of a process imports it, which takes seconds: not while images per second are counted. What the
 # first evaluation imports waits for it, so workers that replace others train at once.
 IMPORTED_BY_OPTIMIZERS = "torch._dynamo"
-_Value = TypeVar("_Value")
 
 
 def work(config: dict[str, Any]) -> None:
@@ -146,15 +146,20 @@ class _Worker:
                 torch.cuda.empty_cache()
 
     def _train(self, job: Job) -> None:
+        def wait(reason: str) -> None:
+            if self._rank == 0:
+                self._tell(job, Waiting(reason))
+
+        agree = Agreeing(self._of_all, poll=lambda: self._poll(job), on_wait=wait).on
         # The cell is read with them: what a data set's options may be is in the registry.
-        cell = self._agree(lambda: self._own_code_and_cell(job))
-        dataset, feed = self._agree(lambda: self._load(cell, on_sign_of_life=lambda: self._beat(job)))
+        cell = agree(lambda: self._own_code_and_cell(job))
+        dataset, feed = agree(lambda: self._load(cell, on_sign_of_life=lambda: self._beat(job)))
         try:
             backend = backend_on(self._device, self._settings.resources.backend)
         except ValueError as error:
             raise CellError(str(error)) from error
-        weights, line = self._agree(lambda: self._weights(cell, dataset))
-        work = self._agree(lambda: self._work_on(job, cell))
+        weights, line = agree(lambda: self._weights(cell, dataset))
+        work = agree(lambda: self._work_on(job, cell))
         keeping = Keeping(
             work,
             self._settings.storage.shown(),
@@ -174,9 +179,6 @@ class _Worker:
             if self._settings.storage.is_copied:
                 keeping.wait()
 
-        def wait_for_space(reason: str) -> None:
-            self._tell(job, Waiting(reason))
-
         try:
             result = train_cell(
                 cell,
@@ -188,7 +190,7 @@ class _Worker:
                 feed=feed,
                 backend=self._settings.resources.backend,
                 poll=lambda: self._poll(job),
-                on_full_disk=wait_for_space,
+                on_full_disk=wait,
                 checkpoint_every_s=self._settings.resources.checkpoint_every_s,
                 weights=weights,
                 until_epoch=job.until,
@@ -324,25 +326,8 @@ class _Worker:
         dist.broadcast_object_list(answer, src=0, group=self._control)
         return answer[0]
 
-    def _agree(self, prepare: Callable[[], _Value]) -> _Value:
-        """Run `prepare` on every rank; if it fails on any, all raise the same `CellError` and the group stays whole.
-
-        It is a `LostError`, unless `prepare` raises a `CellError` itself.
-        """
-        result: _Value | None = None
-        problem: tuple[type[CellError], str] | None = None
-        try:
-            result = prepare()
-        except (UserError, CellError) as error:
-            problem = CellError if isinstance(error, CellError) else LostError, error.in_full
-        except Exception as error:  # noqa: BLE001 - reported as the cell's failure, by all ranks
-            problem = LostError, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-        problems: list[tuple[type[CellError], str] | None] = [None] * dist.get_world_size()
+    def _of_all(self, value: Any) -> list[Any]:
+        values: list[Any] = [None] * dist.get_world_size()
         with waiting_for("the other workers to load code and images"):
-            dist.all_gather_object(problems, problem, group=self._control)
-        for found in problems:
-            if found is not None:
-                kind, text = found
-                raise kind(text)
-        assert result is not None
-        return result
+            dist.all_gather_object(values, value, group=self._control)
+        return values

@@ -247,8 +247,14 @@ def test_trouble_with_the_server_is_said_as_for_storage(
         there = FetchedDir(bucket.as_here(), tmp_path / "machine")
         with pytest.raises(DataError) as caught:
             root_of("image_folder", there, "pets")
+        proxy.denies, proxy.share = False, 1.0
+        monkeypatch.setattr(fetched, "PATIENCE_S", 0.0)
+        with pytest.raises(DataError) as silent:
+            root_of("image_folder", there, "pets")
     assert str(caught.value).startswith(f"data_dir = {bucket}: no permission")
     assert "list, read" in caught.value.remedy
+    assert not caught.value.can_pass
+    assert silent.value.can_pass, "a training waits for it"
 
 
 def test_no_room_is_said(images: Path, bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from watched import FOLDER, KEY, Watched, copied, names
 
-from orchestrator.objects import ObjectsError
+from orchestrator.objects import Found, ObjectsError
 from orchestrator.storage import CellFolder, DirectWork, Point, Storage, work
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage.checkpoints import Checkpoints
 from orchestrator.storage.folder_objects import FolderObjects
 from orchestrator.storage.object_lock import ObjectLock
+from orchestrator.storage.work import CopiedWork
 
 
 @pytest.fixture
@@ -64,6 +65,26 @@ def test_what_lay_at_the_place_of_the_copy_is_not_taken_for_it(objects: Watched,
     assert found.is_kept(10)
     assert names(objects) == []
     found.close()
+
+
+def test_a_bucket_that_takes_long_to_be_listed_is_no_silence(
+    objects: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that begins while it does not answer is watched by somebody."""
+    signs, signed = list[str](), threading.Event()
+
+    def slowly(_: str) -> list[Found]:
+        assert signed.wait(10)
+        raise ObjectsError("the server does not answer", can_pass=True)
+
+    def sign() -> None:
+        signs.append(threading.current_thread().name)
+        signed.set()
+
+    monkeypatch.setattr(objects, "list", slowly)
+    with pytest.raises(ObjectsError, match="does not answer"):
+        CopiedWork(objects, FOLDER, tmp_path / "copy", guard=lambda: None, on_sign_of_life=sign)
+    assert set(signs) == {threading.current_thread().name}
 
 
 def test_what_is_to_follow_waits_for_what_was_written_before(objects: Watched, tmp_path: Path) -> None:
