@@ -13,7 +13,7 @@ from orchestrator.experiment.axes import SAME_CELLS, fits
 from orchestrator.experiment.cells import resolved, resolved_for
 from orchestrator.experiment.dataset_spec import SHOWN_AS, DatasetSpec
 from orchestrator.experiment.model_spec import ModelSpec
-from orchestrator.experiment.problems import Problems
+from orchestrator.experiment.problems import Problems, show
 from orchestrator.experiment.resources import Resources
 from orchestrator.experiment.schedule_checks import check_schedules
 from orchestrator.experiment.settings import Configuration
@@ -63,7 +63,9 @@ def combine(
                 if index < len(trainings):
                     grid.add(dataset, model, augment, trainings[index])
     grid.note_idle(problems, [entry.at for entries in lists for entry in entries])
-    grid.note_idle(problems, _swept(recipes.train, *(said for each in saids for said in each)))
+    of_entries = [said for each in saids for said in each]
+    grid.note_idle(problems, _swept(recipes.train, *of_entries))
+    grid.note_untaken(problems, recipes.train, of_entries)
     places = {spec: entry.at for entry in augments for _, spec in entry.spec.specs}
     check_schedules(problems, ((each.augment, each.train) for each in grid.configurations), places)
     return tuple(grid.configurations)
@@ -161,6 +163,18 @@ class _Grid:
             else:
                 allowed = "what a cell has: all of them have it from an entry of dataset, model or augment"
                 problems.add(each.key, each.value, allowed=allowed, remedy="Remove it here or there.")
+
+    def note_untaken(self, problems: Problems, section: Said, of_entries: Iterable[Said]) -> None:
+        """Note what the command line sets in the section for no cell; in a file it may be a default of later entries."""
+        for name, setting in section.settings.items():
+            is_for_cells = setting.swept or setting.at in self._needed or setting.at in self._equal
+            if is_for_cells or not problems.is_overridden(setting.at.key):
+                continue
+            there = next((said.settings[name].at.key for said in of_entries if name in said.settings), None)
+            if there is not None:
+                allowed = "what a cell has: all of them have it from an entry, which goes before the section"
+                remedy = f"Set it there: -o '{there}={show(setting.at.value)}'"
+                problems.add(setting.at.key, setting.at.value, allowed=allowed, remedy=remedy)
 
     def _number(self, value: object, meaning: Callable[[], Hashable]) -> int:
         """Return the same number for all that mean the same; found out once for each object."""

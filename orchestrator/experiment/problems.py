@@ -40,6 +40,10 @@ class Problems:
         """Say that what stands at and below `key` comes from an override and not from the file."""
         self._overridden.append(key)
 
+    def is_overridden(self, key: str) -> bool:
+        """Return whether what stands at `key` comes from the command line."""
+        return any(_is_below(key, overridden) for overridden in self._overridden)
+
     def overrides(self, *keys: str) -> bool:
         """Return whether the command line says anything at or below one of `keys`."""
         return any(_is_below(overridden, key) for overridden in self._overridden for key in keys)
@@ -50,10 +54,8 @@ class Problems:
 
     def add(self, key: str, value: object, *, allowed: str, remedy: str) -> None:
         """Note a problem, unless the very same is noted already; pass `NOT_GIVEN` where there is no value."""
-        overridden = any(_is_below(key, prefix) for prefix in self._overridden)
-        problem = Problem(
-            file=COMMAND_LINE if overridden else self.file, key=key, value=show(value), allowed=allowed, remedy=remedy
-        )
+        file = COMMAND_LINE if self.is_overridden(key) else self.file
+        problem = Problem(file=file, key=key, value=show(value), allowed=allowed, remedy=remedy)
         if problem not in self.noted:
             self.noted.append(problem)
 

@@ -228,6 +228,27 @@ def test_a_list_that_no_cell_has_is_refused(tmp_path: Path) -> None:
     assert "all of them have it from an entry" in found[0].allowed
 
 
+@pytest.mark.parametrize(
+    ("override", "value", "remedy"),
+    [
+        ("train.epochs=2", "2", "Set it there: -o 'model[0].convnet.train.epochs=2'"),
+        ("train={epochs: 2}", "2", "Set it there: -o 'model[0].convnet.train.epochs=2'"),
+    ],
+)
+def test_what_the_command_line_sets_for_no_cell_is_refused_with_where_to_set_it(
+    tmp_path: Path, override: str, value: str, remedy: str
+) -> None:
+    """Without that it would be ignored: what an entry says goes before it."""
+    parts = {"model": [{"convnet": {"train": {"epochs": 9}}}, {"resnet18": {"train": {"epochs": 8}}}]}
+    for section in ({}, {"train": {"epochs": 7, "lr": 0.2}}):
+        (problem,) = problems_of(tmp_path, override, **parts, **section)
+        assert (problem.file, problem.key, problem.value) == ("-o", "train.epochs", value)
+        assert problem.remedy == remedy
+    assert {cell.train.epochs for cell in cells_of(tmp_path, **parts, train={"epochs": 7})} == {9, 8}, "a default"
+    one = {"model": [*parts["model"][:1], "resnet18"]}
+    assert {cell.train.epochs for cell in cells_of(tmp_path, override, **one)} == {9, 2}
+
+
 def test_a_value_of_the_command_line_is_blamed_on_it(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, "train.lr=[0.1, 0]")
     assert (problem.file, problem.key) == ("-o", "train.lr[1]")
