@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -69,13 +70,9 @@ def _specs(problems: Problems, key: str, name: str, options: Mapping[str, Any], 
             remedy = f"Write it below train: {name}: {{train: {{{option}: {show(options[option])}}}}}."
         problems.add(f"{key}.{option}", options[option], allowed=allowed, remedy=remedy)
     weights = WeightsEntry(name)
+    checks = {field: partial(_single, field) for field in OWN_FIELDS} | {"weights": weights.check}
     own: _Values = {
-        field: _values(
-            problems,
-            f"{key}.{field}",
-            options[field],
-            check=weights.check if field == "weights" else lambda value: value,
-        )
+        field: _values(problems, f"{key}.{field}", options[field], check=checks[field])
         for field in OWN_FIELDS
         if field in options
     }
@@ -93,6 +90,18 @@ def _specs(problems: Problems, key: str, name: str, options: Mapping[str, Any], 
         except ValidationError as error:
             problems.add_validation(error, ModelSpec, prefix=key, keys=OWN_FIELDS)
     return found
+
+
+def _single(field: str, value: object) -> object:
+    """Return what one alternative of an own field is; what value it is to be, `ModelSpec` knows.
+
+    Raises:
+        ParameterError: It is a list or a mapping.
+    """
+    if isinstance(value, list | dict):
+        allowed = f"{ModelSpec.model_fields[field].description}; or a list of those"
+        raise ParameterError(field, value, allowed)
+    return value
 
 
 def _plain(spec: ModelSpec) -> ModelSpec:

@@ -116,6 +116,13 @@ def test_lists_are_swept() -> None:
         ),
         ("{resnet18: {weights: one.pt, freeze: head}}", ["model.resnet18.freeze = head", "backbone, or null"]),
         ("{resnet18: {weights: one.pt, head_lr: 0}}", ["model.resnet18.head_lr = 0", "a finite number above 0"]),
+        (
+            "{resnet18: {weights: one.pt, head_lr: {loguniform: [1, 20]}}}",
+            ["model.resnet18.head_lr = {loguniform: [1, 20]}", "ranges in augment and in train alone"],
+        ),
+        ("{resnet18: {weights: one.pt, head_lr: [[1, 2]]}}", ["head_lr[0] = [1, 2]", "above 0: times train.lr"]),
+        ("{resnet18: {weights: one.pt, freeze: {backbone: true}}}", ["freeze = {backbone: true}", "backbone, or null"]),
+        ("{resnet18: {weights: [[one.pt]]}}", ["model.resnet18.weights[0] = [one.pt]"]),
         ("{resnet18: {normalization: imagenet}}", ["model.resnet18.normalization = imagenet", "null without weights"]),
         ("{resnet18: {weights: one.pt, normalization: unit}}", ["normalization = unit", "dataset or imagenet"]),
         ("{resnet18: {weights_file: one.pt}}", ["model.resnet18.weights_file", "Remove it."]),
