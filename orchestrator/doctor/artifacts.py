@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.amounts import counted
+from orchestrator.doctor.files import damage_of
 from orchestrator.doctor.finding import Finding, Line
 from orchestrator.errors import UserError
 from orchestrator.experiment import Cell, Models
@@ -93,17 +94,22 @@ def _export(tracker: Tracker, cell: Cell, run_id: str, folder: CellFolder) -> No
 
 
 def examine_best_weights(storage: Storage, cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Iterator[Line]:
-    """Find finished cells whose folder has lost what it keeps; no sweep may be at work."""
+    """Find finished cells whose folder has lost what it keeps, or has it damaged; no sweep may be at work."""
     for cell in cells:
         run, folder = runs.get(cell.key), storage.cell(cell.key)
-        if run is None or run.status != "done" or not folder.exists or folder.has(BEST):
+        if run is None or run.status != "done" or not folder.exists:
             continue
-        where = f"{folder.shown('best.pt')} (cell {cell.key}, {cell.label})"
+        what, where = "a finished cell without its best weights", folder.shown(BEST)
+        if folder.has(BEST):
+            what, where = "a finished cell with damaged best weights", damage_of(folder, folder.best)
+        if not where:
+            continue
+        where += f" (cell {cell.key}, {cell.label})"
         if run.model_uri is None:
-            yield Finding("a finished cell without its best weights", where, "MLflow does not have them either")
+            yield Finding(what, f"{where}, run {run.run_id}", f"MLflow has no model of it: {LOST}")
             continue
         yield Finding(
-            what="a finished cell without its best weights",
+            what=what,
             where=where,
             remedy="--fix writes them anew from the model in MLflow",
             mend=partial(restore_best, run.model_uri, folder, epoch=int(run.metrics.get("best/epoch", 0))),

@@ -45,12 +45,15 @@ def examine_storage(
                 needless = folder.needless() if key in finished else []
                 cell = cells.get(key)
                 yield from _examine_cell(folder, cell, needless=needless, storage=storage, only_store=only_store)
+                # The best weights of a finished cell may be the only ones: those are looked at with its run.
+                if key not in finished:
+                    yield from _examine_checkpoints(folder, cell, with_best=bool(tracked) and only_store)
 
 
 def _examine_cell(
     folder: CellFolder, cell: Cell | None, *, needless: list[Path], storage: Storage, only_store: bool
 ) -> Iterator[Line]:
-    label = f"cell {folder.key}, {cell.label}" if cell else f"cell {folder.key}"
+    label = _label(folder, cell)
     for path in _abandoned_in(folder.path):
         yield _killed(path)
     if not only_store and not set(needless).isdisjoint(folder.undelivered):
@@ -70,15 +73,19 @@ def _examine_cell(
         )
     elif folder.undelivered:
         yield from _examine_waiting(folder, cell, label)
+    yield from _examine_predictions(folder, label)
+
+
+def _examine_checkpoints(folder: CellFolder, cell: Cell | None, *, with_best: bool) -> Iterator[Line]:
+    """Find damaged checkpoints of a cell that is not finished; `with_best` if no other store can have finished it."""
     for path in folder.checkpoints():
-        if path not in needless and (damage := _damage(folder, path)):
+        if (with_best or path != folder.best) and (damage := damage_of(folder, path)):
             yield Finding(
                 what="a damaged checkpoint",
-                where=f"{damage} ({label})",
-                remedy="--fix removes it: a training goes on from the one before, a finished cell's model is in MLflow",
+                where=f"{damage} ({_label(folder, cell)})",
+                remedy="--fix removes it: the training goes on from the one before",
                 mend=partial(folder.remove, path),
             )
-    yield from _examine_predictions(folder, label)
 
 
 def _examine_predictions(folder: CellFolder, label: str) -> Iterator[Line]:
@@ -144,7 +151,11 @@ def _abandoned_in(folder: Path) -> list[Path]:
     return [path for path in below(folder) if is_abandoned(path)]
 
 
-def _damage(folder: CellFolder, path: Path) -> str:
+def _label(folder: CellFolder, cell: Cell | None) -> str:
+    return f"cell {folder.key}, {cell.label}" if cell else f"cell {folder.key}"
+
+
+def damage_of(folder: CellFolder, path: Path) -> str:
     """Return what is wrong with a checkpoint; nothing if every byte is the one that was written."""
     try:
         with waiting_for(f"the checksums of {folder.shown(path.name)}"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tracked import FACTS, RESULT, epoch, save_weights
 from orchestrator.records import Opened, Started
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.storage import journal
+from orchestrator.tracking.names import MODEL_URI
 
 
 def files_of(scene: Scene, run_id: str) -> tuple[Path, Path]:
@@ -26,6 +28,12 @@ def files_of(scene: Scene, run_id: str) -> tuple[Path, Path]:
     assert files.is_dir()
     assert model.is_dir()
     return files, model
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -72,16 +80,41 @@ def test_the_best_weights_of_a_finished_cell_are_written_anew(scene: Scene, call
     scene.assert_well()
     (folder / "best.pt").unlink()
     scene.assert_mended("a finished cell without its best weights", str(folder / "best.pt"))
-    after = checkpoint.load(folder / "best.pt")
-    assert after is not None
-    assert after["epoch"] == 2
-    torch.testing.assert_close(after["model"], before["model"], rtol=0, atol=0)
+    assert_same_weights(folder / "best.pt", before)
+    damage(folder / "best.pt")
+    scene.assert_mended("a finished cell with damaged best weights", str(folder / "best.pt"), "anew from the model")
+    assert_same_weights(folder / "best.pt", before)
     # A model whose files are lost is registered under no name.
     shutil.rmtree(scene.storage.artifacts_dir)
     answer = call("select", scene.file, "-o", "augment=erm", "--register", "mine")
     assert answer.code == 2
     assert "--register mine: the model is not there: models:/m-" in answer.err
     assert scene.client.search_registered_models() == []
+
+
+def assert_same_weights(path: Path, before: dict[str, Any]) -> None:
+    after = checkpoint.load(path)
+    assert after is not None
+    assert after["epoch"] == 2
+    torch.testing.assert_close(after["model"], before["model"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("lose", [damage, Path.unlink])
+def test_best_weights_that_are_nowhere_else_are_left_as_they_are(scene: Scene, lose: Callable[[Path], object]) -> None:
+    run_id = scene.add_run(scene.cells[0].key)
+    scene.client.delete_tag(run_id, MODEL_URI)
+    best = scene.add_file(scene.cells[0].key, "best.pt")
+    lose(best)
+    there = best.exists()
+    for _ in range(2):
+        answer = scene.doctor("--fix")
+        assert answer.code == 1, answer.out
+        assert (str(best) in answer.out, best.exists()) == (True, there)
+        assert f"run {run_id}" in answer.out
+        assert "zetasweep run trains the cells again" in answer.out
+    scene.client.delete_run(run_id)
+    assert scene.doctor("--fix").code == 0
+    scene.assert_well()
 
 
 def test_without_a_model_the_best_weights_are_lost(scene: Scene) -> None:
