@@ -20,9 +20,10 @@ from orchestrator.exit_codes import DONE
 )
 def clear(dataset: str | None, cache_dir: Path | None) -> int:
     """Remove decoded images; they are decoded again when they are needed."""
-    from orchestrator.data import DATASETS, Cache, default_cache_dir
+    from orchestrator.data import DATASETS, Cache
+    from orchestrator.experiment import CacheSettings
 
-    cache = Cache((cache_dir or default_cache_dir()).absolute())
+    cache = Cache(cache_dir.absolute() if cache_dir else CacheSettings().dir)
     known = dict.fromkeys([*DATASETS, *(entry.dataset for entry in cache.entries())])  # a plug-in's, too
     if dataset is not None and dataset not in known:
         raise UserError(f"--dataset {dataset}: known are {', '.join(known)}")

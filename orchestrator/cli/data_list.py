@@ -29,8 +29,8 @@ _STATES = ("yes", "no", "--download", "embedded", "your own")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Where decoded images lie.  [default: likewise]")
 def list_(data_dir: Path | None, cache_dir: Path | None) -> int:
     """Show which data sets are known, where each is expected, and what is there."""
-    from orchestrator.data import Cache, default_cache_dir
-    from orchestrator.experiment import General
+    from orchestrator.data import Cache
+    from orchestrator.experiment import CacheSettings, General
     from orchestrator.terminal import new_console
 
     found = data_dir or General(name="any").data_dir
@@ -39,7 +39,8 @@ def list_(data_dir: Path | None, cache_dir: Path | None) -> int:
             f"{DATA_DIR} = {found}: this command looks into a folder, and would fetch all data sets",
             remedy="name one with --data-dir; zetasweep plan looks at those of an experiment",
         )
-    _print_known(found.absolute(), Cache((cache_dir or default_cache_dir()).absolute()), new_console())
+    cache = Cache(cache_dir.absolute() if cache_dir else CacheSettings().dir)
+    _print_known(found.absolute(), cache, new_console())
     return DONE
 
 

@@ -52,7 +52,8 @@ def default_cache_dir() -> Path:
     Who has no home folder has it below ``TMPDIR``.
     """
     if named := os.environ.get(CACHE_DIR):
-        return Path(named)
+        # As a file has it expanded; `~NOBODY` stays, which an experiment refuses.
+        return Path(os.path.expanduser(named))
     if user_caches := os.environ.get("XDG_CACHE_HOME"):
         return Path(user_caches) / "zetasweep"
     try:

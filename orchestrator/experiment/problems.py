@@ -15,7 +15,7 @@ from orchestrator.credentials import without_secrets
 from orchestrator.errors import ConfigError, Problem, nearest
 
 _Section = TypeVar("_Section", bound=BaseModel)
-COMMAND_LINE = "-o"
+COMMAND_LINE, ENVIRONMENT = "-o", "environment"
 NOT_GIVEN = object()
 _SHOWN_CHARACTERS = 100
 # What YAML 1.1 takes for a truth value, and this reader for a text.
@@ -137,7 +137,30 @@ def read_section(problems: Problems, model: type[_Section], raw: object, *, key:
         return model.model_validate(raw or {})
     except ValidationError as error:
         problems.add_validation(error, model, prefix=key)
-        return None
+    except ConfigError as error:  # of `read_variable`, where the section leaves a field to it
+        problems.noted += error.problems
+    return None
+
+
+def read_variable(variable: str, value: object, model: type[BaseModel], field: str, **others: object) -> Any:
+    """Return what an environment variable says in place of a field, checked as what a file says is.
+
+    Args:
+        variable: Which.
+        value: What it says.
+        model: Of the field.
+        field: Its name.
+        others: What the model needs besides.
+
+    Raises:
+        ConfigError: The field can have no such value; it names the variable.
+    """
+    try:
+        return getattr(model.model_validate({**others, field: value}), field)
+    except ValidationError as error:
+        problems = Problems(ENVIRONMENT)
+        problems.add_validation(error, model, places={field: variable})
+        raise ConfigError(problems.noted) from None  # pydantic's own message has the value, with a password in it
 
 
 def _is_below(key: str, prefix: str) -> bool:

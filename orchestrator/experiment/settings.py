@@ -16,7 +16,7 @@ from pydantic import Field, InstanceOf, PrivateAttr, field_validator
 from orchestrator.credentials import NO_CREDENTIALS, has_password
 from orchestrator.credentials import PLACES as SECRET_PLACES
 from orchestrator.data import Cache, DataDir, FetchedDir, default_cache_dir
-from orchestrator.environment import DATA_DIR, TRACKING_URI
+from orchestrator.environment import CACHE_DIR, DATA_DIR, TRACKING_URI
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.branch import TRAIN, DrawnColumn
 from orchestrator.experiment.code_spec import Name, check_still_in_use, plugins_of
@@ -35,6 +35,7 @@ from orchestrator.experiment.field_types import (
     refuse,
 )
 from orchestrator.experiment.model_spec import ModelSpec
+from orchestrator.experiment.problems import read_variable
 from orchestrator.experiment.resources import Resources
 from orchestrator.experiment.search_settings import SearchSettings
 from orchestrator.experiment.train_settings import TrainSettings
@@ -103,8 +104,9 @@ class CacheSettings(Frozen):
 
     dir: AbsolutePath = Field(
         title="where decoded images lie, on each machine",
-        default_factory=default_cache_dir,
-        validate_default=True,
+        default_factory=lambda: read_variable(
+            CACHE_DIR, os.environ.get(CACHE_DIR) or default_cache_dir(), CacheSettings, "dir"
+        ),
         description="a path on a disk of the machine",
     )
     limit_gib: Real | None = Field(
@@ -154,8 +156,9 @@ class General(Frozen):
         description="1 to 100 letters, digits, dots, underscores and hyphens, the first a letter or digit",
     )
     data_dir: Place = Field(
-        default_factory=lambda: os.environ.get(DATA_DIR) or "data",
-        validate_default=True,
+        default_factory=lambda: read_variable(
+            DATA_DIR, os.environ.get(DATA_DIR) or "data", General, "data_dir", name="any"
+        ),
         description=f"the path of the folder that holds the data sets, or an address that begins with {PLACES}",
         title="where the data sets lie",
     )

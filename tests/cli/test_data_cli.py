@@ -238,6 +238,17 @@ def test_clear_removes_what_was_decoded(root: Path, call: Call) -> None:
     assert "decoded 48" in call("data", "prepare", experiment(root)).out
 
 
+def test_without_options_list_and_clear_look_where_experiments_do(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZETASWEEP_CACHE", "~/decoded")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert "from /home/somebody/decoded" in call("data", "clear").out
+    assert "decoded images: /home/somebody/decoded" in call("data", "list").out
+    monkeypatch.setenv("ZETASWEEP_DATA", "s3://KEY:SECRET@bucket")
+    answer = call("data", "list")
+    assert answer.code == 2
+    assert "environment: ZETASWEEP_DATA = s3://***@bucket" in answer.err
+
+
 def test_a_path_is_shown_as_it_is(root: Path, call: Call) -> None:
     cache = root.parents[1] / "[old] cache"
     answer = call("data", "prepare", experiment(root), "-o", f"cache.dir={cache}")

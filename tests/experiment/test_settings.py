@@ -8,10 +8,13 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from augment import ZetaMixup
-from orchestrator.data import DATASETS
+from orchestrator.data import DATASETS, default_cache_dir
+from orchestrator.errors import ConfigError
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.experiment.dataset_spec import DatasetSpec
+from orchestrator.experiment.load import load_experiment
 from orchestrator.experiment.settings import (
+    CacheSettings,
     Experiment,
     General,
     Resources,
@@ -174,6 +177,47 @@ def test_environment_replaces_only_the_default_of_data_dir(monkeypatch: pytest.M
     assert General.model_validate({"name": "x", "data_dir": "here"}).data_dir == tmp_path / "here"
     monkeypatch.setenv("ZETASWEEP_DATA", "")
     assert General(name="x").data_dir == tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("section", "variable", "value", "shown", "remedy"),
+    [
+        (General, "ZETASWEEP_DATA", "s3://KEY:SECRET@bucket", "s3://***@bucket", "finds them in the environment"),
+        (General, "ZETASWEEP_DATA", "http://host/data", "http://host/data", "mount what lies elsewhere"),
+        (CacheSettings, "ZETASWEEP_CACHE", "s3://KEY:SECRET@bucket", "s3://***@bucket", "mount what lies elsewhere"),
+        (CacheSettings, "ZETASWEEP_CACHE", "~nobody-of-that-name/c", "~nobody-of-that-name/c", "no such user"),
+    ],
+)
+def test_what_is_wrong_with_a_place_of_the_environment_is_said_of_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    section: type[General | CacheSettings],
+    variable: str,
+    value: str,
+    shown: str,
+    remedy: str,
+) -> None:
+    """And with what is wrong in the file; pydantic's own error would have the password."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as caught:
+        section.model_validate({"name": "any"} if section is General else {})
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.key, problem.value) == ("environment", variable, shown)
+    assert remedy in problem.remedy
+    file = tmp_path / "x.yaml"
+    file.write_text("name: x\ndataset: digits\nmodel: convnet\naugment: erm\nseed: -1\n")
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(file)
+    assert {each.key for each in caught.value.problems} == {variable, "seed"}
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_place_that_the_file_names_needs_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZETASWEEP_CACHE", "~/decoded")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert CacheSettings().dir == default_cache_dir() == Path("/home/somebody/decoded")
+    monkeypatch.setenv("ZETASWEEP_DATA", "s3://KEY:SECRET@bucket")
+    assert General.model_validate({"name": "x", "data_dir": "/here"}).data_dir == Path("/here")
 
 
 def test_a_resized_crop_takes_the_place_of_the_padded_one() -> None:
