@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from augment import SINGLE_IMAGES, parameters
+from augment import AUGMENTATIONS, SINGLE_IMAGES, parameters
 from orchestrator.experiment.augment_options import COMBINE, NOTHING
 from orchestrator.experiment.axes import entries, split_entry
 from orchestrator.experiment.branch import TRAIN, Branch
@@ -61,7 +61,7 @@ def _branch(file: str, key: str, name: str, options: dict[str, Any], recipe: Rec
     train = {str(setting): said.at.value for setting, said in recipe.said.items()}
     places = [
         (option, f"{key}.{option.replace(COMBINE, combine, 1) if option.startswith(COMBINE) else option}", value)
-        for option, value in _open(options)
+        for option, value in _open(name, options)
     ]
     for setting, said in recipe.said.items():
         if said.swept or is_range(said.at.value):
@@ -82,21 +82,24 @@ def _branch(file: str, key: str, name: str, options: dict[str, Any], recipe: Rec
     return Branch(file, name + called, name, options, train, axes, keys, meant).fixing(fixed)
 
 
-def _open(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _open(augment: str, options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield name and value of each option that is a range or a list of values."""
     for option, value in options.items():
         if option == COMBINE:
             for single, params in value.items() if isinstance(value, Mapping) else ():
                 for name, inner in (params or {}).items():
-                    is_pair = isinstance(parameters(SINGLE_IMAGES[single])[name].default, tuple)
-                    if is_range(inner) or _is_list(inner, is_pair=is_pair):
+                    if _is_open(SINGLE_IMAGES[single], name, inner):
                         yield f"{option}.{single}.{name}", inner
-        elif is_range(value) or _is_list(value, is_pair=False):
+        elif _is_open(AUGMENTATIONS[augment], option, value):
             yield option, value
 
 
-def _is_list(value: object, *, is_pair: bool) -> bool:
-    return isinstance(value, list) and not (is_pair and not any(isinstance(each, list) for each in value))
+def _is_open(make: type[Any], option: str, value: object) -> bool:
+    """Return whether there is a choice: a list of values is one, and not the list that stands for a tuple."""
+    if not isinstance(value, list):
+        return is_range(value)
+    field = parameters(make).get(option)
+    return not (field and isinstance(field.default, tuple)) or any(isinstance(each, list) for each in value)
 
 
 def _identity(branch: Branch, resources: Resources) -> _Read:

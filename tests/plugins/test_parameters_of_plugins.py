@@ -9,7 +9,7 @@ from own_files import TINYNET, write
 
 from augment import AUGMENTATIONS, SINGLE_IMAGES, parameters
 from orchestrator.errors import ConfigError, UserError
-from orchestrator.experiment import Cell, expand, load_experiment
+from orchestrator.experiment import Cell, columns, expand, load_experiment
 from orchestrator.experiment.model_spec import OWN_FIELDS
 from orchestrator.guide.catalogue import UNSAID, items_of, meaning, parameter_range
 from orchestrator.models.options import TAKEN
@@ -59,6 +59,19 @@ def test_a_parameter_is_what_the_plugin_takes(tmp_path: Path) -> None:
     assert [Cell.model_validate_json(cell.model_dump_json()).key for cell in found] == [cell.key for cell in found]
     (alone,) = cells(tmp_path, "{word: a, pair: [3, 4]}")
     assert alone.augment.label == "own(flag=False, nothing=None, pair=3-4, word=a)"
+
+
+def test_a_search_takes_a_tuple_for_one_value_as_a_grid_does(tmp_path: Path) -> None:
+    use_plugins([str(write(tmp_path, "own_mix.py", OWN))])
+
+    def pairs(options: str, num: int) -> set[object]:
+        search = f"{{sampler: random, num_samples: {num}}}"
+        text = f"{{name: x, dataset: digits, model: convnet, augment: {{own: {options}}}, search: {search}}}"
+        (column,) = columns(load_experiment(write(tmp_path, "own.yaml", text)))
+        return {column.configuration(point).augment.params["pair"] for point in column.ask(num)}
+
+    assert pairs("{word: [a, b], pair: [3, 4]}", 2) == {(3, 4)}
+    assert pairs("{word: [a, b], pair: [[1, 2], [3, 4]]}", 4) == {(1, 2), (3, 4)}
 
 
 @pytest.mark.parametrize(
