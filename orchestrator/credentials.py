@@ -16,6 +16,7 @@ PLACES = (
     "~/.mlflow/credentials; PostgreSQL reads PGPASSWORD or ~/.pgpass; Ray reads RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or "
     "~/.ray/auth_token."
 )
+OF_NO_CREDENTIAL = "names in which there is no token, key, pass or other word for a credential: no file may have one"
 _WORDS = (
     r"passw|passphrase|pwd|secret|token|credential|bearer|authori[sz]ation|connection[_.-]?string|"
     r"(?:api|access|account|auth|private)[_.-]?key"

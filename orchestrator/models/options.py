@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from augment import ParameterError
+from orchestrator.credentials import OF_NO_CREDENTIAL, is_secret_name
 from orchestrator.errors import nearest
 
 REQUIRED = inspect.Parameter.empty
@@ -106,6 +107,8 @@ def check_builder(builder: Callable[..., object]) -> Iterator[tuple[str, str, st
     for name, kind, default in _keywords(builder):
         if name in _NAMES_OF_ALL:
             yield name, "", f"other names: model: {{NAME: {{{name}: …}}}} means something else"
+        elif is_secret_name(name):
+            yield name, "", OF_NO_CREDENTIAL
         elif name in _GIVEN:
             continue
         elif not _is_scalar(kind):

@@ -160,7 +160,9 @@ def _check_own(wanted: str, name: str, folder: Path) -> None:
     except ValueError:  # of a module that was made by hand
         spec = None
     origin = spec.origin if spec is not None else None
-    if origin is None or not Path(origin).is_relative_to(folder):
+    # Exactly: installed packages, and zetasweep itself, may lie below the folder, too.
+    own = folder / f"{name}.py" if wanted.endswith(".py") else folder / name / _INIT
+    if origin is None or Path(origin) != own:
         raise UserError(
             f"plug-in {wanted}: it is called like another module, {origin or name}",
             remedy="rename it: a name that nothing else has",

@@ -9,6 +9,7 @@ from typing import Any
 
 from augment import can_be_held, parameters
 from orchestrator.column_names import TAKEN_BY_RESULTS
+from orchestrator.credentials import OF_NO_CREDENTIAL, is_secret_name
 from orchestrator.data import LAYOUT_OPTIONS, DatasetInfo
 from orchestrator.errors import explained
 from orchestrator.models import check_builder
@@ -52,6 +53,9 @@ def _of_augmentation(where: str, augmentation: type[Any]) -> Iterator[str]:
                 allowed=f"other names than those beside which results have it: {', '.join(TAKEN_BY_RESULTS)}",
                 remedy="call it otherwise",
             )
+        elif is_secret_name(option):
+            remedy = "call it otherwise"
+            yield explained(f"{where}: its option {option}", allowed=OF_NO_CREDENTIAL, remedy=remedy)
         elif field.default is not MISSING and not _is_held(field.default):
             yield explained(
                 f"{where}: {option} is {field.default!r} by default",

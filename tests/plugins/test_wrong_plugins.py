@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Call
+from commands import ROOT, Call
 from own_files import DOTS, EXPERIMENT, PAIRMIX, TINYNET, install, write
 
 from augment import AUGMENTATIONS, parameters
@@ -85,6 +85,14 @@ WRONG: dict[str, tuple[str, str]] = {
         TINYNET.replace("width: int = 4", "width: int = 4, name: str = 'x'"),
         r"MODELS\['tinynet'\]: its option name\n  allowed: other names: model: ",
     ),
+    "has an option that is called like a credential": (
+        TINYNET.replace("width: int = 4", "width: int = 4, num_tokens: int = 16"),
+        r"MODELS\['tinynet'\]: its option num_tokens\n  allowed: names in which there is no token,",
+    ),
+    "has a parameter that is called like a credential": (
+        PAIRMIX.replace("    share:", "    low_pass:").replace("self.share", "self.low_pass"),
+        r"AUGMENTATIONS\['pairmix'\]: its option low_pass\n  allowed: names in which there is no token,",
+    ),
     "has an augmentation that lacks methods": (
         PAIRMIX.replace("    def draw(", "    def drawn("),
         r"AUGMENTATIONS\['pairmix'\] is <class .*\n  allowed: classes .*\n  remedy:  write draw in it, or in a class",
@@ -157,6 +165,24 @@ def test_names_of_files(tmp_path: Path) -> None:
     beside = said_of(write(tmp_path, "mine.py", "x = 1\nimport random\n" + TINYNET))
     assert f"{tmp_path}/mine.py, line 2: import random finds " in beside
     assert "call the file beside it otherwise than random.py" in beside
+
+
+def test_what_lies_below_the_folder_of_a_file_may_be_another_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As installed packages do in a clone with ``.venv``, and zetasweep's own packages there."""
+    installed = write(tmp_path, "env/site-packages/own_net/__init__.py", TINYNET)
+    monkeypatch.syspath_prepend(installed.parents[1])
+    assert f"it is called like another module, {installed}" in said_of(write(tmp_path, "own_net.py", PAIRMIX))
+    package = write(tmp_path, "own_mix/__init__.py", TINYNET)
+    assert f"it is called like another module, {package}" in said_of(write(tmp_path, "own_mix.py", PAIRMIX))
+    use_plugins([str(package.parent)])
+    assert plugins_in_use()[0].file == package
+
+
+def test_the_guide_names_what_no_parameter_is_called() -> None:
+    guide = (ROOT / "docs" / "own-code.md").read_text()
+    assert [name for name in TAKEN_BY_RESULTS if f"`{name}`" not in guide] == []
 
 
 def test_two_with_one_name(tmp_path: Path) -> None:
