@@ -84,7 +84,7 @@ def compare(
     from orchestrator.terminal import new_console
 
     opened = Opened(experiment, overrides)
-    written_as = format_for(format_, output)
+    written_as = format_for(format_, output, formats=FORMATS)
     opened = opened.part(confirmed=confirmed)
     names = Names(opened.experiment.names)
     above = lines_above(opened.choices, names) if confirmed else []

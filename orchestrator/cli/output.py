@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 ENDINGS = {".csv": "csv", ".json": "json", ".md": "markdown", ".tex": "latex", ".txt": "table"}
 
 
-def format_for(format: str | None, output: str | None) -> str:
+def format_for(format: str | None, output: str | None, *, formats: Collection[str]) -> str:
     """Return the format that was asked for, else the one that a file's ending says, else ``table``.
+
+    Args:
+        format: That was asked for.
+        output: The file.
+        formats: Those that the command has.
 
     Raises:
         UserError: The file cannot be written, or its ending says nothing.
@@ -26,13 +32,14 @@ def format_for(format: str | None, output: str | None) -> str:
         return format or "table"
     check_output(Path(output))
     ending = Path(output).suffix.lower()
-    if format is None and ending not in ENDINGS:
+    endings = {known: name for known, name in ENDINGS.items() if name in formats}
+    if format is None and ending not in endings:
         raise UserError(
-            f"--output {output}: its ending says no format",
-            allowed=", ".join(f"{known} ({name})" for known, name in ENDINGS.items()),
+            f"--output {output}: its ending says no format that there is",
+            allowed=", ".join(f"{known} ({name})" for known, name in endings.items()),
             remedy="give the file one of these endings, or name the format with --format",
         )
-    return format or ENDINGS[ending]
+    return format or endings[ending]
 
 
 def write_output(output: str, shown: RenderableType, *, format: str, asked: str | None) -> None:

@@ -71,20 +71,22 @@ def predict(
     MODEL is a registered one (NAME, NAME/VERSION or NAME@ALIAS, also behind models:/), or a cell of --experiment, by
     how its key begins or by its name: zetasweep status shows both.
     """
-    chosen = format_for(format, output)
-    if chosen not in FORMATS:
-        raise UserError(f"--output {output}: no format of predictions", allowed=", ".join(FORMATS))
+    chosen = format_for(format, output, formats=FORMATS)
+    if overrides and experiment is None:
+        raise UserError(f"-o {overrides[0]}: of which experiment, is not said", remedy="add --experiment FILE")
     from orchestrator.opened import Opened
     from orchestrator.terminal import counting_bar, new_console
 
     opened = Opened(experiment, overrides) if experiment is not None else None
-    cell = _cell(opened.cells, model) if opened is not None else None
+    # What is confirmed of it is an experiment of its own in MLflow, whose seeds no cell of the file has.
+    parts = [opened, opened.confirmed()] if opened is not None else []
+    cell = _cell([cell for part in parts for cell in part.cells], model)
     found = list(_images(files))
     # MLflow takes seconds to import: a mistake in what was given is said before.
     with waiting_for("MLflow to be loaded"):
         from orchestrator.tracking import predict_files
 
-    model_uri = _model_uri(model, opened, cell)
+    model_uri = _model_uri(model, next((part for part in parts if cell in part.cells), opened), cell)
     rows = []
     with counting_bar(new_console(), "predicting") as show:
         for row in predict_files(model_uri, found):

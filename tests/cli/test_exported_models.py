@@ -18,8 +18,8 @@ from orchestrator.errors import TrackingError
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
 from orchestrator.records import Opened, Started
+from orchestrator.storage import Choice, Confirmation, RankedRow, Storage, journal
 from orchestrator.storage import checkpoints as checkpoint
-from orchestrator.storage import journal
 from orchestrator.tracking import Tracker
 
 EXPERIMENT = """
@@ -151,7 +151,9 @@ def test_a_model_is_exported_when_it_is_asked_for(call: Call, file: Path, cells:
         (["mine", "absent.png"], "absent.png: no such file or folder"),
         (["mine", "."], "no image lies there"),
         (["mine", "small.yaml"], "mine: which MLflow has it, is not said"),
-        (["mine", "small.yaml", "--output", "said.md"], "said.md: no format of predictions"),
+        (["mine", "small.yaml", "--output", "said.md"], "said.md: its ending says no format that there is"),
+        (["mine", "small.yaml", "-o", "seed=1"], "-o seed=1: of which experiment, is not said"),
+        (["CONFIRMED", "small.yaml", "--experiment", "small.yaml"], "seed=1000003): MLflow does not have it finished"),
         (["mine", "small.yaml", "--experiment", "small.yaml"], "mine: no cell is called so, and nothing is in MLflow"),
         (["KEY", "small.yaml", "--experiment", "small.yaml"], "MLflow does not have it finished"),
     ],
@@ -160,8 +162,15 @@ def test_what_cannot_be_predicted_is_said(
     call: Call, file: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
 ) -> None:
     monkeypatch.chdir(file.parent)
-    key = expand(load_experiment(file))[0].key
-    answer = call("predict", *(key if argument == "KEY" else argument for argument in arguments))
+    cell = expand(load_experiment(file))[0]
+    row = RankedRow(row=cell.augment.label, configuration=cell.config_key, mean=0.1, cells=(), num_planned=1)
+    choice = Choice(
+        **{"dataset": "digits", "model": "convnet", "number": 1, "chosen_at": "2026-11-29 18:00", "top": 1},
+        **{"metric": "best/error", "against": (), "taken": (row,), "passed_over": (), "seeds": (1_000_003,)},
+    )
+    Confirmation(sweep="small", choices=(choice,)).save(Storage(file.parent / "runs").confirmation("small"))
+    keys = {"KEY": cell.key, "CONFIRMED": cell.model_copy(update={"seed": 1_000_003}).key}
+    answer = call("predict", *(keys.get(argument, argument) for argument in arguments))
     assert answer.code == 2, answer.out
     assert said in answer.err
     assert "Traceback" not in answer.err

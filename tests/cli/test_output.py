@@ -24,7 +24,7 @@ from orchestrator.errors import UserError
     ],
 )
 def test_format(asked: str | None, output: str | None, expected: str, tmp_path: Path) -> None:
-    assert format_for(asked, output and str(tmp_path / output)) == expected
+    assert format_for(asked, output and str(tmp_path / output), formats=ENDINGS.values()) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,16 @@ def test_what_cannot_be_written_is_refused_beforehand(asked: str | None, name: s
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()
     with pytest.raises(UserError) as caught:
-        format_for(asked, str(tmp_path / name))
+        format_for(asked, str(tmp_path / name), formats=ENDINGS.values())
     assert words in str(caught.value)
     assert caught.value.remedy
+
+
+def test_an_ending_counts_for_formats_that_the_command_has(tmp_path: Path) -> None:
+    for name in ("a.md", "a.xlsx"):
+        with pytest.raises(UserError) as caught:
+            format_for(None, str(tmp_path / name), formats=("table", "csv"))
+        assert caught.value.allowed == ".csv (csv), .txt (table)"
 
 
 def test_a_file_is_written_whole_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
