@@ -56,7 +56,9 @@ def confirm(
 
     opened = Opened(experiment, overrides)
     is_searched = opened.experiment.search is not None
-    wanted = check_wanted(Wanted(top, seeds, against), opened.cells, opened.experiment.compare, is_searched=is_searched)
+    names = Names(opened.experiment.names)
+    asked = Wanted(top, seeds, tuple(map(names.label, against)))
+    wanted = check_wanted(asked, opened.cells, opened.experiment.compare, is_searched=is_searched)
     usual = check_usual(wanted_of(opened.experiment), opened.cells)
     from orchestrator.opened.start import check_start
     from orchestrator.plan import local_layout, other_data
@@ -73,7 +75,7 @@ def confirm(
         # What was chosen by other images than there are now is trained on these.
         warnings = (f"warning: {warning}" for warning in other_data(opened.cells, runs, data))
         print_lines(new_console(), warnings, style="yellow")
-        confirmed, above = opened.confirmed(), lines_above(opened.choices, Names(opened.experiment.names))
+        confirmed, above = opened.confirmed(), lines_above(opened.choices, names)
         outcome = run_missing(
             confirmed.experiment, confirmed.cells, confirmed.storage, tracker_of(confirmed), data=data, above=above
         )

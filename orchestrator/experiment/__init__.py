@@ -26,6 +26,7 @@ from orchestrator.experiment.settings import (
     Models,
     Tracking,
 )
+from orchestrator.experiment.shown_names import label_of
 from orchestrator.experiment.train_settings import TrainSettings
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "columns",
     "expand",
     "known_from_start",
+    "label_of",
     "load_experiment",
     "options_beside",
 ]

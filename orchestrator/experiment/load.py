@@ -22,6 +22,7 @@ from orchestrator.experiment.settings import (
     General,
     Tracking,
 )
+from orchestrator.experiment.shown_names import check_names_of_rows, with_labels
 from orchestrator.experiment.yaml_reader import read_yaml
 from orchestrator.plugins import Kind, load_installed
 
@@ -72,8 +73,14 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     parts |= read_grid(problems, data, Around(resources, names, parts["seed"], limit), search)
     problems.raise_if_any()
     assert general is not None, "a section that could not be read has left a problem"
+    for section in ("compare", "compare_in_file"):
+        parts[section] = with_labels(parts[section], names, "baseline")
+    if search is not None:
+        confirm = with_labels(search.confirm, names, "against")
+        search = with_labels(search, names, "keep").model_copy(update={"confirm": confirm})
     experiment = Experiment(**general.model_dump(), **parts, search=search, file=path)
     check_search(problems, experiment)
+    check_names_of_rows(problems, experiment)
     problems.raise_if_any()
     return experiment
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
+from orchestrator.experiment import label_of
 from orchestrator.results.comparison import Column, Comparison
 from orchestrator.results.readable import AUGMENTATIONS, DATASETS, SINGLE_IMAGES, SYMBOLS, model_name
 from orchestrator.results.tex import escaped
@@ -56,10 +57,7 @@ class Names:
 
     def label(self, text: str) -> str:
         """Return the label of the row that is shown as `text`; `text` itself if the file calls nothing so."""
-        for key, called in self.given.items():
-            if text == called or text.startswith((f"{called}(", f"{called}, ")):
-                return key + text.removeprefix(called)
-        return text
+        return label_of(text, self.given)
 
     def dataset(self, label: str) -> str:
         """Return what a table shows for a data set."""

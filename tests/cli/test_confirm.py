@@ -166,6 +166,7 @@ def test_the_sweep_and_its_confirmation_share_no_seed(call: Call, file: Path, st
         (("--top", "9"), "allowed: 1 to 3, the rows beside the baseline"),
         (("--seeds", "1"), "--seeds 1: one training has no spread"),
         (("--against", "mixxup"), "--against mixxup: there is no such row"),
+        (("-o", "names={erm: plain}", "--against", "plain"), "the sweep is not complete: 4 of 4 cells to choose by"),
         ((), "the sweep is not complete: 4 of 4 cells to choose by without a result (4 missing)"),
     ],
 )

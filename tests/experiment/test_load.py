@@ -465,6 +465,27 @@ def test_what_is_called_otherwise_in_tables_is_the_same_training(tmp_path: Path)
     assert problem.key == "dataset"
 
 
+ROWS = {"augment": "[erm, {mixup: {alpha: 1}}]", "train": "{lr: [0.05, 0.1]}", "seed": "[0, 1, 2]"}
+
+
+def test_a_row_with_its_settings_can_be_called_otherwise_and_named_so(tmp_path: Path) -> None:
+    names = "{'erm, lr=0.05': Plain, mixup: ours}"
+    search = "{race: ladder, keep: Plain, confirm: {against: ['ours(alpha=1.0), lr=0.1', erm]}}"
+    found = load(tmp_path, **ROWS, names=names, search=search, compare="{baseline: Plain}")
+    assert found.search is not None
+    assert found.search.confirm is not None
+    assert found.compare_in_file is not None
+    assert found.compare.baseline == found.compare_in_file.baseline == "erm, lr=0.05"
+    assert found.search.keep == ("erm, lr=0.05",)
+    assert found.search.confirm.against == ("mixup(alpha=1.0), lr=0.1", "erm")
+    (problem,) = problems(tmp_path, **ROWS, names="{'erm, lr=0.5': Plain}")
+    assert (problem.key, problem.remedy) == ("names.erm, lr=0.5", "Did you mean erm, lr=0.05?")
+    (problem,) = problems(tmp_path, **ROWS, names="{'erm, lr=0.05': Plain, 'erm, lr=0.1': Plain}")
+    assert (problem.key, problem.remedy) == ("names.erm, lr=0.1", "So erm, lr=0.05 is called, too.")
+    # What the command line leaves out may keep its name.
+    assert load(tmp_path, "train.lr=0.1", **ROWS, names=names).names == found.names
+
+
 def test_the_layout_of_images_of_your_own_is_part_of_the_cell(tmp_path: Path) -> None:
     layouts = ("", ", csv: a.csv", ", csv: b.csv", ", csv: a.csv, columns: {label: dx}", ", splits: {val: valid}")
     text = ", ".join(f"{{image_folder: {{folder: x{layout}}}}}" for layout in layouts)

@@ -36,6 +36,7 @@ Text = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_siz
         ({ZETA.label: "ours_2"}, ZETA.label, "ours_2", r"ours\_2"),
         ({ZETA.label: "ours"}, f"{ZETA.label}, lr=0.1", "ours, lr=0.1", "ours, lr=0.1"),
         ({"erm": "none"}, "erm, lr=0.1", "none, lr=0.1", "none, lr=0.1"),
+        ({"erm": "none", "erm, lr=0.1": "none, low"}, "erm, lr=0.1", "none, low", "none, low"),
     ],
 )
 def test_rows(given: dict[str, str], label: str, shown: str, in_tex: str) -> None:
