@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator.errors import UserError
 from orchestrator.experiment.arithmetic_spec import ArithmeticSpec
 from orchestrator.experiment.augment_spec import OF_IMAGES, AugmentSpec
 from orchestrator.experiment.code_spec import CodeSpec, code_in_use
@@ -205,12 +206,15 @@ def expand(experiment: Experiment, configurations: Sequence[Configuration] | Non
         configurations: Those that are known, of a search that draws; those of a data set and model stand together.
 
     Raises:
-        ValueError: It is such a search, and they are not given: see `orchestrator.experiment.known_from_start`.
-        UserError: Its names mean other code than when it was read.
+        UserError: It is such a search, and they are not given: see `orchestrator.experiment.known_from_start`. Or its
+            names mean other code than when it was read.
     """
     experiment.check_plugins()
     if configurations is None and experiment.drawn:
-        raise ValueError(f"{experiment.file}: which configurations there are is known of its search alone")
+        raise UserError(
+            f"{experiment.file}: which configurations there are is known of its search alone",
+            remedy="zetasweep.results(file).cells has the cells that it has asked for",
+        )
     resources, grid = experiment.resources, experiment.grid if configurations is None else configurations
     trainings = {train: resolved(train, resources) for train in dict.fromkeys(each.train for each in grid)}
     differing, arithmetic = _differing(grid, trainings, resources.workers), resources.arithmetic

@@ -143,7 +143,7 @@ def test_what_is_known_from_the_start_is_all_of_a_sampler_that_learns_nothing(tm
     known = known_from_start(column.experiment)
     assert len(known) == 12
     assert len(expand(column.experiment, known)) == 36
-    with pytest.raises(ValueError, match="known of its search alone"):
+    with pytest.raises(UserError, match=r"known of its search alone\n  remedy:  zetasweep.results\(file\).cells has"):
         expand(column.experiment)
 
 
