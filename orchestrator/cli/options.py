@@ -31,6 +31,13 @@ def confirmed_option(command: _Command) -> _Command:
     )(command)
 
 
+def retry_option(command: _Command) -> _Command:
+    """Add ``--retry`` to a command that trains a sweep."""
+    return click.option(
+        "--retry", is_flag=True, help="Train again what failed in a race, too; without a race that is done anyway."
+    )(command)
+
+
 def price_option(command: _Command) -> _Command:
     """Add ``--price`` to a command that says what trainings cost; `price_of` reads it."""
     return click.option(

@@ -6,7 +6,7 @@ import shlex
 
 import click
 
-from orchestrator.cli.options import examples, experiment_options, price_of, price_option
+from orchestrator.cli.options import examples, experiment_options, price_of, price_option, retry_option
 from orchestrator.cli.outcomes import OF_OUTCOME
 
 
@@ -15,9 +15,7 @@ from orchestrator.cli.outcomes import OF_OUTCOME
 )
 @experiment_options
 @click.option("--download", is_flag=True, help="Fetch data sets and published weights that are missing.")
-@click.option(
-    "--retry", is_flag=True, help="Train again what failed in a race, too; without a race that is done anyway."
-)
+@retry_option
 @price_option
 def run(experiment: str, overrides: tuple[str, ...], download: bool, retry: bool, price: str | None) -> int:
     """Run what is missing; the same command again continues, extends or does nothing."""

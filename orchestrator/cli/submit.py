@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import address_option, examples, experiment_options, price_of, price_option
+from orchestrator.cli.options import (
+    address_option,
+    examples,
+    experiment_options,
+    price_of,
+    price_option,
+    retry_option,
+)
 from orchestrator.exit_codes import DONE
 
 
@@ -19,10 +26,17 @@ from orchestrator.exit_codes import DONE
 @experiment_options
 @address_option
 @click.option("--download", is_flag=True, help="Fetch data sets and published weights that are missing there.")
+@retry_option
 @price_option
 @click.option("--no-wait", is_flag=True, help="Do not follow the job.")
 def submit(
-    experiment: str, overrides: tuple[str, ...], address: str | None, download: bool, price: str | None, no_wait: bool
+    experiment: str,
+    overrides: tuple[str, ...],
+    address: str | None,
+    download: bool,
+    retry: bool,
+    price: str | None,
+    no_wait: bool,
 ) -> int:
     """Run what is missing as a job of a Ray cluster, and follow it; the same command again continues.
 
@@ -37,7 +51,7 @@ def submit(
     server_address = address_of(address)
     opened = Opened(experiment, overrides)
     price_of(price, opened)
-    options = [*(["--download"] if download else []), *(["--price", price] if price else [])]
+    options = ["--download"] * download + ["--retry"] * retry + (["--price", price] if price else [])
     with packed(Path(experiment)) as parcel:
         check_places(parcel, overrides)
         # Ray takes seconds to import: a mistake in the file is said before.

@@ -21,7 +21,7 @@ from orchestrator.tracking import Tracker, compared, of_other_code
 from orchestrator.train import with_stored
 from orchestrator.waiting import waiting_for
 
-WHY_AND_AGAIN = "zetasweep status says why, zetasweep run --retry trains them again"
+WHY_AND_AGAIN = "zetasweep status says why, the same command with --retry trains them again"
 
 
 def run_missing(

@@ -76,7 +76,7 @@ FROZEN: dict[str, dict[str, str]] = {
     "zetasweep status": EXPERIMENT | {"--confirmed": "flag"},
     "zetasweep stop": {"JOB": "text, required", "--address": "text", "--debug": "flag"},
     "zetasweep submit": EXPERIMENT
-    | {"--address": "text", "--download": "flag", "--price": "text", "--no-wait": "flag"},
+    | {"--address": "text", "--download": "flag", "--retry": "flag", "--price": "text", "--no-wait": "flag"},
     "zetasweep sync": EXPERIMENT,
     "zetasweep ui": EXPERIMENT | {"--confirmed": "flag", "--port": "integer range"},
 }

@@ -46,7 +46,8 @@ def at(job: Job) -> Iterator[str]:
 
 
 def test_a_job_is_handed_in_followed_and_its_end_is_the_commands(call: Call, job: Job, at: str) -> None:
-    answer = call("submit", "small.yaml", "--address", at, "-o", "storage=/shared/runs", "--price", "2/cpu-hour")
+    options = ("-o", "storage=/shared/runs", "--price", "2/cpu-hour", "--retry")
+    answer = call("submit", "small.yaml", "--address", at, *options)
     assert answer.code == 0, answer.err
     name = job.submitted["submission_id"]
     assert name.startswith("small-")
@@ -54,7 +55,7 @@ def test_a_job_is_handed_in_followed_and_its_end_is_the_commands(call: Call, job
     assert lines[0].startswith(f"job: {name}, with ")
     assert lines[1] == f"dashboard: {at}/#/jobs/{name}"
     assert job.submitted["entrypoint"] == (
-        "python -m orchestrator run small.yaml --price 2/cpu-hour -o storage=/shared/runs"
+        "python -m orchestrator run small.yaml --retry --price 2/cpu-hour -o storage=/shared/runs"
     )
     environment = job.submitted["runtime_env"]
     assert environment["env_vars"] == {"RAY_JOB_STOP_WAIT_TIME_S": "900"}
