@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.options import confirmed_option, examples, experiment_options
-from orchestrator.errors import UserError
+from orchestrator.errors import TrackingError, UserError
 from orchestrator.exit_codes import DONE
 from orchestrator.waiting import waiting_for
 
@@ -15,7 +15,10 @@ from orchestrator.waiting import waiting_for
 @confirmed_option
 @click.option("--port", type=click.IntRange(1, 65535), default=None, help="[default: the first free one from 5000 on]")
 def ui(experiment: str, overrides: tuple[str, ...], confirmed: bool, port: int | None) -> int:
-    """Show the experiment in MLflow's UI, which only this machine reaches, until Ctrl-C."""
+    """Show the experiment in MLflow's UI, which only this machine reaches, until Ctrl-C.
+
+    That, SIGTERM and SIGHUP are its usual end: the exit code is 0 then.
+    """
     from orchestrator.opened import Opened
     from orchestrator.uris import is_server
 
@@ -41,7 +44,10 @@ def ui(experiment: str, overrides: tuple[str, ...], confirmed: bool, port: int |
             code = server.wait()
         except KeyboardInterrupt:
             return DONE
-    raise UserError(f"MLflow's UI has ended by itself, with exit code {code}")
+    raise TrackingError(
+        f"MLflow's UI on {store.shown_uri} has ended by itself, with exit code {code}",
+        remedy="start it again; -9 says that it was killed, mostly for lack of memory",
+    )
 
 
 def _show(address: str, found: dict[str, str]) -> None:

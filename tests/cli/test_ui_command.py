@@ -10,12 +10,16 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
 from commands import ROOT, Call, until
+from mlflow import MlflowClient
 
+from orchestrator import tracking
 from orchestrator.errors import UserError
 from orchestrator.tracking.ui_server import FIRST_PORT, HOST, port_to_use
 
@@ -47,6 +51,32 @@ def test_a_port_that_is_taken_is_not_used() -> None:
             port_to_use(port)
     assert port_to_use(port) == port
     assert port_to_use(None) >= FIRST_PORT
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [
+        (-9, 1, "mlflow.db has ended by itself, with exit code -9\n  remedy:  start it again; -9 says"),
+        (KeyboardInterrupt(), 0, ""),  # as SIGTERM and SIGHUP arrive, too
+    ],
+)
+def test_how_it_ends_is_the_exit_code(
+    call: Call,
+    file: Path,
+    new_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: int | KeyboardInterrupt,
+    code: int,
+    said: str,
+) -> None:
+    (file.parent / "runs").mkdir()
+    shutil.copyfile(new_store, file.parent / "runs" / "mlflow.db")
+    MlflowClient(f"sqlite:///{file.parent / 'runs' / 'mlflow.db'}").create_experiment("small")
+    server = Mock(**{"wait.side_effect": [ending]})
+    monkeypatch.setattr(tracking, "served", lambda *_, **__: nullcontext(server))
+    answer = call("ui", file)
+    assert answer.code == code, answer.err
+    assert said in answer.err
 
 
 @pytest.mark.slow
