@@ -11,8 +11,6 @@ from orchestrator.tracking import names
 from tools.reference.markdown import item, items, paragraph, table
 from tools.reference.yaml_keys import param_names
 
-# A machine's name for itself, which differs between systems.
-
 
 def metrics_page() -> str:
     """Return the page of the metrics."""
