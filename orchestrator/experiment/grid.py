@@ -165,7 +165,7 @@ class _Grid:
                 problems.add(each.key, each.value, allowed=allowed, remedy="Remove it here or there.")
 
     def note_untaken(self, problems: Problems, section: Said, of_entries: Iterable[Said]) -> None:
-        """Note what the command line sets in the section for no cell; in a file it may be a default of later entries."""
+        """Note what the command line sets in the section for no cell; in a file it may be for entries to come."""
         for name, setting in section.settings.items():
             is_for_cells = setting.swept or setting.at in self._needed or setting.at in self._equal
             if is_for_cells or not problems.is_overridden(setting.at.key):

@@ -74,9 +74,9 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     problems.raise_if_any()
     assert general is not None, "a section that could not be read has left a problem"
     for section in ("compare", "compare_in_file"):
-        parts[section] = with_labels(parts[section], names, "baseline")
+        parts[section] = parts[section] and with_labels(parts[section], names, "baseline")
     if search is not None:
-        confirm = with_labels(search.confirm, names, "against")
+        confirm = search.confirm and with_labels(search.confirm, names, "against")
         search = with_labels(search, names, "keep").model_copy(update={"confirm": confirm})
     experiment = Experiment(**general.model_dump(), **parts, search=search, file=path)
     check_search(problems, experiment)

@@ -14,7 +14,7 @@ from orchestrator.experiment.model_spec import ModelSpec
 from orchestrator.experiment.problems import Problems
 from orchestrator.experiment.settings import Experiment
 
-_Section = TypeVar("_Section", bound=BaseModel | None)
+_Section = TypeVar("_Section", bound=BaseModel)
 
 
 def check_names(
@@ -51,7 +51,7 @@ def check_names(
 
 
 def check_names_of_rows(problems: Problems, experiment: Experiment) -> None:
-    """Note a problem for each entry of ``names`` with a row's settings that names no row, or gives two rows one text."""
+    """Note a problem for each row with settings in ``names`` that is none, or that has another's text."""
     augments = {word for spec in experiment.augment for word in (spec.label, spec.name)}
     words = [word for word in experiment.names if _has_settings(word, augments)]
     # Which rows a search has is not known yet.
@@ -84,7 +84,7 @@ def label_of(text: str, names: Mapping[str, str]) -> str:
 
 def with_labels(section: _Section, names: Mapping[str, str], key: str) -> _Section:
     """Return a section with the labels of rows at `key`, where the file may have what tables show for them."""
-    said = getattr(section, key, None)
+    said = getattr(section, key)
     if not said:
         return section
     labels = label_of(said, names) if isinstance(said, str) else tuple(label_of(each, names) for each in said)
