@@ -54,8 +54,19 @@ def epoch_order(
     if sample_weights is None:
         order = torch.randperm(num_samples, generator=generator)[: steps * global_batch]
     else:
-        order = torch.multinomial(sample_weights, steps * global_batch, replacement=True, generator=generator)
+        weights = _summable(sample_weights)
+        order = torch.multinomial(weights, steps * global_batch, replacement=True, generator=generator)
     return order.view(steps, world_size, batch_size_per_worker)[:, rank].contiguous()
+
+
+def _summable(weights: Tensor) -> Tensor:
+    """Return weights whose running sum, in their dtype, holds each of them to a hundredth: float64 if float32 does not.
+
+    torch sums in the dtype that it gets: of a million images that weigh 1, sixteenths are what is left. Float64 for all
+    would change what seeds have drawn so far, of 2,000 images about one draw in a thousand.
+    """
+    rounding = weights.sum() * torch.finfo(weights.dtype).eps / 2
+    return weights.double() if rounding > 0.01 * weights.min() else weights
 
 
 def check_global_batch(

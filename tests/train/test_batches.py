@@ -111,3 +111,28 @@ def test_balanced_sampling_makes_classes_equally_frequent() -> None:
     again = epoch_order(1000, batch_size_per_worker=25, seed=0, epoch=1, rank=0, world_size=2, sample_weights=weights)
     assert torch.equal(again, orders[0])
     assert not torch.equal(orders[1], orders[0])
+
+
+def test_balanced_sampling_of_many_images_is_not_rounded() -> None:
+    labels = torch.arange(3).repeat_interleave(torch.tensor([969_000, 21_000, 10_000]))
+    # Of the frequent class each weighs 0.344, which is 5.5 times what float32 tells apart in sums above 524,288.
+    labels = labels[torch.randperm(len(labels), generator=generator())]
+    drawn = drawn_in(1, balanced_class_weights(labels, 3)[labels])
+    # Binomial: a standard deviation of 0.0005.
+    assert (labels[drawn].bincount() / len(drawn) - 1 / 3).abs().max() < 0.0025
+
+
+def test_seeds_of_few_images_draw_in_float32_as_ever() -> None:
+    labels = torch.tensor([0] * 1500 + [1] * 400 + [2] * 100)
+    weights = balanced_class_weights(labels, 3)[labels]
+    for epoch in range(1, 11):
+        expected = torch.multinomial(weights, 2000, replacement=True, generator=generator(derive_seed(0, ORDER, epoch)))
+        assert torch.equal(drawn_in(epoch, weights), expected)
+
+
+def drawn_in(epoch: int, weights: Tensor) -> Tensor:
+    size = len(weights)
+    order = epoch_order(
+        size, batch_size_per_worker=size, seed=0, epoch=epoch, rank=0, world_size=1, sample_weights=weights
+    )
+    return order.flatten()
