@@ -7,6 +7,7 @@ nor on the version of a library, and every cell of every sweep has the same one.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -61,8 +62,10 @@ def stratified_part(
     """
     keys = [hashlib.sha256(f"{salt}/{name}".encode()).digest() for name in ids]
     order = np.array(sorted(range(len(ids)), key=keys.__getitem__))
-    counts = stratified_counts(np.bincount(labels), total, minimum=minimum, left=left)
-    chosen = [order[labels[order] == label][:count] for label, count in enumerate(counts)]
+    sizes = np.bincount(labels)
+    counts = stratified_counts(sizes, total, minimum=minimum, left=left)
+    by_class = np.split(order[np.argsort(labels[order], kind="stable")], np.cumsum(sizes)[:-1])
+    chosen = [of_class[:count] for of_class, count in zip(by_class, counts, strict=True)]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
@@ -97,18 +100,34 @@ def _grouped_part(
     if groups is None:
         return stratified_part(ids, labels, total, minimum=1, left=1, salt=salt)
     sizes = np.bincount(labels)
-    members, counts = _groups(labels, groups, len(sizes))
-    shares = stratified_counts(sizes, total, minimum=1, left=1)
+    shares = stratified_counts(sizes, total, minimum=1, left=1).tolist()
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
     order = sorted(members, key=lambda group: hashlib.sha256(f"{salt}/{group}".encode()).digest())
-    taken = np.zeros_like(sizes)
+    label_of, size_of = labels.tolist(), sizes.tolist()
+    taken: Counter[int] = Counter()
     chosen: list[str] = []
+
+    def classes(group: str) -> Counter[int]:
+        return Counter(label_of[index] for index in members[group])
+
     for group in order:
-        if (taken + counts[group] <= shares).all():
+        own = classes(group)
+        if all(taken[label] + count <= shares[label] for label, count in own.items()):
             chosen.append(group)
-            taken += counts[group]
-    for label in range(len(sizes)):
+            taken.update(own)
+    lacking: dict[int, list[str]] = {label: [] for label in range(len(sizes)) if taken[label] == 0}
+    for group in order if lacking else ():
+        for label in lacking.keys() & classes(group):
+            lacking[label].append(group)
+    for label, of_class in lacking.items():
         if taken[label] == 0:
-            with_it = [group for group in order if counts[group][label] and (taken + counts[group] < sizes).all()]
+            with_it = [
+                group
+                for group in of_class
+                if all(taken[other] + count < size_of[other] for other, count in classes(group).items())
+            ]
             if not with_it:
                 raise DataError(
                     f"class {class_names[label]!r} cannot be split: each of its groups has the last images of a class.",
@@ -116,19 +135,8 @@ def _grouped_part(
                 )
             smallest = min(with_it, key=lambda group: len(members[group]))
             chosen.append(smallest)
-            taken += counts[smallest]
+            taken.update(classes(smallest))
     return np.sort(np.array([index for group in chosen for index in members[group]], dtype=np.int64))
-
-
-def _groups(
-    labels: Indices, groups: Sequence[str], num_classes: int
-) -> tuple[dict[str, list[int]], dict[str, Indices]]:
-    """Return the samples of each group, and how many of each class they are: int64 [num_classes]."""
-    members: dict[str, list[int]] = {}
-    for index, group in enumerate(groups):
-        members.setdefault(group, []).append(index)
-    counts = {group: np.bincount(labels[indices], minlength=num_classes) for group, indices in members.items()}
-    return members, counts
 
 
 def group_holdout(

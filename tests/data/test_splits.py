@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import random
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lesion_sets import write_isic2017
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from orchestrator.data import load_dataset, open_dataset
 from orchestrator.data.folds import _dealt, fold_numbers
 from orchestrator.data.loading import channel_statistics
 from orchestrator.data.partition import PooledSamples
-from orchestrator.data.splits import group_holdout, split_hash, stratified_counts, stratified_part
+from orchestrator.data.splits import _grouped_part, group_holdout, split_hash, stratified_counts, stratified_part
 from orchestrator.errors import DataError
 
 
@@ -69,6 +70,71 @@ def test_parts_for_different_purposes_are_independent() -> None:
     first, second = (set(stratified_part(ids, labels, 1000, minimum=1, salt=salt).tolist()) for salt in "ab")
     # Hypergeometric: mean 100, standard deviation 9.
     assert 60 < len(first & second) < 140
+
+
+def part_as_ever(ids: Sequence[str], labels: NDArray[np.int64], total: int) -> list[int]:
+    """What `stratified_part` was first, class by class."""
+    keys = [hashlib.sha256(f"test/{name}".encode()).digest() for name in ids]
+    order = np.array(sorted(range(len(ids)), key=keys.__getitem__))
+    counts = stratified_counts(np.bincount(labels), total, minimum=1, left=1)
+    chosen = [order[labels[order] == label][:count] for label, count in enumerate(counts)]
+    return sorted(np.concatenate(chosen).tolist())
+
+
+def grouped_part_as_ever(labels: NDArray[np.int64], groups: Sequence[str], total: int) -> list[int] | int:
+    """What `_grouped_part` was first, with a count of every class for each group; else the class that cannot be."""
+    sizes = np.bincount(labels)
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    counts = {group: np.bincount(labels[indices], minlength=len(sizes)) for group, indices in members.items()}
+    shares = stratified_counts(sizes, total, minimum=1, left=1)
+    order = sorted(members, key=lambda group: hashlib.sha256(f"test/{group}".encode()).digest())
+    taken = np.zeros_like(sizes)
+    chosen: list[str] = []
+    for group in order:
+        if (taken + counts[group] <= shares).all():
+            chosen.append(group)
+            taken += counts[group]
+    for label in range(len(sizes)):
+        if taken[label] == 0:
+            with_it = [group for group in order if counts[group][label] and (taken + counts[group] < sizes).all()]
+            if not with_it:
+                return label
+            smallest = min(with_it, key=lambda group: len(members[group]))
+            chosen.append(smallest)
+            taken += counts[smallest]
+    return sorted(index for group in chosen for index in members[group])
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 12)), max_size=60), st.integers(1, 6), st.floats(0, 1))
+@example([(0, 0), (1, 1), (1, 1), (0, 1)], 2, 0.0)
+def test_parts_are_what_they_were(images: list[tuple[int, int]], num_classes: int, share: float) -> None:
+    """Images alone and in groups: the same ones are chosen, or the same class is named."""
+    alone = [(label, 100 + label + 10 * number) for label in range(num_classes) for number in range(2)]
+    drawn = [(label % num_classes, group) for label, group in images] + alone
+    labels, groups = np.array([label for label, _ in drawn]), [f"patient {group}" for _, group in drawn]
+    ids = [f"{number}.png" for number in range(len(drawn))]
+    total = num_classes + int(share * (len(labels) - 2 * num_classes))
+    assert stratified_part(ids, labels, total, minimum=1, left=1, salt="test").tolist() == part_as_ever(
+        ids, labels, total
+    )
+    expected = grouped_part_as_ever(labels, groups, total)
+    if isinstance(expected, int):
+        with pytest.raises(DataError, match=f"class '{'abcdef'[expected]}' cannot be split"):
+            _grouped_part(ids, labels, groups, "abcdef", total=total, salt="test")
+    else:
+        assert _grouped_part(ids, labels, groups, "abcdef", total=total, salt="test").tolist() == expected
+
+
+def test_splitting_takes_memory_for_images_and_not_for_each_class_of_each() -> None:
+    ids, labels = [str(index) for index in range(20_000)], np.arange(20_000) % 400
+    tracemalloc.start()
+    group_holdout(ids, labels, ids, [str(label) for label in range(400)], fraction=0.2, salt="test")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # 20,000 x 400 numbers of 8 bytes are 64 MB.
+    assert peak < 20_000_000
 
 
 def test_the_split_of_digits_never_changes(tmp_path: Path) -> None:
