@@ -20,7 +20,7 @@ from mlflow.environment_variables import MLFLOW_DEFAULT_PREDICTION_DEVICE
 from mlflow.models import Model
 from mlflow.pyfunc import PythonModel
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from torch import Tensor, nn
 
 AT_A_TIME = 64
@@ -194,14 +194,30 @@ def _opened(image: Any) -> Image.Image:
     try:
         content = io.BytesIO(image) if isinstance(image, bytes | bytearray) else image
         opened: Image.Image = content if isinstance(content, Image.Image) else Image.open(content)
-        # By place: before Pillow 11 a tile is a plain tuple. Colours of 16 bits are narrowed as they are decoded.
-        raws = [raw[0] if isinstance(raw, tuple) and raw else raw for *_, raw in getattr(opened, "tile", [])]
+        is_deep = _is_deep(opened)
         opened.load()
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name} cannot be read as an image: {error}") from error
-    if opened.mode.startswith(("I", "F")) or any(str(raw).endswith(";16B") for raw in raws):
+    if is_deep:
         raise ValueError(f"{name} has more than 8 bits per channel: convert it, images of 8 bits are read")
     return opened
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Return whether an image has more than 8 bits per channel, which are narrowed as it is decoded.
+
+    Args:
+        image: Just opened: what it says of its file is gone once it is decoded.
+    """
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8
+    # By place: before Pillow 11 a tile is a plain tuple.
+    raws = [raw if isinstance(raw, tuple) else (raw,) for *_, raw in getattr(image, "tile", [])]
+    # Of PNM files the largest value, unless it is 255 or 65,535.
+    largest = [raw[1] for raw in raws if image.format == "PPM" and len(raw) == 2 and isinstance(raw[1], int)]
+    if largest:
+        return max(largest) > 255
+    return image.mode.startswith(("I", "F")) or any(str(raw[0]).endswith(";16B") for raw in raws if raw)
 
 
 def _height_first(array: NDArray[Any]) -> NDArray[Any]:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from file_depths import DEEP, SHALLOW
 from PIL import Image
 from sweep_samples import ERM, make_cells
 from torch import nn
@@ -170,10 +171,18 @@ def test_what_is_no_image_is_refused(classifier: Any, image: Any, sentence: str)
     assert sentence in str(refused.value)
 
 
-def test_images_of_16_bits_are_refused(classifier: Any, tmp_path: Path) -> None:
-    Image.fromarray(np.full((14, 14), 4000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(ValueError, match=r"deep\.png has more than 8 bits per channel"):
-        classifier.predict(str(tmp_path / "deep.png"))
+@pytest.mark.parametrize("name", DEEP)
+def test_what_training_refuses_as_too_deep_is_refused(classifier: Any, tmp_path: Path, name: str) -> None:
+    content, _ = DEEP[name]
+    (tmp_path / name).write_bytes(content)
+    for image in (str(tmp_path / name), content, Image.open(tmp_path / name)):
+        with pytest.raises(ValueError, match="has more than 8 bits per channel"):
+            classifier.predict(image)
+
+
+@pytest.mark.parametrize("name", SHALLOW)
+def test_what_training_reads_is_read(classifier: Any, name: str) -> None:
+    assert len(classifier.predict(SHALLOW[name])) == 1
 
 
 def test_the_signature_and_the_description_say_what_it_does(classifier: Any) -> None:
