@@ -140,7 +140,9 @@ class ImageTable:
         return class_names, parts, f"{counted(len(unnamed), 'image')} not in {self.path.name}" if unnamed else ""
 
     def _refuse_alike(self, class_names: Sequence[str]) -> None:
-        """Raise DataError if two labels look the same, or differ in capitals alone: they would be two classes."""
+        """Raise DataError if two labels look the same, or differ in capitals or leading zeros alone: they would be two
+        classes.
+        """
         if alike := look_alike(class_names):
             raise DataError(
                 f"{self.path}: {', '.join(alike)} looks the same in two rows, {ACCENTS}",
@@ -148,9 +150,10 @@ class ImageTable:
             )
         first_of: dict[str, str] = {}
         for name in class_names:
-            if (other := first_of.setdefault(plain_name(name), name)) != name:
+            if (other := first_of.setdefault(_plain_label(name), name)) != name:
+                what = "leading zeros" if _is_number(name) else "capitals"
                 raise DataError(
-                    f"{self.path}: the labels {other!r} and {name!r} differ in capitals alone.",
+                    f"{self.path}: the labels {other!r} and {name!r} differ in {what} alone.",
                     remedy="Write them alike; if they are two classes, give one another name.",
                 )
 
@@ -224,4 +227,12 @@ def _column(table: Table, kind: str, said: str | None) -> str | None:
 
 def _in_order(label: str) -> tuple[int, str]:
     """Numbers as numbers, before words."""
-    return (int(label), "") if re.fullmatch(r"\d{1,9}", label) else (10**9, label)
+    return (int(label) if _is_number(label) else 10**9, label)
+
+
+def _plain_label(label: str) -> str:
+    return str(int(label)) if _is_number(label) else plain_name(label)
+
+
+def _is_number(label: str) -> bool:
+    return re.fullmatch(r"\d{1,9}", label) is not None

@@ -325,6 +325,10 @@ def test_an_image_of_another_folder_is_not_taken_for_one_that_is_missing(root: P
             r"labels 'Mole' and 'mole' differ in capitals alone",
         ),
         (
+            lambda rows: ["IMG_00.png,1,P0", "IMG_01.png,01,P0", *rows[2:]],
+            r"labels '01' and '1' differ in leading zeros alone\.\n  remedy:  Write them alike",
+        ),
+        (
             lambda rows: ["IMG_00.png,e\u0301,P0", "IMG_01.png,\u00e9,P0", *rows[2:]],
             "labels.csv: \u00e9 looks the same in two rows, but is not: .*NFC.*\n.*uconv",
         ),
