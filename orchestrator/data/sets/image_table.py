@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -108,35 +109,36 @@ class ImageTable:
         Raises:
             DataError: A row has no file, no label or no split, two rows have the same file, or a split lacks a class.
         """
-        rows = self._rows("label", "split")
+        label_of = self._said("label")
         unsaid = {"label": is_no_label, **({"split": is_missing} if self.has_splits else {})}
-        for place, (what, says_nothing) in enumerate(unsaid.items()):
-            if lost := [name for name, said in rows.items() if says_nothing(said[place])]:
+        for what, says_nothing in unsaid.items():
+            if lost := [name for name, said in self._said(what).items() if says_nothing(said)]:
                 raise DataError(
                     f"{self.path}: {counted(len(lost), 'image')} without a {what}: {some(lost)}.",
                     remedy="Fill them in, or remove the rows.",
                     details=lost,
                 )
-        class_names = tuple(sorted({label for label, *_ in rows.values()}, key=_in_order))
+        class_names = tuple(sorted(set(label_of.values()), key=_in_order))
         self._refuse_alike(class_names)
-        if not rows:
+        if not label_of:
             raise DataError(f"{self.path} has no row below its header.", remedy="Fill it.")
         if len(class_names) < 2:
             raise DataError(f"{self.path}: all images are of class {class_names[0]!r}: classification needs two.")
-        split_of = {name: self._split(said[1], splits) if self.has_splits else "train" for name, said in rows.items()}
-        names = {split: sorted(name for name in rows if split_of[name] == split) for split in SPLITS}
-        reference = min(rows)
+        split_of = self._split_of(splits) if self.has_splits else dict.fromkeys(label_of, "train")
+        names = {split: sorted(name for name in label_of if split_of[name] == split) for split in SPLITS}
+        place_of = {name: place for place, name in enumerate(class_names)}
+        reference = min(label_of)
         parts = {}
         for split, members in names.items():
             if members or split == "train":
-                labels = np.array([class_names.index(rows[name][0]) for name in members], dtype=np.int64)
+                labels = np.array([place_of[label_of[name]] for name in members], dtype=np.int64)
                 if lacking := set(range(len(class_names))) - set(labels.tolist()):
                     raise DataError(
                         f"{self.path}: {split} has no image of class {class_names[min(lacking)]!r}.",
                         remedy="Every split needs images of every class.",
                     )
                 parts[split] = FileSamples(self.root, members, labels, reference)
-        unnamed = sorted(set(self.files.names) - rows.keys())
+        unnamed = sorted(set(self.files.names) - label_of.keys())
         return class_names, parts, f"{counted(len(unnamed), 'image')} not in {self.path.name}" if unnamed else ""
 
     def _refuse_alike(self, class_names: Sequence[str]) -> None:
@@ -163,18 +165,25 @@ class ImageTable:
         Raises:
             DataError: The table does not name all of them.
         """
-        rows = self._rows("group", refuse_lost=self.has_labels)
-        if lost := [name for name in ids if name not in rows]:
+        group_of = self._group_of
+        if lost := [name for name in ids if name not in group_of]:
             raise DataError(
                 f"{self.path} covers {len(ids) - len(lost):,} of {len(ids):,} images; it lacks {some(lost)}.",
                 remedy="Add them: without it, images of one thing could be trained on and tested on.",
                 details=lost,
             )
-        called = in_one_spelling(group for (group,) in rows.values())
-        groups = [rows[name][0] for name in ids]
-        return [
-            f"{name} alone" if is_missing(group) else called[group] for name, group in zip(ids, groups, strict=True)
-        ]
+        return [group_of[name] for name in ids]
+
+    @cached_property
+    def _group_of(self) -> Mapping[str, str]:
+        said = self._said("group")
+        called = in_one_spelling(said.values())
+        return {name: f"{name} alone" if is_missing(group) else called[group] for name, group in said.items()}
+
+    def _split_of(self, splits: Mapping[str, str]) -> dict[str, str]:
+        said = self._said("split")
+        meant = {value: self._split(value, splits) for value in dict.fromkeys(said.values())}
+        return {name: meant[value] for name, value in said.items()}
 
     def _split(self, value: str, splits: Mapping[str, str]) -> str:
         names = names_of_splits(splits)
@@ -187,12 +196,19 @@ class ImageTable:
             )
         return known[plain_name(value)]
 
-    def _rows(self, *kinds: str, refuse_lost: bool = True) -> dict[str, list[str]]:
-        """Return what the rows say of each file."""
-        kinds = tuple(kind for kind in kinds if kind in self.columns)
+    def _said(self, kind: str) -> dict[str, str]:
+        """Return what the rows say of each file in the column of this kind."""
+        place = list(self.columns).index(kind)
+        return {name: values[place] for name, values in self._rows.items()}
+
+    @cached_property
+    def _rows(self) -> Mapping[str, list[str]]:
+        """What the rows say of each file, in the order of `columns`."""
         found: dict[str, list[str]] = {}
         lost = []
-        for name, *values in self.table.values(self.columns["image"], *(self.columns[kind] for kind in kinds)):
+        place = list(self.columns).index("image")
+        for values in self.table.values(*self.columns.values()):
+            name = values[place]
             files = self.files.named(name)
             if len(files) > 1:
                 raise DataError(
@@ -202,7 +218,7 @@ class ImageTable:
                 lost.append(name)
             elif found.setdefault(files[0], values) is not values:
                 raise DataError(f"{self.path}: {name} stands there twice.", remedy="Remove one of the rows.")
-        if lost and (refuse_lost or not found):
+        if lost and (self.has_labels or not found):
             raise DataError(
                 f"{self.path}: {counted(len(lost), 'row')} of {len(lost) + len(found):,} "
                 f"{'names' if len(lost) == 1 else 'name'} no image below {self.root}: {some(lost)}.",

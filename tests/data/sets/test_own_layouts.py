@@ -21,6 +21,8 @@ from orchestrator.data import (
     split_samples,
     torn_groups,
 )
+from orchestrator.data.sets.image_folder import open_image_folder
+from orchestrator.data.table import Table
 from orchestrator.errors import DataError
 
 LABELS = {"a": "mole", "b": "naevus", "c": "mole"}
@@ -338,6 +340,14 @@ def test_an_image_of_another_folder_is_not_taken_for_one_that_is_missing(root: P
 def test_a_table_that_is_wrong_is_refused(flat: Path, change: Any, words: str) -> None:
     write_table(flat, "file,label,patient", change(rows_of("file", "label", "patient")))
     refused(flat, words, csv="labels.csv")
+
+
+def test_a_table_is_walked_once_for_labels_splits_and_groups(flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_table(flat, "file,label,patient,split", rows_of("file", "label", "patient", "split"))
+    walked, values = [], Table.values
+    monkeypatch.setattr(Table, "values", lambda table, *columns: walked.append(columns) or values(table, *columns))
+    assert describe_groups(open_image_folder(flat, csv="labels.csv")).startswith("20 groups of 40 images")
+    assert len(walked) == 1
 
 
 def test_splits_of_a_table_that_are_none_are_refused_with_how_they_are_named(flat: Path) -> None:
