@@ -21,6 +21,8 @@ from orchestrator.models.state_files import WeightsRead, named_like, read_weight
 
 # What torchvision's GoogLeNet and Inception have for training alone, and this project leaves out.
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+# The attribute by which these two normalise anew what they are given.
+_SCALES_INPUT = "transform_input"
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ def pretrained_network(
     remarks = [f"of the file {read.unwrapped}"] if read.unwrapped else []
     if inner is not network:
         remarks.append("the one channel of the images is repeated three times")
-    warning = _of_small_images(inner, source, images.image_size)
-    return network, replace(found, remarks=tuple(remarks), warning=warning)
+    warnings = filter(None, [_of_small_images(inner, source, images.image_size), _of_scaled_inputs(inner, source)])
+    return network, replace(found, remarks=tuple(remarks), warning="; ".join(warnings))
 
 
 def rebuilt_network(
@@ -120,9 +122,9 @@ def _built_like(
         network = build_model(name, num_channels=3, **sizes, **options)
     if is_resnet(network) and (first := tensors.get("conv1.weight")) is not None and first.dim() == 4:
         take_stem_of(network, first)
-    if not weights.startswith(BY_HASH) and hasattr(network, "transform_input"):
+    if not weights.startswith(BY_HASH) and hasattr(network, _SCALES_INPUT):
         # GoogLeNet's and Inception's were ported from networks with another normalisation, which they have inside.
-        setattr(network, "transform_input", True)  # noqa: B010 - torch declares other attributes alone
+        setattr(network, _SCALES_INPUT, True)
     return behind_grey(network) if repeats else network
 
 
@@ -152,3 +154,14 @@ def _of_small_images(network: nn.Module, source: Source, image_size: int) -> str
     else:
         what = "its weights were made for larger ones"
     return f"images of {image_size} px are small for it: {what}. Raise dataset.image_size, or train from scratch"
+
+
+def _of_scaled_inputs(network: nn.Module, source: Source) -> str:
+    """Return a warning of a file whose network may have normalised its images anew; empty if it is none of these."""
+    if not source.name.startswith(BY_HASH) or not hasattr(network, _SCALES_INPUT):
+        return ""
+    return (
+        f"a network that began with torchvision's weights normalises its images anew ({_SCALES_INPUT}); the file does "
+        "not say so, and here none does. If it is one, the first layers see other numbers than they were trained with: "
+        "name torchvision's weights in place of the file"
+    )

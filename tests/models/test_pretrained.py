@@ -121,6 +121,14 @@ def test_bytes_that_are_others_than_the_keys_are_refused(tmp_path: Path) -> None
         pretrained_network(SMALL, {}, source, file, Images(10, 3, 64))
 
 
+def test_a_file_of_a_network_that_may_normalise_its_images_anew_is_warned_of(tmp_path: Path) -> None:
+    images = Images(10, 3, 96)
+    network, _, warning = load("googlenet", state_of("googlenet", image_size=96), images, tmp_path)
+    assert network.transform_input is False
+    assert "normalises its images anew (transform_input); the file does not say so, and here none does" in warning
+    assert load(SMALL, state_of(SMALL), images, tmp_path)[2] == ""
+
+
 def test_old_names_of_densenet_and_positions_of_transformers_are_adapted() -> None:
     old = {"features.denseblock1.denselayer1.norm.1.weight": torch.ones(2), "features.norm5.weight": torch.ones(2)}
     assert set(adapted("densenet121", old, 64)) == {
