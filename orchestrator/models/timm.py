@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from augment import ParameterError
@@ -17,6 +19,7 @@ from orchestrator.models.torchvision import try_on_meta
 
 # What the hub calls the weights of a model: the second only where there is no first.
 _FILES = ("model.safetensors", "pytorch_model.bin")
+_POSITIONS = "pos_embed"
 
 
 def names() -> list[str]:
@@ -109,6 +112,27 @@ def _adapted(model: str, tag: str, tensors: dict[str, Tensor], image_size: int) 
     """
     network = _create(f"{model}.{tag}", image_size, pretrained=True, pretrained_cfg_overlay={"state_dict": tensors})
     return dict(network.state_dict())
+
+
+def with_positions(model: str, tensors: dict[str, Tensor], image_size: int) -> dict[str, Tensor]:
+    """Return the tensors of somebody's file with position embeddings for images of `image_size`, as timm interpolates
+    them.
+    """
+    found = tensors.get(_POSITIONS)
+    if found is None or found.dim() != 3:
+        return tensors
+    with torch.random.fork_rng(devices=[]):
+        network = _create(model, image_size)
+    own, grid = getattr(network, _POSITIONS, None), getattr(getattr(network, "patch_embed", None), "grid_size", None)
+    if own is None or grid is None or own.shape[1] == found.shape[1]:
+        return tensors
+    num_others = 0 if getattr(network, "no_embed_class", False) else int(getattr(network, "num_prefix_tokens", 1))
+    num_patches = found.shape[1] - num_others
+    if num_patches < 1 or math.isqrt(num_patches) ** 2 != num_patches:
+        return tensors  # of another network, or of images that were no squares
+    from timm.layers import resample_abs_pos_embed
+
+    return {**tensors, _POSITIONS: resample_abs_pos_embed(found, grid, num_prefix_tokens=num_others)}
 
 
 def _create(model: str, image_size: int, **options: Any) -> nn.Module:

@@ -80,8 +80,11 @@ def fetch_weights(source: Source) -> None:
 
 
 def _adapted(model: str, tensors: dict[str, Tensor], image_size: int) -> dict[str, Tensor]:
-    # Of this project's own networks nothing is adapted: torchvision takes seconds to import.
-    return tensors if model in MODELS else dict(_torchvision_weights().adapted(model, tensors, image_size))
+    if model in MODELS:
+        return tensors  # of this project's own networks nothing is adapted: torchvision takes seconds to import
+    library = _library(model)
+    adapted = library.with_positions if is_timm(model) else library.adapted
+    return dict(adapted(model, tensors, image_size))
 
 
 def _library(model: str) -> ModuleType:

@@ -13,7 +13,7 @@ from orchestrator.models import build_model, is_model
 from orchestrator.models import names as model_names_file
 from orchestrator.models.heads import head_of
 from orchestrator.models.pretrained import Images, pretrained_network
-from orchestrator.models.weights import fetch_weights, source_of, weight_names
+from orchestrator.models.weights import fetch_weights, source_of, weight_names, weights_of_file
 
 REASON = "timm is not installed: pip install 'zetasweep[timm]'"
 # A vision transformer of 0.4 million parameters, made for tests: with positions for images of 160 px.
@@ -52,6 +52,22 @@ def test_weights_load_as_timms_own(cached: Path) -> None:
     assert all(torch.equal(own[name], value) for name, value in theirs.state_dict().items() if "head." not in name)
     assert fit.in_words == "78 of 80 tensors taken; its head head is new (1000 classes there, 7 here)"
     assert network(torch.rand(2, 3, 96, 96)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("model", [VIT, "timm/test_vit2"])  # with and without a position for the class token
+@pytest.mark.parametrize("image_size", [96, 160, 224])
+def test_positions_in_a_file_are_interpolated_as_timm_does(model: str, image_size: int, tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm", reason=REASON)
+    torch.manual_seed(4)
+    state = timm.create_model(model.removeprefix("timm/")).state_dict()
+    torch.save(state, tmp_path / "mine.pt")
+    source = source_of(model, weights_of_file(tmp_path / "mine.pt"))
+    network, fit = pretrained_network(model, {}, source, tmp_path / "mine.pt", Images(1000, 3, image_size))
+    theirs = timm.create_model(
+        model.removeprefix("timm/"), pretrained=True, pretrained_cfg_overlay={"state_dict": state}, img_size=image_size
+    )
+    assert all(torch.equal(network.state_dict()[name], value) for name, value in theirs.state_dict().items())
+    assert fit.in_words.endswith("its head head is taken, too")
 
 
 def test_weights_that_are_not_there_say_where_they_are_expected(cached: Path, tmp_path: Path) -> None:
