@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from orchestrator.amounts import bytes_text
 from orchestrator.data.dataset import Decoded, PackedSamples, Source
@@ -164,6 +164,11 @@ class Cache:
                         found = open_entry(path, on_block=on_sign_of_life)
             except OSError as error:
                 raise self._unwritable(error) from error
+            if found is None and not path.exists():
+                raise DataError(
+                    f"{path} was removed as soon as it was written.",
+                    remedy="Raise cache.limit_gib in all files whose cells use this folder, or set another cache.dir.",
+                )
             if found is None:
                 raise DataError(
                     f"{path} was damaged as soon as it was written.", remedy="Set cache.dir to another disk."
@@ -175,11 +180,14 @@ class Cache:
         """Be the one process that makes an entry; until then, take over the signs of life of the one that does."""
         with ExitStack() as turn:
             with waiting_for(f"another process, which decodes {dataset_of(path.name)} into {self.dir}"):
-                turn.enter_context(held(self.dir / f"{_LOCK}{path.name}", seen_at=self._building(path), sign=sign))
+                turn.enter_context(held(self._lock(path), seen_at=self._building(path), sign=sign))
             yield
 
     def _building(self, path: Path) -> Path:
         return self.dir / f"{_BUILDING}{path.name}"
+
+    def _lock(self, path: Path) -> Path:
+        return self.dir / f"{_LOCK}{path.name}"
 
     def entries(self) -> list[Entry]:
         """Return the entries that are there, those not used for longest first.
@@ -267,18 +275,23 @@ class Cache:
         return math.inf if self.limit_gib is None else self.limit_gib * 2**30
 
     def _make_room(self, needed_bytes: int) -> None:
-        """Remove entries until the limit holds with so many bytes more."""
+        """Remove entries until the limit holds with so many bytes more, but none that another process makes now: it has
+        yet to be read.
+        """
         self.check_limit(needed_bytes, what="the decoded images")
         entries = self.entries()
         taken = sum(entry.size_bytes for entry in entries)
         for entry in entries:
             if taken + needed_bytes <= self._limit_bytes:
                 return
-            logger.warning(
-                "cache.limit_gib = %g: %s, not used for longest, gives way to a new entry", self.limit_gib, entry.path
-            )
-            shutil.rmtree(entry.path, ignore_errors=True)
-            taken -= entry.size_bytes
+            with suppress(Timeout), FileLock(self._lock(entry.path), timeout=0):
+                logger.warning(
+                    "cache.limit_gib = %g: %s, not used for longest, gives way to a new entry",
+                    self.limit_gib,
+                    entry.path,
+                )
+                shutil.rmtree(entry.path, ignore_errors=True)
+                taken -= entry.size_bytes
 
     def _unwritable(self, error: OSError) -> DataError:
         return DataError(

@@ -300,6 +300,26 @@ def test_the_least_used_entry_gives_way(root: Path, tmp_path: Path) -> None:
     assert {entry.path for entry in kept.entries()} == {paths[0], kept.path_of(Images("image_folder", root, 62))}
 
 
+def test_an_entry_that_is_made_just_now_gives_way_to_none(root: Path, tmp_path: Path) -> None:
+    """It is whole, and its process has yet to read it."""
+    for size in (12, 13):
+        load(root, Cache(tmp_path / "cache"), image_size=size)
+    kept = Cache(tmp_path / "cache")
+    first, second = kept.entries()
+    with FileLock(kept.dir / f".lock-{first.path.name}"):
+        load(root, replace(kept, limit_gib=1.6 * second.size_bytes / 2**30), image_size=11)
+    assert first.path.exists()
+    assert not second.path.exists()
+
+
+def test_an_entry_that_goes_as_soon_as_it_is_made_is_said_with_the_limit(
+    root: Path, kept: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.data.cache.open_entry", lambda path, **_: shutil.rmtree(path, ignore_errors=True))
+    with pytest.raises(DataError, match=r"was removed as soon as it was written\.\n  remedy:  Raise cache\.limit_gib"):
+        load(root, kept)
+
+
 def test_the_limit_that_is_proposed_is_enough(root: Path, kept: Cache) -> None:
     with pytest.raises(DataError) as refused:
         load(root, replace(kept, limit_gib=1e-5))
