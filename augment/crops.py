@@ -156,7 +156,9 @@ def resized_crop(pixels: Tensor, region: Region, *, size: int) -> Tensor:
         size: S.
 
     Returns:
-        uint8 ``[B, C, S, S]``, contiguous; sums are taken in float32 and rounded once.
+        uint8 ``[B, C, S, S]``, contiguous; sums are taken in float32 and rounded once. Where torch is told to multiply
+        matrices in TensorFloat-32 on a GPU (``torch.backends.cuda.matmul.allow_tf32``), weights and images are rounded
+        to that before.
     """
     batch_size, channels, height, width = pixels.shape
     rows_reversed, columns_reversed, exchanged = region.axes()

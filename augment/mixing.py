@@ -224,6 +224,9 @@ def mix_targets(targets: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
 def weighted_sums(rows: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
     """Return Σ_r weights[r] · rows[indices[i, r]], with PyTorch.
 
+    On a GPU float32 is rounded to TensorFloat-32 before it is multiplied where torch is told so for products of
+    matrices (``torch.backends.cuda.matmul.allow_tf32``); by default it is not.
+
     Args:
         rows: float32 or float64 ``[B, L]``.
         indices: int64 ``[B, N]``.

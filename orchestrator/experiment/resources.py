@@ -62,7 +62,8 @@ class Resources(Frozen):
     )
     tf32: Tf32 = Field(
         title="what of float32 a GPU rounds to TensorFloat-32, which has 10 bits: convolutions, as torch does by "
-        "default, all, products of matrices too, or none; with bf16 little is left in float32",
+        "default, all, products of matrices too, with which PyTorch also mixes and resizes images, or none; with bf16 "
+        "little is left in float32",
         default=USUAL_TF32,
         description="convolutions, all or none",
     )
