@@ -210,7 +210,7 @@ def _is_deep(image: Image.Image) -> bool:
         image: Just opened: what it says of its file is gone once it is decoded.
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8
+        return bool(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8)
     # By place: before Pillow 11 a tile is a plain tuple.
     raws = [raw if isinstance(raw, tuple) else (raw,) for *_, raw in getattr(image, "tile", [])]
     # Of PNM files the largest value, unless it is 255 or 65,535.
