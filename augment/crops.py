@@ -16,7 +16,7 @@ from augment.errors import ParameterError
 PaddingMode = Literal["constant", "reflect"]
 
 # As many as torchvision tries one after the other.
-_NUM_CANDIDATES = 10
+NUM_CANDIDATES = 10
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,8 +66,8 @@ class RandomResizedCrop:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", _check_bounds("scale", self.scale, 1.0, "above 0 and at most 1"))
-        object.__setattr__(self, "ratio", _check_bounds("ratio", self.ratio, sys.float_info.max, "above 0 and finite"))
+        object.__setattr__(self, "scale", check_scale("scale", self.scale))
+        object.__setattr__(self, "ratio", check_ratio("ratio", self.ratio))
 
     def draw(self, batch_size: int, side: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Draw a part of each image of `side` · `side` pixels.
@@ -78,7 +78,7 @@ class RandomResizedCrop:
         Returns:
             top, left, height, width: int64 ``[B]`` on the device of `generator`.
         """
-        shape, device = (2 * _NUM_CANDIDATES + 2, batch_size), generator.device
+        shape, device = (2 * NUM_CANDIDATES + 2, batch_size), generator.device
         uniform = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
         shares, shapes, places = uniform[2::2], uniform[3::2], uniform[:2]
         areas = side**2 * (self.scale[0] + (self.scale[1] - self.scale[0]) * shares)
@@ -235,11 +235,22 @@ def _weights(start: Tensor, length: Tensor, backwards: Tensor, *, side: int, siz
     return weights.div_(weights.sum(2, keepdim=True))
 
 
+def check_scale(name: str, value: Any) -> tuple[float, float]:
+    """Return `value` as floats; raise ParameterError unless it is a pair of shares, the lower bound first."""
+    return _check_bounds(name, value, 1.0, "above 0 and at most 1")
+
+
+def check_ratio(name: str, value: Any) -> tuple[float, float]:
+    """Return `value` as floats; raise ParameterError unless it is a pair of ratios, the lower bound first."""
+    return _check_bounds(name, value, sys.float_info.max, "above 0 and finite")
+
+
 def _check_bounds(name: str, value: Any, most: float, allowed: str) -> tuple[float, float]:
     is_pair = isinstance(value, tuple | list) and len(value) == 2
-    if not is_pair or not all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in value):
-        raise ParameterError(name, value, "a pair of numbers (the lower bound, then the upper)")
-    low, high = value
-    if not 0 < low <= high <= most:
-        raise ParameterError(name, value, f"a pair {allowed} (the lower bound first)")
-    return float(low), float(high)
+    if (
+        not is_pair
+        or not all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in value)
+        or not 0 < value[0] <= value[1] <= most
+    ):
+        raise ParameterError(name, value, f"a pair of numbers {allowed}, the lower bound first")
+    return float(value[0]), float(value[1])

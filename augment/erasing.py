@@ -6,37 +6,16 @@ Source: Zhong et al., "Random Erasing Data Augmentation", AAAI 2020, arXiv 1708.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from augment.contract import check_probability, parameter
-from augment.errors import ParameterError
+from augment.crops import NUM_CANDIDATES, check_ratio, check_scale
 from augment.single import SingleImages
-
-# As many as torchvision tries one after the other.
-_NUM_CANDIDATES = 10
-
-
-def _check_share(name: str, value: Any) -> tuple[float, float]:
-    return _check_bounds(name, value, 1.0, "above 0 and at most 1")
-
-
-def _check_ratio(name: str, value: Any) -> tuple[float, float]:
-    return _check_bounds(name, value, sys.float_info.max, "above 0 and finite")
-
-
-def _check_bounds(name: str, value: Any, most: float, allowed: str) -> tuple[float, float]:
-    numbers = isinstance(value, tuple | list) and [
-        bound for bound in value if isinstance(bound, int | float) and not isinstance(bound, bool)
-    ]
-    if not numbers or len(value) != 2 or len(numbers) != 2 or not 0 < numbers[0] <= numbers[1] <= most:
-        raise ParameterError(name, value, f"a pair of numbers {allowed}, the lower bound first")
-    return float(numbers[0]), float(numbers[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +41,8 @@ class RandomErasing(SingleImages):
     is_normalized_first: ClassVar[bool] = True
 
     p: float = parameter(check_probability, default=0.5)
-    scale: tuple[float, float] = parameter(_check_share, default=(0.02, 0.33))
-    ratio: tuple[float, float] = parameter(_check_ratio, default=(0.3, 3.3))
+    scale: tuple[float, float] = parameter(check_scale, default=(0.02, 0.33))
+    ratio: tuple[float, float] = parameter(check_ratio, default=(0.3, 3.3))
 
     def draw(self, shape: Sequence[int], *, generator: torch.Generator) -> ErasingDraw:
         """Draw the rectangles; see `SingleImages.draw`.
@@ -72,7 +51,7 @@ class RandomErasing(SingleImages):
         whole.
         """
         batch_size, _, height, width = shape
-        drawn = (2 * _NUM_CANDIDATES + 3, batch_size)
+        drawn = (2 * NUM_CANDIDATES + 3, batch_size)
         uniform = torch.rand(drawn, generator=generator, dtype=torch.float64, device=generator.device)
         coin, places, shares, shapes = uniform[0], uniform[1:3], uniform[3::2], uniform[4::2]
         areas = height * width * (self.scale[0] + (self.scale[1] - self.scale[0]) * shares)

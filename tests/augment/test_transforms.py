@@ -363,17 +363,17 @@ def test_the_middle_is_torchvision_s(shape: tuple[int, ...], size: int) -> None:
         ),
         (
             lambda: RandomResizedCrop(scale=(0, 1)),
-            "scale=(0, 1) is not allowed: a pair above 0 and at most 1 (the lower",
+            "scale=(0, 1) is not allowed: a pair of numbers above 0 and at most 1, the",
         ),
         (lambda: RandomResizedCrop(scale=(0.5, 1.1)), "scale=(0.5, 1.1) is not allowed"),
         (lambda: RandomResizedCrop(scale=(0.5, 0.4)), "lower bound first"),
         (
             lambda: RandomResizedCrop(scale=0.5),
-            "scale=0.5 is not allowed: a pair of numbers (the lower",
+            "scale=0.5 is not allowed: a pair of numbers above 0 and at most 1, the lower",
         ),  # type: ignore[arg-type]
         (
             lambda: RandomResizedCrop(ratio=(0.0, 1.0)),
-            "ratio=(0.0, 1.0) is not allowed: a pair above 0 and finite (the lower",
+            "ratio=(0.0, 1.0) is not allowed: a pair of numbers above 0 and finite, the",
         ),
         (lambda: RandomResizedCrop(ratio=(1.0, float("inf"))), "ratio=(1.0, inf) is not allowed"),
         (lambda: RandomResizedCrop(ratio=(1.0, "2")), "ratio=(1.0, '2') is not allowed"),  # type: ignore[arg-type]
