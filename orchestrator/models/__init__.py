@@ -1,7 +1,7 @@
 """Networks by name, and the weights that they may begin with."""
 
 from orchestrator.models.fit import Fit
-from orchestrator.models.heads import freeze_backbone, head_of, training_mode
+from orchestrator.models.heads import freeze_backbone, head_layers, head_of, training_mode
 from orchestrator.models.names import is_timm, split_tag
 from orchestrator.models.options import (
     REQUIRED,
@@ -41,6 +41,7 @@ __all__ = [
     "describe_unknown",
     "fetch_weights",
     "freeze_backbone",
+    "head_layers",
     "head_of",
     "is_file",
     "is_model",

@@ -9,8 +9,8 @@ from torch import nn
 from orchestrator.models.grey import inner_network
 
 
-def head_of(network: nn.Module) -> frozenset[str]:
-    """Return the names of the parameters of a network's head.
+def head_layers(network: nn.Module) -> list[nn.Module]:
+    """Return the layers of a network's head.
 
     Of timm's networks it is what they call their classifier, which may be several layers; of others the last linear
     layer or convolution, in the order in which they were made.
@@ -23,11 +23,19 @@ def head_of(network: nn.Module) -> frozenset[str]:
         layers = list(found) if isinstance(found, tuple | list) else [found]
     else:
         layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1:]
-    own = {id(parameter) for layer in layers for parameter in layer.parameters()}
-    names = frozenset(name for name, parameter in network.named_parameters() if id(parameter) in own)
-    if not names:
+    if not any(True for layer in layers for _ in layer.parameters()):
         raise ValueError("the network has no linear layer or convolution whose output could be its logits")
-    return names
+    return layers
+
+
+def head_of(network: nn.Module) -> frozenset[str]:
+    """Return the names of the parameters of a network's head, see `head_layers`.
+
+    Raises:
+        ValueError: The network has no such layer.
+    """
+    own = {id(parameter) for layer in head_layers(network) for parameter in layer.parameters()}
+    return frozenset(name for name, parameter in network.named_parameters() if id(parameter) in own)
 
 
 def freeze_backbone(network: nn.Module, head: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from orchestrator.data import Dataset
 from orchestrator.errors import CellError, UserError, first_line
 from orchestrator.experiment import Cell
+from orchestrator.models import head_layers
 from orchestrator.storage import CellFolder
 from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.train.learner import Learner
@@ -26,7 +27,7 @@ class Outputs:
     """What a network makes of images.
 
     Attributes:
-        features: float32 [n, F]: what its last layer gets.
+        features: float32 [n, F]: what its head gets.
         logits: float32 [n, num_classes]
     """
 
@@ -64,7 +65,7 @@ class TrainedNetwork:
             # Of a convolution, with which some networks end, the mean over space.
             features.append(inputs[0].float().flatten(2).mean(2) if inputs[0].dim() == 4 else inputs[0].float())
 
-        hook = _last_layer(self._learner.evaluated).register_forward_pre_hook(keep)
+        hook = head_layers(self._learner.evaluated)[0].register_forward_pre_hook(keep)
         try:
             with torch.inference_mode():
                 logits = [self._learner.predict_prepared(255 * each) for each in torch.split(images, _AT_A_TIME)]
@@ -103,7 +104,3 @@ def explaining(cell: Cell, folder: CellFolder) -> Iterator[None]:
             f"{folder.shown('best.pt')}: no {cell.model.label} can predict with it ({first_line(error)})",
             remedy="try with the versions it was trained with, which environment.json of its run in MLflow names",
         ) from error
-
-
-def _last_layer(network: nn.Module) -> nn.Module:
-    return [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]

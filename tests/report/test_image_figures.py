@@ -10,6 +10,7 @@ import pytest
 import torch
 from predicted import material, tiny_dataset
 from sweep_samples import ERM, MIXUP, ZETA, ZETA_BATCH
+from torch import nn
 
 from orchestrator.data import Dataset
 from orchestrator.errors import DataError
@@ -137,6 +138,19 @@ def test_a_network_says_of_images_what_its_test_says_and_what_its_last_layer_get
         last = learner.module[-1]  # type: ignore[index]
         assert torch.allclose(last(found.features), found.logits, atol=1e-5)
     assert torch.allclose(found.logits, expected, atol=1e-4)
+
+
+def test_the_features_of_a_network_that_names_its_head_are_what_that_gets(tmp_path: Path) -> None:
+    dataset = tiny_dataset()
+    cell = material(ERM, seeds=1).cells[0]
+    folder = CellFolder(tmp_path / cell.key)
+    keep_weights(cell, dataset, folder)
+    trained = TrainedNetwork(cell, dataset, folder)
+    network = trained._learner.evaluated
+    first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    network.get_classifier = lambda: first  # as timm's have
+    found = trained.outputs(dataset.images.float() / 255)
+    assert found.features.shape == (len(dataset.images), first.in_channels)
 
 
 def test_mixing_that_repeats_few_images_lowers_the_dimension_and_what_blends_any_two_raises_it() -> None:
