@@ -18,14 +18,17 @@ from orchestrator.storage.uploads import Uploads
 def test_what_nobody_expects_ends_no_upload_but_its_own(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
     monkeypatch.setattr(uploads, "PAUSE_S", 0.01)
     put: list[str] = []
+    tried = threading.Event()
 
     def fail_once(name: str) -> None:
         if name == "bad":
+            tried.set()
             raise RuntimeError("nobody expects it")
         put.append(name)
 
     found = Uploads(fail_once, what="the journals of cells")
     found.soon("bad")
+    assert tried.wait(10)
     done = threading.Thread(target=lambda: found.forget("bad"), daemon=True)
     done.start()
     done.join(10)
