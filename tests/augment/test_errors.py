@@ -29,5 +29,5 @@ def test_values_that_do_not_suit_each_other_are_refused_with_a_remedy() -> None:
 
 
 def test_an_integer_beyond_all_floats_is_refused_like_infinity() -> None:
-    with pytest.raises(ParameterError, match="a pair above 0 and finite"):
+    with pytest.raises(ParameterError, match="a pair of numbers above 0 and finite"):
         RandomResizedCrop(ratio=(1, 10**400))
