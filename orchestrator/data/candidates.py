@@ -8,7 +8,7 @@ below, is taken out (whitened), so that what is rare counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -54,9 +54,12 @@ def descriptions(*sets: NDArray[np.uint8]) -> list[Descriptions]:
     return found
 
 
-def candidates(left: Descriptions, right: Descriptions) -> NDArray[np.int64]:
-    """int64 [k, 2], ascending: the pairs of which one is among the most similar to the other."""
-    pairs = np.concatenate([_most_similar(left, right), _most_similar(right, left)[:, ::-1]])
+def candidates(left: Descriptions, right: Descriptions, looked: Callable[[int], None]) -> NDArray[np.int64]:
+    """int64 [k, 2], ascending: the pairs of which one is among the most similar to the other.
+
+    Each picture of both sets is compared with all of the other one; `looked` is told of how many more that is done.
+    """
+    pairs = np.concatenate([_most_similar(left, right, looked), _most_similar(right, left, looked)[:, ::-1]])
     return np.unique(pairs, axis=0)
 
 
@@ -95,15 +98,19 @@ def _in_parts(pictures: NDArray[np.uint8]) -> Iterator[Tensor]:
         yield torch.from_numpy(pictures[start : start + 1024])
 
 
-def _most_similar(queries: Descriptions, others: Descriptions) -> NDArray[np.int64]:
+def _most_similar(queries: Descriptions, others: Descriptions, looked: Callable[[int], None]) -> NDArray[np.int64]:
     """int64 [k, 2]: each query and up to ``NUM_CANDIDATES`` others."""
     found = [np.empty((0, 2), dtype=np.int64)]
-    num = min(NUM_CANDIDATES, len(others))
     size = max(1, _COSINES_PER_CHUNK // max(1, len(others)))
     for start in range(0, len(queries), size):
         cosines = queries[start : start + size] @ others.T
-        rows = np.flatnonzero((cosines >= MIN_COSINE).any(axis=1))
-        best = np.argpartition(cosines[rows], -num, axis=1)[:, -num:]
-        alike = np.take_along_axis(cosines[rows], best, axis=1) >= MIN_COSINE
-        found.append(np.stack([np.repeat(rows + start, num)[alike.ravel()], best[alike]], axis=1))
+        rows, alike = np.nonzero(cosines >= MIN_COSINE)
+        # Few pictures have more than that: only theirs are put in order.
+        has_many = np.bincount(rows, minlength=len(cosines)) > NUM_CANDIDATES
+        best = alike[:0]
+        if has_many.any():
+            best = np.argpartition(cosines[has_many], -NUM_CANDIDATES, axis=1)[:, -NUM_CANDIDATES:]
+        few, many = ~has_many[rows], np.repeat(np.flatnonzero(has_many), NUM_CANDIDATES)
+        found.append(np.stack([np.r_[rows[few], many] + start, np.r_[alike[few], best.ravel()]], axis=1))
+        looked(len(cosines))
     return np.concatenate(found)

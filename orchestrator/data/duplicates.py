@@ -11,7 +11,7 @@ Recall and precision on CIFAR-10, beside a perceptual hash: ``benchmarks/near_du
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -102,16 +102,18 @@ class NearPairs:
     mirrored: NDArray[np.bool_]
 
 
-def near_pairs(left: Thumbnails, right: Thumbnails) -> NearPairs:
+def near_pairs(left: Thumbnails, right: Thumbnails, looked: Callable[[int], None] = lambda _: None) -> NearPairs:
     """The near duplicates between two sets of images, exact ones and mirrored ones among them; each pair once.
 
     Of a picture that stands in the other set many times, the most similar ``NUM_CANDIDATES`` are sure to be compared.
+    What takes long is that each picture is compared with all of the other set, and with all of these mirrored: `looked`
+    is told of how many more that is done, of twice as many as there are in both.
     """
     mirrored = np.ascontiguousarray(right[:, :, ::-1])
     with one_thread():
         described, *others = descriptions(left, right, mirrored)
         found = [
-            _near(left, pictures, candidates(described, other))
+            _near(left, pictures, candidates(described, other, looked))
             for pictures, other in zip((right, mirrored), others, strict=True)
         ]
     rows = np.concatenate([pairs for pairs, _ in found])

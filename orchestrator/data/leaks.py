@@ -24,7 +24,7 @@ from orchestrator.data.readable import with_readable_reference
 from orchestrator.data.splits import Indices
 from orchestrator.errors import DataError
 from orchestrator.machine import num_cores
-from orchestrator.waiting import waiting_for
+from orchestrator.waiting import counting, waiting_for
 
 __all__ = ["Duplicate", "Parts", "SplitReport", "check_splits", "cross_duplicates", "find_unreadable", "lines"]
 
@@ -199,17 +199,25 @@ def _exact_duplicates(table: FingerprintTable) -> list[Duplicate]:
     return [Duplicate(tuple(places)) for places in by_digest.values() if len(places) > 1]
 
 
-@waiting_for("pictures that look alike to be found")
 def _near_duplicates(*tables: FingerprintTable) -> tuple[Duplicate, ...]:
     """Between each two tables; the nearest first. Exact duplicates are left out."""
-    found = []
-    for left, right in combinations(tables, 2):
-        near = near_pairs(left.prints.thumbnails, right.prints.thumbnails)
-        kinds = zip(near.rows.tolist(), near.distances.tolist(), near.mirrored.tolist(), strict=True)
-        for (row, other), distance, mirrored in kinds:
-            if left.prints.digests[row] != right.prints.digests[other]:
-                kind: Kind = "mirrored" if mirrored else "same picture"
-                found.append(Duplicate((left.places[row], right.places[other]), kind, distance))
+    pairs, found, done = [*combinations(tables, 2)], [], 0
+    total = 2 * sum(len(table.places) for pair in pairs for table in pair)
+    with counting("looking for pictures that look alike") as show:
+
+        def looked(num: int) -> None:
+            nonlocal done
+            done += num
+            show(done, total)
+
+        looked(0)
+        for left, right in pairs:
+            near = near_pairs(left.prints.thumbnails, right.prints.thumbnails, looked)
+            kinds = zip(near.rows.tolist(), near.distances.tolist(), near.mirrored.tolist(), strict=True)
+            for (row, other), distance, mirrored in kinds:
+                if left.prints.digests[row] != right.prints.digests[other]:
+                    kind: Kind = "mirrored" if mirrored else "same picture"
+                    found.append(Duplicate((left.places[row], right.places[other]), kind, distance))
     return tuple(sorted(found, key=lambda duplicate: (duplicate.distance, duplicate.places)))
 
 

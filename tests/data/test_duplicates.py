@@ -201,6 +201,13 @@ def test_chunks_and_batches_make_no_difference(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(found.distances, other.distances, atol=1e-5)
 
 
+def test_it_is_told_how_far_it_is() -> None:
+    some, few = prints_of(photographs(30)).thumbnails, prints_of(photographs(7)).thumbnails
+    looked: list[int] = []
+    near_pairs(some, few, looked.append)
+    assert sum(looked) == 2 * (30 + 7)
+
+
 def test_nothing_resembles_nothing() -> None:
     some, none = prints_of(photographs(3)).thumbnails, prints_of(photographs(3)[:0]).thumbnails
     for left, right in ((some, none), (none, some), (none, none)):
