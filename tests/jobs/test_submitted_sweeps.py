@@ -18,13 +18,12 @@ from commands import ROOT
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from ray_head import running_head, with_token
+from sweep_results import TIMINGS
 
 from orchestrator.product_code import product_commit
 from orchestrator.storage import Storage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
-# What differs from one training to the next.
-TIMED = {"audit/ms_per_step", "train/images_per_s"}
 # So small a batch that an epoch takes seconds.
 EXPERIMENT = """
 name: small
@@ -92,7 +91,7 @@ def rows_of(storage: Path) -> Counter[tuple[str, str, int, float]]:
         "join tags on tags.run_uuid = metrics.run_uuid and tags.key = 'zetasweep.cell'"
     )
     with closing(sqlite3.connect(storage / "mlflow.db")) as connection:
-        return Counter(row for row in connection.execute(query) if row[1] not in TIMED)
+        return Counter(row for row in connection.execute(query) if row[1] not in TIMINGS)
 
 
 def until_both_have_an_epoch(storage: Path, process: subprocess.Popen[str], timeout_s: float = 900) -> None:
