@@ -11,7 +11,7 @@ import torch
 from orchestrator.amounts import counted
 from orchestrator.doctor.finding import Finding, Line, refused
 from orchestrator.doctor.nodes import examine_clock, examine_faults
-from orchestrator.environment import ray_address
+from orchestrator.environment import ray_address, starts_its_own_ray
 from orchestrator.errors import UserError
 from orchestrator.experiment import Experiment, Resources
 from orchestrator.plan import Layout, Node, local_layout, local_node, workers_on
@@ -61,7 +61,8 @@ def examine_placement(experiment: Experiment, storage: Storage) -> tuple[Layout 
         if address is None:
             placed = local_layout(resources, local_node())
             room = counted(placed.slots, "slot")
-            lines.append(f"Ray: RAY_ADDRESS is not set, run starts its own on this machine, with room for {room}")
+            said = "is local" if starts_its_own_ray() else "is not set"
+            lines.append(f"Ray: RAY_ADDRESS {said}, run starts its own on this machine, with room for {room}")
             lines += [Finding(note, "Ray", "", severity="note") for note in obstacles()]
         else:
             with marked(storage) as marker, joined_or_started(_ANYTHING) as everything:

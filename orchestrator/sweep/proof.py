@@ -30,7 +30,10 @@ COMPARED = ("Python", "torch", "torchvision", "ray", "numpy")
 # NCCL needs it to have the ranks of a machine meet. NVIDIA recommends 1 GiB for a container, Docker gives it 64 MB.
 LEAST_SHARED_BYTES = 32 * 2**20
 ENOUGH_SHARED_BYTES = 2**30
-_OF_BUCKET = "install zetasweep[objects] there, with credentials of its own or a role, and a way to the bucket's server"
+_OF_BUCKET = (
+    "what there must be: zetasweep[objects], a way to the bucket's server, and credentials: a role, or variables in "
+    "the environment of ray start there, not in that of this shell"
+)
 _OF_SILENT_BUCKET = "mend the way from there to the bucket's server, unless it passes by itself: a sweep asks it again"
 
 

@@ -140,4 +140,8 @@ def _best_state(folder: CellFolder) -> dict[str, Any]:
 
 
 def _lost(folder: CellFolder) -> UntellableError:
-    return UntellableError(f"{folder.shown('best.pt')} is not there: the cell's best weights are lost", remedy=AGAIN)
+    return UntellableError(
+        f"{folder.shown('best.pt')} is not there: the cell's best weights are lost",
+        remedy="bring it back: is the disk mounted?\n"
+        f"or {AGAIN}; if MLflow has a finished run of it, delete that first: mlflow runs delete --run-id ID",
+    )
