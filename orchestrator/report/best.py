@@ -7,7 +7,7 @@ from typing import Any
 from orchestrator.report.columns import best_first, of_columns, scale, told
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
-from orchestrator.report.style import COLORS, FAINT, INK, height_of, label_rows, new_drawing
+from orchestrator.report.style import COLORS, FAINT, INK, height_of, label_rows, name_below, new_drawing
 from orchestrator.results import MARKS, RULED_OUT, Analysis, Column, survivors
 
 STAR = "★"
@@ -65,5 +65,5 @@ def _drawn(material: Material, column: Column, analysis: Analysis, rows: list[st
     label_rows(axes, labels)
     furthest = max(behind) or 1.0
     axes.set_xlim(-0.015 * furthest, 1.05 * furthest)
-    axes.set_xlabel(f"how far its mean is behind the first{', in points' if metric.is_fraction else ''}")
+    name_below(drawing, f"how far its mean is behind the first{', in points' if metric.is_fraction else ''}")
     return drawing

@@ -9,7 +9,7 @@ from orchestrator.report.columns import of_columns
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material
 from orchestrator.report.searched import ROWS_AT_MOST, Searched, searched
-from orchestrator.report.style import COLORS, FAINT, INK, height_of, label_rows, new_drawing
+from orchestrator.report.style import COLORS, FAINT, INK, height_of, label_rows, name_below, new_drawing
 from orchestrator.results import Column, share_text
 
 
@@ -63,5 +63,5 @@ def _epochs_drawn(found: Searched, trained: dict[str, int], whole: int) -> Drawi
         axes.text(trained[each], place, said, va="center", fontsize=7.5, color=INK)
     label_rows(axes, labels)
     axes.set_xlim(0, 1.02 * whole)
-    axes.set_xlabel("epochs, of all its seeds together")
+    name_below(drawing, "epochs, of all its seeds together")
     return drawing

@@ -9,7 +9,18 @@ from orchestrator.amounts import counted
 from orchestrator.report.columns import in_words, of_columns, scale, told
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
-from orchestrator.report.style import BETTER, EQUAL, FAINT, INK, UNTOLD, WORSE, height_of, label_rows, new_drawing
+from orchestrator.report.style import (
+    BETTER,
+    EQUAL,
+    FAINT,
+    INK,
+    UNTOLD,
+    WORSE,
+    height_of,
+    label_rows,
+    name_below,
+    new_drawing,
+)
 from orchestrator.results import Analysis, Column, RowVerdict, Verdict, about, level, units, why_not_compared
 
 LOOKS: dict[Verdict, tuple[str, str]] = {
@@ -108,5 +119,5 @@ def _drawn(material: Material, these: Analysis, new: Analysis | None, headline: 
         axes.plot(by * headline.rows[row].difference, place, marker=marker, color=INK, markersize=4)
     label_rows(axes, labels)
     unit = " in points" if metric.is_fraction else ""
-    axes.set_xlabel(f"difference{unit} ({in_words(metric)})")
+    name_below(drawing, f"difference{unit} ({in_words(metric)})")
     return drawing

@@ -14,7 +14,7 @@ from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.measures.importance import LEAST, Importance, importance_of, is_known
 from orchestrator.report.parameters import AUGMENT, Parameter
 from orchestrator.report.searched import Searched, parameters_of_search, searched
-from orchestrator.report.style import COLORS, FAINT, INK, height_of, label_rows, new_drawing
+from orchestrator.report.style import COLORS, FAINT, INK, height_of, label_rows, name_below, new_drawing
 from orchestrator.results import Column, rung_text
 from orchestrator.search import Rung
 
@@ -142,5 +142,5 @@ def _importance_drawn(measured: Mapping[str, Importance]) -> Drawing:
         axes.text(100 * share, place, f"  {100 * share:.0f} %", va="center", fontsize=7.5, color=INK)
     label_rows(axes, labels)
     axes.set_xlim(0, max(1.0, 112 * max(share for _, share in bars)))
-    axes.set_xlabel("share of the variance in %; together: what needs several of them at once")
+    name_below(drawing, "share of the variance in %; together: what needs several of them at once")
     return drawing

@@ -6,7 +6,7 @@ from orchestrator.amounts import counted
 from orchestrator.report.columns import in_words, of_columns, points, rows_of, scale
 from orchestrator.report.drawing import Drawing
 from orchestrator.report.figure import Figure, Material, Unavailable
-from orchestrator.report.style import COLORS, INK, height_of, label_rows, new_drawing
+from orchestrator.report.style import COLORS, INK, height_of, label_rows, name_below, new_drawing
 from orchestrator.results import Column
 
 NO_RANGE = "each row has a single training, so that nothing is known of how far theirs lie apart"
@@ -65,5 +65,5 @@ def _drawn(material: Material, column: Column, rows: list[str]) -> Drawing:
         axes.plot(values, spread, linestyle="none", marker="o", markersize=4, alpha=0.85, color=COLORS[0])
         axes.vlines(by * entry.mean, place - 0.34, place + 0.34, color=INK, linewidth=1.6)
     label_rows(axes, labels)
-    axes.set_xlabel(in_words(metric))
+    name_below(drawing, in_words(metric))
     return drawing

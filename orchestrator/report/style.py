@@ -127,6 +127,11 @@ def label_rows(axes: Any, labels: Sequence[str]) -> None:
     axes.grid(axis="y", linewidth=0.5)
 
 
+def name_below(drawing: Any, text: str) -> None:
+    """Name the horizontal axis of a drawing below all of it: long rows leave little room beside their names."""
+    drawing.supxlabel(text, fontsize="medium")
+
+
 def height_of(labels: Sequence[str], *, least_in: float = 0.9, of_row_in: float = 0.27) -> float:
     """Return the height of a drawing with a row for each label, in inches."""
     lines = [wrapped(label).count("\n") for label in labels]
