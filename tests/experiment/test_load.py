@@ -227,7 +227,7 @@ def test_model_of_torchvision_is_known(tmp_path: Path) -> None:
             {"dataset": "{cifar10: {random_resized_crop: {scale: [2.0, 1.0]}}}"},
             "dataset.cifar10.random_resized_crop.scale",
             "[2.0, 1.0]",
-            "a pair above 0 and at most 1",
+            "a pair of numbers above 0 and at most 1",
         ),
         (
             {"dataset": "{cifar10: {random_resized_crop: {}, crop_padding: 4}}"},
