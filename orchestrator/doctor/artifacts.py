@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from orchestrator.amounts import counted
+from orchestrator.amounts import counted, some
 from orchestrator.doctor.files import damage_of
 from orchestrator.doctor.finding import Finding, Line
 from orchestrator.errors import UserError
@@ -20,6 +20,11 @@ from orchestrator.tracking import Ledger, Tracker, UntellableError, missing_of_m
 LOST = (
     "bring them back: is the disk mounted, were they written on another machine?\nor delete the runs (mlflow runs "
     "delete --run-id ID), and zetasweep run trains the cells again"
+)
+
+ELSEWHERE = (
+    "none is needed if they were trained with another storage: compare and report have what MLflow has\nelse bring the "
+    "folders back: is the disk mounted? What needs weights (select, predict, a model in MLflow) does without these"
 )
 
 
@@ -76,7 +81,16 @@ def examine_models(
     yield f"models: MLflow has {count}, tracking.models = {models}"
     for cell in lacking:
         run_id, folder = runs[cell.key].run_id, storage.cell(cell.key)
-        if run_id is not None and folder.has(BEST):
+        if run_id is None:
+            continue
+        if not folder.has(BEST):
+            yield Finding(
+                what="a model that MLflow does not have and cannot get: its weights are not here",
+                where=f"of cell {cell.key} ({cell.label}), {folder.shown(BEST)}",
+                remedy=ELSEWHERE,
+                severity="note",
+            )
+        else:
             yield Finding(
                 what="a model that MLflow does not have yet",
                 where=f"of cell {cell.key} ({cell.label})",
@@ -94,10 +108,17 @@ def _export(tracker: Tracker, cell: Cell, run_id: str, folder: CellFolder) -> No
 
 
 def examine_best_weights(storage: Storage, cells: Sequence[Cell], runs: Mapping[str, CellRun]) -> Iterator[Line]:
-    """Find finished cells whose folder has lost what it keeps, or has it damaged; no sweep may be at work."""
+    """Find finished cells whose folder has lost what it keeps, or has it damaged; no sweep may be at work.
+
+    Without its whole folder a cell may have been trained with another storage, which is no fault.
+    """
+    elsewhere = []
     for cell in cells:
         run, folder = runs.get(cell.key), storage.cell(cell.key)
-        if run is None or run.status != "done" or not folder.exists:
+        if run is None or run.status != "done":
+            continue
+        if not folder.exists:
+            elsewhere.append(f"{cell.key} ({cell.label})")
             continue
         what, where = "a finished cell without its best weights", folder.shown(BEST)
         if folder.has(BEST):
@@ -114,3 +135,6 @@ def examine_best_weights(storage: Storage, cells: Sequence[Cell], runs: Mapping[
             remedy="--fix writes them anew from the model in MLflow",
             mend=partial(restore_best, run.model_uri, folder, epoch=int(run.metrics.get("best/epoch", 0))),
         )
+    if elsewhere:
+        where = f"{storage.shown(storage.cells_dir)}: {len(elsewhere):,} of {len(cells):,}: {some(elsewhere)}"
+        yield Finding("finished cells without a folder here", where, ELSEWHERE, severity="note")

@@ -45,7 +45,7 @@ class Report:
                 assert isinstance(finding, Finding)
                 self._print(f"  {finding.where}{self._outcome(finding)}")
             if first.remedy:
-                self._print(f"  remedy:  {first.remedy}")
+                self._print("  remedy:  " + first.remedy.replace("\n", "\n" + " " * 11))
 
     def _outcome(self, finding: Finding) -> str:
         """Mend a finding, if it is asked for and possible; count it and return what is to be said of that."""

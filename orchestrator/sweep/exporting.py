@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from orchestrator.amounts import counted
+from orchestrator.amounts import counted, some
 from orchestrator.errors import TrackingError, first_line
 from orchestrator.experiment import Cell, Experiment
 from orchestrator.records import CellResult, CellRun
@@ -59,9 +59,12 @@ class Exporting:
 
     def lacking(self) -> list[Cell]:
         """Return the cells whose models MLflow should have and has not, and whose best weights are here."""
+        return self._wanted(here=True)
+
+    def _wanted(self, *, here: bool) -> list[Cell]:
         wanted = models_to_export(self._cells(), self._runs, self._models)
         with self._storage.glance():
-            return [cell for cell in wanted if self._storage.cell(cell.key).has(BEST)]
+            return [cell for cell in wanted if self._storage.cell(cell.key).has(BEST) == here]
 
     def _members_with(self, cell: Cell) -> Sequence[Cell]:
         """Return the cells of a configuration; which there are is told apart once, until a search asks for more."""
@@ -72,8 +75,17 @@ class Exporting:
                 members[1].setdefault(each.config_key, []).append(each)
         return members[1][cell.config_key]
 
+    def tell_lost(self, console: Console) -> None:
+        """Show of which cells MLflow lacks a model that nobody can export, since their best weights are not here."""
+        if lost := self._wanted(here=False):
+            names = some([f"{cell.key} ({cell.label})" for cell in lost])
+            what = f"no model of {counted(len(lost), 'configuration' if self._models == 'best' else 'cell')}"
+            why = f"the best weights are not in {self._storage.shown(self._storage.cells_dir)}: cell {names}"
+            print_lines(console, [f"MLflow: {what}: {why}; zetasweep doctor says what helps"], style="yellow")
+
     def make_up_for(self, console: Console) -> None:
         """Export what is lacking; show what is in the way."""
+        self.tell_lost(console)
         lacking = self.lacking()
         if not lacking:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,24 @@ def test_what_was_not_exported_the_next_run_exports(
     assert with_model(file) == {"erm 1", "mixup 1"}
     assert "exporting" not in well(call("run", file))
     assert "not have yet" not in call("doctor", file).out
+
+
+def test_a_model_whose_weights_are_gone_is_named(call: Call, file: Path, cells: list[Cell]) -> None:
+    """By ``run`` and by ``doctor``, which is no fault: it may have been trained with another storage."""
+    well(call("sync", file, "-o", "tracking.models=none"))
+    lost = next(cell for cell in cells if cell.augment.name == "erm" and cell.seed == 1)
+    shutil.rmtree(file.parent / "runs" / "cells" / lost.key)
+    for said in (well(call("run", file)), well(call("run", file))):
+        assert f"MLflow: no model of 1 configuration: the best weights are not in {file.parent}" in said
+        assert lost.key in said
+    assert with_model(file) == {"mixup 1"}
+    looked = call("doctor", file)
+    assert (looked.code, f"of cell {lost.key}" in looked.out) == (0, True), looked.out
+    assert "note: finished cells without a folder here" in looked.out
+    assert f"cells: 1 of 4: {lost.key}" in looked.out
+    assert "  remedy:  none is needed" in looked.out
+    assert "\n           else bring the folders back" in looked.out
+    assert "note: a model that MLflow does not have and cannot get" in looked.out
 
 
 def test_a_model_is_exported_when_it_is_asked_for(call: Call, file: Path, cells: list[Cell], tmp_path: Path) -> None:
