@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 import click
 
 from orchestrator.cli.outcomes import of_job
-from orchestrator.exit_codes import INTERRUPTED, MEANINGS
+from orchestrator.exit_codes import INCOMPLETE, INTERRUPTED, MEANINGS
 from orchestrator.jobs import Ended, JobServer, follow
 
 _GOES_ON = "what it has trained is in its storage, and the same zetasweep submit goes on with it"
+
+# As Python ends where an exception is not caught, which zetasweep does not.
+_UNCAUGHT = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit)(: .*)?")
 
 
 def followed(server: JobServer, job: str) -> int:
@@ -42,11 +46,27 @@ def last_lines(job: str, ended: Ended) -> list[str]:
     """Return what is said of a job that has ended: its exit code, or what ended it, and what helps."""
     if ended.status == "STOPPED":
         return [f"{job}: stopped; {_GOES_ON}"]
+    if (uncaught := _uncaught(ended)) is not None:
+        packages = (
+            "a job is run by the python on the PATH of ray start on the head: install zetasweep there, and submit again"
+            if uncaught.startswith(("ModuleNotFoundError", "ImportError"))
+            else "its log says where"
+        )
+        return [f"error: {job}: FAILED: its python could not go on: {uncaught}", f"  remedy:  {packages}; {_GOES_ON}"]
     if ended.exit_code in MEANINGS:
         return [f"{job}: exit code {ended.exit_code}: {MEANINGS[ended.exit_code or 0]}"]
     # Ray repeats the log below its first line.
     said = (ended.message.splitlines() or [""])[0].partition(", last available logs")[0]
     return [f"error: {job}: {ended.status}: {said}", f"  remedy:  {_remedy(ended)}"]
+
+
+def _uncaught(ended: Ended) -> str | None:
+    """Return the exception that has ended a job's driver, e.g. since a package is missing there; None if none has."""
+    if ended.exit_code != INCOMPLETE:
+        return None
+    # Ray adds the last lines of the log to its own words.
+    *_, last = ended.message.rstrip().splitlines() or [""]
+    return last if _UNCAUGHT.fullmatch(last) else None
 
 
 def _remedy(ended: Ended) -> str:

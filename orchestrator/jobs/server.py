@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.credentials import without_secrets
 from orchestrator.environment import JOB_SERVER, RAY_ADDRESS, RAY_AUTH_MODE, has_ray_token, values_for
 from orchestrator.errors import ClusterError, UserError, first_line, nearest
-from orchestrator.jobs.address import Address
+from orchestrator.jobs.address import DASHBOARD_PORT, Address
 from orchestrator.waiting import waiting_for
 
 if TYPE_CHECKING:
@@ -277,7 +277,14 @@ def _check_answer(address: Address) -> None:
         if error.code in (401, 403):
             return  # it asks for a token, which is sent next
         status, text = error.code, b""
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except http.client.HTTPException as error:
+        # What has answered is no text.
+        raise UserError(
+            f"{address}: what answers is no dashboard of Ray: it speaks no HTTP",
+            remedy=f"name the dashboard's port, {DASHBOARD_PORT} unless the head has another (ray start "
+            "--dashboard-port), not that where clusters are joined",
+        ) from error
+    except (OSError, ValueError) as error:
         raise UserError(f"{address}: nobody answers ({_reason_of(error)})", remedy=_NO_DASHBOARD) from error
     try:
         is_ray = "ray_version" in json.loads(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,7 +33,9 @@ def save(slots: AtWork, say: Callable[[str], None]) -> list[str]:
         say: Shows a line.
     """
     limit = counted(SAVED_WITHIN_S / 60, "minute")
-    say(f"interrupted: the running cells are saved, which may take {limit} at most; Ctrl-C again ends at once")
+    # Of a job, and where a scheduler has sent the signal, nobody has the keys at hand.
+    insist = "; Ctrl-C again ends at once" if sys.stdin is not None and sys.stdin.isatty() else ""
+    say(f"interrupted: the running cells are saved, which may take {limit} at most{insist}")
     waiting = {slot.leave.remote(): label for slot, label in slots}
     unsaved: list[str] = []
     until = time.monotonic() + SAVED_WITHIN_S

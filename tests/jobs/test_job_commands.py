@@ -19,6 +19,7 @@ from ray._private.authentication_test_utils import reset_auth_token_state
 
 from orchestrator.jobs import following, server
 
+NO_PSUTIL = "ModuleNotFoundError: No module named 'psutil'"
 SAVED = "interrupted: 1 of 2 cells are done; the same command goes on"
 
 
@@ -73,6 +74,7 @@ def test_a_job_is_handed_in_followed_and_its_end_is_the_commands(call: Call, job
         ("FAILED", 130, "x", 130, f"{NAME}: exit code 130: interrupted"),
         ("STOPPED", None, "", 130, f"{NAME}: stopped; what it has trained is in its storage"),
         ("FAILED", -9, "it was killed, last available logs (cut):\nfirst", 1, "something has killed its driver"),
+        ("FAILED", 1, f"x, last available logs (cut):\n  import psutil\n{NO_PSUTIL}\n", 1, f"go on: {NO_PSUTIL}"),
         ("FAILED", 127, "python: not found", 1, f"error: {NAME}: FAILED: python: not found"),
         ("FAILED", None, "the node is gone", 1, "see whether all nodes run"),
     ],
@@ -251,6 +253,24 @@ def test_another_server_is_no_dashboard(call: Call) -> None:
         other.shutdown()
     assert answer.code == 2
     assert "what answers is no dashboard of Ray (HTTP 501)" in answer.err
+
+
+def test_what_speaks_no_http_is_told_from_a_dashboard(call: Call) -> None:
+    """Ray's GCS on a port of its own: its bytes are not shown."""
+
+    def answer_once(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"\x00\x00\x18\x04\x00\x00\x00\x00\x00\xff\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as gcs:
+        threading.Thread(target=answer_once, args=(gcs,), daemon=True).start()
+        answer = call("jobs", "--address", f"127.0.0.1:{gcs.getsockname()[1]}")
+    assert answer.code == 2
+    assert "it speaks no HTTP" in answer.err
+    assert "name the dashboard's port, 8265 unless" in answer.err
+    assert all(char.isprintable() or char == "\n" for char in answer.err)
 
 
 def test_a_cluster_with_a_token_is_asked_with_it(environment: dict[str, str], job: Job, tmp_path: Path) -> None:
