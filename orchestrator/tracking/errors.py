@@ -6,7 +6,9 @@ import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
+import requests  # it comes with MLflow, which asks servers with it
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     ABORTED,
@@ -37,6 +39,8 @@ _REMEDIES: dict[int | None, str] = {
     403: "ask who keeps the server to let this user look and write",
     404: "write the path behind the address that the server is reached by: that of --static-prefix, or a proxy's",
 }
+# What is raised where nobody has answered, or a proxy alone.
+_UNANSWERED = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError)
 BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
 
@@ -110,8 +114,32 @@ def is_busy(error: Exception) -> bool:
     return isinstance(said, sqlite3.Error) and getattr(said, "sqlite_errorcode", 0) & 0xFF in BUSY_CODES
 
 
+def remedy_of_lost_answer(error: Exception) -> str:
+    """Return what helps where a store that has answered before does not any more, or refuses."""
+    if (status := error.get_http_status_code() if isinstance(error, MlflowException) else None) in (401, 403):
+        return _REMEDIES[status]
+    if _silence(error) is None:
+        return ""
+    return "start the server again, or mend the way to it; what it lacks waits in storage, and the same command goes on"
+
+
+def _silence(error: BaseException) -> str | None:
+    """Return which server has not answered, and why; None if one has, or none was asked."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    asked = next((each for each in causes if isinstance(each, _UNANSWERED)), None)
+    if asked is None:
+        return None
+    why = getattr(causes[-1], "strerror", None) or str(causes[-1]) or type(causes[-1]).__name__
+    url = urlsplit(getattr(asked.request, "url", None) or "")
+    return f"{url.hostname or 'the server'}{f':{url.port}' if url.port else ''}: {why}"
+
+
 def message_of(error: BaseException) -> str:
     """Return the first line of what an error says, without credentials; its kind if it says nothing."""
+    if (silence := _silence(error)) is not None:
+        return first_line(without_secrets(silence), at_most=300)
     # Before what the database said, SQLAlchemy puts advice to programmers.
     said = getattr(error.__cause__, "orig", None) or error
     # Cut off later: half a credential would not be found.
@@ -121,4 +149,4 @@ def message_of(error: BaseException) -> str:
 def kind_and_message(error: BaseException) -> str:
     """Return the kind of an error and `message_of` it."""
     kind, message = type(error).__name__, message_of(error)
-    return message if message == kind else f"{kind}: {message}"
+    return message if message == kind or _silence(error) is not None else f"{kind}: {message}"

@@ -21,7 +21,7 @@ from orchestrator.environment import TRACKING_URI, set_for
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.tracking.database import check_can_make, check_schema
 from orchestrator.tracking.drivers import Drivers
-from orchestrator.tracking.errors import is_refusal, kind_and_message, remedy_of_no_answer
+from orchestrator.tracking.errors import is_refusal, kind_and_message, remedy_of_lost_answer, remedy_of_no_answer
 from orchestrator.uris import IN_ADDRESSES, database_of, is_server, is_sqlite, names_itself
 from orchestrator.waiting import waiting_for
 
@@ -95,7 +95,9 @@ class Store:
             with waiting_for(f"MLflow at {self.shown_uri}"):
                 yield
         except MlflowException as error:
-            raise TrackingError(f"MLflow at {self.shown_uri}: {kind_and_message(error)}") from error
+            raise TrackingError(
+                f"MLflow at {self.shown_uri}: {kind_and_message(error)}", remedy=remedy_of_lost_answer(error)
+            ) from error
 
     def experiments(self, view: int = ViewType.ACTIVE_ONLY) -> dict[str, str]:
         """Return the names of the experiments by their ids; those that were deleted, too, if `view` says so."""

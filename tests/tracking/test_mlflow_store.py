@@ -9,16 +9,18 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from commands import until
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 from sqlalchemy.exc import OperationalError
 
 from orchestrator.errors import TrackingError, UserError
 from orchestrator.objects import ObjectsError
-from orchestrator.tracking.errors import can_pass, is_busy
+from orchestrator.tracking.errors import can_pass, is_busy, kind_and_message, message_of, remedy_of_lost_answer
 from orchestrator.tracking.store import Store
 
 
@@ -84,6 +86,46 @@ def test_what_a_server_refuses_is_said_with_what_helps(status: int, text: str, v
     assert str(refused.value).startswith(f"tracking.uri = {address}: MLflow {verb} (")
     assert refused.value.remedy.startswith(remedy)
     assert refused.value.remedy.endswith("or leave tracking.uri out: SQLite in storage")
+
+
+def serving(status: int) -> type[http.server.BaseHTTPRequestHandler]:
+    """As a proxy answers whose server is away."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [("gone", "Connection refused"), ("silent", "timed out"), ("behind a proxy", "too many 503 error responses")],
+)
+def test_a_server_that_went_away_is_named_with_the_reason_and_what_helps(
+    monkeypatch: pytest.MonkeyPatch, kind: str, why: str
+) -> None:
+    """No exception of the libraries that have asked is shown: they are long, and cut off before the reason."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serving(503)) as server, ExitStack() as stack:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.callback(server.shutdown)
+        port = server.server_port
+        if kind != "behind a proxy":
+            silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = silent.getsockname()[1]
+            if kind == "gone":
+                silent.close()
+        with pytest.raises(MlflowException) as lost:
+            MlflowClient(f"http://127.0.0.1:{port}").search_experiments()
+    assert message_of(lost.value) == kind_and_message(lost.value) == f"127.0.0.1:{port}: {why}"
+    assert remedy_of_lost_answer(lost.value).startswith("start the server again, or mend the way to it")
+    assert can_pass(lost.value)
 
 
 class StoreError(Exception):
