@@ -91,9 +91,12 @@ def test_the_job_has_time_to_save() -> None:
     assert CLUSTER["rayVersion"] == version("ray")
 
 
-def test_the_password_of_mlflow_is_with_the_head_alone() -> None:
-    assert HEAD["containers"][0]["envFrom"] == [{"secretRef": {"name": "zetasweep-mlflow", "optional": True}}]
-    assert "secret" not in yaml.safe_dump(WORKER).lower()
+def test_the_password_of_mlflow_is_with_the_head_alone_and_the_keys_of_a_bucket_with_all() -> None:
+    head, worker = (pod["containers"][0]["envFrom"] for pod in (HEAD, WORKER))
+    bucket = {"secretRef": {"name": "zetasweep-bucket", "optional": True}}
+    assert head == [{"secretRef": {"name": "zetasweep-mlflow", "optional": True}}, bucket]
+    assert worker == [bucket]
+    assert yaml.safe_dump(WORKER).lower().count("secret") == 1
 
 
 # What is done before a pod ends
