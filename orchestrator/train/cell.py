@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -110,15 +110,32 @@ def train_cell(
 
 
 def _require_same_data(dataset: Dataset, ranks: Ranks) -> None:
-    """Raise CellError on all ranks if one of them has other data: nodes may have copies of their own."""
-    found = ranks.of_all((dataset.split_hash, socket.gethostname()))
-    hosts: dict[str, set[str]] = {}
-    for split_hash, host in found:
-        hosts.setdefault(split_hash, set()).add(host)
-    if len(hosts) > 1:
-        copies = "\n".join(f"  {split_hash[:16]}: {', '.join(sorted(names))}" for split_hash, names in hosts.items())
+    """Raise CellError on all ranks if one of them has other data: nodes may have copies of their own.
+
+    Other pixels of the same files, as another version of a decoder makes them, are no reason to stop, and are said.
+    """
+    found = ranks.of_all((dataset.split_hash, dataset.pixel_hash, socket.gethostname()))
+    splits = _hosts_by((split_hash, host) for split_hash, _, host in found)
+    if len(splits) > 1:
         raise CellError(
             f"{dataset.name} does not consist of the same files and labels everywhere (hash of the splits: machines):\n"
-            f"{copies}",
+            + "\n".join(f"  {split_hash[:16]}: {hosts}" for split_hash, hosts in splits.items()),
             remedy="copy the whole data set anew to where it is wrong, or share one data_dir",
         )
+    pixels = _hosts_by((pixel_hash, host) for _, pixel_hash, host in found if pixel_hash is not None)
+    if len(pixels) > 1 and ranks.rank == 0:
+        copies = "; ".join(f"{pixel_hash}: {hosts}" for pixel_hash, hosts in pixels.items())
+        logger.warning(
+            "the images of %s do not have the same pixels everywhere (hash of them: machines): %s; copy the data set "
+            "anew to where it is wrong, or install the same version of Pillow",
+            dataset.name,
+            copies,
+        )
+
+
+def _hosts_by(found: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the machines that have each hash, as a text."""
+    hosts: dict[str, set[str]] = {}
+    for each, host in found:
+        hosts.setdefault(each, set()).add(host)
+    return {each: ", ".join(sorted(names)) for each, names in hosts.items()}

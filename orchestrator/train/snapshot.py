@@ -92,6 +92,7 @@ class Snapshot:
         epoch: How many they are.
         underway: The epoch after them; None between two epochs.
         learner: Model, optimizer and schedule.
+        pixel_hash: Of the images of that data; None if it is not known.
     """
 
     split_hash: str
@@ -99,6 +100,7 @@ class Snapshot:
     epoch: int
     underway: Underway | None
     learner: LearnerState
+    pixel_hash: str | None = None
 
     def to_state(self) -> State:
         """Return the content of the checkpoint."""
@@ -113,6 +115,7 @@ class Snapshot:
             "optimizer": self.learner.optimizer,
             "schedule": self.learner.schedule,
             **({"average": average} if average is not None else {}),
+            **({"pixel_hash": self.pixel_hash} if self.pixel_hash is not None else {}),
         }
 
 
@@ -162,7 +165,7 @@ def from_state(state: State) -> Snapshot | Finished:
         return Finished(state["split_hash"], history, CellResult(**state["result"]))
     underway = Underway.from_state(state["underway"]) if state["underway"] is not None else None
     learner = LearnerState(state["model"], state["optimizer"], state["schedule"], state.get("average"))
-    return Snapshot(state["split_hash"], history, state["epoch"], underway, learner)
+    return Snapshot(state["split_hash"], history, state["epoch"], underway, learner, state.get("pixel_hash"))
 
 
 def evaluated_weights(state: State) -> State:

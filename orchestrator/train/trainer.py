@@ -145,6 +145,14 @@ class Trainer:
             report(entry)
         if isinstance(found, Finished):
             return found.result
+        pixels = self._dataset.pixel_hash
+        if self._rank == 0 and None not in (pixels, found.pixel_hash) and pixels != found.pixel_hash:
+            logger.warning(
+                "the images of %s have other pixels now than when %s was trained so far, under the same names: it goes "
+                "on with what is there; remove that folder to train it from the start",
+                self._dataset.name,
+                self._folder.shown(),
+            )
         self._epoch = found.epoch
         self._learner.load_state(found.learner)
         if found.underway is not None:
@@ -301,6 +309,7 @@ class Trainer:
             epoch=point.epoch,
             underway=progress.underway(self._ranks) if progress is not None else None,
             learner=self._learner.state(),
+            pixel_hash=self._dataset.pixel_hash,
         )
         best_epoch = self._best().epoch if self._history else None
         self._disk.write(lambda: self._checkpoints.save(point, snapshot.to_state(), best_epoch=best_epoch))

@@ -79,6 +79,23 @@ def test_checkpoint_of_other_data_is_refused(few_digits: Dataset, tmp_path: Path
         run(cell, replace(few_digits, split_hash="changed"), tmp_path)
 
 
+@pytest.mark.parametrize(("before", "after", "said"), [("1", "2", True), ("1", "1", False), (None, "2", False)])
+def test_a_checkpoint_of_other_pixels_is_gone_on_with_and_that_is_said(
+    few_digits: Dataset,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    before: str | None,
+    after: str,
+    said: bool,
+) -> None:
+    """As another version of a decoder makes them; a cache of an earlier version did not know them."""
+    cell = make_cell(num_train=FEW)
+    interrupt(cell, replace(few_digits, pixel_hash=before), tmp_path, after=1)
+    history = run(cell, replace(few_digits, pixel_hash=after), tmp_path).history
+    assert [entry.epoch for entry in history] == [1, 2, 3]
+    assert ("have other pixels now" in caplog.text) == said
+
+
 ADDRESS = "s3://bucket/runs/cells/0123456789abcdef"
 
 

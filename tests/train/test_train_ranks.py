@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,6 +59,7 @@ class RankReport:
         losses: This rank's loss in each step of `whole`, then of `resumed`.
         problem: What this rank raised when another one could not prepare.
         other_data: What it raised when the last rank had other data.
+        pixels: What it remarked when each rank had decoded other pixels of the same files.
     """
 
     whole: Trained
@@ -68,6 +70,7 @@ class RankReport:
     losses: list[float]
     problem: str
     other_data: str
+    pixels: list[str]
 
 
 def train_on_rank(rank: int, folder: Path) -> None:
@@ -114,8 +117,23 @@ def train_on_rank(rank: int, folder: Path) -> None:
     copy = replace(dataset, split_hash="f" * 64) if rank == WORLD_SIZE - 1 else dataset
     with pytest.raises(CellError) as raised:
         run(RANKS_CELL, copy, folder / f"other-{rank}")
-    report = RankReport(whole, resumed, stopped, late, *seen, problem, str(raised.value))
+    pixels = pixels_remarked(rank, dataset, folder / f"pixels-{rank}")
+    report = RankReport(whole, resumed, stopped, late, *seen, problem, str(raised.value), pixels)
     torch.save(report, folder / f"{rank}.pt")
+
+
+def pixels_remarked(rank: int, dataset: Dataset, folder: Path) -> list[str]:
+    """Train where each rank has decoded other pixels of the same files; return what is remarked."""
+    remarks: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: remarks.append(record.getMessage())  # type: ignore[method-assign]
+    of_cell = logging.getLogger("orchestrator.train.cell")
+    of_cell.addHandler(handler)
+    try:
+        interrupt(RANKS_CELL, replace(dataset, pixel_hash=f"of-rank-{rank}"), folder, after=1)
+    finally:
+        of_cell.removeHandler(handler)
+    return remarks
 
 
 def stop_and_resume(rank: int, dataset: Dataset, folder: Path, *, look: int, saved_step: int) -> Trained:
@@ -210,3 +228,9 @@ def test_ranks_with_different_copies_of_the_data_do_not_train(ranks: list[RankRe
     host = socket.gethostname()
     assert message.startswith("digits does not consist of the same files and labels everywhere")
     assert f"\n  {few_digits.split_hash[:16]}: {host}\n  {'f' * 16}: {host}\n  remedy: " in message
+
+
+def test_ranks_with_other_pixels_of_the_same_files_train_and_that_is_said_once(ranks: list[RankReport]) -> None:
+    (remark,) = [remark for report in ranks for remark in report.pixels]
+    hashes = "; ".join(f"of-rank-{rank}: {socket.gethostname()}" for rank in range(WORLD_SIZE))
+    assert f"do not have the same pixels everywhere (hash of them: machines): {hashes}" in remark
