@@ -22,7 +22,7 @@ from orchestrator.shown_warnings import warnings_shown_by
 from orchestrator.signals import NOTICES
 
 # Helpers of the chaos suite whose assertions shall say what they compare.
-pytest.register_assert_rewrite("sweep_results", "sweeps", "bucket_sweeps", "undisturbed")
+pytest.register_assert_rewrite("sweep_results", "sweeps", "started_sweeps", "bucket_sweeps", "undisturbed")
 # Read when Ray and MLflow are imported, as the command line sets them. No test joins a Ray that happens to run here.
 os.environ["RAY_ADDRESS"] = "local"
 prepare_program()
