@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from time import process_time
 
+from psutil import Process
+
 from orchestrator.experiment import Cell, Experiment, columns, load_experiment
 from orchestrator.racing import Course, Followed, Following, Kept, read_at
 from orchestrator.records import CellResult, CellRun, EpochResult, Failed, Paused, best_epoch
@@ -86,6 +88,7 @@ class Simulated:
         self.followed: Followed | None = None
         self.num_asked = 0
         self.decided_s: list[float] = []
+        self.held_bytes: list[int] = []
 
     def drive(self, random: Random | None = None, *, slots: int = 1, ends_to_live: int | None = None) -> Followed:
         """Be a driver with so many slots, which end in any order; one that is killed has seen so many legs end."""
@@ -95,6 +98,7 @@ class Simulated:
             began = process_time()
             self.followed = following.followed(runs, self.kept)
             self.decided_s.append(process_time() - began)
+            self.held_bytes.append(Process().memory_info().rss)
             self.kept = self.followed.kept
             return [column.legs for column in self.followed.columns]
 

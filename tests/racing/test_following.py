@@ -288,7 +288,7 @@ def test_cells_that_were_trained_without_a_race_are_in_it_once_their_history_is_
 
 
 @pytest.mark.slow
-def test_of_a_thousand_configurations_a_rung_is_decided_within_a_second(tmp_path: Path) -> None:
+def test_of_a_thousand_configurations_a_rung_is_decided_within_a_second_and_memory_stays_flat(tmp_path: Path) -> None:
     text = RANGES.replace("num_samples: 6", "num_samples: 1000").replace("seed: [0, 1]", "seed: [0, 1, 2]")
     simulated = Simulated(opened(tmp_path, text))
     followed = simulated.drive(Random(0), slots=8)
@@ -297,3 +297,4 @@ def test_of_a_thousand_configurations_a_rung_is_decided_within_a_second(tmp_path
     # The first reads a thousand configurations, as a file that lists them is read.
     assert len(simulated.decided_s) == 5
     assert max(simulated.decided_s[1:]) < 1, simulated.decided_s
+    assert simulated.held_bytes[-1] < 1.05 * simulated.held_bytes[0], simulated.held_bytes
