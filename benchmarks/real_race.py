@@ -35,7 +35,7 @@ from typing import Any
 
 import psutil
 from figures import origin, say, write_json
-from harness import first_step_ms, run_quietly, scratch_folder
+from harness import run_quietly, scratch_folder
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -73,11 +73,21 @@ class Trained:
         return [row[name] for row in self.rows]
 
     @property
-    def busy_ms(self) -> float:
-        """Epochs times the median time between two that follow each other, and the test behind the last one."""
+    def epoch_ms(self) -> float:
+        """The median time between two epochs that follow each other; of a single one, since its run was made."""
         between = [later - before for before, later in zip(self.reported_ms, self.reported_ms[1:], strict=False)]
+        return statistics.median(between or [self.reported_ms[0] - self.run.info.start_time])
+
+    @property
+    def began_ms(self) -> float:
+        """When it took its first step, about: a cell that was stopped says no other time."""
+        return self.reported_ms[0] - self.epoch_ms
+
+    @property
+    def busy_ms(self) -> float:
+        """Its epochs, and the test behind the last one."""
         test_ms = self.run.info.end_time - self.reported_ms[-1] if self.run.info.status == "FINISHED" else 0
-        return statistics.median(between) * len(self.rows) + test_ms
+        return self.epoch_ms * len(self.rows) + test_ms
 
 
 def main() -> None:
@@ -249,7 +259,7 @@ def choices_of(
 
 def costs_of(found: Mapping[str, Trained], slots: int) -> dict[str, float]:
     """Return epochs, and the time from the first step to the end of the last cell, with the idle share of the slots."""
-    began_ms = min(first_step_ms(trained.run) for trained in found.values())
+    began_ms = min(trained.began_ms for trained in found.values())
     ended_ms = max(trained.run.info.end_time for trained in found.values())
     busy_ms = sum(trained.busy_ms for trained in found.values())
     return {

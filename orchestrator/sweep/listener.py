@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -29,6 +28,7 @@ from orchestrator.records import (
 from orchestrator.sweep.giving import Giving
 from orchestrator.sweep.progress import Progress
 from orchestrator.sweep.saving import AtWork
+from orchestrator.sweep.slot_death import death_of
 from orchestrator.sweep.slot_watch import SlotWatch
 from orchestrator.sweep.starting import Starting
 from orchestrator.tracking import Delivery
@@ -114,7 +114,7 @@ class Listener(tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Say that the slot of a cell died and is made anew."""
-        reason, _ = _death_of(trial)
+        reason, _ = death_of(trial)
         count = f"failure {trial.num_failures} of {self._max_failures}"
         leg = self._giving.leg_of(trial.trial_id)
         if leg is None:
@@ -125,7 +125,7 @@ class Listener(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Mark the cell of a slot that died too often."""
-        last_line, in_full = _death_of(trial)
+        last_line, in_full = death_of(trial)
         leg = self._giving.leg_of(trial.trial_id)
         self._giving.forget(trial.trial_id)
         if leg is None and (leg := self._course.next()) is not None:
@@ -174,14 +174,3 @@ class Listener(tune.Callback):  # type: ignore[misc]
         self._progress.take(cell, event)
         # Last: with the end of a leg others follow, and what is told of them comes after it.
         self._course.take(cell, event)
-
-
-def _death_of(trial: Trial) -> tuple[str, str]:
-    """Return why a trial's slot died: in a line, and in full."""
-    # Where `Trial.get_error` looks, Tune has not put it yet. The text has all failures, one after the other.
-    file = trial.error_file
-    text = Path(file).read_text() if file and Path(file).exists() else str(trial.get_error() or "unknown")
-    in_full = text.rpartition("Failure # ")[2].strip()
-    # Both what a slot raised and what Ray says of one that is gone end with the cause.
-    last_line = in_full.splitlines()[-1]
-    return last_line.removeprefix("RuntimeError: "), in_full

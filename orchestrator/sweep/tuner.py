@@ -17,7 +17,7 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.execution import class_cache
+from ray.tune.execution import class_cache, tune_controller
 from ray.tune.experiment import Trial
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
@@ -41,6 +41,7 @@ from orchestrator.sweep.proof import Proof
 from orchestrator.sweep.saving import AtWork, save
 from orchestrator.sweep.settings import SlotSettings
 from orchestrator.sweep.slot import Slot
+from orchestrator.sweep.slot_death import SlotManager
 from orchestrator.sweep.starting import Starting
 from orchestrator.sweep.width import Width
 from orchestrator.tracking import Delivery
@@ -187,6 +188,8 @@ def _prepare_ray(*, joined: bool) -> None:
     set_for("sweep")
     # It looks for Tune's own result files, which are not written here, and complains of each cell.
     logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
+    # What Tune keeps its actors with is no option of it.
+    tune_controller.RayActorManager = SlotManager
     # Tune hands the keys of AWS to its actors in a way that Ray logs, and has no option against it. Slots need none:
     # MLflow's artifacts are uploaded from here.
     class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not is_secret_name(name)}

@@ -1,0 +1,69 @@
+"""What ends a slot, as Tune takes it, and as the user is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+from ray.air.execution._internal.tracked_actor import TrackedActor
+from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
+from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayActorError, RayTaskError
+from ray.tune.execution import tune_controller
+from ray.tune.experiment import Trial
+
+from orchestrator.sweep import tuner
+from orchestrator.sweep.slot_death import SlotManager, death_of
+
+# As Ray 2.60 says it, shortened in the middle.
+OUT_OF_MEMORY = """9 worker(s) were killed due to the node running low on memory. Memory on the node (IP: ::1, ID: c) \
+was 22.46GB used / 23.54GB limit (0.953959)
+OOM kill reason: Memory usage 24029503488B exceeded threshold of 24012685312B (95.0% of 25276510208B limit)
+Refer to the documentation on how to address the out of memory issue: https://docs.ray.io/en/latest/debug-memory.html."""
+
+
+@pytest.mark.parametrize(
+    ("error", "is_death"),
+    [
+        (OutOfMemoryError(OUT_OF_MEMORY), True),
+        (NodeDiedError("its node is gone"), True),
+        (ActorDiedError(), True),
+        (RayTaskError("step", "a traceback", ValueError("no slot has died")), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_takes_a_slot_away_is_its_death(error: Exception, is_death: bool) -> None:
+    died, failed = Mock(), Mock()
+    actor = TrackedActor(1, on_error=died)
+    manager = SlotManager(resource_manager=Mock())
+    manager._live_actors_to_ray_actors_resources[actor] = (Mock(), Mock())
+    manager._actor_task_failed(TrackedActorTask(actor, on_error=failed), error)
+    assert died.called == is_death
+    (told,) = (call.args[1] for call in failed.call_args_list)
+    assert isinstance(told, RayActorError if is_death else RayTaskError)
+    assert str(told) == str(error)
+
+
+def test_tune_keeps_its_slots_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only place where it says with what is a name in its module."""
+    monkeypatch.setattr(tune_controller, "RayActorManager", tune_controller.RayActorManager)
+    monkeypatch.setattr(tuner, "set_for", lambda _: None)
+    tuner._prepare_ray(joined=False)
+    assert tune_controller.RayActorManager is SlotManager
+    assert "RayActorManager" in tune_controller.TuneController.__init__.__code__.co_names
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (OUT_OF_MEMORY, "Ray killed it, since its node ran low on memory (22.46GB of 23.54GB in use): run fewer cells"),
+        ("Traceback:\n  in step\nRuntimeError: the mailbox gave no answer", "the mailbox gave no answer"),
+    ],
+    ids=["memory", "anything"],
+)
+def test_the_reason_is_a_line_with_what_helps(tmp_path: Path, text: str, line: str) -> None:
+    file = tmp_path / "error.txt"
+    file.write_text(f"Failure # 1 (occurred at noon)\nbefore\nFailure # 2 (occurred at one)\n{text}\n")
+    said, in_full = death_of(Mock(spec=Trial, error_file=str(file)))
+    assert said.startswith(line)
+    assert in_full.endswith(text)
