@@ -40,6 +40,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from orchestrator.experiment import Cell, expand, load_experiment
+from orchestrator.records import EpochResult, best_epoch
 from orchestrator.results import statistics as verdicts
 from orchestrator.search import Standing, ladder, standings
 
@@ -76,7 +77,7 @@ class Trained:
     def epoch_ms(self) -> float:
         """The median time between two epochs that follow each other; of a single one, since its run was made."""
         between = [later - before for before, later in zip(self.reported_ms, self.reported_ms[1:], strict=False)]
-        return statistics.median(between or [self.reported_ms[0] - self.run.info.start_time])
+        return float(statistics.median(between or [self.reported_ms[0] - self.run.info.start_time]))
 
     @property
     def began_ms(self) -> float:
@@ -221,11 +222,18 @@ def expected_of(cells: Sequence[Cell], grid: Mapping[str, Trained]) -> tuple[Sta
     names = list(dict.fromkeys(cell.config_key for cell in cells))
     seeds = list(dict.fromkeys(cell.seed for cell in cells))
     epochs = max(len(trained.rows) for trained in grid.values())
+    curves = {(cell.config_key, cell.seed): best_until(grid[cell.key], by=cell.train.tested_by) for cell in cells}
     errors, losses = (
-        {(cell.config_key, cell.seed): grid[cell.key].curve(metric) for cell in cells}
+        {key: [epoch.metrics[metric] for epoch in best] for key, best in curves.items()}
         for metric in ("val/error", "val/loss")
     )
     return standings(ladder(len(names), len(seeds), epochs), names, seeds, errors, ties=losses)
+
+
+def best_until(trained: Trained, *, by: str) -> list[EpochResult]:
+    """Return, for each epoch, the one that would be tested if the training ended there: a race reads its values."""
+    epochs = [EpochResult(number, row, timestamp_ms=0) for number, row in enumerate(trained.rows, start=1)]
+    return [best_epoch(epochs[:number], by=by) for number in range(1, len(epochs) + 1)]
 
 
 def choices_of(
