@@ -120,7 +120,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
     def _next_task(self) -> Task | None:
         """Wait for the ticket's leg, no longer than for an event; get ready if that is asked."""
         task: Task | GetReady | None = None
-        with suppress(ray.exceptions.RayActorError):  # it is made anew, and told again
+        # It is made anew, and told again; one that Ray kills for want of memory is no RayActorError.
+        with suppress(ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError):
             task = ray.get(self._dispatcher.take.remote(self.trial_id, HEARTBEAT_S))
         if isinstance(task, GetReady):
             self._gets_ready = True
