@@ -102,7 +102,7 @@ def test_numbers_are_the_same_bit_for_bit(feed: str, earlier: Path, run_in: Run,
 def test_interrupted_sweep_goes_on(
     earlier: Path, run_in: Run, variables: Callable[[Path], dict[str, str]], tmp_path: Path
 ) -> None:
-    options = ("-o", "seed=[0]", "-o", "train.epochs=8")
+    options = ("-o", "seed=[0]", "-o", "train.epochs=24")
     old, new = (("-o", f"storage={tmp_path / name}") for name in ("old", "new"))
     _interrupt_after_two_cells(earlier, QUICKSTART, *options, *old, env=variables(earlier))
 
@@ -159,6 +159,6 @@ def _interrupt_after_two_cells(code: Path, *arguments: str, env: dict[str, str])
         assert sweep.stdout is not None
         for line in sweep.stdout:
             if line.startswith("[2/"):
-                time.sleep(2.0)  # well into the third
+                time.sleep(2.0)  # well into the third, and long before its end
                 os.kill(sweep.pid, signal.SIGINT)
         assert sweep.wait(timeout=120) == 130
