@@ -270,7 +270,12 @@ def test_what_mlflow_refuses_otherwise_is_no_fault_of_the_name(
     monkeypatch.setattr(owner, function, refuse)
     with pytest.raises(TrackingError) as raised:
         register_model(tracker.store, model_uri, "digits", description="…")
-    assert str(raised.value) == f"MLflow at {tracker.store.shown_uri}: MlflowException: no"
+    first, *remedy = str(raised.value).splitlines()
+    assert first == f"MLflow at {tracker.store.shown_uri}: MlflowException: no"
+    # Not another name.
+    assert remedy == ["  remedy:  ask who keeps the server to let this user look and write"] * (
+        code == PERMISSION_DENIED
+    )
 
 
 def test_a_run_whose_driver_died_right_after_making_it_is_completed(
