@@ -19,9 +19,14 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def waiting_for(what: str) -> Iterator[None]:
-    """Say what the block, or the function that this decorates, waits for, if it takes longer."""
-    with watched(lambda: f"waiting for {what}"):
+def waiting_for(what: str, *, since: float | None = None) -> Iterator[None]:
+    """Say what the block, or the function that this decorates, waits for, if it takes longer.
+
+    Args:
+        what: It.
+        since: When the wait began, by `time.monotonic`, where that was before the block: others waited for the same.
+    """
+    with watched(lambda: f"waiting for {what}", since=since):
         yield
 
 
@@ -39,14 +44,15 @@ def counting(task: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def watched(going_on: Callable[[], str | None]) -> Iterator[None]:
+def watched(going_on: Callable[[], str | None], *, since: float | None = None) -> Iterator[None]:
     """Say what is going on while the block lasts.
 
     Args:
         going_on: Returns it, as it is at the moment, or None. Called every second, from a thread of its own.
+        since: See `waiting_for`.
     """
     ended = threading.Event()
-    watch = threading.Thread(target=_watch, args=(going_on, ended), name="waiting", daemon=True)
+    watch = threading.Thread(target=_watch, args=(going_on, since, ended), name="waiting", daemon=True)
     try:
         watch.start()
         yield
@@ -62,9 +68,9 @@ def hush() -> None:
     logger.disabled = True
 
 
-def _watch(going_on: Callable[[], str | None], ended: threading.Event) -> None:
-    since: float | None = None
-    next_s = FIRST_S
+def _watch(going_on: Callable[[], str | None], since: float | None, ended: threading.Event) -> None:
+    # Each block says something only when it has lasted itself.
+    next_s = FIRST_S if since is None else time.monotonic() - since + FIRST_S
     while not ended.is_set():
         try:
             what = going_on()

@@ -53,6 +53,14 @@ def test_a_function_that_waits_says_so_each_time(said: list[str]) -> None:
     assert {line.split(" (")[0] for line in said} == {"waiting for an answer"}
 
 
+def test_a_wait_that_others_began_is_counted_from_there_and_said_as_late(said: list[str]) -> None:
+    began_at = time.monotonic()
+    with waiting_for("an answer", since=began_at - 75):
+        until(lambda: bool(said))
+    assert time.monotonic() - began_at >= waiting.FIRST_S
+    assert re.fullmatch(r"waiting for an answer \(0:01:1[5-9] so far\)", said[0])
+
+
 def test_how_far_it_is_is_said(said: list[str]) -> None:
     with counting("decoding digits") as show:
         show(1, 7)

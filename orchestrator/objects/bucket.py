@@ -52,6 +52,8 @@ class BucketObjects:
         self._address, self._named, self._patience_s = address.as_here(), named, patience_s
         # Then its credentials were there.
         self._has_worked = False
+        # When the first request began that it has not answered, by `time.monotonic`; None while it answers.
+        self._silent_since: float | None = None
         if store is not None:
             self._clients = Clients(store, store, store)
 
@@ -208,25 +210,30 @@ class BucketObjects:
         from obstore.exceptions import AlreadyExistsError, BaseError, NotModifiedError, PreconditionError
 
         gives_up_at, pause_s = lasting_clock() + self._patience_s, FIRST_PAUSE_S
-        with waiting_for(f"{self._address} {what}"):
+        began_at = time.monotonic()
+        with waiting_for(f"{self._address} {what}", since=self._silent_since):
             while True:
                 try:
                     answer = ask()
                 except (AlreadyExistsError, PreconditionError, NotModifiedError):
+                    self._silent_since = None
                     raise
                 except FileNotFoundError as error:
+                    self._silent_since = None
                     if is_no_bucket(error):
                         raise explained(error, self._address, self._named) from error
                     raise
                 except ObjectsError:
+                    self._silent_since = self._silent_since or began_at
                     if lasting_clock() + pause_s > gives_up_at:
                         raise
                 except (BaseError, ValueError) as error:
+                    self._silent_since = self._silent_since or began_at
                     passes = can_pass(error, has_worked=self._has_worked)
                     if not passes or lasting_clock() + pause_s > gives_up_at:
                         raise explained(error, self._address, self._named, passes=passes) from error
                 else:
-                    self._has_worked = True
+                    self._has_worked, self._silent_since = True, None
                     return answer
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import threading
@@ -101,6 +102,25 @@ def test_a_server_that_says_nothing_is_not_waited_for_long(
             objects.read("a")
     assert time.monotonic() - began_at < 10
     assert any(f"waiting for {bucket} to give a" in line for line in said), "a wait is said"
+
+
+def test_how_long_a_bucket_is_silent_is_counted_over_all_that_ask(
+    bucket: Address, s3: str, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    with proxy_before(s3) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        proxy.share = 1.0
+        objects = BucketObjects(bucket, named="storage", patience_s=1.5)
+        for name in ("a", "b"):
+            with pytest.raises(ObjectsError):
+                objects.read(name)
+        assert re.search(r"to give b \(0:00:0[2-9] so far\)", said[-1]), "b alone waited for less"
+        proxy.share = 0.0
+        objects.put("a", b"1")
+        proxy.share = 1.0
+        with pytest.raises(ObjectsError):
+            objects.read("a")
+    assert re.search(r"to give a \(0:00:0[01] so far\)", said[-1]), "it had answered"
 
 
 def test_what_fails_for_a_while_is_tried_again(bucket: Address, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
