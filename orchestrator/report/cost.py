@@ -35,7 +35,7 @@ def _of_column(material: Material, column: Column, name: str, ending: str) -> Fi
     worth = _worth_it(material, found)
     return Figure(
         name=name,
-        title=f"{in_words(material.comparison.metric)} against cost{ending}",
+        title=f"{material.comparison.metric.key} against cost{ending}",
         sentence=_sentence(material, column, found, worth),
         draw=lambda: _drawn(material, column, found, worth),
         data={

@@ -26,7 +26,7 @@ def comparison_html(comparison: Comparison, names: Names) -> str:
     """Return the table and what must be said beside it, as a piece of a page without a look of its own."""
     return filled(
         "comparison.html",
-        title=_capital(title(comparison, marks=_MARKS)),
+        title=title(comparison, marks=_MARKS),
         table=_table_html(comparison, names),
         remarks=list(remarks(named(comparison, names))),
     )
@@ -39,7 +39,7 @@ def table(material: Material) -> list[Figure]:
         Figure(
             name="table",
             title="Table",
-            sentence=_capital(title(comparison, marks=_MARKS)) + ".",
+            sentence=title(comparison, marks=_MARKS) + ".",
             html=_table_html(comparison, material.names),
             data={
                 "metric": comparison.metric.key,
@@ -83,7 +83,7 @@ def _table_html(comparison: Comparison, names: Names) -> str:
         columns=[label_of(names, column) for column in comparison.columns],
         rows=rows,
         stopped=stopped,
-        stopped_title=_capital(STOPPED),
+        stopped_title=f"{STOPPED[:1].upper()}{STOPPED[1:]}",
         # Of a race there is no difference to show.
         baselines=[names.row(comparison.baseline_of(column) or "") for column in comparison.columns]
         if comparison.baselines and comparison.analyses
@@ -103,7 +103,3 @@ def _entry(comparison: Comparison, row: str, column: Column) -> dict[str, str]:
         "interval": interval,
         "standing": entry.standing.replace(" ", "-"),
     }
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
