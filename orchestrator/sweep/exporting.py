@@ -57,14 +57,15 @@ class Exporting:
                 # Results go on being delivered; it is tried again at the end, and said there.
                 logger.exception("the model of %s was not exported", wanted.label)
 
-    def lacking(self) -> list[Cell]:
-        """Return the cells whose models MLflow should have and has not, and whose best weights are here."""
-        return self._wanted(here=True)
-
-    def _wanted(self, *, here: bool) -> list[Cell]:
+    def lacking(self) -> tuple[list[Cell], list[Cell]]:
+        """Return the cells whose models MLflow should have and has not: with their best weights here, and without."""
+        here: list[Cell] = []
+        lost: list[Cell] = []
         wanted = models_to_export(self._cells(), self._runs, self._models)
         with self._storage.glance():
-            return [cell for cell in wanted if self._storage.cell(cell.key).has(BEST) == here]
+            for cell in wanted:
+                (here if self._storage.cell(cell.key).has(BEST) else lost).append(cell)
+        return here, lost
 
     def _members_with(self, cell: Cell) -> Sequence[Cell]:
         """Return the cells of a configuration; which there are is told apart once, until a search asks for more."""
@@ -75,9 +76,9 @@ class Exporting:
                 members[1].setdefault(each.config_key, []).append(each)
         return members[1][cell.config_key]
 
-    def tell_lost(self, console: Console) -> None:
+    def tell_lost(self, lost: Sequence[Cell], console: Console) -> None:
         """Show of which cells MLflow lacks a model that nobody can export, since their best weights are not here."""
-        if lost := self._wanted(here=False):
+        if lost:
             names = some([f"{cell.key} ({cell.label})" for cell in lost])
             what = f"no model of {counted(len(lost), 'configuration' if self._models == 'best' else 'cell')}"
             why = f"the best weights are not in {self._storage.shown(self._storage.cells_dir)}: cell {names}"
@@ -85,8 +86,8 @@ class Exporting:
 
     def make_up_for(self, console: Console) -> None:
         """Export what is lacking; show what is in the way."""
-        self.tell_lost(console)
-        lacking = self.lacking()
+        lacking, lost = self.lacking()
+        self.tell_lost(lost, console)
         if not lacking:
             return
         print_lines(console, [f"MLflow: exporting {counted(len(lacking), 'model')} that it lacks ..."])

@@ -98,8 +98,9 @@ def _make_up_for(sweep: StartedSweep) -> None:
     try:
         says_so = tracker.sweep.says(sweep.experiment, sweep.answering.current())
         has_links = not tracker.lacks_links(sweep.experiment, sweep.cells, sweep.runs)
-        if says_so and has_links and not sweep.exporting.lacking():
-            sweep.exporting.tell_lost(console)
+        lacking, lost = sweep.exporting.lacking()
+        if says_so and has_links and not lacking:
+            sweep.exporting.tell_lost(lost, console)
             return
         sweep.open(console)
         sweep.finish(console)

@@ -44,7 +44,7 @@ EXPERIMENT_TAGS: dict[str, str] = {
 }
 SWEEP_TAGS: dict[str, str] = {
     KIND: "`sweep`",
-    SWEEP: "the experiment's `name`; of a confirmation with `-confirm` behind it",
+    SWEEP: "the experiment's `name`; of a confirmation with `-confirm` behind it (`-confirm-2`, … after `--again`)",
     CONFIRMS: "of a confirmation: the `name` of the experiment that it confirms",
     OWNER: "the driver at work, as `host:place:pid:start`; empty when it has ended",
     HEARTBEAT: "when the driver last said that it is at work, Unix milliseconds",

@@ -76,7 +76,7 @@ def mlflow_page() -> str:
         + paragraph(
             "The MLflow experiment is named `tracking.experiment`, or like the experiment file. It has one run for the "
             "sweep and, as its children, one for each cell. What `zetasweep confirm` trains is a sweep in an "
-            "experiment of its own, with `-confirm` behind the name."
+            "experiment of its own, with `-confirm` behind the name (`-confirm-2`, … after `--again`)."
         )
         + "## Tags of the MLflow experiment\n\n"
         + items(names.EXPERIMENT_TAGS)
