@@ -95,6 +95,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1", "sweep", "Tune writes result files of its own, read by nobody"),
     Setting("TUNE_MAX_PENDING_TRIALS_PG", "1", "sweep", "Tune makes slots ahead, which are never stepped"),
     Setting("TUNE_FORCE_TRIAL_CLEANUP_S", "30", "sweep", "a slot that does not end holds its cores for ten minutes"),
+    Setting(
+        "TUNE_GLOBAL_CHECKPOINT_S", "inf", "sweep", "a full disk of Ray's folder, where Tune keeps a state, ends it"
+    ),
     Setting("RAY_AIR_NEW_OUTPUT", "0", "sweep", "Tune draws tables over the sweep's own"),
     Setting(
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S",

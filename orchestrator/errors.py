@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # Of many things that are wrong, so many stand in a message.
 NAMED = 20
+# By these a disk, or a quota, says that it is full; and a folder on another machine that it is away.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+AWAY = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT)
 
 
 class ExplainedError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
@@ -10,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO, cast
 
-# What is written now is lost; what is written later may find room.
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+from orchestrator.errors import NO_ROOM
 
 
 class LastingText(io.TextIOWrapper):
@@ -45,7 +43,8 @@ class LastingText(io.TextIOWrapper):
             super().close()
 
     def _lose(self, error: OSError) -> None:
-        if error.errno not in _NO_ROOM:
+        # What is written later may find room.
+        if error.errno not in NO_ROOM:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.fileno())
             os.close(null)

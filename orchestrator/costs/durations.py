@@ -115,10 +115,11 @@ class Finished:
 
     @property
     def test_s(self) -> float | None:
-        """How long the test took."""
-        if self.ended_ms is None or not self.epochs:
+        """How long the test took; None where another process trained the last epoch, perhaps days before."""
+        if self.ended_ms is None or self.first_step_ms is None or not self.epochs:
             return None
-        return max(0, self.ended_ms - max(each.timestamp_ms for each in self.epochs)) / 1000
+        last_ms = max(each.timestamp_ms for each in self.epochs)
+        return max(0, self.ended_ms - last_ms) / 1000
 
     @property
     def build_s(self) -> float | None:

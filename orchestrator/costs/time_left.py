@@ -110,9 +110,14 @@ class TimeLeft:
             state.marked_s = now_s
 
     def replace(self, cell: Cell) -> None:
-        """Take note that the workers of a cell are gone: what the next ones take to come is no part of an epoch."""
-        if state := self._open.get(cell.key):
-            state.marked_s = None
+        """Take note that the workers of a cell are gone: until others have it, it takes nobody's time.
+
+        It is told of when the others come, so that what it took is known until its last epoch only.
+        """
+        if (state := self._open.get(cell.key)) is not None and state.began_s is not None:
+            if state.marked_s is not None:
+                self._spent_s += (state.marked_s - state.began_s) * cell.workers
+            state.began_s = state.marked_s = None
 
     def epoch(self, cell: Cell, epoch: int, now_s: float, *, is_new: bool = True) -> KindLeft | None:
         """Take note of the end of an epoch; one that is told again, or of an earlier sweep, is not new.
@@ -130,6 +135,10 @@ class TimeLeft:
             self._see(state).epochs_s.append(now_s - state.marked_s)
         state.epochs, state.marked_s = max(state.epochs, epoch), now_s
         return self._kinds_left(now_s)[state.kind.training] if is_first else None
+
+    def widen(self, slots: int) -> None:
+        """Take note that so many are at work at a time from now on."""
+        self._slots = slots
 
     def pause(self, cell: Cell, now_s: float) -> None:
         """Take note that a cell waits, and goes on later or never: its workers have another one."""

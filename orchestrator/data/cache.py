@@ -6,7 +6,6 @@ checked against its checksum whenever it is opened; one that is damaged is made 
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
@@ -37,7 +36,7 @@ from orchestrator.data.entry import (
 from orchestrator.data.live_lock import OnSignOfLife, held, showing_at
 from orchestrator.data.origin import origin_of, why_anew, write_origin
 from orchestrator.environment import CACHE_DIR
-from orchestrator.errors import DataError
+from orchestrator.errors import AWAY, NO_ROOM, DataError
 from orchestrator.folders import try_writing
 from orchestrator.waiting import waiting_for
 
@@ -245,7 +244,7 @@ class Cache:
             write_origin(building, origin)
             building.rename(path)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in NO_ROOM:
                 raise
             packed = [samples for samples in source.parts.values() if isinstance(samples, PackedSamples)]
             unpacked_bytes = sum(samples.unpacked_bytes for samples in packed)
@@ -258,6 +257,7 @@ class Cache:
                 f"{bytes_text(needed_bytes)}{meanwhile}{free}.",
                 remedy=f"Free some (zetasweep data clear --cache-dir {self.dir}), set cache.dir to another disk, or "
                 "lower dataset.image_size.",
+                can_pass=True,
             ) from error
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -297,4 +297,5 @@ class Cache:
         return DataError(
             f"cache.dir = {self.dir}: not writable ({error.strerror or error}).",
             remedy="Mend that, or set cache.dir.",
+            can_pass=error.errno in (*NO_ROOM, *AWAY),
         )

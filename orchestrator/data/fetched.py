@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from orchestrator.amounts import bytes_text
 from orchestrator.data.live_lock import OnSignOfLife, held, showing_at
-from orchestrator.errors import DataError
+from orchestrator.errors import AWAY, NO_ROOM, DataError
 from orchestrator.objects import Address, BucketObjects, Found, Objects, ObjectsError
 from orchestrator.waiting import counting
 
@@ -80,6 +80,7 @@ class FetchedDir:
                         f"data_dir = {self.address}: {name} cannot be fetched to {self.root} "
                         f"({error.strerror or error}).",
                         remedy=_ROOM,
+                        can_pass=error.errno in (*NO_ROOM, *AWAY),
                     ) from error
                 _looked_at.add((self, name))
         return self.root / name

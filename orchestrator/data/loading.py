@@ -39,7 +39,25 @@ def check_dataset(name: str, data_dir: DataDir, *, path: str | None = None, layo
     Raises:
         DataError: Something is missing; says what, where to put it, and how it can be fetched.
     """
-    info, root = _info(name), root_of(name, data_dir, path)
+    info = _info(name)
+    try:
+        _check(info, name, data_dir, path, layout)
+    except DataError as error:
+        # Of a folder on another machine that is away, what lies in it is not there, and will be again.
+        error.can_pass = error.can_pass or (isinstance(data_dir, Path) and _is_away(data_dir))
+        raise
+
+
+def _is_away(folder: Path) -> bool:
+    """Return whether there is nothing at all in a folder: it may be where another machine's is mounted."""
+    try:
+        return next(folder.iterdir(), None) is None
+    except OSError:
+        return True
+
+
+def _check(info: DatasetInfo, name: str, data_dir: DataDir, path: str | None, layout: Layout) -> None:
+    root = root_of(name, data_dir, path)
     missing = [file for file in info.files if not (root / file).exists()]
     if missing:
         refuse_dangling(root)

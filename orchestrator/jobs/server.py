@@ -205,8 +205,14 @@ class JobServer:
     @contextmanager
     def _answering(self) -> Iterator[None]:
         """Raise ClusterError if the server does not answer within it, or refuses."""
+        from ray.exceptions import AuthenticationError
+
         try:
             yield
+        except AuthenticationError as error:
+            # It was let in before: the head was started again, with another token.
+            refused = _not_let_in(self.address)
+            raise ClusterError(refused.args[0], remedy=refused.remedy) from error
         except (RuntimeError, OSError, ValueError) as error:  # those of requests are OSErrors
             raise self._no_answer(error) from error
 

@@ -47,6 +47,7 @@ class Course:
         runs: What is known of cells, by key, when it begins.
         advance: What is to be trained; called at once, and whenever a column has none left.
         read_at: The epochs of a cell that are remembered.
+        tries_of_lost: How often a leg that was lost, by no fault of its cell, is handed out once more.
 
     Attributes:
         runs: What is known of cells now: of those that were trained, as MLflow is going to have them.
@@ -58,7 +59,10 @@ class Course:
         advance: Advance,
         *,
         read_at: Callable[[Cell], Iterable[int]] = lambda _: (),
+        tries_of_lost: int = 0,
     ) -> None:
+        self._tries_of_lost = tries_of_lost
+        self._lost: Counter[tuple[str, int]] = Counter()
         self.runs, self._advance, self._read_at = dict(runs), advance, read_at
         self._waiting: deque[_Out] = deque()
         self._out: dict[str, _Out] = {}
@@ -117,6 +121,11 @@ class Course:
 
     def _end(self, key: str, out: _Out, event: LastEvent) -> None:
         self.runs[key] = self._run_after(key, out, event)
+        leg = key, out.leg.until
+        if isinstance(event, Failed) and event.is_lost and self._lost[leg] < self._tries_of_lost:
+            # With the others of its column ended it is asked for again, and nothing is decided without it.
+            self._lost[leg] += 1
+            self._known.discard(leg)
         self._open[out.column] -= 1
         if not self._open[out.column]:
             self._look()

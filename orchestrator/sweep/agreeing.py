@@ -1,7 +1,7 @@
 """Has all ranks of a group prepare something: they all have it, or all meet the same error at the same point.
 
-Where a bucket does not answer that may answer later, they wait for it: a cell that has failed for that is followed by
-the next one, which fails for the same.
+Where a bucket or a folder of another machine is away that may come back, or a disk is full, they wait for it: a cell
+that has failed for that is followed by the next one, which fails for the same.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from orchestrator.errors import CellError, DataError, LostError, UserError
+from orchestrator.errors import AWAY, NO_ROOM, CellError, DataError, LostError, UserError
 from orchestrator.objects import ObjectsError
 from orchestrator.train import Request, StoppedError
 
-# How long what failed is left alone.
-RETRY_EVERY_S = 2.0
+# How long what failed is left alone: at first, and at most, since a try may decode images.
+RETRY_AFTER_S, RETRY_AFTER_AT_MOST_S = 2.0, 16.0
+POLL_EVERY_S = 2.0
 _Value = TypeVar("_Value")
 
 
@@ -51,6 +52,7 @@ class Agreeing:
             StoppedError: Nobody waits for the cell any more.
         """
         result: _Value | None = None
+        pause_s = RETRY_AFTER_S
         while True:
             problem: _Problem | None = None
             if result is None:
@@ -62,14 +64,17 @@ class Agreeing:
             for found in problems:
                 if not found.can_pass:
                     raise found.kind(found.text)
-            self._wait(problems[0].text)
+            self._wait(problems[0].text, pause_s)
+            pause_s = min(2 * pause_s, RETRY_AFTER_AT_MOST_S)
 
-    def _wait(self, reason: str) -> None:
+    def _wait(self, reason: str, pause_s: float) -> None:
         self._on_wait(reason)
-        request = max(self._of_all(self._poll()))
-        if request >= Request.STOP:
-            raise StoppedError(request)
-        time.sleep(RETRY_EVERY_S)
+        # By counting, so that all ranks ask each other equally often.
+        for _ in range(max(1, round(pause_s / POLL_EVERY_S))):
+            request = max(self._of_all(self._poll()))
+            if request >= Request.STOP:
+                raise StoppedError(request)
+            time.sleep(min(pause_s, POLL_EVERY_S))
 
 
 def _tried(prepare: Callable[[], _Value]) -> tuple[_Value | None, _Problem | None]:
@@ -78,9 +83,21 @@ def _tried(prepare: Callable[[], _Value]) -> tuple[_Value | None, _Problem | Non
         return prepare(), None
     except (ObjectsError, DataError) as error:
         if error.can_pass:
-            return None, _Problem(LostError, f"{error.in_one_line}; it is tried again until it can be", can_pass=True)
+            return None, _passing(error.in_one_line)
         return None, _Problem(LostError, error.in_full)
     except (UserError, CellError) as error:
         return None, _Problem(CellError if isinstance(error, CellError) else LostError, error.in_full)
+    except OSError as error:
+        if error.errno in (*NO_ROOM, *AWAY):
+            return None, _passing(str(error))
+        return None, _unexpected(error)
     except Exception as error:  # noqa: BLE001 - reported as the cell's failure, by all ranks
-        return None, _Problem(LostError, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+        return None, _unexpected(error)
+
+
+def _passing(text: str) -> _Problem:
+    return _Problem(LostError, f"{text}; it is tried again until it can be", can_pass=True)
+
+
+def _unexpected(error: Exception) -> _Problem:
+    return _Problem(LostError, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")

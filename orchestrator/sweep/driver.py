@@ -11,7 +11,7 @@ from rich.console import Console
 
 from orchestrator.costs import Estimates, TimeLeft
 from orchestrator.environment import ray_address
-from orchestrator.errors import DataError, TrackingError
+from orchestrator.errors import DataError, TrackingError, UserError
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.plan import DataFound, as_decoded, data_lines, make_plan, other_data, plan_lines, reached_epochs
 from orchestrator.records import Outcome
@@ -95,6 +95,7 @@ def _train(
         progress.undelivered = delivery.left
         if sweep.search is not None:
             sweep.search.say, sweep.search.tell = progress.say, delivery.tell
+            sweep.search.is_interrupted = lambda: interruption.requested
             progress.followed = lambda: sweep.search.followed if sweep.search is not None else None
         # The display stays until all is delivered.
         with under_way(), progress, delivery:
@@ -111,11 +112,13 @@ def _train(
                 progress=progress,
                 interruption=interruption,
             )
-            if ending.interrupted:
+            is_interrupted = ending.interrupted or (interruption.requested and not sweep.is_over)
+            if is_interrupted:
                 delivery.closing_grace_s = INTERRUPTED_GRACE_S
         say_undelivered(console, delivery)
-        if ending.interrupted:
-            progress.say(last_words(sweep.done_after(ending.done), ending.unsaved), style="")
+        if is_interrupted:
+            done = sweep.done_after(ending.done, trained=progress.trained)
+            progress.say(last_words(done, ending.unsaved), style="")
             return Outcome.INTERRUPTED
     return Outcome.INCOMPLETE if ending.failed or delivery.undelivered or not sweep.is_over else Outcome.DONE
 
@@ -129,7 +132,7 @@ def _known(sweep: StartedSweep) -> Estimates | None:
     """Return what is known of how long the cells take; that alone is no reason to train none."""
     try:
         return sweep.known()
-    except TrackingError as error:
+    except (TrackingError, UserError) as error:
         logger.warning("the time left begins without what finished cells took: %s", error.in_one_line)
         return None
 

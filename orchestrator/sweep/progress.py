@@ -99,7 +99,7 @@ class Progress:
         self._reached: dict[str, int] = {}
         self._trained_before: dict[str, int] | None = None
         self._rungs_said: set[str] = set()
-        self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._live = _live(self, console) if console.is_terminal else None
 
     def __enter__(self) -> Progress:
         if self._live is not None:
@@ -111,6 +111,10 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def widen(self, slots: int) -> None:
+        """Take note that so many cells are trained at a time from now on."""
+        self._left.widen(slots)
 
     def take(self, cell: Cell, event: Event) -> None:
         """Show what happened to a cell."""
@@ -211,7 +215,8 @@ class Progress:
         table = Table(box=None, padding=(0, 2), show_header=bool(self._running))
         for name in ("running", "epoch", "validation error"):
             table.add_column(name, justify="left" if name == "running" else "right")
-        for running in self._running.values():
+        # Drawn by a thread of its own, while cells begin and end.
+        for running in list(self._running.values()):
             error = "" if running.error is None else f"{100 * running.error:.2f} %"
             table.add_row(running.cell.label, f"{running.epoch}/{running.cell.train.epochs}", error)
         # A bar alone does not end its line.
@@ -219,7 +224,7 @@ class Progress:
         bar.add_row(ProgressBar(total=self._total, completed=self._done, width=40))
         if self._races:
             bar = Table.grid()
-            bar.add_row(ProgressBar(total=self._at_most, completed=self._trained, width=40))
+            bar.add_row(ProgressBar(total=self._at_most, completed=self.trained, width=40))
         parts: list[RenderableType] = [Text(self._summary()), bar, table]
         if self._left.num_kinds > 1 and not self._races:
             parts += [Text(_kind_text(kind)) for kind in self._left.by_kind(time.monotonic())[:SHOWN_KINDS]]
@@ -249,7 +254,7 @@ class Progress:
             # How many epochs are left is a bound; how long they take is not.
             about = "at most about " if self._races and training_s else about
             text = f"{about}{timedelta(seconds=round(max(training_s, delivery_s or 0.0)))} left"
-        far = progress_text(self._races, trained=self._trained) if self._races else f"{self._done}/{self._total} cells"
+        far = progress_text(self._races, trained=self.trained) if self._races else f"{self._done}/{self._total} cells"
         return f"[{far}{failed}{behind}, {text}{self._money(now_s)}]"
 
     def _money(self, now_s: float) -> str:
@@ -277,7 +282,7 @@ class Progress:
                     self.say(line, style="")
 
     @property
-    def _trained(self) -> int:
+    def trained(self) -> int:
         """The epochs that all cells of a search have together, those of before among them."""
         return sum((self._trained_before or {}).values()) + self._epochs_done.total()
 
@@ -307,4 +312,11 @@ def _kind_text(kind: KindLeft) -> str:
     return (
         f"{kind.label}: {duration_text(kind.epoch_s)} an epoch; left: {counted(kind.cells, 'cell')}, "
         f"about {duration_text(kind.seconds)} of one slot"
+    )
+
+
+def _live(progress: Progress, console: Console) -> Live:
+    # What Python prints meanwhile goes to the log, as all else that is printed.
+    return Live(
+        progress, console=console, refresh_per_second=4, transient=True, redirect_stdout=False, redirect_stderr=False
     )

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.amounts import bytes_text
-from orchestrator.errors import UserError
+from orchestrator.errors import NO_ROOM, UserError
 from orchestrator.short_paths import LONGEST, SHORT
 
 OBJECT_STORE_BYTES = 128 * 1024**2
 # Of logs, while Ray starts.
 NEEDED_BYTES = 16 * 1024**2
 SHARED_MEMORY = Path("/dev/shm")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (*NO_ROOM, errno.EFBIG)
 
 
 @dataclass(frozen=True)

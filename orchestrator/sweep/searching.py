@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -24,6 +25,9 @@ from orchestrator.racing import (
 from orchestrator.records import CellRun, Stopped, now_ms
 from orchestrator.storage import Storage
 from orchestrator.tracking import RaceReader, Tracker, kept_of
+from orchestrator.waiting import waiting_for
+
+RETRY_EVERY_S = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +62,8 @@ class Searching:
         self._logged = ""
         self.say: Callable[[str], None] = logger.warning
         self.tell: Callable[[Cell, Stopped], None] = lambda *_: None
+        # Where nobody can interrupt it, it waits for nothing.
+        self.is_interrupted: Callable[[], bool] = lambda: True
         self.runs: dict[str, CellRun] = tracker.every_cell_run()
         if retry or (experiment.search is not None and experiment.search.race == "none"):
             self.runs = {key: _tried_again(run) for key, run in self.runs.items()}
@@ -68,8 +74,12 @@ class Searching:
         return read_at(cell.train.epochs, self._experiment.search)
 
     def advance(self, runs: Mapping[str, CellRun]) -> Sequence[Sequence[CellLeg]]:
-        """Return what is to be trained of each column now; it is kept what it rests on, and told who is stopped."""
-        self.followed = self._look(runs)
+        """Return what is to be trained of each column now; it is kept what it rests on, and told who is stopped.
+
+        While MLflow does not answer it waits: without it nothing is known, and interrupted, nothing follows.
+        """
+        if not self._has_looked(runs):
+            return []
         for line in self._following.remarks():
             self.say(line)
         self._save()
@@ -105,6 +115,18 @@ class Searching:
         followed, self.runs = self._reader.look(runs, self._kept)
         self._kept = followed.kept
         return followed
+
+    def _has_looked(self, runs: Mapping[str, CellRun]) -> bool:
+        with waiting_for("MLflow to answer: the search asks what was trained before"):
+            while True:
+                try:
+                    self.followed = self._look(runs)
+                    return True
+                except TrackingError:
+                    logger.exception("the search does not know what follows")
+                    if self.is_interrupted():
+                        return False
+                    time.sleep(RETRY_EVERY_S)
 
     def _save(self) -> None:
         """Keep what is to be kept, if it has changed; without it the same would be asked again."""

@@ -28,6 +28,8 @@ from orchestrator.tracking import Delivery, Tracker, warm_up
 
 logger = logging.getLogger(__name__)
 
+# A leg of a search that was lost, e.g. with three workers: without it its rung is not decided.
+TRIES_OF_LOST = 2
 DELIVERS = "their results are in storage: zetasweep sync delivers them, with the same options, or the same run again"
 
 
@@ -99,10 +101,11 @@ class StartedSweep:
         failed = (cell.key in self.runs and self.runs[cell.key].status == "failed" for cell in self.cells)
         return not self.pending and self.is_over and not any(failed)
 
-    def done_after(self, done: Collection[str]) -> str:
-        """Return in words how much is done, with the cells that were done in the meantime."""
+    def done_after(self, done: Collection[str], *, trained: int) -> str:
+        """Return in words how much is done: with the cells that were done in the meantime, or of a search the epochs
+        that are trained now."""
         if self.search is not None:
-            trained, _, of_grid = self.search.followed.epochs
+            _, _, of_grid = self.search.followed.epochs
             return f"{trained:,} epochs of the grid's {of_grid:,} are trained"
         num_before = len(self.listed) - len(self.pending)
         return f"{num_before + len(done)} of {counted(len(self.listed), 'cell')} done"
@@ -112,7 +115,7 @@ class StartedSweep:
         if self.search is None:
             return Course(self.runs, to_the_end(self.pending))
         # It may ask for cells that other sweeps have trained.
-        return Course(self.search.runs, self.search.advance, read_at=self.search.read_at)
+        return Course(self.search.runs, self.search.advance, read_at=self.search.read_at, tries_of_lost=TRIES_OF_LOST)
 
     def open(self, console: Console) -> None:
         """Take the lease on the sweep's run in MLflow, remember the store, and say where its artifacts go."""

@@ -170,6 +170,7 @@ def _following(
 
     def change(slots: int, before: int) -> None:
         tickets.max_concurrent = min(slots, most)
+        progress.widen(tickets.max_concurrent)
         progress.say(f"there is room for {counted(slots, 'slot')} now, after {before}", style="")
 
     able = frozenset(node.id for node in layout.nodes)

@@ -25,6 +25,7 @@ import torch
 import torch.distributed as dist
 
 from augment import backend_on
+from orchestrator.amounts import bytes_text
 from orchestrator.data import Dataset, Decoded, decode_dataset, split_dataset
 from orchestrator.errors import CellError, LostError
 from orchestrator.experiment import Cell
@@ -46,12 +47,15 @@ from orchestrator.train import (
     begins_with,
     claim_share,
     dataset_facts,
+    held_by_others,
     make_feed,
     train_cell,
     weights_file,
 )
 from orchestrator.waiting import counting, hush, waiting_for
 
+# More than a screen takes.
+MUCH_HELD_BYTES = 2 * 2**30
 REMEDY_OUT_OF_MEMORY = (
     "lower train.batch_size_per_worker, dataset.image_size or resources.resident_share, or raise a "
     "resources.gpus_per_worker below 1, which is a share of the memory, too; it is not tried again by itself"
@@ -131,9 +135,16 @@ class _Worker:
         except CellError as error:
             self._post(job, Failed(error.in_full, is_lost=isinstance(error, LostError)))
         except torch.OutOfMemoryError as error:
-            # It would come again: the cell has failed. The other ranks may wait for this one, so the group ends, too.
-            reason = f"out of memory on rank {self._rank}: {error}\n{REMEDY_OUT_OF_MEMORY}\n{traceback.format_exc()}"
-            self._ask("post", job, Failed(reason))
+            # The other ranks may wait for this one, so the group ends.
+            reason = f"out of memory on rank {self._rank}: {error}"
+            others = held_by_others(self._device)
+            if self._settings.resources.gpu_share == 1 and others > MUCH_HELD_BYTES:
+                # They may end; and the cell is as good as any other.
+                reason += f"\nother programs hold about {bytes_text(others)} of this GPU: end them, or wait for them"
+                self._ask("note_error", job, f"{reason}\n{traceback.format_exc()}")
+            else:
+                # It would come again: the cell has failed.
+                self._ask("post", job, Failed(f"{reason}\n{REMEDY_OUT_OF_MEMORY}\n{traceback.format_exc()}"))
             raise
         except Exception as error:
             # The other ranks may wait for this one in a collective: it must exit, and Ray Train restarts the whole

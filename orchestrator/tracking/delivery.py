@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import assert_never
 
@@ -247,8 +246,13 @@ class Delivery:
             logger.exception("MLflow did not take why it has no result of %s", cell.label)
 
     def _show(self, line: str) -> None:
-        with suppress(OSError):  # the terminal is gone, or the file behind it has no room
+        try:
             self._say(line)
+        except OSError:
+            pass  # the terminal is gone, or the file behind it has no room
+        except Exception:
+            # A line that cannot be shown is no result that was not delivered.
+            logger.exception("not shown: %s", line)
 
     def _tried(self, cell: Cell, event: TrackedEvent) -> Exception | None:
         """Write something; return what went wrong, if something did."""

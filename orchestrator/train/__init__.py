@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.train.cell import train_cell
     from orchestrator.train.facts import dataset_facts
     from orchestrator.train.feed import Feed, make_feed
-    from orchestrator.train.gpu_share import claim_share
+    from orchestrator.train.gpu_share import claim_share, held_by_others
     from orchestrator.train.optimizers import check_optimizer
     from orchestrator.train.repeated_test import predict_again
     from orchestrator.train.requests import Request, StoppedError
@@ -44,6 +44,7 @@ else:
         "Feed": "feed",
         "make_feed": "feed",
         "claim_share": "gpu_share",
+        "held_by_others": "gpu_share",
         "predict_again": "repeated_test",
         "Request": "requests",
         "StoppedError": "requests",
@@ -86,6 +87,7 @@ __all__ = [
     "claim_share",
     "dataset_facts",
     "doubt_of_average",
+    "held_by_others",
     "in_words",
     "keep_weights",
     "loaded_network",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable
 
+from orchestrator.errors import NO_ROOM
 from orchestrator.storage import CellFolder
 from orchestrator.train.ranks import Ranks
 from orchestrator.train.requests import Request, Requests, StoppedError
 
 # How often a training that waits for space tries again.
 RETRY_EVERY_S = 2.0
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PatientWriter:
@@ -49,7 +48,7 @@ class PatientWriter:
         try:
             write()
         except OSError as error:
-            if error.errno not in FULL_DISK:
+            if error.errno not in NO_ROOM:
                 raise
             # The error names a file only where one could not even be made.
             place = str(self._folder.path)

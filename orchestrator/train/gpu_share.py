@@ -28,6 +28,14 @@ def gpu_of(number: int, each: float) -> int:
     return int(number * each) if each >= 1 else number // workers_on_gpu(each)
 
 
+def held_by_others(device: torch.device) -> int:
+    """Return how many bytes of a GPU other processes hold, about: what is neither free nor this one's; 0 of a CPU."""
+    if device.type != "cuda":
+        return 0
+    free, total = torch.cuda.mem_get_info(device)
+    return max(0, total - free - torch.cuda.memory_reserved(device) - CONTEXT_BYTES)
+
+
 def claim_share(device: torch.device, share: float) -> None:
     """Have this process take no more of a GPU's memory than its share: what is more is out of memory, here alone.
 

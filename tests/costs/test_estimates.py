@@ -68,6 +68,13 @@ def test_what_an_interruption_took_is_in_no_epoch() -> None:
     assert resumed.build_s is None
 
 
+def test_days_between_the_last_epoch_and_the_test_are_no_test() -> None:
+    """Interrupted in its test on Friday, tested on Monday by a process that made no step."""
+    cell = replace(finished(0, 3, 5, ended=200_000), first_step_ms=None)
+    assert cell.epoch_s == 2
+    assert cell.test_s is None
+
+
 def test_a_cell_of_one_epoch_has_it_from_its_first_step() -> None:
     assert finished(0, 4, first_step=1).epoch_s == 3
     assert Finished(kind_of(ERM_CELL), "cpu", "here", epochs=[EpochResult(1, {}, 4000)]).epoch_s is None

@@ -97,6 +97,35 @@ def test_neither_a_resumed_cell_nor_new_workers_are_taken_for_an_epoch() -> None
     assert left.left(200.1).seconds == pytest.approx(10.0)  # type: ignore[union-attr]
 
 
+def test_what_waits_for_new_workers_costs_nothing() -> None:
+    """Of a node that was taken away at night and came back in the morning; they are told of when they are there."""
+    (cell,) = trained_with(SMALL, workers=2)[:1]
+    left = TimeLeft([cell], slots=1)
+    left.begin(cell, 0.0)
+    left.epoch(cell, 1, 5.0)
+    assert left.spent_s(36_000.0) == 2 * 36_000, "nobody knows yet that they are gone"
+    left.replace(cell)
+    assert left.spent_s(36_000.0) == 10
+    left.replace(cell)
+    left.begin(cell, 36_000.0)
+    assert left.spent_s(36_002.0) == 14
+    left.end(cell, 36_004.0, is_done=False)
+    assert left.spent_s(99_000.0) == 18
+
+
+def test_with_fewer_slots_it_takes_longer() -> None:
+    cells = make_cells(ERM, seeds=(0, 1, 2, 3))
+    left = TimeLeft(cells, slots=4)
+    left.begin(cells[0], 0.0)
+    left.epoch(cells[0], 1, 1.0)
+    before = left.left(1.0)
+    left.widen(1)
+    after = left.left(1.0)
+    assert before is not None
+    assert after is not None
+    assert after.seconds > 3 * before.seconds
+
+
 def test_money_counts_all_workers_and_failed_cells_too() -> None:
     two, other = trained_with(SMALL, workers=2)
     left = TimeLeft([two, other], slots=1)

@@ -36,4 +36,10 @@ def test_a_missing_set_says_how_it_is_fetched(name: str, tmp_path: Path) -> None
     path = {"image_folder": "mine", "medmnist_npz": "mine.npz"}.get(name)
     with pytest.raises(DataError) as raised:
         check_dataset(name, tmp_path, path=path)
+    # Nothing at all is there: it may be a folder of another machine, which comes again.
+    assert raised.value.can_pass
+    (tmp_path / "something").touch()
+    with pytest.raises(DataError) as alone:
+        check_dataset(name, tmp_path, path=path)
+    assert not alone.value.can_pass
     assert ("--download" in str(raised.value)) == (DATASETS[name].download is not None)

@@ -16,6 +16,8 @@ import pytest
 from commands import ROOT, Call
 from job_server import NAME, Job, job_server
 from ray._private.authentication_test_utils import reset_auth_token_state
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobSubmissionClient
 
 from orchestrator.jobs import following, server
 
@@ -104,6 +106,21 @@ def test_a_connection_that_does_not_come_back_ends_it(
     assert (answer.code, answer.out.splitlines()[0]) == (1, "first")
     assert f"error: {at}: " in answer.err
     assert "what a job has trained is in its storage" in answer.err
+
+
+def test_a_token_that_is_taken_no_more_ends_it_with_a_word(
+    call: Call, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head was started again, with another one."""
+
+    def refuse(*_: object) -> None:
+        raise AuthenticationError("Unauthenticated")
+
+    monkeypatch.setattr(JobSubmissionClient, "get_job_info", refuse)
+    answer = call("logs", NAME, "--address", at)
+    assert answer.code == 1
+    assert "put the cluster's token into ~/.ray/auth_token or RAY_AUTH_TOKEN" in answer.err
+    assert "Traceback" not in answer.err
 
 
 def test_a_connection_that_is_dead_and_does_not_say_so_is_made_again(

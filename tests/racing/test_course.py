@@ -46,6 +46,26 @@ def test_what_follows_is_asked_for_when_a_column_has_no_leg_left() -> None:
     assert course.is_over, "a leg that brought nothing is not trained for ever"
 
 
+def test_a_leg_that_was_lost_is_handed_out_again_and_not_for_ever() -> None:
+    """A race decides nothing without it, and nobody else is going to train it over the weekend."""
+    asked: list[Mapping[str, CellRun]] = []
+
+    def advance(runs: Mapping[str, CellRun]) -> list[list[CellLeg]]:
+        asked.append(dict(runs))
+        return [[CellLeg(A, 2), CellLeg(B, 2)]]
+
+    course = Course({}, advance, tries_of_lost=2)
+    assert [course.next(), course.next()] == [CellLeg(A, 2), CellLeg(B, 2)]
+    course.take(A, Failed("three workers died", is_lost=True))
+    assert course.next() is None, "not before the others have ended: it may be the node"
+    course.take(B, Failed("the loss is not finite"))
+    for _ in range(2):
+        assert course.next() == CellLeg(A, 2)
+        course.take(A, Failed("three workers died", is_lost=True))
+    assert course.next() is None
+    assert course.is_over
+
+
 def test_it_hears_what_the_runs_will_say() -> None:
     course = Course({}, to_the_end([A]), read_at=lambda _: (2,))
     course.next()

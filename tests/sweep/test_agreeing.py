@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -59,11 +60,20 @@ class Group:
 
 @pytest.fixture
 def group(monkeypatch: pytest.MonkeyPatch) -> Group:
-    monkeypatch.setattr(agreeing, "RETRY_EVERY_S", 0.001)
+    for name in ("RETRY_AFTER_S", "RETRY_AFTER_AT_MOST_S", "POLL_EVERY_S"):
+        monkeypatch.setattr(agreeing, name, 0.001)
     return Group()
 
 
-@pytest.mark.parametrize("away", [AWAY, DataError("data_dir = s3://b: no answer", remedy="start it", can_pass=True)])
+@pytest.mark.parametrize(
+    "away",
+    [
+        AWAY,
+        DataError("data_dir = s3://b: no answer", remedy="start it", can_pass=True),
+        OSError(errno.ESTALE, "Stale file handle: start it"),
+        OSError(errno.ENOSPC, "No space left on device: start it"),
+    ],
+)
 def test_a_bucket_that_is_away_is_waited_for_on_all_ranks(group: Group, away: Exception) -> None:
     """It would be away for the next cell, too. What one rank has is not prepared again."""
     tries = [0, 0]
@@ -79,6 +89,21 @@ def test_a_bucket_that_is_away_is_waited_for_on_all_ranks(group: Group, away: Ex
     assert group.waits[0] == group.waits[1]
     assert len(group.waits[0]) == 4
     assert group.waits[0][0].endswith(": start it; it is tried again until it can be")
+
+
+def test_what_is_away_for_long_is_tried_less_often(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A try may decode images; between tries each rank shows that it lives, as often as before."""
+    monkeypatch.setattr(agreeing, "RETRY_AFTER_AT_MOST_S", 0.008)
+    tries = [0, 0]
+
+    def prepare(rank: int) -> str:
+        tries[rank] += 1
+        if rank == 1 and tries[1] <= 5:
+            raise AWAY
+        return f"of rank {rank}"
+
+    assert group.of(prepare) == ["of rank 0", "of rank 1"]
+    assert group.polls == [1 + 2 + 4 + 8 + 8] * 2
 
 
 @pytest.mark.parametrize("request_", [Request.STOP, Request.LEAVE])
@@ -101,6 +126,7 @@ def test_who_waits_for_a_bucket_heeds_what_is_requested(group: Group, request_: 
         (UserError("no such weights", remedy="give it"), LostError),
         (CellError("too few images", remedy="give it"), CellError),
         (ValueError("give it"), LostError),
+        (OSError(errno.EACCES, "give it"), LostError),
     ],
 )
 def test_what_does_not_pass_is_met_by_all_at_once(group: Group, error: Exception, kind: type[CellError]) -> None:

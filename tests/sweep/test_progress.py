@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -210,6 +212,46 @@ def test_what_several_workers_say_is_shown_once() -> None:
                 progress.take(cell, Remark(text))
     assert len(output.getvalue().splitlines()) == 4
     assert f"{erm.label}: decoding digits: 5 of 7 (0:01:08 so far)" in output.getvalue()
+
+
+def test_the_table_is_drawn_while_cells_begin_and_end() -> None:
+    """By a thread of its own, which an error would end: the table would stand still for days."""
+    cells = make_cells(ERM, seeds=tuple(range(50)))
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    progress = Progress(console, total=50, done=0, left=left_of(*cells))
+    is_over = False
+
+    def draw() -> int:
+        drawn = 0
+        while not is_over:
+            progress.__rich__()
+            drawn += 1
+        return drawn
+
+    switching_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            drawing = pool.submit(draw)
+            for _ in range(20):
+                for cell in cells:
+                    progress.take(cell, Opened())
+                for cell in cells:
+                    progress._end(cell, is_done=False)
+            is_over = True
+            assert drawing.result() > 0
+    finally:
+        sys.setswitchinterval(switching_s)
+
+
+def test_what_is_printed_meanwhile_does_not_go_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """MLflow prints two lines for each run that ends; all that is printed goes to the log of a sweep."""
+    output = io.StringIO()
+    (erm,) = make_cells(ERM, seeds=(0,))
+    with Progress(Console(file=output, force_terminal=True), total=1, done=0, left=left_of(erm)):
+        print("a library speaks")  # noqa: T201
+    assert "a library speaks" not in output.getvalue()
+    assert "a library speaks" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

@@ -97,4 +97,4 @@ def test_epochs_that_a_promoted_cell_reports_again_count_once(output: io.StringI
         for event in leg(cell, 1, until):
             progress.take(cell, event)
         progress.take(cell, Paused(until, now_ms()))
-    assert progress._trained == 4
+    assert progress.trained == 4

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchestrator.errors import TrackingError
 from orchestrator.experiment import expand, load_experiment
 from orchestrator.records import CellRun, Curve, Outcome, Stopped
 from orchestrator.storage import Storage
@@ -56,6 +58,28 @@ def searching(tmp_path: Path, race: str, *, retry: bool = False, is_lost: bool =
 def test_a_failed_cell_is_tried_again(tmp_path: Path, race: str, retry: bool, is_lost: bool, is_tried: bool) -> None:
     search, failed = searching(tmp_path, race, retry=retry, is_lost=is_lost)
     assert (failed.key in {leg.cell.key for leg in search.followed.legs}) == is_tried
+
+
+def test_what_follows_waits_for_mlflow_and_is_given_up_by_who_interrupts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a search would end on Saturday where MLflow is restarted while a batch is asked for."""
+    search, _ = searching(tmp_path, "ladder")
+    monkeypatch.setattr("orchestrator.sweep.searching.RETRY_EVERY_S", 0.0)
+    look, fails = search._reader.look, [2]
+
+    def unsteady(*arguments: Any) -> Any:
+        if fails[0]:
+            fails[0] -= 1
+            raise TrackingError("nobody answers", remedy="start it")
+        return look(*arguments)
+
+    monkeypatch.setattr(search._reader, "look", unsteady)
+    search.is_interrupted = lambda: False
+    assert any(search.advance(search.runs))
+    fails[0], search.is_interrupted = 99, lambda: fails[0] < 97
+    assert search.advance(search.runs) == []
+    assert not search.followed.is_over
 
 
 def test_a_stop_with_other_numbers_is_told_anew_and_the_same_one_is_not(tmp_path: Path) -> None:

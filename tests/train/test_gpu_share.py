@@ -12,7 +12,7 @@ from orchestrator.errors import CellError
 from orchestrator.experiment.arithmetic_spec import ArithmeticSpec
 from orchestrator.train.arithmetic import set_arithmetic
 from orchestrator.train.feed import free_bytes_on, make_feed
-from orchestrator.train.gpu_share import CONTEXT_BYTES, claim_share, gpu_of, own_bytes
+from orchestrator.train.gpu_share import CONTEXT_BYTES, claim_share, gpu_of, held_by_others, own_bytes
 
 GIB = 2**30
 CUDA = torch.device("cuda", 0)
@@ -27,6 +27,16 @@ def test_of_a_shared_gpu_no_more_than_the_share_is_free(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (int(free * GIB), 80 * GIB))
     assert free_bytes_on(CUDA, gpu_share=share) / GIB == pytest.approx(own)
+
+
+@pytest.mark.parametrize(("free", "own", "others"), [(60, 19, 0), (60, 4, 15), (79, 2, 0)])
+def test_what_other_programs_hold_of_a_gpu_is_what_neither_is_free_nor_ones_own(
+    free: float, own: float, others: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (int(free * GIB), 80 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda *_: int(own * GIB))
+    assert held_by_others(CUDA) / GIB == pytest.approx(others)
+    assert held_by_others(torch.device("cpu")) == 0
 
 
 def test_four_cells_together_take_no_more_than_the_gpu_has() -> None:
