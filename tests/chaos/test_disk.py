@@ -13,7 +13,7 @@ from sweeps import TWO_CELLS, MakeSweep, Sweep
 from undisturbed import Undisturbed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
-FULL = "disk full"
+FULL, RAYS_FULL = "disk full", "Ray's disk full"
 # Several epochs' time: none may end in it.
 STANDSTILL_S = 5.0
 
@@ -66,3 +66,21 @@ def test_a_sweep_waits_for_space(
     sweep.start()
     assert sweep.wait() == 0, sweep.output
     undisturbed.assert_same(sweep, report, [FULL])
+
+
+def test_a_full_disk_of_ray_ends_no_sweep(
+    tmp_path: Path, make_sweep: MakeSweep, undisturbed: Undisturbed, report: Report
+) -> None:
+    """It is another one where storage lies elsewhere; no line says it: nothing of the sweep's is written there."""
+    with small_disk(tmp_path / "ray", megabytes=200) as disk:
+        sweep = make_sweep(TWO_CELLS)
+        sweep.environment["RAY_TMPDIR"] = str(disk.root)
+        sweep.start()
+        sweep.until_epoch(3)
+        disk.fill()
+        report.injected(RAYS_FULL)
+        since = time.time()
+        sweep.until_epoch(sweep.finished_epochs() + 2)
+        report.resumed(RAYS_FULL, time.time() - since)
+        assert sweep.wait() == 0, sweep.output
+        undisturbed.assert_same(sweep, report, [RAYS_FULL])
