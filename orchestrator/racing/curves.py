@@ -69,11 +69,6 @@ def lacks_curve(run: CellRun, at: Collection[int]) -> bool:
     return any(epoch <= (run.epoch or 0) and epoch not in _values(run, METRIC) for epoch in at)
 
 
-def epoch_s_of(run: CellRun) -> float | None:
-    """Return how long an epoch of a cell takes, in seconds; None if that is not known."""
-    return run.epoch_s
-
-
 def _length(run: CellRun, epochs: int, at: Collection[int]) -> int:
     """Return how many epochs of a run count."""
     known = _values(run, METRIC)

@@ -8,7 +8,7 @@ from statistics import median
 
 from orchestrator.experiment import Cell, Column, Configuration, Experiment, expand
 from orchestrator.racing.asking import Ask, Asker, staying
-from orchestrator.racing.curves import Heard, epoch_s_of, read_at
+from orchestrator.racing.curves import Heard, read_at
 from orchestrator.racing.followed import CellLeg, Epochs, Followed, FollowedColumn
 from orchestrator.racing.kept import Kept, place
 from orchestrator.records import CellRun
@@ -193,7 +193,7 @@ class _Look:
         """Keep how long an epoch of the first rung takes, by which hours become epochs; nothing if nobody knows."""
         race = search.races[0]
         first = (key for name in race.points for key in list(self._cells[name])[: race.rungs[0].seeds])
-        speeds = [speed for key in first if key in self._runs and (speed := epoch_s_of(self._runs[key]))]
+        speeds = [speed for key in first if key in self._runs and (speed := self._runs[key].epoch_s)]
         if not speeds:
             return
         epoch_s = median(speeds)
