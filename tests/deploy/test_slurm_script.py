@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,10 +19,10 @@ ASKED = dict(re.findall(r"^#SBATCH --([\w-]+)(?:=(\S+))?$", SCRIPT.read_text(), 
 
 # On two nodes srun would start it twice: the second is what waits for the head, and has nothing to do here.
 SRUN = 'printf "%s\\n" "$*" > srun.txt\nwhile [ "$1" != ray ]; do shift; done\nexec "$@"\n'
-# Starts what stands behind --, and ends as that does, as symmetric-run does.
+# Starts what stands behind --, and ends as that does, as symmetric-run does; some time after it, if it is told so.
 RAY = (
     'if [ "$1" = get-auth-token ]; then mkdir -p ~/.ray; echo token > ~/.ray/auth_token; exit; fi\n'
-    'while [ "$1" != -- ]; do shift; done\nshift\n"$@"\n'
+    'while [ "$1" != -- ]; do shift; done\nshift\n"$@"\ncode=$?\ntouch ended.txt\nsleep "$LINGERS_S"\nexit "$code"\n'
 )
 # The driver: notes where it is, and ends with what it is told, or when it has saved.
 PYTHON = (
@@ -42,10 +41,15 @@ def batch(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         (bin_dir / name).write_text(f"#!/bin/bash\n{text}")
         (bin_dir / name).chmod(0o755)
 
-    def start(*arguments: str, ends_with: str = "") -> subprocess.Popen[str]:
+    def start(*arguments: str, ends_with: str = "", lingers_s: float = 0) -> subprocess.Popen[str]:
         of_slurm = {"SLURM_JOB_ID": "12345", "SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_PER_TASK": "16"}
         variables = {"PATH": f"{bin_dir}:{os.environ['PATH']}", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
-        more = {"ENDS_WITH": ends_with, "ZETASWEEP_HEAD_IP": "10.0.0.1", "SLURM_GPUS_ON_NODE": "4"}
+        more = {
+            "ENDS_WITH": ends_with,
+            "LINGERS_S": str(lingers_s),
+            "ZETASWEEP_HEAD_IP": "10.0.0.1",
+            "SLURM_GPUS_ON_NODE": "4",
+        }
         return subprocess.Popen(
             ["bash", str(SCRIPT), *arguments],
             cwd=tmp_path,
@@ -128,12 +132,12 @@ def test_a_notice_has_the_driver_save_and_the_job_go_on_and_a_stop_does_not(
 def test_a_notice_that_comes_too_late_does_not_repeat_what_is_done(
     batch: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    process = batch("mine.yaml", ends_with="0")
-    until(lambda: (tmp_path / "driver.txt").exists())
+    process = batch("mine.yaml", ends_with="0", lingers_s=3)
+    until(lambda: (tmp_path / "ended.txt").exists())
     process.send_signal(signal.SIGUSR1)
-    time.sleep(0.2)
     output, _ = process.communicate(timeout=90)
-    assert "requeue" not in output
+    assert process.returncode == 0, output
+    assert "notice: " in output
     assert not (tmp_path / "scontrol.txt").exists()
 
 
