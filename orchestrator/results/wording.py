@@ -245,7 +245,8 @@ def _of_few_images(few: FewImages) -> str:
         return f"{rows} differ on any of these test images: {UNSEEN}"
     of_pairs = "the rows" if few.num_pairs == 1 else f"{few.num_few} of {few.num_pairs} pairs of rows"
     none = f", {few.num_none} of them on none" if few.num_none else ""
-    return f"{of_pairs} differ on fewer than four of these test images, the seeds averaged{none}: {UNSEEN}"
+    little = f"differ as little as on fewer than four of these test images{none}"
+    return f"{of_pairs}, their seeds averaged, {little}: {UNSEEN}"
 
 
 def _over_datasets(comparison: Comparison) -> Iterator[str]:
