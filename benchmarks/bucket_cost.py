@@ -68,7 +68,10 @@ def main() -> None:
                 for side in list(seconds) if number % 2 else reversed(seconds):
                     name = f"{side}-{number}"
                     place = f"s3://{BUCKET}/{name}" if side == "bucket" else str(folder / name)
-                    seconds[side].append(cell_s({**experiment, "name": name, "storage": place}, folder, uri))
+                    # The server knows a cell by what it is, and would have it from the run before.
+                    seed = [2 * number + (side == "bucket")]
+                    own = {"name": name, "storage": place, "seed": seed}
+                    seconds[side].append(cell_s({**experiment, **own}, folder, uri))
     finally:
         server.close()
     ratios = [of_folder / of_bucket for of_folder, of_bucket in zip(seconds["folder"], seconds["bucket"], strict=True)]
