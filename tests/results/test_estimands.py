@@ -167,9 +167,7 @@ def test_rows_without_an_error_on_few_images_are_not_called_equal() -> None:
     assert "(Agresti and Coull 1998)" in said
     assert "would need more test images, however many seeds" in said
     some = wrong_on({ERM: [{1}] * 3, MIXUP: [{2}] * 3, ZETA: [set(range(20))] * 3}, cells, images=30)
-    told = (
-        "1 of 3 pairs of rows, their seeds averaged, differ as little as on fewer than four of these test images"
-    )
+    told = "1 of 3 pairs of rows, their seeds averaged, differ as little as on fewer than four of these test images"
     assert told in " ".join(remarks(some))
     two = wrong_on({ERM: [{1}] * 3, MIXUP: [{1}] * 3}, make_cells(ERM, MIXUP), images=30)
     assert "the rows do not differ on any of these test images: what" in " ".join(remarks(two))
