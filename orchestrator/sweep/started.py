@@ -105,8 +105,8 @@ class StartedSweep:
         """Return in words how much is done: with the cells that were done in the meantime, or of a search the epochs
         that are trained now."""
         if self.search is not None:
-            _, _, of_grid = self.search.followed.epochs
-            return f"{trained:,} epochs of the grid's {of_grid:,} are trained"
+            before, _, of_grid = self.search.followed.epochs
+            return f"{max(trained, before):,} epochs of the grid's {of_grid:,} are trained"
         num_before = len(self.listed) - len(self.pending)
         return f"{num_before + len(done)} of {counted(len(self.listed), 'cell')} done"
 
