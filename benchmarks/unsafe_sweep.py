@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
+from orchestrator.costs import TimeLeft
 from orchestrator.environment import prepare_program
 from orchestrator.experiment.cells import Cell, expand
 from orchestrator.experiment.load import load_experiment
@@ -44,13 +45,12 @@ def main() -> None:
     cells, storage, ends = expand(experiment), experiment.kept_in, Ends()
     storage.prepare()
     sweep.Slot = UnsafeSlot  # type: ignore[attr-defined]
-    epochs = sum(cell.train.epochs for cell in cells)
     with (
         output_to(storage.new_log(experiment.name)) as console,
         Interruption() as interruption,
         storage.scratch() as scratch,
         joined_or_started(experiment.resources) as layout,
-        Progress(console, total=len(cells), done=0, epochs=epochs) as progress,
+        Progress(console, total=len(cells), done=0, left=TimeLeft(cells, slots=layout.slots)) as progress,
     ):
         outcome = sweep.run_course(
             Course({}, to_the_end(cells)),
