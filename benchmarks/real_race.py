@@ -240,7 +240,7 @@ def choices_of(
     cells: Sequence[Cell], grid: Mapping[str, Trained], race: Sequence[Standing]
 ) -> dict[str, str | float | dict[str, Any]]:
     """Return the race's winner and the grid's choice, with their test errors in percent, and whether they differ."""
-    labels = {cell.config_key: str(cell.augment) for cell in cells}
+    labels = {cell.config_key: cell.augment.label for cell in cells}
     tests: dict[str, dict[int, float]] = {}
     chosen_by: dict[str, list[float]] = {}
     for cell in cells:
@@ -288,7 +288,12 @@ def differences_of(
             if cell.config_key in standing.entered and cell.seed in seeds:
                 until[cell.key] = standing.rung.epochs
     gone = {name for standing in race[:-1] for name in standing.stopped}
-    stopped = {cell.key for cell in cells if cell.config_key in gone and cell.key in until}
+    # What has its last epoch is tested, also where its configuration goes no further.
+    stopped = {
+        cell.key
+        for cell in cells
+        if cell.config_key in gone and until.get(cell.key, cell.train.epochs) < cell.train.epochs
+    }
     differing = sum(
         ours != theirs
         for key, trained in found.items()
