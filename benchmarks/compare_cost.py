@@ -134,7 +134,7 @@ def experiment(folder: Path, *, rows: int) -> Path:
 def make_runs(file: Path, *, num_images: int) -> None:
     """Finish all cells: their runs in MLflow, and their predictions in storage."""
     opened = load_experiment(file)
-    storage, cells, draw = Storage(opened.storage), expand(opened), default_rng(0)
+    storage, cells, draw = opened.kept_in, expand(opened), default_rng(0)
     storage.prepare()
     labels = draw.integers(NUM_CLASSES, size=num_images).astype(np.uint8)
     contents: dict[str, bytes] = {}

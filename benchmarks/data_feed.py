@@ -133,8 +133,9 @@ def feed_rank(rank: int, file: Path, folder: Path, out: Path, rounds: int) -> No
     cell = expand(experiment)[0]
     spec = cell.dataset
     options = {**spec.decode_options(), **spec.split_options()}
-    dataset = load_dataset(spec.name, experiment.data_dir, **options, cache=experiment.cache.open())
+    dataset = load_dataset(spec.name, experiment.data_in, **options, cache=experiment.cache.open())
     modes = ["constant", "resident", "streaming"]
+    assert isinstance(experiment.data_dir, Path)
     root = experiment.data_dir / str(spec.path)
     found = []
     for number in range(rounds):

@@ -28,7 +28,7 @@ from gpu_training import SMOKE, Setting, noise
 
 from orchestrator.data import Cache, Dataset, load_dataset
 from orchestrator.experiment import Cell, expand, load_experiment
-from orchestrator.records import EpochResult
+from orchestrator.records import CellResult, EpochResult
 from orchestrator.train import make_feed, train_cell
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,6 +150,7 @@ def curve(cell: Cell, dataset: Dataset, folder: Path, device: torch.device, *, i
         report=history.append,
         feed=make_feed(dataset.images, device),
     )
+    assert isinstance(result, CellResult), "it is trained to its end"
     return {
         "epochs": cell.train.epochs,
         "val_error": [entry.metrics["val/error"] for entry in history] if is_real else None,

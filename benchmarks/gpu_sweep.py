@@ -41,6 +41,7 @@ from train_throughput import FOLDER, make_images
 
 from orchestrator.data import load_dataset
 from orchestrator.experiment import expand, load_experiment
+from orchestrator.records import CellResult
 from orchestrator.train import train_cell
 
 BAR_S = 0.1
@@ -212,6 +213,7 @@ def _rank(rank: int, world_size: int, address: str, folder: str, smoke: bool) ->
         (cell,) = expand(load_experiment(file))
         dataset = load_dataset("digits", path)
         result = train_cell(cell, dataset, checkpoint_dir=path / "cell", device=device, report=lambda _: None)
+        assert isinstance(result, CellResult)
         assert "test/error" in result.metrics
     finally:
         dist.destroy_process_group()

@@ -24,7 +24,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ from orchestrator.data import Dataset, Split
 from orchestrator.experiment import ArithmeticSpec, Cell, DatasetSpec, ModelSpec, TrainSettings
 from orchestrator.experiment.augment_spec import AugmentSpec
 from orchestrator.models import build_model
-from orchestrator.train.feed import ResidentFeed, StreamingFeed
+from orchestrator.train.feed import Feed, ResidentFeed, StreamingFeed
 from orchestrator.train.learner import Learner
 from orchestrator.train.ranks import Ranks
 
@@ -224,7 +224,7 @@ def feeds(batch_size: int, dataset: Dataset, setting: Setting) -> Iterator[tuple
     for feed in (ResidentFeed(dataset.images, setting.device), StreamingFeed(dataset.images, setting.device)):
         learner = learner_of(usual, dataset, setting)
         generator = torch.Generator(setting.device).manual_seed(0)
-        batches = again(lambda feed=feed: zip(feed.batches(rows), rows, strict=True))
+        batches = again(partial(in_step, feed, rows))
 
         def step(learner: Learner = learner, generator: Any = generator, batches: Any = batches) -> object:
             pixels, of_batch = next(batches)
@@ -234,6 +234,11 @@ def feeds(batch_size: int, dataset: Dataset, setting: Setting) -> Iterator[tuple
         yield feed.mode, step
     for workers in setting.loader_workers:
         yield f"DataLoader, {workers} workers", usual_step(dataset, batch_size, workers, setting)
+
+
+def in_step(feed: Feed, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each batch of a feed with its rows."""
+    return zip(feed.batches(rows), rows, strict=True)
 
 
 def again(start: Callable[[], Any]) -> Iterator[Any]:
@@ -277,7 +282,7 @@ def usual_step(dataset: Dataset, batch_size: int, workers: int, setting: Setting
         persistent_workers=workers > 0,
     )
     network = build_model(setting.model, num_classes=NUM_CLASSES, num_channels=3, image_size=SIDE)
-    network = network.to(setting.device, memory_format=torch.channels_last)
+    network = network.to(device=setting.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     mixup, batches = v2.MixUp(num_classes=NUM_CLASSES), again(lambda: loader)
 

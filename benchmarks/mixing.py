@@ -29,6 +29,7 @@ mixing on this device against each other instead, over N.
 from __future__ import annotations
 
 import argparse
+import importlib
 import platform
 import sys
 import time
@@ -76,7 +77,7 @@ def main() -> None:
 
     timer = Timer(device, arguments.seconds, keep=lambda tables: keep(tables, {}))
     if arguments.crossover:
-        tables, verdicts = crossover(timer), {}
+        tables, verdicts = crossover(timer), dict[str, bool]()
     else:
         tables, verdicts = race(timer)
     if arguments.smoke:
@@ -140,7 +141,8 @@ class Timer:
 
 def race(timer: Timer) -> tuple[dict[str, dict[str, Spread]], dict[str, bool]]:
     """Return the figures of every shape and which bars are met."""
-    tables, verdicts = {}, {}
+    tables: dict[str, dict[str, Spread]] = {}
+    verdicts: dict[str, bool] = {}
     for shape in SHAPES:
         title = f"float32 {'x'.join(map(str, shape))}"
         tables[title] = timer(title, float_contestants(shape, timer.device))
@@ -367,12 +369,8 @@ def crossover_step(images: Tensor, indices: Tensor, weights: Tensor) -> Step:
 
 def limited(step: Step, device: torch.device, limit: int) -> Step:
     """Return `step` with the constant that chooses between the two ways set to `limit` while it runs."""
-    if device.type == "cpu":
-        owner, name = mixing, "DENSE_FROM"
-    else:
-        from augment import kernel
-
-        owner, name = kernel, "GATHER_MAX_NUM_MIXED"
+    module, name = ("mixing", "DENSE_FROM") if device.type == "cpu" else ("kernel", "GATHER_MAX_NUM_MIXED")
+    owner = importlib.import_module(f"augment.{module}")
 
     def run() -> Any:
         kept = getattr(owner, name)

@@ -132,8 +132,8 @@ Finder = Callable[[Pixels, Pixels], dict[str, Pairs]]
 
 def ours(train: Pixels, test: Pixels) -> dict[str, Pairs]:
     """Search as ``data check`` does."""
-    prints = [fingerprints(torch.from_numpy(np.ascontiguousarray(p.transpose(0, 3, 1, 2)))) for p in (train, test)]
-    return {"": near_pairs(*(each.thumbnails for each in prints)).rows}
+    left, right = (fingerprints(torch.from_numpy(np.ascontiguousarray(p.transpose(0, 3, 1, 2)))) for p in (train, test))
+    return {"": near_pairs(left.thumbnails, right.thumbnails).rows}
 
 
 def hash_finders() -> dict[str, Finder]:

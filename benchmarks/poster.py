@@ -33,6 +33,7 @@ from torch import Tensor
 from augment import AUGMENTATIONS, Augmentation
 from orchestrator.data import Dataset, load_dataset
 from orchestrator.experiment import Cell, expand, load_experiment
+from orchestrator.records import CellResult
 from orchestrator.report.intrinsic_dimension import NUM_DRAWS, NUM_IMAGES, changes
 from orchestrator.report.measures.dimension import NUM_NEIGHBOURS
 from orchestrator.report.mixed import blending
@@ -43,7 +44,7 @@ from orchestrator.train import TrainedNetwork, train_cell
 BATCH_SIZE = 128
 NUM_CENTRES, NUM_SEEN = 1000, 2 * 1000
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "cifar10-small.yaml"
-SETTINGS: tuple[tuple[str, dict[str, float]], ...] = (
+SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("erm", {}),
     ("mixup", {"alpha": 1.0}),
     ("cutmix", {"alpha": 1.0}),
@@ -76,7 +77,7 @@ def main() -> None:
     spec = cells[0].dataset
     say("decoding")
     dataset = load_dataset(
-        spec.name, experiment.data_dir, **spec.decode_options(), **spec.split_options(), cache=experiment.cache.open()
+        spec.name, experiment.data_in, **spec.decode_options(), **spec.split_options(), cache=experiment.cache.open()
     )
     mixing = {label_of(name, params): AUGMENTATIONS[name](**params) for name, params in SETTINGS}
     figures: dict[str, Any] = {}
@@ -173,6 +174,7 @@ def trained(cell: Cell, dataset: Dataset, storage: Storage) -> TrainedNetwork:
         device=torch.device("cpu"),
         report=lambda epoch: say(f"{cell.label}: epoch {epoch.epoch}, error {epoch.metrics['val/error']:.3f}"),
     )
+    assert isinstance(result, CellResult), "it is trained to its end"
     say(f"{cell.label}: test error {result.metrics['test/error']:.3f}")
     return TrainedNetwork(cell, dataset, folder)
 

@@ -53,7 +53,7 @@ class Table:
 
         best = int(self.regret.argmin())
         with np.errstate(invalid="ignore"):
-            tied: NDArray[np.bool_] = ttest_rel(self.test, self.test[[best]], axis=1).pvalue > 0.05
+            tied = np.asarray(ttest_rel(self.test, self.test[[best]], axis=1).pvalue > 0.05)
         # From itself nothing separates it.
         tied[best] = True
         return tied

@@ -183,6 +183,7 @@ def train_on_worker(trial: dict[str, Any]) -> None:
 
     from orchestrator.data import load_dataset
     from orchestrator.experiment.cells import Cell
+    from orchestrator.records import CellResult
     from orchestrator.train.cell import train_cell
 
     torch.set_num_threads(1)
@@ -195,6 +196,7 @@ def train_on_worker(trial: dict[str, Any]) -> None:
         device=torch.device("cpu"),
         report=lambda epoch: ray.train.report(epoch.metrics),
     )
+    assert isinstance(result, CellResult), "it is trained to its end"
     if dist.get_rank() == 0:
         with Path(trial["times"]).open("a", encoding="utf-8") as file:
             file.write(json.dumps([result.first_step_ms, result.timestamp_ms]) + "\n")

@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
@@ -44,7 +45,7 @@ def main() -> None:
     experiment = load_experiment(file)
     cells, storage, ends = expand(experiment), experiment.kept_in, Ends()
     storage.prepare()
-    sweep.Slot = UnsafeSlot  # type: ignore[attr-defined]
+    replace(sweep, Slot=UnsafeSlot)
     with (
         output_to(storage.new_log(experiment.name)) as console,
         Interruption() as interruption,
@@ -67,7 +68,20 @@ def main() -> None:
         )
     if len(outcome.done) != len(cells):
         sys.exit("error: not every cell was trained")
+    if kept := [cell.label for cell in cells if storage.cell(cell.key).best.exists()]:
+        sys.exit(f"error: {kept[0]} is on the disk: this would be a sweep that keeps everything")
     out.write_text(json.dumps(ends.found), encoding="utf-8")
+
+
+def replace(module: ModuleType, **ours: object) -> None:
+    """Put ours in place of what a module has under these names.
+
+    Raises:
+        AttributeError: It has not: this benchmark measures nothing any more.
+    """
+    for name, value in ours.items():
+        getattr(module, name)
+        setattr(module, name, value)
 
 
 class Ends:
@@ -88,10 +102,10 @@ class UnsafeSlot(Slot):
     """A slot whose workers save nothing."""
 
     def _start(self) -> None:
-        from orchestrator.sweep import slot
+        from orchestrator.sweep import group
 
         # In the slot's own process: Ray Train sends the function from here to the workers.
-        slot.work = work_unsafely
+        replace(group, work=work_unsafely)
         super()._start()
 
 
@@ -100,7 +114,7 @@ def work_unsafely(config: dict[str, Any]) -> None:
     from orchestrator.sweep import worker
     from orchestrator.train import cell as train
 
-    train.Checkpoints = InMemory  # type: ignore[assignment, attr-defined]
+    replace(train, Checkpoints=InMemory)
     worker.work(config)
 
 

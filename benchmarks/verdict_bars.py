@@ -42,7 +42,7 @@ class Said:
     @property
     def has_word(self) -> NDArray[np.bool_]:
         """Whether some row is called better or worse, [tables]."""
-        return ((self.low > 0) | (self.high < 0)).any(axis=1)
+        return np.asarray(((self.low > 0) | (self.high < 0)).any(axis=1))
 
 
 def said_of(
@@ -101,17 +101,19 @@ class Bar:
 
 
 class Claim(Protocol):
-    """Tables of one kind, and what is counted of them.
+    """Tables of one kind, and what is counted of them."""
 
-    Attributes:
-        label: All that differs from other claims.
-        bars: What has to be met; there may be more figures.
-        tables: How many are drawn; fewer than `ALL` where one takes long.
-    """
+    @property
+    def label(self) -> str:
+        """All that differs from other claims."""
 
-    label: str
-    bars: tuple[Bar, ...]
-    tables: int
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        """What has to be met; there may be more figures."""
+
+    @property
+    def tables(self) -> int:
+        """How many are drawn; fewer than `ALL` where one takes long."""
 
     def measured(self, rng: Generator, num_tables: int) -> Mapping[str, float]:
         """Return each figure by name, from so many tables."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from verdict_bars import ALL, Bar, Floats, Said, said_of
+from verdict_bars import ALL, Bar, Claim, Floats, Said, said_of
 
 from orchestrator.results.statistics import RESOLUTION, image_floors, resolution_of
 from orchestrator.results.statistics.answers import OfGroups
@@ -184,7 +185,7 @@ def _answers(labels: NDArray[np.uint8], wrong: NDArray[np.bool_]) -> OfGroups:
 def _of_margin(labels: NDArray[np.uint8], margin: NDArray[np.float32]) -> OfGroups:
     """Return the answers of a model of two classes whose logits differ by so much; as kept, in half precision."""
     size = np.abs(margin)
-    logits = np.stack([np.minimum(-margin, 0), np.minimum(margin, 0)], axis=1).astype(np.float16)
+    logits: Any = np.stack([np.minimum(-margin, 0), np.minimum(margin, 0)], axis=1).astype(np.float16)
     predicted = (margin > 0).astype(np.uint8)
     loss = np.logaddexp(0, np.where(labels == 1, -margin, margin))
     return OfGroups("0", labels, predicted, loss, 1 / (1 + np.exp(-size)), logits)
@@ -244,7 +245,7 @@ def _floored(metric: str, drawn: Iterable[tuple[Floats, Cells]]) -> tuple[Floats
 
 _TABLES = {"auroc": 1000, "f1_macro": 1000, "ece": ALL}
 # In the order of importance.
-CLAIMS = (
+CLAIMS: tuple[Claim, ...] = (
     *(Images(mix, 5) for mix in MIXES),
     *(FewImages(images, seen) for images in (30, 100, 300) for seen in (0, 8)),
     *(OfMetric(metric, 5, tables) for metric, tables in _TABLES.items()),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from verdict_bars import ALL, SHIFT, SIGMA, Bar, Floats, said_of
+from verdict_bars import ALL, SHIFT, SIGMA, Bar, Claim, Floats, said_of
 
 from orchestrator.results.statistics import looks_alpha, partial_conjunction
 from orchestrator.results.statistics.fit import fit
@@ -121,8 +121,10 @@ class Chosen:
             test = truth[:, None] + (validation + np.sqrt(3) * own) / 2
             validation += truth[:, None]
             best = int(validation.mean(axis=1).argmin())
-            by_row = [{row: dict(enumerate(of)) for row, of in enumerate(each.tolist())} for each in (validation, test)]
-            mean = leave_one_seed_out(*by_row, higher_is_better=False)
+            by_row = [
+                {str(row): dict(enumerate(of)) for row, of in enumerate(each.tolist())} for each in (validation, test)
+            ]
+            mean = leave_one_seed_out(by_row[0], by_row[1], higher_is_better=False)
             assert mean is not None
             left_out.append(mean - truth[best])
             plain.append(test[best].mean() - truth[best])
@@ -162,7 +164,7 @@ class Conjunction:
         return {"claimed too many": float((claimed > self.better).mean()), "claimed": float(claimed.mean())}
 
 
-CLAIMS = (
+CLAIMS: tuple[Claim, ...] = (
     Confirmed(),
     Looks("seeds were added", (Bar("false word", most=0.06),)),
     Chosen("on a ridge"),

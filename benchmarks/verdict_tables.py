@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from verdict_bars import ALL, SHIFT, SIGMA, Bar, Floats, joined, said_of
+from verdict_bars import ALL, SHIFT, SIGMA, Bar, Claim, Floats, joined, said_of
 
 from orchestrator.results.statistics import RESOLUTION, analyse
 
@@ -106,18 +106,19 @@ class Tables:
         """Return which cells are missing; each row has two at least, and each seed one, [num, rows, seeds]."""
         gaps = rng.random((num, self.rows, self.seeds)) < self.missing
         while True:
-            poor = ((~gaps).sum(axis=2).min(axis=1) < 2) | gaps.all(axis=1).any(axis=1)
+            poor = ((~gaps).sum(axis=2).min(axis=1) < 2) | np.any(gaps.all(axis=1), axis=1)
             if not poor.any():
                 return gaps
             gaps[poor] = rng.random((poor.sum(), *gaps.shape[1:])) < self.missing
 
     def _power_of_stated(self, rng: Generator, num_tables: int) -> float:
         """Return how often the difference is found that tables of the kind say, in the median, to find."""
-        of_images = dict.fromkeys(itertools.combinations(range(self.rows), 2), 2 * self.image_sigma**2)
+        rows = [str(row) for row in range(self.rows)]
+        of_images = dict.fromkeys(itertools.combinations(rows, 2), 2 * self.image_sigma**2)
         stated = []
         for table in self.drawn(rng, max(num_tables // 40, 100)):
-            values = {row: dict(enumerate(of_row)) for row, of_row in enumerate(table.tolist())}
-            found = analyse(values, baseline=0, higher_is_better=False, image_variance=of_images)
+            values = {row: dict(enumerate(of_row)) for row, of_row in zip(rows, table.tolist(), strict=True)}
+            found = analyse(values, baseline=rows[0], higher_is_better=False, image_variance=of_images)
             stated.append(found.detectable or np.nan)
         tables = self.drawn(rng, num_tables, shift=float(np.nanmedian(stated)))
         variances = np.full((num_tables, self.rows, self.rows), 2 * self.image_sigma**2)
@@ -128,7 +129,7 @@ WORD, KEPT, STAR, POWER, DETECTABLE = "false word", "best kept", "single star", 
 OUT = "any ruled out"
 EQUAL = (Bar(WORD, most=0.065), Bar(KEPT, least=0.935), Bar(STAR, most=0.055))
 # In the order of importance.
-CLAIMS = (
+CLAIMS: tuple[Claim, ...] = (
     *(Tables(6, seeds, EQUAL) for seeds in (3, 5, 10)),
     *(
         Tables(6, seeds, (Bar(POWER, least=least),), rho=rho)
