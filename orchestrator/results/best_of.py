@@ -172,7 +172,7 @@ def _means(
         least = min(values, key=lambda settings: len(values[settings]))
         raise UserError(
             f"--best-of: {where} cannot choose yet: {least} has no finished seed in common with the others",
-            remedy="let zetasweep run finish its cells, or leave --best-of out",
+            remedy="have its cells finished first, or leave --best-of out",
         )
     # What is not finite is never the best.
     worst = -math.inf if metric.higher_is_better else math.inf

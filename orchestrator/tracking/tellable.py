@@ -19,7 +19,7 @@ from orchestrator.storage import checkpoints as checkpoint
 from orchestrator.tracking.errors import UntellableError, own_side
 from orchestrator.train import network_of
 
-AGAIN = "zetasweep run trains the cell again"
+AGAIN = "the command that trained the cell trains it again"
 
 
 def other_version(folder: CellFolder) -> str:

@@ -56,7 +56,7 @@ def _stored(cell: Cell, folder: CellFolder, tracked: CellRun | None) -> CellRun 
         state = checkpoint.load(folder.result)
         trained = from_state(state) if state is not None else None
     except (checkpoint.DamagedError, OSError, KeyError, TypeError) as error:
-        return replace(begun, reason=f"{first_line(error)}: zetasweep run trains what it lacks")
+        return replace(begun, reason=f"{first_line(error)}: the same command again trains what it lacks")
     if isinstance(trained, Finished):
         last = trained.history[-1]
         return replace(
@@ -70,4 +70,4 @@ def _stored(cell: Cell, folder: CellFolder, tracked: CellRun | None) -> CellRun 
     points = folder.points()
     if tracked is not None or not points:
         return None
-    return replace(begun, epoch=points[0].epoch, reason="its checkpoint is in storage: zetasweep run goes on with it")
+    return replace(begun, epoch=points[0].epoch, reason="its checkpoint is in storage: the same command goes on with it")
