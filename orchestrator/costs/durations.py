@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
 from orchestrator.costs.kinds import Kind
 from orchestrator.records import EpochResult, median_epoch_s
+
+# What a sweep has beside its trainings, as the seconds of CPU of its processes say: Ray's, which are always there, and to
+# tell an epoch, the worker's part and as much of other processes. Of two cores of an AMD EPYC; finished cells say more.
+CORES_OF_RAY, TOLD_S = 0.18, 0.014
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Measured:
         too_large: The smallest one that was tried and does not fit; None if none was met.
         compile_s: By `Kind.augment_id` what compiling takes, once on each slot; empty where nothing is compiled.
         num_images: Of all splits together: with more of them an epoch takes longer.
+        told_s: To tell an epoch; 0 of what was timed without a sweep.
     """
 
     device: str
@@ -71,13 +76,34 @@ class Measured:
     too_large: int | None = None
     compile_s: Mapping[str, float] = field(default_factory=dict)
     num_images: int = 0
+    told_s: float = 0.0
+
+    def in_a_sweep(self, *, threads: int, cores: int) -> Measured:
+        """Return what it would be in a sweep, which has more to do than to train.
+
+        Args:
+            threads: Of all workers that are at work at a time, at least 1.
+            cores: Of the machine, at least 1: where the workers leave none of them free, Ray takes time from them.
+        """
+        # With more threads than cores, what was timed has its share of them already.
+        longer = max(1.0, min(threads, cores) / max(cores - CORES_OF_RAY, 0.5))
+        return replace(
+            self,
+            step_s=longer * self.step_s,
+            mixing_s={augment_id: longer * seconds for augment_id, seconds in self.mixing_s.items()},
+            validation_s=longer * self.validation_s,
+            checkpoint_s=longer * self.checkpoint_s,
+            test_s=longer * self.test_s,
+            build_s=longer * self.build_s,
+            told_s=TOLD_S if longer == 1.0 else 2 * TOLD_S,
+        )
 
     def duration(self, augment_id: str) -> Duration | None:
         """Return how long a cell with an augmentation takes; None if that was not measured."""
         if augment_id not in self.mixing_s:
             return None
         steps_s = self.batches * (self.step_s + self.mixing_s[augment_id])
-        return Duration(steps_s + self.validation_s + self.checkpoint_s, self.build_s + self.test_s)
+        return Duration(steps_s + self.validation_s + self.checkpoint_s + self.told_s, self.build_s + self.test_s)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Estimates:
     Attributes:
         finished: By kind, how long finished cells took, and how many there are.
         other_layout: Likewise those that had another share of their device, or whose layout is not known.
-        measured: By `Kind.training_id`.
+        measured: By `Kind.training_id`, as in a sweep.
         factor: How much longer finished cells took than their kind was measured; None if there are none of which both
             is known.
         prefers: Which of the two is taken where both are known.
@@ -91,7 +91,7 @@ def longer_than_measured(
 ) -> float | None:
     """Return how many times as long an epoch took in sweeps as it was measured, the median over kinds.
 
-    Ray, MLflow and the other slots share cores and disk with the training, which no measurement of it has.
+    Ray, MLflow and the other slots share cores and disk with the training, of which `Measured.in_a_sweep` knows a part.
     """
     ratios = []
     for kind, (duration, _) in finished.items():

@@ -21,6 +21,7 @@ from orchestrator.costs import (
     longer_than_measured,
 )
 from orchestrator.experiment import Cell, DatasetSpec, Resources
+from orchestrator.machine import num_cores
 from orchestrator.opened.experiment import Opened
 from orchestrator.opened.measuring import Here, here_for, measure_lacking
 from orchestrator.opened.tracked import tracker_of
@@ -151,6 +152,8 @@ def _known(
     found, numbers = _finished(opened, trainings), _num_images(cells, data)
     finished = [cell for cell in found.cells if _is_of(numbers.get(cell.kind.training_id, 0), cell.num_images)]
     usable = _Usable(finished, here, opened.experiment.resources)
+    threads = here.threads(opened.experiment.resources)
+    measured = {id_: each.in_a_sweep(threads=threads, cores=num_cores()) for id_, each in measured.items()}
     estimates = Estimates(
         finished=finished_by_kind(usable.alike),
         other_layout=finished_by_kind(usable.placed_otherwise),

@@ -49,6 +49,10 @@ class Here:
         """Return what measurements on it are kept by."""
         return layout_id(resources, device=self.device, slots=self.slots)
 
+    def threads(self, resources: Resources) -> int:
+        """Return how many threads train at a time: of each worker as many as it has CPUs."""
+        return self.slots * resources.workers * max(1, int(resources.cpus_per_worker))
+
     def in_words(self, resources: Resources) -> str:
         """Return on what it was measured, for people."""
         at_a_time = f"{counted(self.slots, 'slot')} at a time" if self.slots > 1 else "one slot"

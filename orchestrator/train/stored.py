@@ -70,4 +70,6 @@ def _stored(cell: Cell, folder: CellFolder, tracked: CellRun | None) -> CellRun 
     points = folder.points()
     if tracked is not None or not points:
         return None
-    return replace(begun, epoch=points[0].epoch, reason="its checkpoint is in storage: the same command goes on with it")
+    return replace(
+        begun, epoch=points[0].epoch, reason="its checkpoint is in storage: the same command goes on with it"
+    )

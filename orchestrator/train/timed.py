@@ -89,7 +89,7 @@ def time_training(
     def batch_s(augment: Augmentation) -> float:
         """Return the seconds of a batch, with its part of the optimizer's step."""
         learner.augment = augment
-        return median(stopwatch.timed(_steps(learner, order, dataset, feed, cell), STEPS_S)) / _parts(cell)
+        return fmean(stopwatch.timed(_steps(learner, order, dataset, feed, cell), STEPS_S)) / _parts(cell)
 
     together()
     with energy:
@@ -290,7 +290,7 @@ class _Evaluation:
             for _ in predicted(learner, feed, dataset.val, one_batch):
                 yield
 
-        self.batch_s = median(stopwatch.timed(evaluate(), EVALUATION_S) or [0.0])
+        self.batch_s = fmean(stopwatch.timed(evaluate(), EVALUATION_S) or [0.0])
 
     def of(self, split: Split) -> float:
         """Return the seconds of a split: its predictions, and what is computed of them."""

@@ -18,6 +18,7 @@ from orchestrator.costs import (
     longer_than_measured,
     makespan_s,
 )
+from orchestrator.costs.durations import CORES_OF_RAY, TOLD_S
 from orchestrator.records import EPOCH_S, Curve, EpochResult
 
 ERM_CELL, MIXUP_CELL, ZETA_CELL = make_cells(ERM, MIXUP, ZETA, seeds=(0,))
@@ -56,6 +57,19 @@ def test_an_epoch_is_steps_and_mixing_and_what_follows_them() -> None:
     assert mixup.epoch_s == pytest.approx(10 * 0.12 + 0.3 + 0.2)
     assert erm.of(5) == pytest.approx(1.0 + 5 * 1.5)
     assert MEASURED.duration(kind_of(ZETA_CELL).augment_id) is None
+
+
+def test_in_a_sweep_ray_takes_time_from_trainings_that_leave_no_core_free() -> None:
+    free, full, many = (MEASURED.in_a_sweep(threads=2, cores=cores) for cores in (4, 2, 1))
+    erm = kind_of(ERM_CELL).augment_id
+    assert (free.step_s, free.told_s) == (MEASURED.step_s, TOLD_S)
+    assert full.step_s == pytest.approx(MEASURED.step_s * 2 / (2 - CORES_OF_RAY))
+    assert many.step_s == pytest.approx(MEASURED.step_s * 1 / (1 - CORES_OF_RAY))
+    alone, in_sweep = MEASURED.duration(erm), full.duration(erm)
+    assert alone is not None
+    assert in_sweep is not None
+    assert in_sweep.epoch_s == pytest.approx(alone.epoch_s * 2 / (2 - CORES_OF_RAY) + 2 * TOLD_S)
+    assert in_sweep.once_s == pytest.approx(alone.once_s * 2 / (2 - CORES_OF_RAY))
 
 
 def test_what_an_interruption_took_is_in_no_epoch() -> None:
