@@ -19,14 +19,15 @@ import argparse
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from figures import origin, say, write_json
-from gpu_training import SMOKE, Setting, noise
+from gpu_training import Setting, noise
 
-from orchestrator.data import Cache, Dataset, load_dataset
+from orchestrator.data import Cache, Dataset, Split, load_dataset
 from orchestrator.experiment import Cell, expand, load_experiment
 from orchestrator.records import CellResult, EpochResult
 from orchestrator.train import make_feed, train_cell
@@ -97,7 +98,11 @@ def dataset_of(arguments: argparse.Namespace, folder: Path) -> tuple[Dataset, bo
             sys.exit(f"error: --data-dir {arguments.data_dir} holds no cifar-10-batches-py")
         return load_dataset("cifar10", arguments.data_dir.absolute(), cache=Cache(folder / "cache", None)), True
     say("no --data-dir: the images are noise, and no error is shown")
-    return noise(Setting(torch.device("cuda", 0)) if not arguments.smoke else SMOKE), False
+    # Split like the real ones.
+    made = noise(Setting(torch.device("cuda", 0)))
+    rows = made.train.rows.split([45_000, 5_000]), made.train.labels.split([45_000, 5_000])
+    train, val = (Split(*each) for each in zip(*rows, strict=True))
+    return replace(made, train=train, val=val, test=Split(made.test.rows[:10_000], made.test.labels[:10_000])), False
 
 
 def epoch_seconds(cell: Cell, dataset: Dataset, folder: Path, device: torch.device) -> float:

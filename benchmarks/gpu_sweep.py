@@ -82,7 +82,7 @@ def packing(folder: Path, smoke: bool) -> dict[str, Any]:
     make_images(folder / "data" / FOLDER)
     rates = {}
     for slots in (1, PACKED):
-        wanted = experiment("packing", smoke=smoke, seeds=3 * slots, model="resnet18", epochs=4)
+        wanted = experiment("packing", smoke=smoke, seeds=3 * slots, model="resnet18", epochs=20)
         wanted |= {"dataset": {"image_folder": {"folder": FOLDER}}, "data_dir": str(folder / "data")}
         wanted["resources"] |= {"gpus_per_worker": 1 / slots, "slots": "auto"}
         runs = run_sweep(wanted, folder / f"packing-{slots}")
@@ -235,8 +235,8 @@ def experiment(name: str, *, smoke: bool, seeds: int, model: str = "convnet", ep
 
 PARTS: dict[str, Callable[[Path, bool], dict[str, Any]]] = {
     "boundary": boundary,
-    "sigkill": sigkill,
     "ranks": ranks,
+    "sigkill": sigkill,
     "packing": packing,
 }
 

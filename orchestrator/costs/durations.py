@@ -10,8 +10,9 @@ from typing import Any
 from orchestrator.costs.kinds import Kind
 from orchestrator.records import EpochResult, median_epoch_s
 
-# What a sweep has beside its trainings, as the seconds of CPU of its processes say: Ray's, which are always there, and to
-# tell an epoch, the worker's part and as much of other processes. Of two cores of an AMD EPYC; finished cells say more.
+# What a sweep has beside its trainings, as the seconds of CPU of its processes say: Ray's, which are always there, and
+# to tell an epoch, the worker's part and as much of other processes. Of two cores of an AMD EPYC; finished cells say
+# more.
 CORES_OF_RAY, TOLD_S = 0.18, 0.014
 
 

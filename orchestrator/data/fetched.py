@@ -114,7 +114,7 @@ def _fetch(there: FetchedDir, name: str, sign: OnSignOfLife) -> None:
         here = _noted(note)
         wanted = {each.name for each in found}
         for gone in here.keys() - wanted:
-            (there.root / gone).unlink(missing_ok=True)
+            _remove(there.root, gone)
         missing = []
         for each in found:
             sign()
@@ -129,6 +129,20 @@ def _fetch(there: FetchedDir, name: str, sign: OnSignOfLife) -> None:
         if missing:
             _fetch_missing(objects, missing, there, name, note, sign)
         looked.write_text(json.dumps([socket.gethostname(), began_at]), encoding="utf-8")
+
+
+def _remove(root: Path, name: str) -> None:
+    """Remove a file and the folders that are empty then: one that is not in the bucket is no class, and no split."""
+    (root / name).unlink(missing_ok=True)
+    for folder in (root / name).parents:
+        if folder == root:
+            return
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:  # something else is in it
+            return
 
 
 def _fetch_missing(

@@ -116,7 +116,7 @@ def _make_logarithmic(axes: Any, values: Sequence[float]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     known = [value for value in values if math.isfinite(value)]
-    if min(known) <= 0 or max(known) < 10 * min(known):
+    if not known or min(known) <= 0 or max(known) < 10 * min(known):
         return
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

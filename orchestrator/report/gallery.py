@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
+from orchestrator.amounts import counted
 from orchestrator.report.drawing import Drawing
-from orchestrator.report.figure import Figure, Material
+from orchestrator.report.figure import Figure, Material, Unavailable
 from orchestrator.report.mixed import Mixed, mixed
 from orchestrator.report.sources import Scene, mixing_of, of_datasets, prepared
 from orchestrator.report.style import COLORS, FAINT, new_drawing, printable, wrapped
@@ -30,6 +31,8 @@ def _of_dataset(material: Material, scene: Scene, name: str, ending: str) -> Fig
     images, labels = prepared(scene, scene.dataset.test, scene.batch_size, seed=SEED, largest=LARGEST_SIDE)
     batch_size = len(images)
     mixing, remark = mixing_of(scene, batch_size, material.names)
+    if not mixing:
+        raise Unavailable(f"No augmentation of the experiment mixes {counted(batch_size, 'test image')}.{remark}")
     made = {
         row: mixed(
             augmentation,
@@ -69,7 +72,7 @@ def _largest(scene: Scene, target: Tensor) -> list[dict[str, Any]]:
 
 
 def _drawn(material: Material, scene: Scene, made: dict[str, Mixed]) -> Drawing:
-    num = min(NUM_SHOWN, *(len(each.images) for each in made.values()))
+    num = min(NUM_SHOWN, min(len(each.images) for each in made.values()))
     drawing = new_drawing(1.75 * len(made))
     places = drawing.subplots(len(made), 1, squeeze=False)[:, 0]
     for axes, (row, each) in zip(places, made.items(), strict=True):

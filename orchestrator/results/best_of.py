@@ -176,5 +176,6 @@ def _means(
         )
     # What is not finite is never the best.
     worst = -math.inf if metric.higher_is_better else math.inf
-    means = {s: math.fsum(of[each] for each in common) / len(common) for s, of in values.items()}
+    # Equal but for the order of summing is equal, as `select` has it.
+    means = {s: round(math.fsum(of[each] for each in common) / len(common), 9) for s, of in values.items()}
     return {settings: mean if math.isfinite(mean) else worst for settings, mean in means.items()}

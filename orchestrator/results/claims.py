@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.experiment import Cell
+from orchestrator.records import CellRun
 from orchestrator.results.rows import Column
 from orchestrator.results.statistics import Analysis, partial_conjunction
 
@@ -30,11 +31,25 @@ class Claim:
     num_datasets: int
 
 
-def images_id(cell: Cell) -> Hashable:
-    """Return the same for all columns that are tested on images of one source: two models of one data set, or two
-    selections of it, are not two data sets.
+def sources_of(cells: Mapping[Column, Sequence[Cell]], runs: Mapping[str, CellRun]) -> dict[Column, Hashable]:
+    """Return the same for all columns that are tested on images of one source: two models of one data set, two
+    selections of it, or two copies, such as of another size, are not two data sets.
+
+    Args:
+        cells: Of each column.
+        runs: By cell key: where two columns have the same samples with the same labels in a split, these are copies.
     """
-    return cell.dataset.name, cell.dataset.path
+    sources: list[tuple[set[Hashable], list[Column]]] = []
+    for column, of_column in cells.items():
+        signs: set[Hashable] = {(cell.dataset.name, cell.dataset.path) for cell in of_column}
+        found = (runs.get(cell.key) for cell in of_column)
+        signs |= {run.split_hash for run in found if run is not None and run.split_hash is not None}
+        columns = [column]
+        for source in [each for each in sources if each[0] & signs]:
+            sources.remove(source)
+            signs, columns = signs | source[0], source[1] + columns
+        sources.append((signs, columns))
+    return {column: number for number, (_, columns) in enumerate(sources) for column in columns}
 
 
 def claims_of(

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from orchestrator.experiment import Cell, Comparing
 from orchestrator.records import CellRun
 from orchestrator.results.baselines import Baseline, baseline_of, baselines_of, placed_rows, settled_baselines
 from orchestrator.results.best_of import Choices, best_of, settings_named
-from orchestrator.results.claims import Claim, claims_of, images_id
+from orchestrator.results.claims import Claim, claims_of, sources_of
 from orchestrator.results.entry import Entry, Standing
 from orchestrator.results.estimands import FewImages, Reader
 from orchestrator.results.exploratory import exploratory, is_metric
@@ -240,7 +241,7 @@ def compare(
         looks={column: each.num_looks for column, each in judged.items() if each.num_looks},
         seen={key: seeds for each in judged.values() for key, seeds in each.seen.items()},
         family=comparing.family,
-        claims=_claims(layout, judged, chosen),
+        claims=_claims(layout, judged, chosen, runs),
         choices=choices,
         settings={column: settings for column, settings in layout.settings.items() if settings},
         raced={column: each.raced for column, each in judged.items() if each.raced is not None},
@@ -295,13 +296,15 @@ def check_asked(
         baseline_of(layout, baseline, must_be_one=True, is_searched=is_searched, named_by=named_by)
 
 
-def _claims(layout: Layout, judged: Mapping[Column, Judged], metric: Metric) -> tuple[Claim, ...]:
+def _claims(
+    layout: Layout, judged: Mapping[Column, Judged], metric: Metric, runs: Mapping[str, CellRun]
+) -> tuple[Claim, ...]:
     """Return what is shown over data sets, by what is said first of each column."""
     headlines = {column: each.headline for column, each in judged.items() if each.headline is not None}
     return claims_of(
         layout.rows,
         headlines,
-        {column: images_id(next(filter(None, layout.of_column(column).values()))[0]) for column in headlines},
+        sources_of({column: list(chain(*layout.of_column(column).values())) for column in headlines}, runs),
         higher_is_better=metric.higher_is_better,
         # The claim allows for the data sets by itself, and not for looks.
         alpha=min((each.alpha for each in judged.values()), default=ALPHA),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -274,6 +275,22 @@ class Storage:
                 return False
         except Timeout:
             return True
+        except PermissionError:
+            return self._is_held_for_readers()
+
+    def _is_held_for_readers(self) -> bool:
+        """Return `is_locked` for who may read the folder and not write it, as a colleague of the user."""
+        try:
+            descriptor = os.open(self._lock_path, os.O_RDONLY)
+        except OSError:
+            return True  # there is a holder, and no way to tell that it is dead
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def in_use_by(self) -> str | None:
         """Return in words which sweep is at work here; None if none is."""

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Set
 from pathlib import Path
 
+from filelock import FileLock
+
 from orchestrator.objects import Objects, ObjectsError
 from orchestrator.storage.atomic import written_whole
 from orchestrator.storage.folder import Storage
@@ -14,6 +16,7 @@ LOOKS = "looks.json"
 _VERSION = 1
 # So many others would have to note a look of theirs between a read and a write of ours, one after the other.
 _TRIES = 20
+_PATIENCE_S = 30.0
 
 Looks = list[dict[str, frozenset[str]]]
 
@@ -42,9 +45,11 @@ def note_look(storage: Storage, seen: Mapping[str, Set[str]]) -> None:
     if storage.is_copied:
         _note_in_objects(storage.objects, seen)
         return
-    if (content := _with(read_looks(storage.looks), seen)) is not None:
-        with written_whole(storage.looks) as file:
-            file.write(content)
+    # Two that look at the same time: neither forgets what the other has seen.
+    with FileLock(storage.looks.with_suffix(".lock"), timeout=_PATIENCE_S):
+        if (content := _with(read_looks(storage.looks), seen)) is not None:
+            with written_whole(storage.looks) as file:
+                file.write(content)
 
 
 def _note_in_objects(objects: Objects, seen: Mapping[str, Set[str]]) -> None:

@@ -22,6 +22,8 @@ from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.store import Store
 
 ALIAS = "best"
+# Of a description: PostgreSQL and MySQL refuse more, SQLite does not.
+MOST_CHARACTERS = 5000
 # Which of the two a registry says is its own.
 _THERE = tuple(map(ErrorCode.Name, (ALREADY_EXISTS, RESOURCE_ALREADY_EXISTS)))
 
@@ -48,8 +50,8 @@ def register_model(store: Store, model_uri: str, name: str, *, description: str)
     with store.answering(), redirect_stderr(io.StringIO()):
         _take_name(store, name)
         version = mlflow.register_model(model_uri, name, await_registration_for=0).version
-        store.client.update_model_version(name, version, f"{description}\n\n{_of_model(model_uri)}")
         store.client.set_registered_model_alias(name, ALIAS, version)
+        store.client.update_model_version(name, version, _cut(f"{description}\n\n{_of_model(model_uri)}"))
     return str(version)
 
 
@@ -64,6 +66,12 @@ def _take_name(store: Store, name: str) -> None:
             ) from error
         if error.error_code not in _THERE:
             raise
+
+
+def _cut(text: str) -> str:
+    """Return what a database takes of a description."""
+    end = "\n\n… The model itself has the rest."
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - len(end)] + end
 
 
 def _of_model(model_uri: str) -> str:

@@ -270,15 +270,17 @@ class SweepRun:
             for run in self._found(experiment)
             if run.info.status == "RUNNING" and run.data.tags.get(OWNER) in at_work
         ]
-        first = min(found, key=lambda run: (run.info.start_time, run.info.run_id))
-        owner = first.data.tags[OWNER]
+        first = min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
+        owner = first.data.tags[OWNER] if first is not None else None
         if owner == self.owner:
             return
-        if first.info.run_id != self.run_id:
+        if first is not None and first.info.run_id != self.run_id:
             self._client.delete_run(self.run_id)
         self._run_id = None
+        # One that came in between the two questions is not among those that were at work at the first.
+        who = f": {described(owner)}" if owner is not None else ""
         raise UserError(
-            f"MLflow at {self._store.shown_uri}: a sweep of the same cells starts, too: {described(owner)}",
+            f"MLflow at {self._store.shown_uri}: a sweep of the same cells starts, too{who}",
             remedy="wait for it, or end it",
         )
 

@@ -20,7 +20,11 @@ from orchestrator.train.timed import Timing, learner_of, plain_cell
 LIMIT_S = 60.0
 # The second one has the state of the optimizer beside it.
 STEPS = 2
-_NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "Cannot allocate memory")
+_NO_MEMORY = (
+    *("DefaultCPUAllocator", "can't allocate memory", "Cannot allocate memory"),
+    # Of CUDA and its libraries, which have memory of their own beside torch's.
+    *("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

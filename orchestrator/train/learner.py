@@ -213,6 +213,10 @@ class Learner:
         """Take up what `state` returned."""
         self.module.load_state_dict(state.model)
         self._optimizer.load_state_dict(state.optimizer)
+        for of_parameter in self._optimizer.state.values():
+            # NAdam has this one on the host on purpose, and reads it; loading takes it to the parameter's device.
+            if "mu_product" in of_parameter:
+                of_parameter["mu_product"] = of_parameter["mu_product"].cpu()
         self._schedule.load_state_dict(state.schedule)
         if self._average is not None and state.average is not None:
             self._average.load_state_dict(state.average)

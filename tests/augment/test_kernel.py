@@ -78,12 +78,12 @@ def error(result: Tensor, exact: Tensor) -> float:
     return float((result.cpu().double() - exact).abs().max())
 
 
-def assert_as_exact_as_torch(result: Tensor, plain: Tensor, exact: Tensor) -> None:
-    """The bound: twice the error of the plain version in the same dtype, and one rounding of a sum."""
+def assert_as_exact_as_torch(result: Tensor, plain: Tensor, exact: Tensor, *, cut_off: float = 0.0) -> None:
+    """The bound: twice the error of the plain version in the same dtype, one rounding of a sum, and what is cut off."""
     sum_dtype = torch.promote_types(result.dtype, torch.float32)
     floor = torch.finfo(sum_dtype).eps * float(exact.abs().max())
     assert (result.shape, result.dtype) == (plain.shape, plain.dtype)
-    assert error(result, exact) <= 2 * error(plain, exact) + floor
+    assert error(result, exact) <= 2 * error(plain, exact) + floor + cut_off
 
 
 def check_mix(shape: tuple[int, ...], num_mixed: int, dtype: torch.dtype, layout: str, device: str) -> None:
@@ -142,7 +142,9 @@ def check_mix_pixels(
     )
     assert result.is_contiguous(memory_format=memory_format)
     exact = reference.mix_pixels(pixels, indices, weights, window=window, mean=MEAN, std=STD)
-    assert_as_exact_as_torch(result, plain, exact)
+    # Tensor cores cut off the sum of every 16 products, of which there are two for each sample; the interpreter rounds.
+    of_sum = num_mixed / 8 * torch.finfo(torch.float32).eps / min(STD)
+    assert_as_exact_as_torch(result, plain, exact, cut_off=of_sum if device == "cuda" else 0.0)
 
 
 @pytest.mark.parametrize(("shape", "num_mixed", "dtype", "layout", "device"), cases(PIXEL_DTYPES))

@@ -272,3 +272,17 @@ def test_no_room_is_said(images: Path, bucket: Address, tmp_path: Path, monkeypa
 def test_nothing_is_downloaded_into_a_bucket(bucket: Address, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not downloaded to object storage"):
         download_dataset("mnist", FetchedDir(bucket, tmp_path))
+
+
+def test_a_class_that_has_another_name_now_leaves_no_empty_folder(
+    images: Path, bucket: Address, tmp_path: Path
+) -> None:
+    objects = uploaded(images, bucket)
+    there = FetchedDir(bucket.as_here(), tmp_path / "machine")
+    root = root_of("image_folder", there, "pets")
+    for image in (images / "pets" / "cat").iterdir():
+        objects.put(f"pets/kitten/{image.name}", image)
+    objects.delete([f"pets/cat/{image.name}" for image in (images / "pets" / "cat").iterdir()])
+    fetched._looked_at.clear()
+    assert root_of("image_folder", there, "pets") == root
+    assert sorted(path.name for path in root.iterdir()) == ["dog é#1", "kitten"]

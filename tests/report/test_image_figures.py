@@ -183,3 +183,8 @@ def test_without_images_it_is_said_what_to_do(make: Callable[[Material], list[Fi
 
     with pytest.raises(Unavailable, match=r"/nowhere is missing: Put it there\."):
         make(replace(made, open_dataset=refuse))
+
+
+def test_a_gallery_of_too_few_test_images_says_so() -> None:
+    with pytest.raises(Unavailable, match="mixes 10 test images"):
+        gallery(material(ZETA_BATCH, dataset=tiny_dataset(num=10)))

@@ -122,3 +122,8 @@ def test_the_calibration_error_is_that_of_the_metric() -> None:
     assert found.calibration_error == pytest.approx(expected, abs=1e-6)
     assert (found.counts.sum(), len(found.counts)) == (500, NUM_BINS)
     assert np.isnan(found.accuracy[found.counts == 0]).all()
+
+
+def test_fewer_images_than_centres_are_all_centres() -> None:
+    images = np.random.default_rng(0).normal(size=(150, 5)).astype(np.float32)
+    assert intrinsic_dimension(images, num_centres=400) == intrinsic_dimension(images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +17,8 @@ from orchestrator.costs import Price
 from orchestrator.experiment import AugmentSpec, Comparing, DatasetSpec, Resources
 from orchestrator.experiment.schedule_spec import Linear
 from orchestrator.report import FIGURES, Figure, Material, Unavailable
-from orchestrator.report.style import rendered, styled
+from orchestrator.report.curves import _make_logarithmic
+from orchestrator.report.style import new_drawing, rendered, styled
 from orchestrator.report.verdict import verdict
 from orchestrator.results import compare
 
@@ -275,3 +277,9 @@ def test_unfinished_sweeps_have_what_they_have(augments: Sequence[AugmentSpec]) 
         with styled():
             for figure in figures:
                 assert figure.html or (figure.draw is not None and rendered(figure.draw(), "svg"))
+
+
+def test_curves_without_a_number_keep_their_axis() -> None:
+    axes = new_drawing(3).subplots()
+    _make_logarithmic(axes, [math.nan, math.inf])
+    assert axes.get_yscale() == "linear"

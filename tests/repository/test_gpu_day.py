@@ -62,28 +62,46 @@ def test_every_file_with_gpu_tests_is_in_it(gpu_day: ModuleType) -> None:
     found = {
         str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py") if marked.search(path.read_text())
     }
-    assert found - {"tests/repository/test_gpu_day.py"} == set(gpu_day.GPU_TESTS)
+    listed = [file for files, *_ in gpu_day.GPU_TESTS.values() for file in files]
+    assert found - {"tests/repository/test_gpu_day.py"} == set(listed)
+    # What the conftest.py of a folder imports is imported for all files of one process.
+    assert all(len({Path(file).parent for file in files}) == 1 for files, *_ in gpu_day.GPU_TESTS.values())
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about a host without a GPU")
-def test_without_a_gpu_it_fails_and_writes_no_figure(environment: dict[str, str], tmp_path: Path) -> None:
+def test_without_a_gpu_it_fails_and_writes_no_figure(
+    gpu_day: ModuleType, environment: dict[str, str], tmp_path: Path
+) -> None:
     done = run(environment, "--only", "tests", "--only", "mixing", "--out", tmp_path)
     assert done.returncode == 1
     steps = {step["step"]: step for step in json.loads((tmp_path / "gpu_day.json").read_text())["steps"]}
     assert {step["exit_code"] for step in steps.values()} == {1}
-    assert "no GPU test ran" in steps["tests"]["tail"]
     assert "there is no CUDA device" in steps["mixing"]["tail"]
-    assert (steps["tests"]["found"]["passed"], steps["tests"]["found"]["failed"]) == (0, 0)
-    assert steps["tests"]["found"]["skipped"] > 100
+    tests = [steps[name] for name in gpu_day.GPU_TESTS]
+    assert all("no GPU test ran" in step["tail"] for step in tests)
+    assert all((step["found"]["passed"], step["found"]["failed"]) == (0, 0) for step in tests)
+    assert sum(step["found"]["skipped"] for step in tests) > 100
     assert [path.name for path in tmp_path.iterdir()] == ["gpu_day.json"]
 
 
-def test_all_but_the_last_stage_fit_into_the_time(gpu_day: ModuleType, tmp_path: Path) -> None:
+def test_all_but_the_last_stages_fit_into_the_time(gpu_day: ModuleType, tmp_path: Path) -> None:
     arguments = argparse.Namespace(smoke=False, data_dir=tmp_path)
-    boxes = [step.box_s for stage in gpu_day.STAGES for step in gpu_day.steps_of(stage, arguments)]
-    assert boxes[-1] is None
-    assert sum(boxes[:-1]) <= gpu_day.LIMIT_S
+    steps = {stage: list(gpu_day.steps_of(stage, arguments)) for stage in gpu_day.STAGES}
+    assert [step.box_s for step in steps["cifar10"]] == [None]
+    assert sum(step.box_s for stage in gpu_day.STAGES[:-2] for step in steps[stage]) <= gpu_day.LIMIT_S
+
+
+def test_boxes_grow_into_the_time_of_what_is_asked_for(
+    gpu_day: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, float] = {}
+    monkeypatch.setattr(gpu_day, "run_step", lambda step, *_: seen.update({step.name: step.box_s}))
+    monkeypatch.setattr(gpu_day, "end_all", lambda: None)
+    arguments = argparse.Namespace(smoke=False, data_dir=None, only=["mixing"], out=tmp_path)
+    list(gpu_day.run_all(arguments, {}, time.monotonic() + 400))
+    assert sum(seen.values()) == pytest.approx(400, abs=1)
+    assert seen["mixing"] == pytest.approx(250, abs=1)
 
 
 def test_a_folder_without_cifar10_is_refused_at_once(environment: dict[str, str], tmp_path: Path) -> None:
@@ -170,11 +188,13 @@ def test_what_needs_a_package_that_is_not_here_is_left_out_and_said(gpu_day: Mod
     step = step_of(gpu_day, "raise SystemExit(1)", needs=("json", "not_here"))
     ended = gpu_day.run_step(step, tmp_path, {}, 100.0)
     assert (ended.exit_code, ended.left_out) == (None, "not installed here: not_here (--wheels FOLDER)")
+    assert ended.lacks
 
 
 PRINTED = """
 tests/augment/test_kernel.py::test_one[a b-2] PASSED                     [ 25%]
 tests/augment/test_kernel.py::test_one[c-2] FAILED                       [ 50%]
+[gw3] [ 60%] PASSED tests/augment/test_kernel.py::test_one[d-2]
 tests/train/test_feed.py::test_two SKIPPED (there is no CUDA device)     [ 75%]
 tests/train/test_feed.py::test_three """
 
@@ -183,7 +203,7 @@ def test_tests_that_ended_are_known_also_when_the_time_was_up(gpu_day: ModuleTyp
     ended = gpu_day.Ended("tests", 124, tail="...")
     gpu_day.judge_tests(ended, PRINTED)
     assert ended.found == {
-        "passed": 1,
+        "passed": 2,
         "failed": 1,
         "error": 0,
         "skipped": 1,
@@ -199,6 +219,8 @@ def test_one_file_that_cannot_be_imported_fails_nothing(gpu_day: ModuleType, why
     ended = gpu_day.Ended("tests", 1, tail="...")
     gpu_day.judge_tests(ended, f"{passed}\nERROR tests/train/test_feed.py - {why}\n")
     assert ended.exit_code == exit_code
+    # It fails the day, which lacks a package.
+    assert ended.lacks == (exit_code == 0)
     assert ended.found["left_out"] == ({"tests/train/test_feed.py": why} if exit_code == 0 else {})
 
 
@@ -233,10 +255,11 @@ def test_a_wheel_in_parts_is_put_together(gpu_day: ModuleType, tmp_path: Path) -
     content = wheel.read_bytes()
     wheel.unlink()
     for name, part in (("aa", content[:200]), ("ab", content[200:])):
-        (tmp_path / f"{wheel.name}.part-{name}").write_bytes(part)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{wheel.name}.part-{name}").write_bytes(part)
     target, scratch = tmp_path / "target", tmp_path / "scratch"
     scratch.mkdir()
-    gpu_day.install(tmp_path, target, scratch)
+    gpu_day.install([tmp_path / "ab", tmp_path / "aa"], target, scratch)
     assert (target / "carried.py").read_text() == "HERE = True\n"
-    with pytest.raises(SystemExit, match="holds no wheel"):
-        gpu_day.install(scratch / "empty", target, scratch)
+    with pytest.raises(SystemExit, match="no wheel is there"):
+        gpu_day.install([scratch / "empty"], target, scratch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sweep_samples import DIGITS, ERM, MIXUP, ZETA, make_cells, make_run
 
@@ -54,3 +56,14 @@ def test_a_family_of_the_whole_table_shares_one_error_rate() -> None:
     assert {analysis.alpha for analysis in together.analyses.values()} == {0.0125}
     # Each column is held to more, so that the table as a whole has what is said.
     assert "hold together for all rows of the table with 95 % confidence" in " ".join(remarks(together))
+
+
+def test_copies_of_one_data_set_are_one() -> None:
+    """The same images at two sizes, in two files: the names and labels of their splits are the same."""
+    copies = [DatasetSpec.model_validate({"name": "medmnist_npz", "file": f"blood{side}.npz"}) for side in ("", "_64")]
+    cells = make_cells(ERM, MIXUP, ZETA, datasets=(*copies, DIGITS), seeds=range(4))
+    runs = {cell.key: make_run(cell, {"test/error": error(cell)}) for cell in cells}
+    assert [claim.num_datasets for claim in compare(cells, runs).claims] == [3, 3]
+    hashed = {cell.key: cell.dataset.name for cell in cells}
+    runs = {key: replace(run, split_hash=hashed[key]) for key, run in runs.items()}
+    assert [(claim.num_shown, claim.num_datasets) for claim in compare(cells, runs).claims] == [(2, 2), (2, 2)]

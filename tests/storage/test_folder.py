@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -88,3 +90,25 @@ def test_the_list_of_stores_survives_a_full_disk(tmp_path: Path, monkeypatch: py
         storage.note_store("http://second")
     assert storage.stores() == ["http://first"]
     assert [path.name for path in tmp_path.iterdir()] == ["stores.json"]
+
+
+def test_a_colleague_who_may_only_read_is_told_whether_a_sweep_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(tmp_path)
+    storage.prepare()
+    with storage.locked("mine"):
+        monkeypatch.setattr("orchestrator.storage.folder.FileLock", _refused)
+        assert storage.is_locked()
+        monkeypatch.undo()
+        holder = storage.holder.read_text()
+    # Who is killed leaves it.
+    storage.holder.write_text(holder)
+    monkeypatch.setattr("orchestrator.storage.folder.FileLock", _refused)
+    assert not storage.is_locked()
+    (tmp_path / ".lock").unlink()
+    assert storage.is_locked(), "there is no way to tell"
+
+
+def _refused(*_: object, **__: object) -> NoReturn:
+    raise PermissionError(errno.EACCES, "Permission denied")

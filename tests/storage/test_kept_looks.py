@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,10 @@ def test_an_object_that_never_stays_is_said_and_looks_that_cannot_be_read_are_le
     monkeypatch.setattr(machines.objects, "create", lambda *_, **__: None)
     with pytest.raises(ObjectsError, match="has changed between each"):
         note_look(storage, FIRST)
+
+
+def test_of_many_that_note_at_once_in_a_folder_none_is_lost(tmp_path: Path) -> None:
+    looks = [{"a": frozenset(str(seed) for seed in range(number + 1))} for number in range(12)]
+    with ThreadPoolExecutor(len(looks)) as pool:
+        list(pool.map(lambda look: note_look(Storage(tmp_path), look), looks))
+    assert sorted(read_looks(Storage(tmp_path).looks), key=lambda look: len(look["a"])) == looks

@@ -321,3 +321,13 @@ def test_a_cell_that_was_taken_meanwhile_is_left_alone_and_the_others_go_on(
             first.log_epoch(cells[0], epoch(1))
         first.sweep.close(complete=False)
         second.sweep.close(complete=False)
+
+
+def test_who_came_between_two_questions_is_told_of_and_not_a_traceback(
+    uri: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = Tracker(uri, artifacts=tmp_path / "artifacts")
+    monkeypatch.setattr(sweep_run, "LEASE_SETTLES_S", 0)
+    monkeypatch.setattr(tracker.store.drivers, "not_known_dead", frozenset)
+    with pytest.raises(UserError, match="a sweep of the same cells starts, too\n"):
+        tracker.sweep.open(experiment, {})

@@ -235,6 +235,16 @@ def test_the_description_of_a_version_shows_names_of_classes_as_they_are(
     assert said[3].startswith("Output: ")
 
 
+def test_a_description_fits_into_every_database(tracker: Tracker, uri: str, cells: list[Cell], tmp_path: Path) -> None:
+    """PostgreSQL and MySQL take 5,000 characters, and SQLite, which is here, takes any number."""
+    finish(tracker, cells[0], tmp_path)
+    save_weights(tmp_path)
+    register_model(tracker.store, export(tracker, cells[0], tmp_path), "digits", description="é" * 6000)
+    said = MlflowClient(uri).get_model_version_by_alias("digits", "best").description
+    assert len(said) == 5000
+    assert said.endswith("… The model itself has the rest.")
+
+
 def test_a_name_that_mlflow_refuses(tracker: Tracker, cells: list[Cell], tmp_path: Path) -> None:
     save_weights(tmp_path)
     tracker.open_cell(cells[0], None, sweep="sample")

@@ -85,7 +85,9 @@ def cuda(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Fak
 
 
 def steps(cuda: FakeCuda | RealCuda, cell: Cell, *, backend: Backend = "torch") -> None:
-    """Take steps: the first may wait, since tables that are kept are brought to the GPU, and the second must not."""
+    """Take steps: the first may wait, since tables that are kept are brought to the GPU, and the second must not, of a
+    training that goes on from a checkpoint.
+    """
     dataset = dataset_of()
     learner = Learner(cell, dataset, device=cuda.device, ranks=Ranks(cuda.device), backend=backend, steps_per_epoch=1)
     pixels, labels = dataset.images.to(cuda.device), dataset.train.labels.to(cuda.device)
@@ -95,6 +97,7 @@ def steps(cuda: FakeCuda | RealCuda, cell: Cell, *, backend: Backend = "torch") 
         learner.begin_epoch(epoch)
         for part in parts:
             learner.step(pixels, labels, generator, part)
+        learner.load_state(learner.state())
         with cuda.no_waits():
             for part in parts:
                 loss = learner.step(pixels, labels, generator, part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from orchestrator.data.groups import in_one_spelling
 from orchestrator.data.image_files import FileSamples
 from orchestrator.data.sets.class_folders import ACCENTS, look_alike
 from orchestrator.data.sets.images_below import ImagesBelow, images_below
-from orchestrator.data.sets.split_folders import SPLITS, names_of_splits
+from orchestrator.data.sets.split_folders import SPLITS, names_of_splits, split_meant
 from orchestrator.data.table import Table, is_missing, is_no_label, plain_name, read_table
 from orchestrator.errors import DataError
 
@@ -107,8 +107,14 @@ class ImageTable:
             splits: What the splits are called in the table, see `names_of_splits`.
 
         Raises:
-            DataError: A row has no file, no label or no split, two rows have the same file, or a split lacks a class.
+            DataError: A row has no file, no label or no split, two rows have the same file, a split lacks a class, or
+                splits are named where the table has none.
         """
+        if splits and not self.has_splits:
+            raise DataError(
+                f"{self.path} has no column of splits, and splits says what they are called in it.",
+                remedy="Name the column: columns: {split: COLUMN} below image_folder; or remove splits.",
+            )
         label_of = self._said("label")
         unsaid = {"label": is_no_label, **({"split": is_missing} if self.has_splits else {})}
         for what, says_nothing in unsaid.items():
@@ -138,12 +144,19 @@ class ImageTable:
                         remedy="Every split needs images of every class.",
                     )
                 parts[split] = FileSamples(self.root, members, labels, reference)
-        unnamed = sorted(set(self.files.names) - label_of.keys())
-        return class_names, parts, f"{counted(len(unnamed), 'image')} not in {self.path.name}" if unnamed else ""
+        return class_names, parts, ", ".join(self._not_read(label_of))
+
+    def _not_read(self, named: Collection[str]) -> Iterator[str]:
+        """Yield what of the folder says nothing: images without a row, and folders that are called like splits."""
+        if unnamed := set(self.files.names) - set(named):
+            yield f"{counted(len(unnamed), 'image')} not in {self.path.name}"
+        folders = sorted({name.partition("/")[0] for name in named if "/" in name})
+        if not self.has_splits and (splits := [folder for folder in folders if split_meant(folder)]):
+            yield f"{some(splits)} as splits, since {self.path.name} has no column of them"
 
     def _refuse_alike(self, class_names: Sequence[str]) -> None:
-        """Raise DataError if two labels look the same, or differ in capitals or leading zeros alone: they would be two
-        classes.
+        """Raise DataError if two labels look the same, or differ in capitals or in how a number is written alone (1, 01
+        and 1.0): they would be two classes.
         """
         if alike := look_alike(class_names):
             raise DataError(
@@ -153,7 +166,7 @@ class ImageTable:
         first_of: dict[str, str] = {}
         for name in class_names:
             if (other := first_of.setdefault(_plain_label(name), name)) != name:
-                what = "leading zeros" if _is_number(name) else "capitals"
+                what = "capitals" if _whole(name) is None else "how the number is written"
                 raise DataError(
                     f"{self.path}: the labels {other!r} and {name!r} differ in {what} alone.",
                     remedy="Write them alike; if they are two classes, give one another name.",
@@ -247,7 +260,13 @@ def _in_order(label: str) -> tuple[int, str]:
 
 
 def _plain_label(label: str) -> str:
-    return str(int(label)) if _is_number(label) else plain_name(label)
+    return _whole(label) or plain_name(label)
+
+
+def _whole(label: str) -> str | None:
+    """Return a whole number as it is written shortest, None if it is none; pandas writes 1.0 where one was missing."""
+    written = re.fullmatch(r"(\d{1,9})(\.0*)?", label)
+    return str(int(written[1])) if written else None
 
 
 def _is_number(label: str) -> bool:

@@ -15,7 +15,7 @@ class ImagesBelow:
     """The images below a folder, by what a table may call them: with or without folders, ending, capitals."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
+        self.names, self._exact = names, frozenset(names)
         self._by_key: dict[str, list[str]] = {}
         self._folders: set[str] = set()
         for name in names:
@@ -25,7 +25,11 @@ class ImagesBelow:
                 self._by_key.setdefault("/".join(steps[first:]), []).append(name)
 
     def named(self, name: str) -> list[str]:
-        """Return the files that are meant; folders in front that do not exist here do not count."""
+        """Return the files that are meant, that of exactly this path before others; folders in front that do not exist
+        here do not count.
+        """
+        if name.replace("\\", "/") in self._exact:
+            return [name.replace("\\", "/")]
         steps = _steps(name)
         while steps:
             if files := self._by_key.get("/".join(steps)):

@@ -99,7 +99,7 @@ def intrinsic_dimension(
 
     Args:
         images: float32 [n, D], one after the other.
-        num_centres: Around so many of them, the first; None for all.
+        num_centres: Around so many of them, the first, or around all if there are fewer; None for all.
         num_neighbours: Of each; fewer than n.
 
     Raises:
@@ -111,8 +111,9 @@ def intrinsic_dimension(
     points = images - images.mean(axis=0)
     squares = np.einsum("nd,nd->n", points, points)
     found: dict[str, list[Floats]] = {name: [] for name in ESTIMATORS}
-    for start in range(0, num_centres or len(points), _AT_A_TIME):
-        centres = np.arange(start, min(start + _AT_A_TIME, num_centres or len(points)))
+    num_centres = min(num_centres or len(points), len(points))
+    for start in range(0, num_centres, _AT_A_TIME):
+        centres = np.arange(start, min(start + _AT_A_TIME, num_centres))
         distances = squares - 2 * points[centres] @ points.T
         distances[np.arange(len(centres)), centres] = np.inf
         nearest = np.argpartition(distances, num_neighbours, axis=1)[:, :num_neighbours]

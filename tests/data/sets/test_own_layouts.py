@@ -328,7 +328,11 @@ def test_an_image_of_another_folder_is_not_taken_for_one_that_is_missing(root: P
         ),
         (
             lambda rows: ["IMG_00.png,1,P0", "IMG_01.png,01,P0", *rows[2:]],
-            r"labels '01' and '1' differ in leading zeros alone\.\n  remedy:  Write them alike",
+            r"labels '01' and '1' differ in how the number is written alone\.\n  remedy:  Write them alike",
+        ),
+        (
+            lambda rows: ["IMG_00.png,1,P0", "IMG_01.png,1.0,P0", *rows[2:]],
+            r"labels '1' and '1\.0' differ in how the number is written alone",
         ),
         (
             lambda rows: ["IMG_00.png,e\u0301,P0", "IMG_01.png,\u00e9,P0", *rows[2:]],
@@ -433,3 +437,29 @@ def test_another_layout_is_another_entry_of_the_cache(flat: Path) -> None:
     write_table(flat, "file,label,dx", [f"IMG_{number:02}.png,{number % 2},{number % 4}" for number in range(40)])
     assert loaded(flat, csv="labels.csv", columns={"label": "label"}).num_classes == 2
     assert loaded(flat, csv="labels.csv", columns={"label": "dx"}).num_classes == 4
+
+
+def test_names_of_splits_that_a_table_does_not_tell_are_refused(flat: Path) -> None:
+    write_table(flat, "file,label", rows_of("file", "label"))
+    words = r"labels\.csv has no column of splits, and splits says .*\n.*columns: \{split: COLUMN\}"
+    refused(flat, words, csv="labels.csv", splits={"test": "holdout"})
+
+
+def test_folders_that_are_called_like_splits_are_said_to_be_none(tmp_path: Path) -> None:
+    root = write_image_folder(tmp_path / "mine", splits=("train", "test"))
+    names = [path.relative_to(root) for path in sorted(root.rglob("*.png"))]
+    write_table(root, "file,label", [f"{name},{name.parent.name}" for name in names])
+    told = line(opened(root, csv="labels.csv"))
+    assert "not read: test, train as splits, since labels.csv has no column of them" in told
+    assert "test is a stratified fifth" in told
+
+
+def test_the_file_of_exactly_this_path_is_meant(flat: Path) -> None:
+    (flat / "old" / "images").mkdir(parents=True)
+    (flat / "IMG_07.png").write_bytes((flat / "images" / "IMG_07.png").read_bytes())
+    (flat / "old" / "images" / "IMG_08.png").write_bytes((flat / "images" / "IMG_08.png").read_bytes())
+    rows = rows_of("file", "label")
+    rows[8] = f"images/{rows[8]}"
+    write_table(flat, "file,label", rows)
+    source = opened(flat, csv="labels.csv")
+    assert {"IMG_07.png", "images/IMG_08.png"} <= {*source.train.ids, *source.test.ids}
