@@ -107,7 +107,9 @@ def _how(costing: Costing, cells: Sequence[Cell], known: Mapping[str, Estimate])
         measured = costing.measured(cells[0])
         assert measured is not None
         factor = costing.estimates.factor
-        times = "" if factor is None else f", times {factor:.2f}, as finished cells took against what was measured"
+        times = ", with an allowance for Ray and MLflow"
+        if factor is not None:
+            times = f", times {factor:.2f}, as finished cells took against what was measured"
         parts.append(f"measured {measured.at} UTC ({costing.measured_on}){times}")
     if "other layout" in by_source:
         parts.append("as cells took that had another share of their device, or one that is not known: --measure tells")

@@ -56,6 +56,7 @@ def test_what_was_measured_says_when_and_on_what() -> None:
     # Two cells of 5 x 11.5 + 1.5 s, two of 5 x 12.5 + 1.5 s.
     assert total.startswith("time:      an estimate: 4 min 06 s for 4 cells on 1 slot; without what Ray")
     assert "4 cells, 12 s an epoch, 59 s to 64 s a cell, measured 2026-11-30 01:02 UTC (the CPU here" in training
+    assert "), with an allowance for Ray and MLflow; at most" in training
     assert "at most 412.0 MB of the process for each worker" in training
     assert curve.startswith("curve:     an estimate: 1 slot 4 min 06 s, 2 slots 2 min 08 s, 4 slots 64 s")
     assert energy == "energy:    not known: neither NVML nor RAPL tells it of all trainings"
