@@ -290,6 +290,13 @@ TrackedEvent = Opened | Started | EpochResult | CellResult | Paused | Stopped | 
 Event = TrackedEvent | Waiting | Remark | Replaced
 
 
+ANEW = (
+    "train them again with another storage and, where tracking.uri names a store, with another one: what a store knows "
+    "as finished is not trained again"
+)
+"""What to do about cells that saw other images than there are now, and these are to stay."""
+
+
 @dataclass(frozen=True)
 class CellRun:
     """What is known of one cell: its tracked run, or what storage has of it.

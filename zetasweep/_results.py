@@ -158,12 +158,14 @@ class Results:
             TrackingError: MLflow does not answer.
         """
         from orchestrator.opened.tracked import predictions_of, tracker_of  # MLflow
+        from orchestrator.tracking import fetch_predictions
 
         self._plugins.use()
         asked = self._cell(cell if isinstance(cell, str) else cell.key if isinstance(cell, Cell) else cell["key"])
         tracker = tracker_of(self._opened) if self._opened.store_is_there else None
+        fetch = partial(fetch_predictions, tracker.store) if tracker is not None else None
         with _told():
-            found = predictions_of(self._opened, tracker, self._runs, asked)
+            found = predictions_of(self._opened, fetch, self._runs, asked)
         if found is None:
             run = self._runs.get(asked.key)
             done = run is not None and run.has_result

@@ -11,6 +11,7 @@ from orchestrator.cli.completing import metrics as metric_names
 from orchestrator.cli.options import examples, experiment_options
 from orchestrator.cli.outcomes import exit_code
 from orchestrator.errors import UserError
+from orchestrator.records import ANEW
 from orchestrator.waiting import waiting_for
 
 if TYPE_CHECKING:
@@ -96,6 +97,6 @@ def _to_register(selections: Sequence[Selection], name: str) -> Selection:
     if selections[0].mixed_data:
         raise UserError(
             f"--register {name}: the cells of {selections[0].dataset} saw different images or labels: not comparable",
-            remedy="restore the data set, or train the cells again with another storage and tracking.experiment",
+            remedy=f"restore the data set, or {ANEW}",
         )
     return finished[0]

@@ -255,10 +255,11 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> None:
 
 
 def _keep_rows(path: Path, rows: NDArray[np.int64]) -> None:
-    """Write an array file anew with these rows alone."""
+    """Write an array file anew with these rows alone; raise OSError if there is no room for both."""
     images = np.lib.format.open_memmap(path, mode="r")
     target = path.with_suffix(".kept")
-    kept = np.lib.format.open_memmap(target, mode="w+", dtype=images.dtype, shape=(len(rows), *images.shape[1:]))
+    _allocate(target, (len(rows), *images.shape[1:]))
+    kept = np.lib.format.open_memmap(target, mode="r+")
     for place, row in enumerate(rows):
         kept[place] = images[row]
     kept.flush()

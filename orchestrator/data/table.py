@@ -61,9 +61,16 @@ class Table:
         """Yield the values of these columns, without spaces around them, row by row.
 
         Raises:
-            DataError: A column is missing, or a row has more or fewer values than there are columns.
+            DataError: A column is missing or there twice, or a row has more or fewer values than there are columns.
         """
         names = [_plain(column) for column in self.columns]
+        for column in columns:
+            if names.count(_plain(column)) > 1:
+                twice = [name for name in self.columns if _plain(name) == _plain(column)]
+                raise DataError(
+                    f"{self.path} has the column {column} {len(twice)} times: {', '.join(twice)}.",
+                    remedy="Give all but the one that is meant another name.",
+                )
         places = [names.index(_plain(self.first_of([column]))) for column in columns]
         for number, row in self.rows:
             if len(row) != len(names):

@@ -19,7 +19,7 @@ from orchestrator.opened.tracked import predictions_of, runs_of, tracker_of
 from orchestrator.records import CellRun, EpochResult
 from orchestrator.report import Material, epoch_metrics
 from orchestrator.results import Names, lines_above, races_of
-from orchestrator.tracking import Tracker, read_environment, read_epochs, run_links
+from orchestrator.tracking import FetchedOrNot, Tracker, read_environment, read_epochs, run_links
 from orchestrator.train import stored_epochs
 from orchestrator.waiting import counting
 
@@ -47,12 +47,16 @@ def material_of(opened: Opened, *, price: Price | None = None) -> Material:
         )
     tracker = tracker_of(opened) if opened.store_is_there else None
     comparison = comparison_of(opened, runs)
+    fetched = None
+    if tracker is not None:
+        store = tracker.store
+        fetched = FetchedOrNot(lambda: store, lost="figures are without the cells whose predictions are not here")
     return Material(
         experiment=opened.experiment,
         cells=opened.cells,
         runs=runs,
         comparison=comparison,
-        predictions=_by_key(partial(predictions_of, opened, tracker, runs), at_most=KEPT_PREDICTIONS),
+        predictions=_by_key(partial(predictions_of, opened, fetched, runs), at_most=KEPT_PREDICTIONS),
         curves=_by_key(partial(_epochs, opened, tracker, runs, epoch_metrics(comparison.metric))),
         names=Names(opened.experiment.names),
         above=tuple(lines_above(opened.choices, Names(opened.experiment.names))) if opened.confirms else (),

@@ -6,7 +6,7 @@ It takes seconds to import: a command does so once the experiment file was read,
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from orchestrator.racing import Following
 from orchestrator.records import CellRun
 from orchestrator.results import predictions_of_cell
 from orchestrator.storage import Predictions
-from orchestrator.tracking import RaceReader, Tracker, check_place, fetch_predictions, kept_of, of_other_code
+from orchestrator.tracking import RaceReader, Tracker, check_place, kept_of, of_other_code
 from orchestrator.train import with_stored
 from orchestrator.uris import SQLITE_PREFIX, is_server
 
@@ -75,23 +75,21 @@ def _runs_of_search(opened: Opened, and_of: Sequence[Cell]) -> dict[str, CellRun
 
 
 def predictions_of(
-    opened: Opened, tracker: Tracker | None, runs: Mapping[str, CellRun], cell: Cell
+    opened: Opened, fetch: Callable[[str, Path], bool] | None, runs: Mapping[str, CellRun], cell: Cell
 ) -> Predictions | None:
     """Return what a finished cell says of each test image; None if it is not finished, or they are nowhere.
 
     Args:
         opened: Its experiment.
-        tracker: Of the store that has the runs; None if there is no store.
+        fetch: Writes those of a run to a file, and returns whether it has any; None if there is no store.
         runs: From `runs_of`.
         cell: One of them.
     """
     run = runs.get(cell.key)
     if run is None or not run.has_result:
         return None
-    fetch = None
-    if tracker is not None and run.run_id is not None:
-        fetch = partial(fetch_predictions, tracker.store, run.run_id)
-    return predictions_of_cell(opened.storage.cell(cell.key), fetch=fetch)
+    of_run = partial(fetch, run.run_id) if fetch is not None and run.run_id is not None else None
+    return predictions_of_cell(opened.storage.cell(cell.key), fetch=of_run)
 
 
 def at_work(opened: Opened, runs: Mapping[str, CellRun]) -> Iterator[str]:

@@ -9,9 +9,9 @@ from orchestrator.amounts import counted
 from orchestrator.experiment import Cell, DatasetSpec, Experiment
 from orchestrator.plan.images import pixel_hash_of
 from orchestrator.plan.inputs import DataFound
-from orchestrator.records import CellRun
+from orchestrator.records import ANEW, CellRun
 
-_REMEDY = "restore them, or train anew with another storage and tracking.experiment"
+_REMEDY = f"restore them, or {ANEW}"
 
 
 def as_decoded(data: Mapping[DatasetSpec, DataFound], experiment: Experiment) -> dict[DatasetSpec, DataFound]:

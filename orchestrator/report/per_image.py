@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,6 +66,7 @@ def count_column(material: Material, column: Column) -> Counted:
     """
     found: dict[str, dict[Replicate, Counts]] = {}
     num_lacking = num_classes = 0
+    orders: set[str] = set()
     for row in material.comparison.rows:
         for cell in material.comparison.cells.get((row, column), ()):
             run = material.runs.get(cell.key)
@@ -78,6 +79,7 @@ def count_column(material: Material, column: Column) -> Counted:
             # Counted at once: all predictions of a column may be more than there is memory.
             counts = _counts(predictions)
             found.setdefault(row, {})[cell.replicate] = counts
+            orders.add(predictions.order)
             num_classes = max(num_classes, len(counts.confusion))
     trains = material.comparison.remedies.trains
     remedy = f"zetasweep doctor {material.experiment.file} --fix computes them"
@@ -87,8 +89,7 @@ def count_column(material: Material, column: Column) -> Counted:
             if num_lacking
             else f"No cell of {column.label} is finished: {trains} {material.experiment.file} goes on."
         )
-    names = _class_names(material, column)
-    # Of a data set that was changed since, they are not those of the predictions.
+    names = _class_names(material, column, orders)
     if len(names) < num_classes:
         names = tuple(f"class {at}" for at in range(num_classes))
     rows = {row: {at: each.of_classes(len(names)) for at, each in of_row.items()} for row, of_row in found.items()}
@@ -120,14 +121,20 @@ def best_row(material: Material, column: Column, rows: Sequence[str]) -> str | N
     return next(iter(chosen_rows(material, column, others, at_most=1)), None)
 
 
-def _class_names(material: Material, column: Column) -> tuple[str, ...]:
-    """Return the names of the classes in the order of the labels; none where the data set is not there."""
+def _class_names(material: Material, column: Column, orders: Set[str]) -> tuple[str, ...]:
+    """Return the names of the classes in the order of the labels; none where the data set is not there, or was changed.
+
+    Args:
+        material: Opens it.
+        column: Its column.
+        orders: `Predictions.order` of the cells: of other images or labels, another class may be the first by now.
+    """
     spec = next(cells[0].dataset for (_, of), cells in material.comparison.cells.items() if of == column)
     try:
-        names = material.open_dataset(spec).class_names if material.open_dataset is not None else ()
-        return tuple(map(printable, names))
+        dataset = material.open_dataset(spec) if material.open_dataset is not None else None
     except DataError:
         return ()
+    return tuple(map(printable, dataset.class_names)) if dataset is not None and dataset.test_hash in orders else ()
 
 
 def _counts(predictions: Predictions) -> Counts:

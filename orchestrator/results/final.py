@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from orchestrator.amounts import counted, some
 from orchestrator.errors import UserError
+from orchestrator.records import ANEW
 from orchestrator.results.comparison import Comparison
 
 
@@ -36,7 +37,7 @@ def lacks_for_publication(comparison: Comparison) -> Iterator[str]:
     if wild:
         yield f"a value is not finite in {some(wild)}: {to_do.other_rows}"
     for column in comparison.mixed_data:
-        yield f"{column.label}: its cells saw different images: restore the data set, or train them in another storage"
+        yield f"{column.label}: its cells saw different images: restore the data set, or {ANEW}"
 
 
 def check_metric_is_there(comparison: Comparison) -> None:

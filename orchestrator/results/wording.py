@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from orchestrator.amounts import counted, some
+from orchestrator.records import ANEW
 from orchestrator.results.baselines import Baseline
 from orchestrator.results.column_words import FEW, NAMED, sentences
 from orchestrator.results.comparison import Column, Comparison, Entry, Standing
@@ -36,7 +37,7 @@ STOPPED = (
 )
 MIXED_DATA = (
     "the data set was changed between these cells, they saw different images or labels: not comparable. Restore it, or "
-    "train them again in another storage."
+    f"{ANEW}."
 )
 UNLIKE_LOSSES = (
     "train/loss is of each augmentation's own images and labels, and mixed labels alone keep it up: the rows cannot be "

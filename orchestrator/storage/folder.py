@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import math
@@ -275,7 +276,9 @@ class Storage:
                 return False
         except Timeout:
             return True
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             return self._is_held_for_readers()
 
     def _is_held_for_readers(self) -> bool:

@@ -20,7 +20,7 @@ from orchestrator.tracking.logged_model import restore_best, warm_up
 from orchestrator.tracking.own_code import of_other_code
 from orchestrator.tracking.pages import pages_of
 from orchestrator.tracking.predicting import is_registered, predict_files, registered_uri
-from orchestrator.tracking.predictions import add_predictions, fetch_predictions, has_predictions
+from orchestrator.tracking.predictions import FetchedOrNot, add_predictions, fetch_predictions, has_predictions
 from orchestrator.tracking.race import RaceReader, kept_of
 from orchestrator.tracking.registry import register_model
 from orchestrator.tracking.reports import read_environment, read_epochs, run_links, send_report
@@ -37,6 +37,7 @@ __all__ = [
     "Durations",
     "Entry",
     "Epochs",
+    "FetchedOrNot",
     "Ledger",
     "RaceReader",
     "Store",

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
-from orchestrator.errors import TrackingError, first_line
+from orchestrator.errors import first_line
 from orchestrator.experiment import Cell, Comparing, Experiment
 from orchestrator.records import CellRun
 from orchestrator.results import Comparison, Raced, Seeds, compare, some_predictions_of_cell
 from orchestrator.storage import LOOKS, SomePredictions, Storage, note_look, read_looks
-from orchestrator.tracking.predictions import fetch_predictions
+from orchestrator.tracking.predictions import FetchedOrNot
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.waiting import waiting_for
 
@@ -74,29 +73,18 @@ def compared(
 class _Reader:
     """Reads the predictions of cells from their folders, or else from MLflow, which is asked only if it must be.
 
-    Artifacts that cannot be reached keep no table back: that is said once, and what is there is compared.
+    Artifacts that cannot be reached keep no table back: what is there is compared.
     """
 
     def __init__(self, storage: Storage, runs: Mapping[str, CellRun], connect: Callable[[], Tracker]) -> None:
-        self._storage, self._runs, self._connect = storage, runs, connect
-        self._tracker: Tracker | None = None
-        self._is_reached = True
+        self._storage, self._runs = storage, runs
+        lost = "nothing is said of new images where predictions lack"
+        self._fetch = FetchedOrNot(lambda: connect().store, lost=lost)
 
     def __call__(self, cell: Cell, names: Sequence[str]) -> SomePredictions | None:
         run = self._runs[cell.key]
         fetch = partial(self._fetch, run.run_id) if run.status == "done" and run.run_id is not None else None
         return some_predictions_of_cell(self._storage.cell(cell.key), names, fetch=fetch)
-
-    def _fetch(self, run_id: str, path: Path) -> bool:
-        if not self._is_reached:
-            return False
-        try:
-            self._tracker = self._tracker or self._connect()
-            return fetch_predictions(self._tracker.store, run_id, path)
-        except (TrackingError, OSError) as error:
-            self._is_reached = False
-            logger.warning("%s: nothing is said of new images where predictions lack", first_line(error))
-            return False
 
 
 class _Looks:

@@ -119,7 +119,8 @@ class Preparation:
         array = _height_first(image.detach().cpu().numpy() if isinstance(image, Tensor) else image)
         if np.issubdtype(array.dtype, np.floating):
             return self._of_floats(array)
-        return self._of_pixels(Image.fromarray(_pixels(array).squeeze()))
+        pixels = _pixels(array)
+        return self._of_pixels(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
 
     def _of_pixels(self, image: Image.Image) -> Tensor:
         """The shorter side is resized and the centre cut out as Pillow does it, from 8 bits to 8 bits."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from mlflow import MlflowClient
 
-from orchestrator.errors import TrackingError
+from orchestrator.errors import TrackingError, first_line
 from orchestrator.storage.atomic import written_whole
 from orchestrator.tracking.errors import kind_and_message
 from orchestrator.tracking.store import Store
+
+logger = logging.getLogger(__name__)
 
 ARTIFACT = PurePosixPath("test/predictions.npz")
 
@@ -57,6 +60,32 @@ def fetch_predictions(store: Store, run_id: str, path: Path) -> bool:
     with written_whole(path) as file:
         file.write(content)
     return True
+
+
+class FetchedOrNot:
+    """Fetches the predictions of runs; artifacts that cannot be reached are said once, and not asked for any more.
+
+    Args:
+        connect: Returns the store, if that must be asked.
+        lost: What is missing then, a clause.
+    """
+
+    def __init__(self, connect: Callable[[], Store], *, lost: str) -> None:
+        self._connect, self._lost = connect, lost
+        self._store: Store | None = None
+        self._is_reached = True
+
+    def __call__(self, run_id: str, path: Path) -> bool:
+        """Write those of a run to `path`, whole or not at all; return whether they are there."""
+        if not self._is_reached:
+            return False
+        try:
+            self._store = self._store or self._connect()
+            return fetch_predictions(self._store, run_id, path)
+        except (TrackingError, OSError) as error:
+            self._is_reached = False
+            logger.warning("%s: %s", first_line(error), self._lost)
+            return False
 
 
 @contextmanager

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from small_sets import write_image_folder
 
-from orchestrator.data import Cache, Images, decode_dataset, load_dataset, split_dataset
+from orchestrator.data import Cache, Images, decode_dataset, entry, load_dataset, split_dataset
 from orchestrator.data.decode import decode_into
 from orchestrator.data.image_files import UnreadableError
 from orchestrator.data.sets.image_folder import open_image_folder
@@ -116,3 +119,19 @@ def test_processes_find_the_same(root: Path, tmp_path: Path, processes: int) -> 
     decoding = decode_into(tmp_path / "images.npy", source, 8, skip_unreadable=True, processes=processes)
     assert sorted(decoding.unreadable) == [13, 20, 29]
     assert (decoding.pixel_sums[[13, 20, 29]] == 0).all()
+
+
+def test_a_disk_without_room_for_what_is_kept_ends_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A map of a file whose blocks are not there yet would: it is written to without a sign of trouble."""
+    path = tmp_path / "images.npy"
+    np.save(path, np.arange(12, dtype=np.uint8).reshape(4, 3))
+    entry._keep_rows(path, np.array([0, 2, 3]))
+    assert np.load(path).tolist() == [[0, 1, 2], [6, 7, 8], [9, 10, 11]]
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(entry.os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        entry._keep_rows(path, np.array([0]))
+    assert len(np.load(path)) == 3

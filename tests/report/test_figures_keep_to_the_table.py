@@ -171,3 +171,11 @@ def test_other_metrics_of_validation_do_not_ask_for_predictions() -> None:
     of = material(ERM, MIXUP, comparing=Comparing(metric="best/error"), datasets=(DIGITS,))
     assert "predictions of each image are kept of the test alone" in only("differences", of).sentence
     assert "This is about trainings on these validation images." in verdict(of)[0]
+
+
+def test_classes_of_a_data_set_that_was_changed_have_no_names() -> None:
+    """Another class may be the first of the names by now."""
+    now = replace(tiny_dataset(class_names=("atypical", "benign", "malignant")), test_hash="1" * 64)
+    figure = only("recall", predicted(ERM, MIXUP, dataset=now))
+    assert "benign" not in json.dumps(figure.data) + figure.sentence
+    assert "class 0" in json.dumps(figure.data)

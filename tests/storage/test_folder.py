@@ -92,9 +92,13 @@ def test_the_list_of_stores_survives_a_full_disk(tmp_path: Path, monkeypatch: py
     assert [path.name for path in tmp_path.iterdir()] == ["stores.json"]
 
 
+@pytest.mark.parametrize("why", [errno.EACCES, errno.EROFS])
 def test_a_colleague_who_may_only_read_is_told_whether_a_sweep_is_at_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    why: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def _refused(*_: object, **__: object) -> NoReturn:
+        raise OSError(why, os.strerror(why))
+
     storage = Storage(tmp_path)
     storage.prepare()
     with storage.locked("mine"):
@@ -108,7 +112,3 @@ def test_a_colleague_who_may_only_read_is_told_whether_a_sweep_is_at_work(
     assert not storage.is_locked()
     (tmp_path / ".lock").unlink()
     assert storage.is_locked(), "there is no way to tell"
-
-
-def _refused(*_: object, **__: object) -> NoReturn:
-    raise PermissionError(errno.EACCES, "Permission denied")

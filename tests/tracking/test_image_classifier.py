@@ -124,6 +124,19 @@ def test_an_image_is_the_same_however_it_comes(classifier: Any, photo: Path, for
     pd.testing.assert_frame_equal(classifier.predict(FORMS[form](photo, pixels)), expected)
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 50), (50, 1), (1, 1)])
+def test_an_image_one_pixel_high_or_wide_keeps_its_channels(
+    classifier: Any, tmp_path: Path, height: int, width: int
+) -> None:
+    path = write(tmp_path / "thin.png", width, height)
+    expected = classifier.predict(str(path))
+    pd.testing.assert_frame_equal(classifier.predict([np.asarray(Image.open(path))]), expected)
+    grey = Image.open(path).convert("L")
+    grey.save(tmp_path / "grey.png")
+    expected = classifier.predict(str(tmp_path / "grey.png"))
+    pd.testing.assert_frame_equal(classifier.predict([np.asarray(grey)[..., None]]), expected)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_floats_in_0_to_1_are_pixels(classifier: Any, photo: Path, dtype: type[np.floating[Any]]) -> None:
     pixels = np.asarray(Image.open(photo))

@@ -463,3 +463,14 @@ def test_the_file_of_exactly_this_path_is_meant(flat: Path) -> None:
     write_table(flat, "file,label", rows)
     source = opened(flat, csv="labels.csv")
     assert {"IMG_07.png", "images/IMG_08.png"} <= {*source.train.ids, *source.test.ids}
+
+
+@pytest.mark.parametrize(
+    ("twice", "columns"), [("label,Label", "label, Label"), ("patient,Patient", "patient, Patient")]
+)
+def test_a_column_that_is_there_twice_is_refused(flat: Path, twice: str, columns: str) -> None:
+    kind, other = twice.split(",")
+    rows = [f"{row},x" for row in rows_of("file", "label", *([kind] if kind != "label" else []))]
+    header = "file,label" + (f",{kind}" if kind != "label" else "") + f",{other}"
+    write_table(flat, header, rows)
+    refused(flat, rf"labels\.csv has the column {kind} 2 times: {columns}\.\n.*another name", csv="labels.csv")
