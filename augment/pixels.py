@@ -44,7 +44,8 @@ def draw_window(batch_size: int, *, crop_padding: int, hflip: bool, generator: t
     device = generator.device
     offsets = torch.randint(0, 2 * crop_padding + 1, (2, batch_size), generator=generator, device=device)
     mirrored = torch.rand(batch_size, generator=generator, device=device) < (0.5 if hflip else 0.0)
-    return Window(padding=crop_padding, top=offsets[1], left=offsets[0], mirrored=mirrored)
+    # Memory of its own, aligned for whatever reads it: of an odd batch the second half of one tensor is not.
+    return Window(padding=crop_padding, top=offsets[1].clone(), left=offsets[0], mirrored=mirrored)
 
 
 def cut(images: Tensor, window: Window | None) -> Tensor:

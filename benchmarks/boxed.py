@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-# From being asked to end until it is ended: a sweep stops its Ray cluster meanwhile.
-GRACE_S = 15.0
 TIME_WAS_UP = 124
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -31,7 +29,7 @@ def adopt_orphans() -> None:
 
 
 def run_boxed(
-    command: Sequence[str], environment: Mapping[str, str], folder: Path, *, seconds: float
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, *, seconds: float, grace_s: float
 ) -> tuple[int, str]:
     """Return exit code and output of a command; of one that is over its time, `TIME_WAS_UP` and what it printed.
 
@@ -40,8 +38,9 @@ def run_boxed(
         environment: Its variables.
         folder: Where.
         seconds: How long it may take, the grace included.
+        grace_s: From being asked to end until it is ended; at most half of the seconds.
     """
-    grace_s = min(GRACE_S, seconds / 2)
+    grace_s = min(grace_s, seconds / 2)
     # A file and no pipe: whoever it leaves behind would keep that open.
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(

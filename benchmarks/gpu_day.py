@@ -44,7 +44,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from boxed import GRACE_S, adopt_orphans, end_all, run_boxed
+from boxed import adopt_orphans, end_all, run_boxed
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -70,7 +70,7 @@ OF_TRAINING = (
 OF_SWEEPS = (*OF_TRAINING, "ray", "mlflow", "pandas", "rich")
 # Files, seconds and packages of each step; one process for each folder of tests, which imports its conftest.py at once.
 GPU_TESTS = {
-    "on_a_gpu": (("tests/train/test_on_a_gpu.py",), 115, OF_TRAINING),
+    "on_a_gpu": (("tests/train/test_on_a_gpu.py",), 105, OF_TRAINING),
     # Most of their time the kernels are compiled.
     "kernels": (
         ("tests/augment/test_kernel.py", "tests/augment/test_contract.py", "tests/augment/test_transforms.py"),
@@ -84,12 +84,13 @@ GPU_TESTS = {
             "tests/train/test_steps_on_fake_cuda.py",
             "tests/train/test_timed.py",
         ),
-        50,
+        45,
         OF_TRAINING,
     ),
     "models": (("tests/tracking/test_image_classifier.py",), 30, (*OF_TRAINING, "mlflow", "pandas")),
 }
 PROCESSES = 8
+RAY_ENDS_S, AFTER_LAST_EPOCH_S = 15.0, 20.0
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,14 @@ class Step:
         command: After the interpreter. It takes ``--json PATH``, unless it is pytest, and without a box ``--seconds``.
         box_s: How long it may take; None for as long as there is time.
         needs: The packages without which it is left out.
+        grace_s: Of its box, what it has to end once it is asked to: a sweep stops its Ray cluster meanwhile.
     """
 
     name: str
     command: tuple[str, ...]
     box_s: float | None
     needs: tuple[str, ...] = ()
+    grace_s: float = 3.0
 
 
 @dataclass
@@ -180,7 +183,8 @@ def run_all(arguments: argparse.Namespace, environment: dict[str, str], deadline
 
     def run(stage_and_step: tuple[str, Step]) -> tuple[str, Ended]:
         stage, step = stage_and_step
-        box_s = None if step.box_s is None else grows * step.box_s
+        # How fast a busy CPU is, is not what a smoke test asks.
+        box_s = SMOKE_LIMIT_S if arguments.smoke else grows * step.box_s if step.box_s is not None else None
         return stage, run_step(replace(step, box_s=box_s), arguments.out, environment, deadline - time.monotonic())
 
     if arguments.smoke:
@@ -207,10 +211,10 @@ def steps_of(stage: str, arguments: argparse.Namespace) -> Iterator[Step]:
             workers = ("-n", str(PROCESSES)) if spread else ()
             yield Step(name, (*pytest, *collect, *workers, *files), box_s, ("pytest", *needs))
     elif stage == "training":
-        yield Step("training", (script("gpu_training.py"), *smoke), 105, OF_TRAINING)
+        yield Step("training", (script("gpu_training.py"), *smoke), 100, OF_TRAINING)
     elif stage == "sweep":
-        parts = () if smoke else ("--part", "boundary", "--part", "ranks", "--part", "sigkill")
-        yield Step("sweep", (script("gpu_sweep.py"), *parts, *smoke), 90, OF_SWEEPS)
+        parts = () if smoke else ("--part", "boundary", "--part", "sigkill", "--part", "ranks")
+        yield Step("sweep", (script("gpu_sweep.py"), *parts, *smoke), 110, OF_SWEEPS, RAY_ENDS_S)
     elif stage == "mixing":
         device = smoke or ("--device", "cuda")
         yield Step("mixing", (script("mixing.py"), *device, "--seconds", "0.2"), 50, ("numpy", "torchvision"))
@@ -219,7 +223,8 @@ def steps_of(stage: str, arguments: argparse.Namespace) -> Iterator[Step]:
         if not arguments.smoke:
             crossover = (script("mixing.py"), "--device", "cuda", "--seconds", "0.05", "--crossover")
             yield Step("crossover", crossover, 40, ("numpy", "torchvision"))
-            yield Step("packing", (script("gpu_sweep.py"), "--part", "packing"), 150, OF_SWEEPS)
+            packing = (script("gpu_sweep.py"), "--part", "packing")
+            yield Step("packing", packing, 150, OF_SWEEPS, RAY_ENDS_S)
     else:
         data = ("--data-dir", str(arguments.data_dir)) if arguments.data_dir else ()
         yield Step("cifar10", (script("gpu_cifar10.py"), *data, *smoke), None, OF_TRAINING)
@@ -242,11 +247,10 @@ def run_step(step: Step, out: Path, environment: dict[str, str], left_s: float) 
     command = [sys.executable, *step.command, *(() if is_test else ("--json", str(out / f"{step.name}.json")))]
     if step.box_s is None:
         # For what it does after the last epoch.
-        command += ["--seconds", f"{left_s - 1.5 * GRACE_S:.0f}"]
-    # How fast a busy CPU is, is not what a smoke test asks.
-    box_s = left_s if step.box_s is None or "--smoke" in step.command else min(step.box_s, left_s)
+        command += ["--seconds", f"{left_s - AFTER_LAST_EPOCH_S:.0f}"]
+    box_s = left_s if step.box_s is None else min(step.box_s, left_s)
     began = time.monotonic()
-    code, output = run_boxed(command, environment, ROOT, seconds=box_s)
+    code, output = run_boxed(command, environment, ROOT, seconds=box_s, grace_s=step.grace_s)
     ended = Ended(step.name, code, round(time.monotonic() - began, 1), tail="" if code == 0 else output[-TAIL:])
     if is_test:
         judge_tests(ended, output)

@@ -235,8 +235,8 @@ def experiment(name: str, *, smoke: bool, seeds: int, model: str = "convnet", ep
 
 PARTS: dict[str, Callable[[Path, bool], dict[str, Any]]] = {
     "boundary": boundary,
-    "ranks": ranks,
     "sigkill": sigkill,
+    "ranks": ranks,
     "packing": packing,
 }
 

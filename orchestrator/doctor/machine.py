@@ -29,7 +29,9 @@ _ANYTHING = Resources(cpus_per_worker=0.01, slots=1)
 def examine_gpus(resources: Resources) -> Iterator[Line]:
     """Say which GPUs torch can use, and find one that it should be able to."""
     built, driver = torch.version.cuda, _driver_version()
-    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    # Without asking whether it works, torch counts the GPUs that the driver names, also one that is too old for it.
+    number = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    names = [torch.cuda.get_device_name(index) for index in range(number)]
     if names:
         nccl = _nccl_version()
         yield f"GPUs: {', '.join(names)}; driver {driver}, CUDA {built}, NCCL {nccl or 'none'}"

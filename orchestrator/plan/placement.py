@@ -72,8 +72,8 @@ class Layout:
 
 
 def local_node() -> Node:
-    """Return the CPUs this process may use and the machine's GPUs."""
-    return Node(cpus=num_cores(), gpus=torch.cuda.device_count())
+    """Return the CPUs this process may use and the machine's GPUs that torch can use."""
+    return Node(cpus=num_cores(), gpus=torch.cuda.device_count() if torch.cuda.is_available() else 0)
 
 
 def local_layout(resources: Resources, node: Node) -> Layout:

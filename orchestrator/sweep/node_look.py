@@ -181,7 +181,8 @@ def _gpus() -> tuple[int, str, str]:
         torch = importlib.import_module("torch")
     except Exception as error:  # noqa: BLE001 - a library that is not there, or another one: the driver says it
         return 0, "", f"torch cannot be imported: {' '.join(str(error).split())[:300]}"
-    seen = torch.cuda.device_count()
+    # Without asking whether it works, those that the driver names are counted, also by a driver too old for this torch.
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
     nccl = ".".join(map(str, torch.cuda.nccl.version())) if torch.distributed.is_nccl_available() else ""
     built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"
     return seen, nccl, f"torch {torch.__version__} is built for {built_for}, {_driver()}"

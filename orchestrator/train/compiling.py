@@ -106,7 +106,7 @@ class RecordedGraphs:
 
     def begin_network(self) -> None:
         """Forget the graphs of the networks before, if they are many; what was compiled is found again on the disk."""
-        if self._networks == MAX_RECORDED:
+        if self._networks >= MAX_RECORDED:
             torch.compiler.reset()
             self._networks = 0
         self._networks += 1

@@ -24,6 +24,8 @@ _NO_MEMORY = (
     *("DefaultCPUAllocator", "can't allocate memory", "Cannot allocate memory"),
     # Of CUDA and its libraries, which have memory of their own beside torch's.
     *("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+    # More elements than some kernels can number comes before that, where there is much memory.
+    *("32BitIndexMath", "INT_MAX", "integer out of range", "CUDNN_STATUS_NOT_SUPPORTED"),
 )
 
 

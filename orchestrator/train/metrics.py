@@ -146,8 +146,11 @@ def _judged(logits: Tensor, labels: Tensor, groups: Tensor | None, num_classes: 
 
 
 def _gathered(shard: Tensor) -> Tensor:
-    """The shards of all ranks in the order of the ranks; the shard itself where there is no process group."""
-    if not (dist.is_available() and dist.is_initialized()):
+    """The shards of all ranks in the order of the ranks; the shard itself where there is one rank.
+
+    A group of one is not asked, either: over NCCL that would start it, for nothing.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return shard
     return torch.cat(gather_all_tensors(shard))
 

@@ -133,7 +133,8 @@ from boxed import adopt_orphans, end_all, run_boxed
 adopt_orphans()
 sleeper = "import os, time; print(os.getpid(), flush=True); time.sleep(100)"
 step = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {sleeper!r}], start_new_session=True); "
-code, output = run_boxed([sys.executable, "-c", step + REST], os.environ, Path.cwd(), seconds=float(sys.argv[1]))
+seconds = float(sys.argv[1])
+code, output = run_boxed([sys.executable, "-c", step + REST], os.environ, Path.cwd(), seconds=seconds, grace_s=15.0)
 end_all()
 print(code, output)
 """
@@ -174,11 +175,8 @@ def step_of(gpu_day: ModuleType, code: str, **options: Any) -> Any:
     return gpu_day.Step("one", ("-c", code), **({"box_s": 30.0} | options))
 
 
-def test_a_step_that_is_over_its_time_is_ended(
-    gpu_day: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("boxed.GRACE_S", 0.5)
-    step = step_of(gpu_day, "import time; print('began', flush=True); time.sleep(60)", box_s=5.5)
+def test_a_step_that_is_over_its_time_is_ended(gpu_day: ModuleType, tmp_path: Path) -> None:
+    step = step_of(gpu_day, "import time; print('began', flush=True); time.sleep(60)", box_s=5.5, grace_s=0.5)
     ended = gpu_day.run_step(step, tmp_path, {}, 100.0)
     assert (ended.exit_code, ended.tail) == (124, "began\n")
     assert gpu_day.run_step(step, tmp_path, {}, 3.0).left_out == "the time was up"
