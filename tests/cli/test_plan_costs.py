@@ -16,7 +16,7 @@ from commands import Call
 from PIL import Image
 from tracked import FACTS, finish
 
-from orchestrator.costs import Finished, Measured, duration_text, kind_of, money_text
+from orchestrator.costs import Finished, Measured, duration_text, durations, kind_of, money_text
 from orchestrator.data import decode
 from orchestrator.experiment import expand, load_experiment
 from orchestrator.opened import measuring
@@ -84,6 +84,9 @@ def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     stopwatch = Stopwatch()
     monkeypatch.setattr(measuring, "measure", stopwatch.measure)
     monkeypatch.setattr(measuring, "search_batches", stopwatch.search)
+    # How much is allowed for them, and on how many cores, is not asked here.
+    monkeypatch.setattr(durations, "CORES_OF_RAY", 0.0)
+    monkeypatch.setattr(durations, "TOLD_S", 0.0)
     return stopwatch
 
 

@@ -58,7 +58,7 @@ def test_every_command_knows_them(call: Call, file: Path, cells: list[Cell], tmp
     (trained,) = [line for line in shown if line.startswith("erm 0 trained 2/2 ")]
     assert trained.endswith(" %")
     assert "mixup(alpha=1.0) 0 interrupted 1/2" in shown
-    assert f"- interrupted: {cells[1].label} (cell {cells[1].key}): its checkpoint is in storage: zetasweep run" in (
+    assert f"- interrupted: {cells[1].label} (cell {cells[1].key}): its checkpoint is in storage: the same command" in (
         " ".join(shown)
     )
     assert (
